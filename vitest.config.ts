@@ -7,7 +7,7 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-const files = (...names: ReadonlyArray<string>): string[] => names.map((name) => `property-tests/${name}.test.ts`)
+const files = (...names: readonly string[]): string[] => names.map((name) => `property-tests/${name}.test.ts`)
 
 /** vi.mock reaches every later file of a process. */
 const isolated = files(

@@ -9,11 +9,11 @@ export type CommandEntry = {
   readonly load: () => Promise<Command>
 }
 
-export type CommandGroup = { readonly heading: string; readonly commands: ReadonlyArray<CommandEntry> }
+export type CommandGroup = { readonly heading: string; readonly commands: readonly CommandEntry[] }
 
 const entry = (name: string, summary: string, load: () => Promise<Command>): CommandEntry => ({ name, summary, load })
 
-export const commandGroups: ReadonlyArray<CommandGroup> = [
+export const commandGroups: readonly CommandGroup[] = [
   {
     heading: 'Start',
     commands: [

@@ -2,14 +2,14 @@
 import { describeLoadingError, LoadingError } from '../accelerated/errors/systemError.js'
 import { nearest } from '../accelerated/errors/nearest.js'
 import { UsageError, usageError } from '../finetuning/commandLine/usageError.js'
-import { versions } from '../finetuning/runs/versions.js'
+import { versions } from '../finetuning/run/versions.js'
 import { commandGroups, type CommandEntry } from './commandGroups.js'
 import { exitCodes } from './terminal/exitCodes.js'
 
-const entries: ReadonlyArray<CommandEntry> = commandGroups.flatMap(({ commands }) => commands)
+const entries: readonly CommandEntry[] = commandGroups.flatMap(({ commands }) => commands)
 
 /** Runs the command line after `salora`, and sets process.exitCode. */
-export const runProgram = async (args: ReadonlyArray<string>): Promise<void> => {
+export const runProgram = async (args: readonly string[]): Promise<void> => {
   try {
     process.exitCode = await execute(args)
   } catch (error) {
@@ -17,14 +17,14 @@ export const runProgram = async (args: ReadonlyArray<string>): Promise<void> => 
   }
 }
 
-const execute = async (args: ReadonlyArray<string>): Promise<number> => {
+const execute = async (args: readonly string[]): Promise<number> => {
   const entry = entries.find(({ name }) => name.split(' ').every((word, i) => word === args[i]))
   if (entry === undefined) return withoutCommand(args)
   return (await entry.load()).execute(args.slice(entry.name.split(' ').length))
 }
 
 /** --help and --version of the program itself, also as words. @throws UsageError for a command that does not exist */
-const withoutCommand = async ([word, ...others]: ReadonlyArray<string>): Promise<number> => {
+const withoutCommand = async ([word, ...others]: readonly string[]): Promise<number> => {
   const print = (text: string): number => {
     process.stdout.write(text)
     return exitCodes.success
@@ -71,7 +71,7 @@ export const reported = async (thrown: unknown): Promise<number> => {
 }
 
 /** What people and other tools call our commands, by ours as typed after `salora`: lower case, without - and _. */
-const otherCommands: Readonly<Record<string, ReadonlyArray<string>>> = {
+const otherCommands: Readonly<Record<string, readonly string[]>> = {
   bench: ['benchmark', 'perf', 'profile', 'speed'],
   board: ['dashboard', 'monitor', 'tensorboard', 'ui', 'watch', 'webui'],
   chat: ['ask', 'repl', 'run', 'talk', 'webchat'],
@@ -126,7 +126,7 @@ const programHelp = (): string =>
   ].join('\n')
 
 /** The same for a command whose name has two words, as `ngram`. */
-const groupHelp = (word: string, entries: ReadonlyArray<CommandEntry>): string =>
+const groupHelp = (word: string, entries: readonly CommandEntry[]): string =>
   [
     `Usage: salora ${word} <command> [options]`,
     '',

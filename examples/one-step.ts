@@ -9,8 +9,8 @@ const [d, k, r, rows] = [6, 8, 4, 32] // W: [d, k], an adapter of rank r, a batc
 const [scale, beta, target, rate] = [2, 0.01, 0.5, 0.02] // α / r, β, the density b, η
 
 // 1. Inputs: the parameters, W, a batch x, the matrix that it should be multiplied by, the gates' noise, λ, and Adam's corrections.
-const shapes: Readonly<Record<string, ReadonlyArray<number>>> = { A: [r, k], B: [d, r], logTheta: [r] }
-const tensor = (name: string, ...shape: ReadonlyArray<number>) => input(name, shape, 'float32')
+const shapes: Readonly<Record<string, readonly number[]>> = { A: [r, k], B: [d, r], logTheta: [r] }
+const tensor = (name: string, ...shape: readonly number[]) => input(name, shape, 'float32')
 const [A, B, logTheta] = [tensor('A', r, k), tensor('B', d, r), tensor('logTheta', r)]
 const [W, wanted, x, u, lambda] = [tensor('W', d, k), tensor('wanted', d, k), tensor('x', rows, k), tensor('u', r), tensor('lambda')]
 
@@ -46,19 +46,19 @@ const outputs = Object.assign({ 'lambda.next': add(lambda, violation), taskLoss,
 const session = await deviceOf('cpu')
   .engine({ threads: 1 })
   .open(outputs, async () => '')
-type Feed = { readonly data: Float32Array; readonly shape: ReadonlyArray<number> }
-const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((product, size) => product * size, 1)
+type Feed = { readonly data: Float32Array; readonly shape: readonly number[] }
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)
 let seed = 1
 const random = (): number => {
   seed = (seed * 16807) % 2147483647
   return seed / 2147483647
 }
-const filled = (shape: ReadonlyArray<number>, next: () => number): Feed => ({
+const filled = (shape: readonly number[], next: () => number): Feed => ({
   data: Float32Array.from({ length: sizeOf(shape) }, next),
   shape,
 })
-const zeros = (...shape: ReadonlyArray<number>): Feed => filled(shape, () => 0)
-const uniform = (...shape: ReadonlyArray<number>): Feed => filled(shape, () => 2 * random() - 1)
+const zeros = (...shape: readonly number[]): Feed => filled(shape, () => 0)
+const uniform = (...shape: readonly number[]): Feed => filled(shape, () => 2 * random() - 1)
 
 let state: Record<string, Feed> = { A: uniform(r, k), B: zeros(d, r), logTheta: zeros(r), lambda: zeros() }
 for (const [name, shape] of Object.entries(shapes))

@@ -1,6 +1,6 @@
 /**
  * Fine-tuning in one call. A worker thread trains, so this thread stays free for progress, the board and Ctrl-C.
- * recipe.ts says what a run is. What opens a finished run's adapter is in adapters/.
+ * recipe.ts says what a run is. What opens a finished run's adapter is in use/.
  */
 import { isMainThread, Worker } from 'node:worker_threads'
 import { releaseThread } from '../accelerated/storage/folderLock.js'
@@ -8,8 +8,8 @@ import { callCount, waitUntilIdle, type CallCount } from '../accelerated/engines
 import { useTf32 } from '../accelerated/engines/tf32.js'
 import '../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
 import { checkTaskOptions } from './tasks/taskFlags.js'
-import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './runs/run.js'
-import { reportRun } from './runs/tracking/reportRun.js'
+import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './run/run.js'
+import { reportRun } from './run/tracking/reportRun.js'
 import { fromSentError, toSentError, type SentError } from '../accelerated/errors/sentError.js'
 
 /** The input of the worker thread. */

@@ -4,8 +4,8 @@
  */
 
 import { finetune as finetuneInFlags } from './finetune.js'
-import { eventsInProgram } from './runs/errorsInProgram.js'
-import type { FinetuneEvent, FinetuneOptions } from './runs/run.js'
+import { eventsInProgram } from './run/errorsInProgram.js'
+import type { FinetuneEvent, FinetuneOptions } from './run/run.js'
 import { taskFlags } from './tasks/taskFlags.js'
 
 // Train
@@ -17,11 +17,11 @@ import { taskFlags } from './tasks/taskFlags.js'
 export const finetune = (options: FinetuneOptions, more: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FinetuneEvent, void> =>
   eventsInProgram(finetuneInFlags(options, more), taskFlags)
 export { finetuneJob } from './nodeMachine.js'
-export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, RunResult, Scores } from './runs/run.js'
-export type { SamplePrompt } from './runs/samplePrompts.js'
-export type { TrackerName } from './runs/tracking/service.js'
-export { readRunConfig, readRunResult } from './runs/runFiles.js'
-export { estimateRun, type Estimate } from './runs/estimate.js'
+export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, RunResult, Scores } from './run/run.js'
+export type { SamplePrompt } from './run/samplePrompts.js'
+export type { TrackerName } from './run/tracking/service.js'
+export { readRunConfig, readRunResult } from './run/runFiles.js'
+export { estimateRun, type Estimate } from './run/estimate.js'
 export { embeddedModel, quickstartSettings, quickstartTask } from './embedded/quickstart.js'
 
 // Data and scores
@@ -33,7 +33,7 @@ export type { MetricDefinition, MetricValue } from './metrics/customMetric.js'
 export { accuracy, f1, macroF1, majorityClass, matthews, pearson, score, spearman, type MetricName } from './metrics/index.js'
 
 // Use a run
-export { openRun, type GenerationPiece, type OpenRun, type RunEntity, type RunPrediction, type RunText } from './serving/openRun.js'
+export { openRun, type GenerationPiece, type OpenRun, type RunEntity, type RunPrediction, type RunText } from './use/serving/openRun.js'
 
 // Use an adapter
 export {
@@ -42,11 +42,11 @@ export {
   type Text,
   type TrainedAdapter,
   type TrainedAdapterOptions,
-} from './adapters/trainedAdapter.js'
-export { scoreAdapter, type AdapterScore } from './adapters/scoreAdapter.js'
-export { openConversation, type Conversation } from './adapters/conversation.js'
-export { openGenerator, type AnswerEvent, type Generator, type GeneratorOptions } from './adapters/generator.js'
+} from './use/trainedAdapter.js'
+export { scoreAdapter, type AdapterScore } from './use/scoreAdapter.js'
+export { openConversation, type Conversation } from './use/conversation.js'
+export { openGenerator, type AnswerEvent, type Generator, type GeneratorOptions } from './use/generator.js'
 export type { Prompt } from './tasks/texts/prompts.js'
-export { exportAdapter, type ExportOptions, type ExportReport } from './adapters/exportAdapter.js'
-export { exportFormats, type ExportFormat } from './adapters/exportFormats.js'
-export { rankPatternOfRun, type RankPattern } from './adapters/rankPattern.js'
+export { exportAdapter, type ExportOptions, type ExportReport } from './use/exportAdapter.js'
+export { exportFormats, type ExportFormat } from './use/exportFormats.js'
+export { rankPatternOfRun, type RankPattern } from './use/rankPattern.js'

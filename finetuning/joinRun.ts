@@ -9,7 +9,7 @@ import { keysOf, runIdOf, type OfferedRun } from './machines/runKeys.js'
 import { serveParts, type ComputedPart } from './machines/serveParts.js'
 import { nodeMachine } from './nodeMachine.js'
 import { prepareRun, type PreparedRun } from './recipe.js'
-import { checkRemoteInputs, checkRemoteRun, remoteOptionsOf, remoteRunSchema, type RemoteRun } from './runs/remoteRun.js'
+import { checkRemoteInputs, checkRemoteRun, remoteOptionsOf, remoteRunSchema, type RemoteRun } from './run/remoteRun.js'
 
 export type JoinOptions = OfferedRun & {
   readonly redis: string

@@ -9,15 +9,15 @@ import { joinPath } from '../accelerated/storage/paths.js'
 import { checkPositions } from '../accelerated/training/runLength.js'
 import { methodOf } from '../accelerated/training/settings.js'
 import { runRecipe, type Machine, type RunRequest } from './recipe.js'
-import { checkExchange } from './runs/checkSpreads.js'
-import { estimateOf, estimateOnCard } from './runs/estimate.js'
-import { cardFile, modelCard } from './runs/modelCard.js'
-import { examineFolder, openRunFolder } from './runs/nodeFolder.js'
-import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunConfig, type RunOptions, type RunResult } from './runs/run.js'
-import { checkStorable } from './runs/runFiles.js'
-import { storedMetric, withMetricModule } from './runs/runMetric.js'
-import { checkSamplePrompts } from './runs/samplePrompts.js'
-import { withTokenFiles } from './runs/runTokens.js'
+import { checkExchange } from './run/checkSpreads.js'
+import { estimateOf, estimateOnCard } from './run/estimate.js'
+import { cardFile, modelCard } from './run/modelCard.js'
+import { examineFolder, openRunFolder } from './run/nodeFolder.js'
+import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunConfig, type RunOptions, type RunResult } from './run/run.js'
+import { checkStorable } from './run/runFiles.js'
+import { storedMetric, withMetricModule } from './run/runMetric.js'
+import { checkSamplePrompts } from './run/samplePrompts.js'
+import { withTokenFiles } from './run/runTokens.js'
 import { checkTask, leavesPromptTemplate, loadTask, takesPromptTemplate, withModelTemplate, withTemplateOf } from './tasks/index.js'
 
 /** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */
@@ -91,7 +91,7 @@ export const nodeMachine: Machine = {
     openRunFolder(options, metric === null ? sources : { ...sources, metric: storedMetric(metric) }, content),
   openSampler: async ({ samplePrompts, task }, run) => {
     if (samplePrompts === undefined) return null
-    const { openSampler } = await import('./runs/sampler.js')
+    const { openSampler } = await import('./run/sampler.js')
     return openSampler({ ...run, task }, samplePrompts)
   },
   estimate: async ({ task, plan, facts, sampleMemory: samples }) => {
@@ -102,7 +102,7 @@ export const nodeMachine: Machine = {
   openLeader: async (run, signal) => {
     const { redis } = run.options
     if (redis === undefined) return null
-    const { openRunLeader } = await import('./runs/openRunLeader.js')
+    const { openRunLeader } = await import('./run/openRunLeader.js')
     return openRunLeader({ ...run.options, redis }, run, signal)
   },
   writeCard: async ({ options, base, task, card }, folder, result) => {

@@ -40,23 +40,23 @@ import { respelled } from './data/labels.js'
 import type { Leader } from './machines/leader.js'
 import { reportOf, withLengths, type DataReport } from './inspection/runReport.js'
 import type { LoadedMetric } from './metrics/metricModule.js'
-import type { CardData } from './runs/cardFacts.js'
-import { checkSpreads } from './runs/checkSpreads.js'
-import { devicePlacement, type DevicePlacement } from './runs/devicePlacement.js'
-import type { Estimate } from './runs/estimate.js'
-import { detailsFrom, writeDetails, type EvaluationDetails } from './runs/evaluationDetails.js'
-import { lineOf } from './runs/metricsLine.js'
-import type { MetricsLog } from './runs/metricsLog.js'
-import type { FinetuneEvent, FinetuneOptions, RunFacts, RunOptions, RunResult, TestScores } from './runs/run.js'
-import { defaultsOf, runInputs, type RunInputs } from './runs/runFingerprint.js'
-import type { FolderContent, RunFolder, RunSources } from './runs/runFolder.js'
-import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './runs/runResult.js'
-import { rowKeysOf, runRowsOf } from './runs/runRows.js'
-import { runTokens, type RunTokens } from './runs/runTokens.js'
-import type { SampleMemory } from './runs/sampleMemory.js'
-import { checkGenerates } from './runs/samplePrompts.js'
-import type { Sampler } from './runs/sampler.js'
-import { workersWriter } from './runs/workersFile.js'
+import type { CardData } from './run/cardFacts.js'
+import { checkSpreads } from './run/checkSpreads.js'
+import { devicePlacement, type DevicePlacement } from './run/devicePlacement.js'
+import type { Estimate } from './run/estimate.js'
+import { detailsFrom, writeDetails, type EvaluationDetails } from './run/evaluationDetails.js'
+import { lineOf } from './run/metricsLine.js'
+import type { MetricsLog } from './run/metricsLog.js'
+import type { FinetuneEvent, FinetuneOptions, RunFacts, RunOptions, RunResult, TestScores } from './run/run.js'
+import { defaultsOf, runInputs, type RunInputs } from './run/runFingerprint.js'
+import type { FolderContent, RunFolder, RunSources } from './run/runFolder.js'
+import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './run/runResult.js'
+import { rowKeysOf, runRowsOf } from './run/runRows.js'
+import { runTokens, type RunTokens } from './run/runTokens.js'
+import type { SampleMemory } from './run/sampleMemory.js'
+import { checkGenerates } from './run/samplePrompts.js'
+import type { Sampler } from './run/sampler.js'
+import { workersWriter } from './run/workersFile.js'
 import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { classWeightsOf } from './tasks/classification/classWeights.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
@@ -98,7 +98,7 @@ export type PreparedRun = {
   readonly options: RunOptions
   readonly base: ModelFolder
   readonly outputs: ModelOutputs
-  readonly labelNames: ReadonlyArray<string> | undefined
+  readonly labelNames: readonly string[] | undefined
   /** the model with its method and objective, its examples as tokens, and their scores */
   readonly task: TrainingTask & RunAssembly
   /** undefined: there is no test data */
@@ -226,7 +226,7 @@ async function* loadData(options: RunOptions, metric: LoadedMetric | null, machi
 /** @throws InputError for class weights that the task type does not have */
 export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'classWeights'>): BoundTask => {
   const { taskType, labelNames, train, scalesScores } = data
-  const labels = (): ReadonlyArray<number> => train.examples.map(({ label }) => label)
+  const labels = (): readonly number[] => train.examples.map(({ label }) => label)
   if (classWeights !== null && taskType.refuses.classWeights !== undefined)
     throw inputError('--class-weights', taskType.refuses.classWeights, quoted(classWeights))
   const weights = classWeights === null ? {} : { classWeights: classWeightsOf(classWeights, labelNames ?? [], labels()) }
@@ -247,7 +247,7 @@ const describeData = async (options: RunOptions, data: RunData, task: BoundTask,
     test: test === undefined ? null : { source: test.source },
   }
   return {
-    score: (answers: ReadonlyArray<Answer>) => ({ ...task.score(answers), details: details(answers) }),
+    score: (answers: readonly Answer[]) => ({ ...task.score(answers), details: details(answers) }),
     report: reportOf(data, keys, options.settings),
     rows: runRowsOf(data, keys),
     inputs: await runInputs(base, data, options.adapter),
@@ -260,7 +260,7 @@ type Tokenized = {
   readonly training: Examples<TrainingExample>
   readonly evaluation: Examples<TrainingExample>
   readonly test: Examples<TrainingExample> | null
-  readonly warnings: ReadonlyArray<string>
+  readonly warnings: readonly string[]
 }
 
 /** Tokenizes the data and empties its lists, so that a large file's texts are released on the way. @throws InputError */
@@ -369,7 +369,7 @@ async function* initialState(
   { adapter }: RunOptions,
   assembly: RunAssembly,
   base: ModelFolder,
-  labelNames: ReadonlyArray<string> | null,
+  labelNames: readonly string[] | null,
 ): AsyncGenerator<FinetuneEvent, RunState> {
   const drawn = await startOfRun(assembly, checkpointNumbers(base))
   if (adapter === undefined) return drawn
@@ -393,7 +393,7 @@ const withTokensOf = async (adapter: string, base: ModelFolder): Promise<ModelFo
 }
 
 /** How to keep the adapter's head if its classes are the task's, spelled in another way. */
-const spellingRemedy = (theirs: ReadonlyArray<string> | undefined, ours: ReadonlyArray<string> | null): string => {
+const spellingRemedy = (theirs: readonly string[] | undefined, ours: readonly string[] | null): string => {
   const name = theirs === undefined || ours === null ? null : respelled(theirs, ours)
   if (name === null) return ''
   const labels =

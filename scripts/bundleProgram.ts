@@ -15,7 +15,7 @@ export const bundledFiles = [
   'evaluation/benchmark/saloraWorker',
   'evaluation/cells/cellProcess',
   'finetuning/finetuneWorker',
-  'finetuning/serving/servingWorker',
+  'finetuning/use/serving/servingWorker',
 ]
 
 /** The package of many files that every command needs. Its license is beside the bundles. */

@@ -45,7 +45,7 @@ const copyRuntime = async (folder: string): Promise<void> => {
       await cp(join(runtime, `ort-wasm-simd-threaded${kind}.${ending}`), join(folder, `ort-wasm-simd-threaded${kind}.${ending}`))
 }
 
-const filesIn = async (folder: string): Promise<ReadonlyArray<string>> =>
+const filesIn = async (folder: string): Promise<readonly string[]> =>
   (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) =>
@@ -55,7 +55,7 @@ const filesIn = async (folder: string): Promise<ReadonlyArray<string>> =>
     )
     .sort()
 
-const digestOf = async (folder: string, names: ReadonlyArray<string>): Promise<string> => {
+const digestOf = async (folder: string, names: readonly string[]): Promise<string> => {
   const digest = createHash('sha256')
   for (const name of names) digest.update(name).update(await readFile(join(folder, name)))
   return digest.digest('hex').slice(0, 16)

@@ -5,7 +5,7 @@ import { inputError, quoted, shown } from '../accelerated/errors/inputError.js'
 import { methods } from '../accelerated/methods/index.js'
 import { type Storage, withFile } from '../accelerated/storage/storage.js'
 import { runRecipe, type Machine } from '../finetuning/recipe.js'
-import { eventsInProgram } from '../finetuning/runs/errorsInProgram.js'
+import { eventsInProgram } from '../finetuning/run/errorsInProgram.js'
 import {
   checkFinetuneOptions,
   resolveRunOptions,
@@ -13,14 +13,14 @@ import {
   type FinetuneOptions,
   type RunResult,
   type RunOptions,
-} from '../finetuning/runs/run.js'
-import { checkStorable, readRunConfig } from '../finetuning/runs/runFiles.js'
+} from '../finetuning/run/run.js'
+import { checkStorable, readRunConfig } from '../finetuning/run/runFiles.js'
 import { loadFrom } from '../finetuning/tasks/loadFrom.js'
 import { labeledFileSource } from '../finetuning/tasks/files/labeledFile.js'
 import { joinPath } from '../accelerated/storage/paths.js'
-import type { MetricsLog } from '../finetuning/runs/metricsLog.js'
-import { finishedResult, planFolder, type FolderContent, type RunFolder, type RunSources } from '../finetuning/runs/runFolder.js'
-import { writeRunRows } from '../finetuning/runs/runRows.js'
+import type { MetricsLog } from '../finetuning/run/metricsLog.js'
+import { finishedResult, planFolder, type FolderContent, type RunFolder, type RunSources } from '../finetuning/run/runFolder.js'
+import { writeRunRows } from '../finetuning/run/runRows.js'
 import { version } from './version.js'
 
 /** Where a run happens. */
@@ -35,7 +35,7 @@ export type Place = {
 }
 
 /** The methods that a run may choose, the default first. */
-export const methodNames: ReadonlyArray<string> = methods.map(({ name }) => name)
+export const methodNames: readonly string[] = methods.map(({ name }) => name)
 
 /** Options of Node that a browser cannot serve: it has no modules of the user's, no event files, no trackers and no other machines. */
 const refused = ['metric', 'samplePrompts', 'tensorboard', 'reportTo', 'redis', 'exchange'] as const
@@ -81,7 +81,7 @@ const browserMachine = ({ storage, device, baseModelName, runtimeVersion }: Plac
 export const checkPlace = (
   caller: string,
   place: Partial<Place> | undefined,
-  names: ReadonlyArray<'storage' | 'device'> = ['storage', 'device'],
+  names: readonly ('storage' | 'device')[] = ['storage', 'device'],
 ): void => {
   for (const name of names)
     if (typeof place?.[name] !== 'object') throw inputError(caller, `${name} in its second argument`, shown(place?.[name]))

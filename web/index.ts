@@ -22,5 +22,5 @@ export { browserFiles, mounted, type FolderHandle } from '../accelerated/storage
 export { memoryStorage } from '../accelerated/storage/memory.js'
 export type { Storage } from '../accelerated/storage/storage.js'
 export { InputError } from '../accelerated/errors/inputError.js'
-export { readRunConfig, readRunResult } from '../finetuning/runs/runFiles.js'
-export type { FinetuneEvent, FinetuneOptions, RunResult } from '../finetuning/runs/run.js'
+export { readRunConfig, readRunResult } from '../finetuning/run/runFiles.js'
+export type { FinetuneEvent, FinetuneOptions, RunResult } from '../finetuning/run/run.js'

@@ -6,12 +6,12 @@ import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import type { Storage } from '../accelerated/storage/storage.js'
-import { resolveLabels, adapterIn, withCheckedHead } from '../finetuning/adapters/modelWithAdapter.js'
+import { resolveLabels, adapterIn, withCheckedHead } from '../finetuning/use/modelWithAdapter.js'
 import type { Text } from '../finetuning/tasks/taskType.js'
-import { openPredictions } from '../finetuning/adapters/openPredictions.js'
-import { resultInProgram } from '../finetuning/runs/errorsInProgram.js'
-import { readRunConfig } from '../finetuning/runs/runFiles.js'
-import type { RunConfig } from '../finetuning/runs/run.js'
+import { openPredictions } from '../finetuning/use/openPredictions.js'
+import { resultInProgram } from '../finetuning/run/errorsInProgram.js'
+import { readRunConfig } from '../finetuning/run/runFiles.js'
+import type { RunConfig } from '../finetuning/run/run.js'
 import { checkPlace, type Place } from './finetune.js'
 import type { TaskOptions } from '../finetuning/tasks/index.js'
 import { loadFrom } from '../finetuning/tasks/loadFrom.js'
@@ -21,7 +21,7 @@ import { mounted } from '../accelerated/storage/browser.js'
 
 export type Predictor = {
   /** What `salora predict` prints, one object per text. @throws InputError */
-  readonly predictions: (texts: ReadonlyArray<Text>) => Promise<ReadonlyArray<object>>
+  readonly predictions: (texts: readonly Text[]) => Promise<readonly object[]>
   readonly release: () => Promise<void>
 }
 
@@ -80,7 +80,7 @@ const writeExport = async (output: string, place: Files, to: Destination, precis
 export type DataSummary = {
   readonly rows: number
   /** none if labels are no classes */
-  readonly classes: ReadonlyArray<{ readonly name: string; readonly rows: number }>
+  readonly classes: readonly { readonly name: string; readonly rows: number }[]
   /** words of a text: the median and the most */
   readonly words: { readonly median: number; readonly most: number }
 }

@@ -1,7 +1,7 @@
 /** The report of a run in a browser: the page that `salora report` writes, from the run's files. Its charts load when it is asked for. */
 import { inputError } from '../accelerated/errors/inputError.js'
 import { nameOf } from '../accelerated/storage/paths.js'
-import { readRunConfig, readRunResult } from '../finetuning/runs/runFiles.js'
+import { readRunConfig, readRunResult } from '../finetuning/run/runFiles.js'
 import type { Place } from './finetune.js'
 import { version } from './version.js'
 

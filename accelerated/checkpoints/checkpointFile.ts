@@ -73,7 +73,7 @@ export const lastCheckpoint = async (
 }
 
 /** The steps of the checkpoints in a folder, ascending; none if the folder is absent. @throws InputError if it cannot be read */
-export const checkpointSteps = async (folder: string, storage: Storage = nodeFiles): Promise<ReadonlyArray<number>> =>
+export const checkpointSteps = async (folder: string, storage: Storage = nodeFiles): Promise<readonly number[]> =>
   (await storage.list(folder))
     .flatMap((name) => {
       const step = /^step-(\d{9})\.safetensors$/.exec(name)?.[1]

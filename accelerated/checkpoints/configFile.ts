@@ -25,7 +25,7 @@ export type ConfigFile = {
   /** The number of labels is num_labels, else the length of id2label, else 2. One output of a sequence head is a regression. */
   readonly outputs: ModelOutputs
   /** the names of id2label in the order of the outputs; undefined if it has none */
-  readonly labelNames: ReadonlyArray<string> | undefined
+  readonly labelNames: readonly string[] | undefined
 }
 
 /**
@@ -67,7 +67,7 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
   }
 }
 
-const namesInOrder = (id2label: Readonly<Record<string, string>>, where: string): ReadonlyArray<string> =>
+const namesInOrder = (id2label: Readonly<Record<string, string>>, where: string): readonly string[] =>
   Object.keys(id2label).map((_, id, keys) => {
     const name = id2label[String(id)]
     if (name === undefined) throw inputError(where, `id2label with the keys 0 to ${keys.length - 1}`, `no key ${id}`)

@@ -12,7 +12,7 @@ import type { Model } from '../models/architecture.js'
  * The folder as if it had these tokens. Where its tables have rows without a token, new tokens take them; the vocabulary grows by the others.
  * @throws InputError if a token exists
  */
-export const extendedFolder = async (base: ModelFolder, tokens: ReadonlyArray<string>): Promise<ModelFolder> => {
+export const extendedFolder = async (base: ModelFolder, tokens: readonly string[]): Promise<ModelFolder> => {
   if (tokens.length === 0) return base
   const file = await requiredFile(base.folder, 'tokenizer.json', base.storage)
   const { text, from } = withNewTokens(await readText(file, undefined, base.storage), tokens, file)
@@ -26,7 +26,7 @@ export const extendedByTokenizer = async (base: ModelFolder, text: string, where
   return tokens.length === 0 ? base : extended(base, tokens, from, text)
 }
 
-const extended = async (base: ModelFolder, tokens: ReadonlyArray<string>, from: number, tokenizer: string): Promise<ModelFolder> => {
+const extended = async (base: ModelFolder, tokens: readonly string[], from: number, tokenizer: string): Promise<ModelFolder> => {
   const { folder, storage, model } = base
   const texts = new Map([[await requiredFile(folder, 'tokenizer.json', storage), tokenizer]])
   const settings = await fileInFolder(folder, 'tokenizer_config.json', storage)

@@ -5,7 +5,7 @@ import { readChunks, storedShape } from './safetensors/safetensors.js'
 import { showShape } from '../graph/expression.js'
 
 /** Reads every weight of the model, and of the heads given, once. @throws InputError that names the tensor and the first number that is NaN or infinite */
-export const checkFinite = async (model: ModelFolder, heads: Iterable<readonly [string, ReadonlyArray<number>]>): Promise<void> => {
+export const checkFinite = async (model: ModelFolder, heads: Iterable<readonly [string, readonly number[]]>): Promise<void> => {
   for (const entry of [...model.tensors.values(), ...[...heads].flatMap(([name, shape]) => headTensor(model, name, shape) ?? [])]) {
     for await (const { first, chunk } of readChunks(entry)) {
       if (allFinite(chunk)) continue
@@ -27,8 +27,8 @@ const allFinite = (numbers: Float32Array | Float64Array): boolean => {
 }
 
 /** The indices of the number at `flat` in a row-major tensor. */
-const indicesOf = (flat: number, shape: ReadonlyArray<number>): ReadonlyArray<number> =>
-  shape.reduceRight<readonly [ReadonlyArray<number>, number]>(
+const indicesOf = (flat: number, shape: readonly number[]): readonly number[] =>
+  shape.reduceRight<readonly [readonly number[], number]>(
     ([indices, rest], side) => [[rest % side, ...indices], Math.floor(rest / side)],
     [[], flat],
   )[0]

@@ -14,7 +14,7 @@ export const labelNames = z.array(labelName).max(1_000_000)
 const [perName, rest] = [50, 1_000_000]
 
 /** Runs before training. @throws InputError if the names would make the files of an adapter or a model too large to be read */
-export const checkLabelNames = (names: ReadonlyArray<string>, where: string): void => {
+export const checkLabelNames = (names: readonly string[], where: string): void => {
   const long = names.find((name) => name.length > longestName)
   if (long !== undefined)
     throw inputError(where, `labels of at most ${longestName} characters`, `one of ${long.length}: ${quoted(long, 40)}`)

@@ -21,7 +21,7 @@ export type RunOutline = {
   /** The phase as the method parses it, if it can be one after this many steps; otherwise what is wrong. */
   readonly parsePhase: (phase: unknown, step: number) => { readonly phase: unknown } | { readonly expected: string; readonly got: string }
   /** size of each vector in a phase, and the names of the vectors beside parameters and moments */
-  readonly vectorsOf: (phase: unknown) => { readonly size: number; readonly memory: ReadonlyArray<string> }
+  readonly vectorsOf: (phase: unknown) => { readonly size: number; readonly memory: readonly string[] }
   /** what its numbers follow from now, and the defaults of its settings; unknown if absent */
   readonly fingerprint?: {
     readonly now: Fingerprint

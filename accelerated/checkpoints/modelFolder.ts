@@ -35,9 +35,9 @@ export type ModelFolder = {
   /** the other floating-point tensors of the files, those of heads among them, by canonical name */
   readonly others: ReadonlyMap<string, TensorEntry>
   /** the class names of config.json's id2label, in the order of the outputs; undefined without id2label */
-  readonly labelNames: ReadonlyArray<string> | undefined
+  readonly labelNames: readonly string[] | undefined
   /** the tokens that `storage` and `model` have beyond those of the files, their first id, and the folder as its files are */
-  readonly added?: { readonly tokens: ReadonlyArray<string>; readonly from: number; readonly plain: ModelFolder }
+  readonly added?: { readonly tokens: readonly string[]; readonly from: number; readonly plain: ModelFolder }
 }
 
 export type OpenOptions = {
@@ -73,11 +73,7 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
 }
 
 /** The entry of a head's tensor if the folder has it with this shape. */
-export const headTensor = (
-  { others }: Pick<ModelFolder, 'others'>,
-  name: string,
-  shape: ReadonlyArray<number>,
-): TensorEntry | undefined => {
+export const headTensor = ({ others }: Pick<ModelFolder, 'others'>, name: string, shape: readonly number[]): TensorEntry | undefined => {
   const entry = others.get(name)
   return entry !== undefined && sameShape(shape, entry.shape) ? entry : undefined
 }
@@ -88,7 +84,7 @@ export const frozenHead = ({ model, others, folder }: ModelFolder, { head }: Mod
   return new Map([...(shapes ?? [])].map(([name, shape]) => [name, requiredTensor(others, name, shape, folder)]))
 }
 
-const frozenHeadTensors = (model: Model, others: ReadonlyMap<string, TensorEntry>): ReadonlyArray<readonly [string, TensorEntry]> =>
+const frozenHeadTensors = (model: Model, others: ReadonlyMap<string, TensorEntry>): readonly (readonly [string, TensorEntry])[] =>
   [...(model.causalHead?.().frozen ?? [])].flatMap(([name, shape]) => {
     const entry = headTensor({ others }, name, shape)
     return entry === undefined ? [] : [[name, entry] as const]
@@ -137,7 +133,7 @@ const canonicalTensors = (stored: Tensors, { naming, transposed, ignored }: Layo
 }
 
 /** The tensor of this name and shape. @throws InputError if it is missing, of another shape, or of integers */
-const requiredTensor = (tensors: Tensors, name: string, shape: ReadonlyArray<number>, folder: string): TensorEntry => {
+const requiredTensor = (tensors: Tensors, name: string, shape: readonly number[], folder: string): TensorEntry => {
   const entry = tensors.get(name)
   if (entry === undefined) throw inputError(folder, `tensor ${name} ${showShape(shape)}`, 'none of that name in the weights')
   if (!sameShape(shape, entry.shape)) {

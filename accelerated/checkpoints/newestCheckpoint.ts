@@ -44,7 +44,7 @@ export const newestCheckpoint = async (
 /** A checkpoint's file, and why its bytes are not those that were written. */
 type Corrupt = { readonly path: string; readonly damage: string }
 
-const setAside = async (corrupt: ReadonlyArray<Corrupt>, onDamaged: (message: string) => void, storage: Storage): Promise<void> => {
+const setAside = async (corrupt: readonly Corrupt[], onDamaged: (message: string) => void, storage: Storage): Promise<void> => {
   for (const { path, damage } of corrupt) {
     await storage.rename(path, `${path}.damaged`)
     onDamaged(`${damage}; renamed to ${path}.damaged`)
@@ -52,7 +52,7 @@ const setAside = async (corrupt: ReadonlyArray<Corrupt>, onDamaged: (message: st
 }
 
 /** Those that an earlier resume renamed count too. @throws InputError if there is one */
-const checkNoneCorrupt = async (folder: string, corrupt: ReadonlyArray<Corrupt>, storage: Storage): Promise<void> => {
+const checkNoneCorrupt = async (folder: string, corrupt: readonly Corrupt[], storage: Storage): Promise<void> => {
   const renamed = (await storage.list(folder)).filter((name) => name.endsWith('.safetensors.damaged'))
   const [first = renamed.map((name) => joinPath(folder, name)).at(-1)] = corrupt.map(({ damage }) => damage)
   if (first === undefined) return

@@ -6,7 +6,7 @@ import { readChunks } from './safetensors/safetensors.js'
 export const tableRows = async (
   { frozen, added }: Pick<ModelFolder, 'frozen' | 'added'>,
   table: string,
-  ids: ReadonlyArray<number>,
+  ids: readonly number[],
 ): Promise<{ readonly shape: readonly [rows: number, width: number]; readonly rows: Float64Array }> => {
   const entry = frozen.get(table)
   const [count = 0, width = 0] = entry?.shape ?? []

@@ -15,7 +15,7 @@ const firstRegion = 2 ** 20
 const largestWaste = 2 ** 27
 
 /** The bytes that are written while the arena serves these allocations. */
-export const simulateArena = (events: ReadonlyArray<Allocation>): number => {
+export const simulateArena = (events: readonly Allocation[]): number => {
   const regions: Region[] = []
   const free = new Set<Chunk>()
   const taken = new Map<object, Chunk>()

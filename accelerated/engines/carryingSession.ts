@@ -130,7 +130,7 @@ const dispose = (tensors: Tensors): void => {
 const copyOf = (name: string): string => `copy of ${name}`
 
 /** These inputs of a graph as outputs under other names. */
-const copiesOf = (outputs: Outputs, names: ReadonlyArray<string>): Outputs =>
+const copiesOf = (outputs: Outputs, names: readonly string[]): Outputs =>
   Object.fromEntries(
     topologicalOrder(Object.values(outputs)).flatMap((node) => {
       const name = node.op === 'Input' ? node.attributes.name : undefined

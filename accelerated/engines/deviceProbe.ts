@@ -33,12 +33,12 @@ export const probeDevice = async (name: string, engine: CardSettings = {}): Prom
   }
 }
 
-const devicesWithNothingMissing = async (): Promise<ReadonlyArray<string>> => {
+const devicesWithNothingMissing = async (): Promise<readonly string[]> => {
   const missing = await Promise.all(devices.map(async (device) => (await device.missing?.()) ?? null))
   return devices.filter((_, i) => missing[i] === null).map(({ name }) => name)
 }
 
-export const probeDevices = async (): Promise<ReadonlyArray<DeviceReport>> => {
+export const probeDevices = async (): Promise<readonly DeviceReport[]> => {
   const reports: DeviceReport[] = []
   for (const { name } of devices) reports.push(await probeDevice(name))
   return reports
@@ -62,16 +62,16 @@ export const chooseDevice = async (name: string, engine: CardSettings = {}): Pro
 }
 
 /** The device that `auto` takes, among those that were probed; null: none of them works. */
-export const automaticDevice = (reports: ReadonlyArray<DeviceReport>): string | null =>
+export const automaticDevice = (reports: readonly DeviceReport[]): string | null =>
   inAutomaticOrder().find(({ name }) => reports.some(({ device, works }) => device === name && works))?.name ?? null
 
-const inAutomaticOrder = (): ReadonlyArray<Device> =>
+const inAutomaticOrder = (): readonly Device[] =>
   devices.filter((device) => device.automatic !== null).sort((a, b) => (b.automatic ?? 0) - (a.automatic ?? 0))
 
 /** @throws SettingsError if the settings name what this device does not have */
 const withOptions = (device: Device, { deviceId = 0, tf32 = false, strictDevice = false }: CardSettings): Device => {
   const given = { deviceId: deviceId > 0 ? deviceId : null, tf32: tf32 || null, strictDevice: strictDevice || null }
-  for (const [option, value] of Object.entries(given) as ReadonlyArray<[DeviceOption, unknown]>)
+  for (const [option, value] of Object.entries(given) as readonly [DeviceOption, unknown][])
     if (value !== null && device.options?.includes(option) !== true) {
       const able = devices.filter(({ options }) => options?.includes(option)).map(({ name }) => name)
       throw new SettingsError(
@@ -89,7 +89,7 @@ const firstLine = (error: unknown): string =>
 
 /** A training step whose result is known: logistic regression on two examples, from zeros. It has products, a softmax, a gradient and an update. */
 const shape = [2, 2]
-const feed = (...data: ReadonlyArray<number>) => ({ data: Float32Array.from(data), shape })
+const feed = (...data: readonly number[]) => ({ data: Float32Array.from(data), shape })
 
 /** W after the step: −xᵀ (½ − y), for the softmax of zeros is ½. */
 const expected = [-1, 1, -1, 1]

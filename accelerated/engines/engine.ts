@@ -30,7 +30,7 @@ export type Session = {
   readonly carried?: () => Promise<Results>
   /** A session of the same compiled graph with a state of its own on the device; release it first. Absent: the session keeps none there. */
   readonly another?: () => Session
-  readonly inputs: ReadonlyArray<string>
+  readonly inputs: readonly string[]
   readonly release: () => Promise<void>
 }
 
@@ -55,7 +55,7 @@ export type OpenOptions = {
    * Inputs that have the same numbers in every run that feeds them. An engine that carries outputs copies these numbers to its device once. A run
    * that leaves one out takes the output that is carried to it.
    */
-  readonly fixed?: ReadonlyArray<string>
+  readonly fixed?: readonly string[]
 }
 
 export type Engine = {

@@ -7,11 +7,11 @@ import { runInNewContext } from 'node:vm'
  * @throws an error of JavaScript or of the time limit
  */
 export const matchInTime = (
-  expressions: ReadonlyArray<string>,
-  names: ReadonlyArray<string>,
+  expressions: readonly string[],
+  names: readonly string[],
   limit: number,
   progress: { at: number },
-): ReadonlyArray<ReadonlyArray<boolean>> => {
+): readonly (readonly boolean[])[] => {
   const answer: unknown = runInNewContext(
     `JSON.stringify(expressions.map((expression, at) => {
       progress.at = at
@@ -21,5 +21,5 @@ export const matchInTime = (
     { expressions: [...expressions], names: [...names], progress },
     { timeout: limit },
   )
-  return JSON.parse(String(answer)) as ReadonlyArray<ReadonlyArray<boolean>>
+  return JSON.parse(String(answer)) as readonly (readonly boolean[])[]
 }

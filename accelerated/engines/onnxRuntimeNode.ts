@@ -121,12 +121,7 @@ const copyingSession = (ort: OnnxRuntime, session: InferenceSession): Session =>
 /** A buffer for every computed output: the caller's if there is one, else a new one. */
 type OutputBuffers = (into: Readonly<Record<string, Feed>>) => Readonly<Record<string, Feed>>
 
-const bufferedSession = (
-  ort: OnnxRuntime,
-  session: InferenceSession,
-  buffers: OutputBuffers,
-  unchanged: ReadonlyArray<string>,
-): Session => ({
+const bufferedSession = (ort: OnnxRuntime, session: InferenceSession, buffers: OutputBuffers, unchanged: readonly string[]): Session => ({
   inputs: session.inputNames,
   run: async (feeds, into = {}) => {
     const outputs = buffers(into)
@@ -142,7 +137,7 @@ const bufferedSession = (
 export const hasFixedOutputs = (outputs: Outputs): boolean => outputBuffers(outputs, {}) !== null
 
 /** Outputs that are inputs under their own names: nothing computes them, so nothing would write into a buffer for them. */
-const passedThrough = (outputs: Outputs): ReadonlyArray<string> =>
+const passedThrough = (outputs: Outputs): readonly string[] =>
   Object.keys(outputs).filter((name) => outputs[name]?.op === 'Input' && outputs[name].attributes.name === name)
 
 /** Null if the size of an output depends on the batch and the caller does not bring all buffers. */
@@ -155,7 +150,7 @@ const outputBuffers = (outputs: Outputs, { mode }: OpenOptions): OutputBuffers |
   return isFixed ? (into) => Object.fromEntries(sizes.map(({ name, shape, dtype }) => [name, into[name] ?? newBuffer(shape, dtype)])) : null
 }
 
-const newBuffer = (shape: ReadonlyArray<number>, dtype: DType): Feed => {
+const newBuffer = (shape: readonly number[], dtype: DType): Feed => {
   const size = shape.reduce((a, b) => a * b, 1)
   return { shape, data: dtype === 'float64' ? new Float64Array(size) : new Float32Array(size) }
 }

@@ -29,7 +29,7 @@ type Provider = {
   /** whether outputs can stay on it as inputs of the next run */
   readonly keepsOutputs: boolean
   /** types of weights that it cannot read: they are widened to float32 */
-  readonly lacks: ReadonlyArray<DType>
+  readonly lacks: readonly DType[]
   /** guards calls of this runtime (default: as they are) */
   readonly guardOf?: (ort: WebRuntime) => Guard
   /** makes a session free its weights on release (default: the runtime does) */
@@ -99,7 +99,7 @@ export const webGpu = (load: () => Promise<WebRuntime>, { halves }: GpuFeatures)
   const target = { ...webgpu.target, halfMatMul: halves }
   /** with a session that is never released: with the last one, the library gives the card back, and its compiled shaders */
   let kept: Promise<WebRuntime> | null = null
-  const lacks: ReadonlyArray<DType> = halves ? ['bfloat16'] : ['bfloat16', 'float16'] // no shader has bfloat16
+  const lacks: readonly DType[] = halves ? ['bfloat16'] : ['bfloat16', 'float16'] // no shader has bfloat16
   const staying = (): Promise<WebRuntime> => {
     kept ??= load().then(async (ort) => {
       await ort.InferenceSession.create(toOnnx({ y: add(input('x', [1], 'float32'), 1) }, target), { executionProviders: ['webgpu'] })

@@ -21,7 +21,7 @@ type ProfileEvent = {
 }
 
 const cpuProvider = 'CPUExecutionProvider'
-const floatTypes: ReadonlyArray<string> = ['float', 'double', 'float16', 'bfloat16']
+const floatTypes: readonly string[] = ['float', 'double', 'float16', 'bfloat16']
 
 /** From the profile that ONNX Runtime writes of a run, a JSON text. @throws Error if it is none */
 export const placementOf = (profile: string): Placement => {
@@ -29,7 +29,7 @@ export const placementOf = (profile: string): Placement => {
   if (!Array.isArray(events)) throw new Error('profile: expected a list of events, got another value')
   const seen = new Set<string>()
   const onCpu: Record<string, number> = {}
-  for (const { cat, name = '', args } of events as ReadonlyArray<ProfileEvent>) {
+  for (const { cat, name = '', args } of events as readonly ProfileEvent[]) {
     if (cat !== 'Node' || args?.provider === undefined || seen.has(name)) continue
     if (![args.input_type_shape, args.output_type_shape].some(hasFloat)) continue
     seen.add(name)

@@ -19,7 +19,7 @@ export const prepacks = (outputs: Outputs, { prepack = true }: OpenOptions): boo
 
 const expandsLevels = (outputs: Outputs): boolean => topologicalOrder(Object.values(outputs)).some(({ op }) => op === 'FourBitMatMul')
 
-const weightBytes = (order: ReadonlyArray<Expression>): number =>
+const weightBytes = (order: readonly Expression[]): number =>
   order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
 
 const disabledOptimizers = [
@@ -38,7 +38,7 @@ type WeightFiles = {
   /** ONNX Runtime maps the files of this folder into memory. */
   readonly folder: string | null
   /** The bytes of files that cannot be mapped. ONNX Runtime copies them for each session. */
-  readonly externalData: ReadonlyArray<ExternalData>
+  readonly externalData: readonly ExternalData[]
 }
 
 export const noFiles: WeightFiles = { folder: null, externalData: [] }
@@ -147,4 +147,4 @@ const ofLayers = [
   'SkipLayerNormFusion',
 ]
 
-export const idleOptimizers: ReadonlyArray<string> = [...quantized, ...ofConvolutions, ...ofLayers]
+export const idleOptimizers: readonly string[] = [...quantized, ...ofConvolutions, ...ofLayers]

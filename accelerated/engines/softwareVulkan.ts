@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 
 /** Where packages of Chromium and Chrome put its description. */
-const places: ReadonlyArray<string> = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'].flatMap((name) =>
+const places: readonly string[] = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'].flatMap((name) =>
   ['/usr/lib', '/usr/lib64', '/opt/google', '/opt', '/snap/chromium/current/usr/lib'].map(
     (folder) => `${folder}/${name}/vk_swiftshader_icd.json`,
   ),

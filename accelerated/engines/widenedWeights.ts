@@ -19,7 +19,7 @@ const widerFile = (location: string): string => `float32 of ${location}`
  * The graph with frozen weights of these types in float32 and without their casts, and a source that has them. The source converts each file as it
  * is read. The numbers are the same. @param weights reads files: a folder cannot be mapped in another type
  */
-export const widened = (outputs: Outputs, weights: WeightSource, types: ReadonlyArray<DType>): readonly [Outputs, WeightSource] => {
+export const widened = (outputs: Outputs, weights: WeightSource, types: readonly DType[]): readonly [Outputs, WeightSource] => {
   const order = topologicalOrder(Object.values(outputs))
   const places = new Map<string, Map<number, Place>>()
   const made = new Map<Expression, Expression>()
@@ -39,8 +39,8 @@ export const widened = (outputs: Outputs, weights: WeightSource, types: Readonly
 
 const widerNode = (
   node: Expression,
-  inputs: ReadonlyArray<Expression>,
-  types: ReadonlyArray<DType>,
+  inputs: readonly Expression[],
+  types: readonly DType[],
   places: Map<string, Map<number, Place>>,
 ): Expression => {
   const { op, attributes, dtype } = node

@@ -19,7 +19,7 @@ const editDistance = (from: string, to: string): number => {
 const tolerance = (text: string): number => Math.min(3, Math.ceil(text.length / 3))
 
 /** The remedy for a mistyped name: `did you mean "rank"?`; null where no name is near. Case, - and _ do not count, as in max_new_tokens. */
-export const didYouMean = (typed: string, names: ReadonlyArray<string>): string | null => {
+export const didYouMean = (typed: string, names: readonly string[]): string | null => {
   const near = names.find((name) => plain(name) === plain(typed)) ?? nearest(typed, names)
   return near === null ? null : `did you mean "${near}"?`
 }
@@ -27,14 +27,14 @@ export const didYouMean = (typed: string, names: ReadonlyArray<string>): string 
 const plain = (name: string): string => name.replaceAll(/[-_]/g, '').toLowerCase()
 
 /** null where no name is near */
-export const nearest = (typed: string, names: ReadonlyArray<string>): string | null => {
+export const nearest = (typed: string, names: readonly string[]): string | null => {
   if (typed.length > 100) return null
   const [best] = names.map((name) => ({ name, distance: editDistance(typed, name) })).sort((a, b) => a.distance - b.distance)
   return best !== undefined && best.distance <= tolerance(typed) ? best.name : null
 }
 
 /** Alternatives in a sentence. `a, b or c`; after `most` names, how many more there are. */
-export const alternatives = (names: ReadonlyArray<string>, most = 12): string => {
+export const alternatives = (names: readonly string[], most = 12): string => {
   if (names.length > most) return `${names.slice(0, most).join(', ')} or ${names.length - most} more`
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
 }

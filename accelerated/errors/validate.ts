@@ -52,7 +52,7 @@ const kinds: Readonly<Record<string, string>> = {
 const isWhole = (schema: z.core.$ZodType | undefined): boolean =>
   schema instanceof z.core.$ZodNumberFormat && schema._zod.def.format.includes('int')
 
-const oneOf = (values: ReadonlyArray<unknown>): string => (values.length === 1 ? String(values[0]) : `one of ${values.join(', ')}`)
+const oneOf = (values: readonly unknown[]): string => (values.length === 1 ? String(values[0]) : `one of ${values.join(', ')}`)
 
 const bounded = (origin: string, whole: boolean, relation: string, limit: number | bigint): string => {
   if (origin === 'string') return `a text ${relation} ${limit} ${limit === 1 ? 'character' : 'characters'}`
@@ -74,7 +74,7 @@ const valueAt = (issue: z.core.$ZodIssue, value: unknown): unknown =>
 
 // Keys that an object of a program may not have: a mistyped option would be ignored in silence.
 /** @throws InputError for the first key that is not among the names: `task: expected an option of a task (did you mean "label"?), got "labl"` */
-export const refuseOtherKeys = (given: object, names: ReadonlyArray<string>, where: string, what: string): void => {
+export const refuseOtherKeys = (given: object, names: readonly string[], where: string, what: string): void => {
   const other = Object.keys(given).find((key) => !names.includes(key))
   if (other === undefined) return
   const remedy = didYouMean(other, names)

@@ -7,7 +7,7 @@ import type { Storage } from '../storage/storage.js'
 import type { Settings } from '../training/settings.js'
 
 /** A tensor of float32 numbers, row-major. */
-export type Weights = { readonly shape: ReadonlyArray<number>; readonly data: Float32Array }
+export type Weights = { readonly shape: readonly number[]; readonly data: Float32Array }
 
 export type Adapter = {
   readonly model: Model
@@ -23,7 +23,7 @@ export type Adapter = {
   /** trained head tensors by canonical name; a folder may lack some or all, which are then the model's */
   readonly head: ReadonlyMap<string, Weights>
   /** class names in the order of the outputs */
-  readonly labelNames: ReadonlyArray<string> | undefined
+  readonly labelNames: readonly string[] | undefined
 }
 
 /** A file layout of adapters. */

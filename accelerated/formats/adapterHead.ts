@@ -67,7 +67,7 @@ export const headShapesIn = (
   keyOf: (name: string) => string,
   model: Model,
   outputs: ModelOutputs,
-  saved: ReadonlyArray<string>,
+  saved: readonly string[],
 ): ReadonlyMap<string, TensorShape> => {
   const shapes = headOf(model, outputs).tensors
   const partOf = (name: string): string => name.split('.')[0] ?? ''

@@ -21,7 +21,7 @@ export type MergedOptions = {
 export const exportMerged = async (
   folder: string,
   trained: TrainedModel,
-  labelNames: ReadonlyArray<string> | undefined,
+  labelNames: readonly string[] | undefined,
   { precision = 'float32', maxLength = null, storage = nodeFiles }: MergedOptions = {},
 ): Promise<void> => {
   const { adapter, base } = trained
@@ -48,7 +48,7 @@ const asStored = ({ shape, read }: MergedTensor): MergedTensor => ({
 
 async function* chunksOf(
   header: Uint8Array,
-  order: ReadonlyArray<string>,
+  order: readonly string[],
   tensors: ReadonlyMap<string, MergedTensor>,
   dtype: 'F32' | 'F16',
   file: string,

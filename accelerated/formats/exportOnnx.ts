@@ -58,7 +58,7 @@ export type OnnxOptions = {
 export const exportOnnx = async (
   folder: string,
   trained: TrainedModel,
-  labelNames: ReadonlyArray<string> | undefined,
+  labelNames: readonly string[] | undefined,
   { precision = 'float32', maxLength = null, largest = largestModel, storage = nodeFiles }: OnnxOptions = {},
 ): Promise<void> => {
   const { adapter, base } = trained
@@ -122,7 +122,7 @@ const tensorsOf = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
       : []),
   ])
 
-async function* chunksOf(pieces: ReadonlyArray<Piece>, stored: ReadonlyMap<string, StoredTensor>): AsyncGenerator<Uint8Array> {
+async function* chunksOf(pieces: readonly Piece[], stored: ReadonlyMap<string, StoredTensor>): AsyncGenerator<Uint8Array> {
   for (const piece of pieces) yield piece instanceof Uint8Array ? piece : await stored.get(piece.weight)!.bytes()
 }
 

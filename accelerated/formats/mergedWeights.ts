@@ -6,7 +6,7 @@ import { extendedSize, type TokenRows } from '../methods/trainedTokens.js'
 import type { Adapter, Weights } from './adapter.js'
 
 /** A tensor that is computed when it is read. Merged matrices are float64; tensors that the adapter leaves alone are the checkpoint's. */
-export type MergedTensor = { readonly shape: ReadonlyArray<number>; readonly read: () => Promise<Float32Array | Float64Array> }
+export type MergedTensor = { readonly shape: readonly number[]; readonly read: () => Promise<Float32Array | Float64Array> }
 
 export type TrainedModel = {
   readonly base: ModelFolder
@@ -31,7 +31,7 @@ export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMa
 const rowsOf = ({ method: { tokens } }: Adapter, name: string): TokenRows | undefined => tokens?.find(({ table }) => table === name)
 
 /** A table of words has a row more for each new token beyond its end. */
-const shapeOf = (adapter: Adapter, name: string, entry: TensorEntry): ReadonlyArray<number> => {
+const shapeOf = (adapter: Adapter, name: string, entry: TensorEntry): readonly number[] => {
   const rows = rowsOf(adapter, name)
   return rows === undefined ? entry.shape : [extendedSize(rows.shape[0], rows.ids), rows.shape[1]]
 }

@@ -19,7 +19,7 @@ export type BaseFolder = Pick<ModelFolder, 'folder' | 'storage'>
 const baseOnlyKeys = ['_name_or_path', 'num_labels', 'problem_type', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
 
 /** The names of the outputs; `LABEL_0` and so on for those without one, as in other tools. */
-export const labelsOf = ({ labels }: ModelOutputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+export const labelsOf = ({ labels }: ModelOutputs, names: readonly string[] | undefined): readonly string[] =>
   Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
 
 /** Writes config.json with the keys of `more` added. @throws InputError */
@@ -27,7 +27,7 @@ export const writeModelConfig = async (
   { folder, storage }: TargetFolder,
   base: BaseFolder,
   { model, outputs }: { readonly model: Model; readonly outputs: ModelOutputs },
-  labelNames: ReadonlyArray<string> | undefined,
+  labelNames: readonly string[] | undefined,
   precision: WrittenPrecision,
   more: object = {},
 ): Promise<void> => {
@@ -58,7 +58,7 @@ const withFractions = (json: string, base: string): string => {
   )
 }
 
-const classifierConfig = (model: Model, outputs: SequenceOutputs | TokenOutputs, labelNames: ReadonlyArray<string> | undefined): object => {
+const classifierConfig = (model: Model, outputs: SequenceOutputs | TokenOutputs, labelNames: readonly string[] | undefined): object => {
   const labels = labelsOf(outputs, labelNames)
   return {
     architectures: [outputs.head === 'token' ? model.naming.tokenClassifier : model.naming.sequenceClassifier],

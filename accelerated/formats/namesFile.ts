@@ -13,7 +13,7 @@ export const namesFile = 'salora.json'
 /** Bytes of an adapter_config.json or salora.json. */
 export const adapterConfigLimit = namesLimit
 
-export const namesText = (outputs: ModelOutputs, names: ReadonlyArray<string> | undefined): string => {
+export const namesText = (outputs: ModelOutputs, names: readonly string[] | undefined): string => {
   const { taskType } = outputs
   const problemType = outputs.head === 'sequence' ? outputs.problemType : null
   const head = outputs.head === 'token' || outputs.head === 'embedding' ? { head: outputs.head } : {}

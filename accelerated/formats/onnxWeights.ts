@@ -17,7 +17,7 @@ export const onnxPrecisions = {
 export type OnnxPrecision = keyof typeof onnxPrecisions
 
 /** A tensor of the file. Its bytes, little-endian and row-major, are computed when they are written. */
-export type StoredTensor = { readonly shape: ReadonlyArray<number>; readonly dtype: DType; readonly bytes: () => Promise<Uint8Array> }
+export type StoredTensor = { readonly shape: readonly number[]; readonly dtype: DType; readonly bytes: () => Promise<Uint8Array> }
 
 /** The parts of one tensor in the file, by name, and its float32 value in terms of these parts. */
 export type StoredWeight = {

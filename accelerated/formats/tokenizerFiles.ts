@@ -80,6 +80,6 @@ const paddingToken = async ({ folder, storage }: BaseFolder, { paddingIndex }: M
 }
 
 type TokenizerJson = {
-  readonly added_tokens?: ReadonlyArray<{ readonly id: number; readonly content: string }>
+  readonly added_tokens?: readonly { readonly id: number; readonly content: string }[]
   readonly model?: { readonly vocab?: Readonly<Record<string, number>> | Array<readonly [string, number]> }
 }

@@ -29,7 +29,7 @@ export const warmStart = (
   run: Omit<Assembly, 'frozen' | 'settings'> & { readonly settings: Settings },
   start: RunState,
   adapter: Adapter,
-  labelNames: ReadonlyArray<string> | undefined,
+  labelNames: readonly string[] | undefined,
   where: string,
 ): WarmStart => {
   const layout = layoutOf(run, start.phase)
@@ -132,7 +132,7 @@ const lowRankNumbers = (
 const headNumbers = (
   { model }: Pick<Assembly, 'model'>,
   { head, outputs, labelNames: theirs }: Adapter,
-  labelNames: ReadonlyArray<string> | undefined,
+  labelNames: readonly string[] | undefined,
 ): Numbers | null => {
   const regression = outputs.head === 'sequence' && outputs.problemType === 'regression' && labelNames === undefined
   if (outputs.head === 'embedding') return new Map()
@@ -148,7 +148,7 @@ const headNumbers = (
   )
 }
 
-const rowsOf = ({ shape: [rows = 1], data }: Weights, places: ReadonlyArray<number>): Float32Array => {
+const rowsOf = ({ shape: [rows = 1], data }: Weights, places: readonly number[]): Float32Array => {
   const width = data.length / rows
   return Float32Array.from(places.flatMap((row) => [...data.subarray(row * width, (row + 1) * width)]))
 }

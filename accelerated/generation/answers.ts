@@ -14,7 +14,7 @@ export type AnswerEvent =
 /** What ends an answer, besides the model's end-of-text token. */
 export type AnswerEnds = {
   /** Stop strings: the answer ends before the first of them. */
-  readonly stop?: ReadonlyArray<string>
+  readonly stop?: readonly string[]
   /** End the answer after its first line that is not blank. */
   readonly lineOnly?: boolean
 }
@@ -31,16 +31,16 @@ export const resolveAnswers = (given: Partial<GenerationInput> & AnswerEnds): Re
 }
 
 type Text = {
-  readonly decode: (ids: ReadonlyArray<number>) => string
+  readonly decode: (ids: readonly number[]) => string
   /** ids that end a text */
-  readonly endTokens: ReadonlyArray<number>
+  readonly endTokens: readonly number[]
 }
 
 /** Generates an answer to each prompt, batch by batch. @throws SettingsError for a wrong setting, InputError if a prompt does not fit */
 export async function* answersTo(
   decoder: Decoder,
   { decode, endTokens }: Text,
-  prompts: ReadonlyArray<ReadonlyArray<number>>,
+  prompts: readonly (readonly number[])[],
   settings: Partial<GenerationInput> & AnswerEnds,
   signal?: AbortSignal,
 ): AsyncGenerator<AnswerEvent, void> {

@@ -6,7 +6,7 @@ import { largest } from './sampling.js'
 import type { Continuation } from './decoder.js'
 
 /** tokens: those after the prompt · score: their log-probability; for a finished text, over lengthᵖᵉⁿᵃˡᵗʸ */
-export type Beam = { readonly tokens: ReadonlyArray<number>; readonly score: number }
+export type Beam = { readonly tokens: readonly number[]; readonly score: number }
 
 export type BeamSettings = {
   readonly numBeams: number
@@ -15,14 +15,14 @@ export type BeamSettings = {
   /** number of tokens that may end a text: the search considers this many more candidates */
   readonly ends: number
   /** whether a text ends with its last token */
-  readonly isEnd: (tokens: ReadonlyArray<number>) => boolean
+  readonly isEnd: (tokens: readonly number[]) => boolean
 }
 
 export type Search = {
   /** the best first, at most `numBeams` */
-  readonly running: ReadonlyArray<Beam>
+  readonly running: readonly Beam[]
   /** the best first, at most `numBeams` */
-  readonly finished: ReadonlyArray<Beam>
+  readonly finished: readonly Beam[]
   readonly done: boolean
 }
 
@@ -34,9 +34,9 @@ export const startOfSearch: Search = { running: [{ tokens: [], score: 0 }], fini
  */
 export const searchStep = (
   { running, finished }: Search,
-  logProbabilities: ReadonlyArray<Float64Array>,
+  logProbabilities: readonly Float64Array[],
   { numBeams, lengthPenalty, maxNewTokens, ends, isEnd }: BeamSettings,
-): { readonly search: Search; readonly continuations: ReadonlyArray<Continuation> } => {
+): { readonly search: Search; readonly continuations: readonly Continuation[] } => {
   const count = Math.max(2, 1 + ends) * numBeams // enough to keep numBeams running texts if all others end
   const candidates = running
     .flatMap(({ tokens, score }, from) =>

@@ -18,7 +18,7 @@ export type RowMemory = {
 }
 
 export type CacheMemory = RowMemory & {
-  readonly select: (rows: ReadonlyArray<number>) => void
+  readonly select: (rows: readonly number[]) => void
   /** Forgets all tokens after the first `count`. */
   readonly keep: (count: number) => void
   /** Of a cache that stays on the device: `grow` counts tokens whose numbers are only there, and `refresh` takes them. Absent: it stays nowhere. */
@@ -28,13 +28,13 @@ export type CacheMemory = RowMemory & {
 }
 
 /** Two buffers for each part of each layer: a step reads one and writes the other, in turns. */
-export const growingMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, dtype: FloatType): CacheMemory => {
+export const growingMemory = (layers: readonly Layer[], rowsAtFirst: number, dtype: FloatType): CacheMemory => {
   let [rows, tokens] = [rowsAtFirst, 0]
   const tensors = layers.flatMap((layer) =>
     parts.map((part) => {
       const width = layer.heads * layer.headSize
       let [numbers, spare] = [zeros(0, dtype), zeros(0, dtype)]
-      const shape = (count: number): ReadonlyArray<number> => [rows, layer.heads, count, layer.headSize]
+      const shape = (count: number): readonly number[] => [rows, layer.heads, count, layer.headSize]
       const roomFor = (size: number): Vector => {
         if (spare.length < size) spare = zeros(Math.ceil(1.5 * size), dtype)
         return spare.subarray(0, size)
@@ -47,7 +47,7 @@ export const growingMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number,
         feed: (): Feed => ({ data: numbers, shape: shape(tokens) }),
         room: (more: number): Feed => ({ data: roomFor(rows * width * (tokens + more)), shape: shape(tokens + more) }),
         turn,
-        select: (from: ReadonlyArray<number>): void => {
+        select: (from: readonly number[]): void => {
           const size = width * tokens
           const selected = roomFor(from.length * size)
           from.forEach((row, to) => {
@@ -93,11 +93,11 @@ export const growingMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number,
 }
 
 /** The outputs of a growing cache, and the inputs that take them at the next token. */
-export const cacheCarry = (layers: ReadonlyArray<Layer>): Readonly<Record<string, string>> =>
+export const cacheCarry = (layers: readonly Layer[]): Readonly<Record<string, string>> =>
   Object.fromEntries(layers.flatMap(({ name }) => parts.map((part) => [presentName(name, part), pastName(name, part)] as const)))
 
 /** Whether these rows are all rows, in their order. */
-export const isSame = (from: ReadonlyArray<number>, rows: number): boolean => from.length === rows && from.every((row, to) => row === to)
+export const isSame = (from: readonly number[], rows: number): boolean => from.length === rows && from.every((row, to) => row === to)
 
 /** The whole buffer behind a part. */
 const whole = (part: Vector): Vector => (part instanceof Float64Array ? new Float64Array(part.buffer) : new Float32Array(part.buffer))
@@ -106,7 +106,7 @@ const whole = (part: Vector): Vector => (part instanceof Float64Array ? new Floa
  * One buffer for each part of each layer, with room for more tokens than it has: a step reads it and writes into it. If it is full, it grows by half.
  * @param capacityAtFirst tokens of a row
  */
-export const roomyMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, capacityAtFirst: number): CacheMemory => {
+export const roomyMemory = (layers: readonly Layer[], rowsAtFirst: number, capacityAtFirst: number): CacheMemory => {
   let [rows, tokens, capacity] = [rowsAtFirst, 0, capacityAtFirst]
   const buffers = layers.flatMap((layer) => parts.map((part) => roomyBuffer(layer, part, rows, capacity)))
   const feeds = (first: number, count: number): Feeds => Object.fromEntries(buffers.map(({ past, feed }) => [past, feed(first, count)]))
@@ -176,7 +176,7 @@ const roomyBuffer = ({ name, heads, headSize }: Layer, part: Part, rows: number,
       for (let head = 0; head < count; head++) roomier.set(numbers.subarray(head * before, (head + 1) * before), head * after)
       ;[numbers, capacity] = [roomier, larger]
     },
-    select: (from: ReadonlyArray<number>): void => {
+    select: (from: readonly number[]): void => {
       const size = rowSize()
       const selected = spare.length === from.length * size ? spare : new Float32Array(from.length * size)
       from.forEach((row, to) => {

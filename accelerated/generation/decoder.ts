@@ -13,16 +13,16 @@ import { decodingGraph, type CacheKind } from './graph.js'
 /** Logits of one row, over the vocabulary. */
 export type Logits = Float32Array | Float64Array
 
-type Tokens = ReadonlyArray<number>
+type Tokens = readonly number[]
 
 /** A row continues row `from` of the previous step with one more token. */
 export type Continuation = { readonly from: number; readonly token: number }
 
 export type DecodedRows = {
   /** the logits of each row's next token */
-  readonly logits: () => ReadonlyArray<Logits>
+  readonly logits: () => readonly Logits[]
   /** Rows may be dropped, repeated and reordered. */
-  readonly append: (rows: ReadonlyArray<Continuation>) => Promise<void>
+  readonly append: (rows: readonly Continuation[]) => Promise<void>
   /** Of a single row: keeps its first `kept` tokens, and reads these after them. */
   readonly reread: (kept: number, tokens: Tokens, signal?: AbortSignal) => Promise<void>
 }
@@ -32,7 +32,7 @@ export type Decoder = {
   /** for a prompt and its continuation together */
   readonly positions: number
   /** Reads prompts of at least one token, a row each. An aborted signal ends it after a chunk: the rows are then of no use. */
-  readonly begin: (prompts: ReadonlyArray<Tokens>, signal?: AbortSignal) => Promise<DecodedRows>
+  readonly begin: (prompts: readonly Tokens[], signal?: AbortSignal) => Promise<DecodedRows>
   readonly release: () => Promise<void>
 }
 
@@ -100,8 +100,8 @@ export const openDecoder = async (
 }
 
 type ReadRows<Memory> = (
-  rows: ReadonlyArray<Tokens>,
-  padding: ReadonlyArray<number>,
+  rows: readonly Tokens[],
+  padding: readonly number[],
   memory: Memory,
   signal: AbortSignal | undefined,
 ) => Promise<Vector>
@@ -151,7 +151,7 @@ const virtualSlots = ({ method, settings }: Assembly): { readonly count: number;
 }
 
 /** Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last. padding: slots before each row */
-type ReadColumns = (columns: ReadonlyArray<Tokens>, padding: ReadonlyArray<number>, memory: RowMemory) => Promise<Vector>
+type ReadColumns = (columns: readonly Tokens[], padding: readonly number[], memory: RowMemory) => Promise<Vector>
 
 const readerOf = (assembly: Assembly, session: Session, trained: Feeds, device: DeviceCache | null): ReadColumns => {
   const roomy = session.inputs.includes('keyCount')

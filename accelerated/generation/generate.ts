@@ -16,9 +16,9 @@ export type GenerationSettings = {
   readonly seed: number
   readonly batchSize: number
   /** ids that end a text */
-  readonly endTokens: ReadonlyArray<number>
+  readonly endTokens: readonly number[]
   /** whether a text ends with its last token because of its content. tokens: those after the prompt */
-  readonly stops: (tokens: ReadonlyArray<number>, prompt: ReadonlyArray<number>) => boolean
+  readonly stops: (tokens: readonly number[], prompt: readonly number[]) => boolean
 }
 
 /** end: one of endTokens, which is the last of the tokens · stop: `stops` · length: maxNewTokens or the model's positions */
@@ -27,10 +27,10 @@ export type GenerationEnd = 'end' | 'stop' | 'length'
 /** Each token of prompt number `prompt` as soon as it is certain (with beams: at the end), then the whole text. */
 export type GenerationEvent =
   | { readonly kind: 'token'; readonly prompt: number; readonly token: number }
-  | { readonly kind: 'text'; readonly prompt: number; readonly tokens: ReadonlyArray<number>; readonly ended: GenerationEnd }
+  | { readonly kind: 'text'; readonly prompt: number; readonly tokens: readonly number[]; readonly ended: GenerationEnd }
 
 /** The largest number of new tokens: the model's positions limit it too. */
-const roomFor = (decoder: Decoder, prompt: ReadonlyArray<number>, { maxNewTokens }: GenerationSettings): number =>
+const roomFor = (decoder: Decoder, prompt: readonly number[], { maxNewTokens }: GenerationSettings): number =>
   Math.min(maxNewTokens, decoder.positions - prompt.length)
 
 /**
@@ -39,7 +39,7 @@ const roomFor = (decoder: Decoder, prompt: ReadonlyArray<number>, { maxNewTokens
  */
 export async function* generate(
   decoder: Decoder,
-  prompts: ReadonlyArray<ReadonlyArray<number>>,
+  prompts: readonly (readonly number[])[],
   settings: GenerationSettings,
   signal?: AbortSignal,
 ): AsyncGenerator<GenerationEvent, void> {
@@ -58,11 +58,11 @@ export async function* generate(
   }
 }
 
-type Numbered = { readonly prompt: number; readonly ids: ReadonlyArray<number>; readonly room: number }
+type Numbered = { readonly prompt: number; readonly ids: readonly number[]; readonly room: number }
 
 /** Why a text ends with its last token; null if it continues. */
 const endOf = (
-  tokens: ReadonlyArray<number>,
+  tokens: readonly number[],
   { ids, room }: Pick<Numbered, 'ids' | 'room'>,
   { endTokens, stops }: GenerationSettings,
 ): GenerationEnd | null => {
@@ -73,7 +73,7 @@ const endOf = (
 
 async function* oneByOne(
   rows: DecodedRows,
-  batch: ReadonlyArray<Numbered>,
+  batch: readonly Numbered[],
   settings: GenerationSettings,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<GenerationEvent, void> {
@@ -109,7 +109,7 @@ const uniformOf = (seed: number, prompt: number, position: number): number =>
 
 async function* byBeams(
   rows: DecodedRows,
-  batch: ReadonlyArray<Numbered>,
+  batch: readonly Numbered[],
   settings: GenerationSettings,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<GenerationEvent, void> {

@@ -6,7 +6,7 @@ import type { DecodedRows, Decoder } from './decoder.js'
  * begin anew. Logits differ from those of a fresh start by rounding alone.
  */
 export const keepingCache = (decoder: Decoder): Decoder => {
-  let last: { readonly rows: DecodedRows; readonly tokens: ReadonlyArray<number> } | null = null
+  let last: { readonly rows: DecodedRows; readonly tokens: readonly number[] } | null = null
   const begin: Decoder['begin'] = async (prompts, signal) => {
     const [[prompt = []] = [], before] = [prompts, last]
     last = null // until the tokens are read
@@ -29,7 +29,7 @@ export const keepingCache = (decoder: Decoder): Decoder => {
   return { ...decoder, begin }
 }
 
-const sharedLength = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
+const sharedLength = (a: readonly number[], b: readonly number[]): number => {
   const different = a.findIndex((token, i) => token !== b[i])
   return different < 0 ? a.length : different
 }

@@ -13,7 +13,7 @@ export type Sampling = {
 export type ScoredToken = { readonly token: number; readonly score: number }
 
 /** The `count` largest scores in descending order; the first of equal ones comes first. NaN is skipped. */
-export const largest = (scores: ArrayLike<number>, count: number): ReadonlyArray<ScoredToken> => {
+export const largest = (scores: ArrayLike<number>, count: number): readonly ScoredToken[] => {
   const top: ScoredToken[] = []
   for (let token = 0; token < scores.length; token++) {
     const score = scores[token] ?? NaN
@@ -52,7 +52,7 @@ export const logProbabilities = (logits: Logits): Float64Array => {
 const largestOf = (scores: Float64Array): number => scores.reduce((a, b) => Math.max(a, b), -Infinity)
 
 /** The tokens to sample from with their probabilities (as scores), which add up to 1, the most likely first. */
-export const samplingDistribution = (logits: Logits, { temperature, topK, topP }: Sampling): ReadonlyArray<ScoredToken> => {
+export const samplingDistribution = (logits: Logits, { temperature, topK, topP }: Sampling): readonly ScoredToken[] => {
   const scaled = Float64Array.from(logits, (logit) => logit / temperature)
   const kept = topK === null ? null : largest(scaled, topK)
   // tokens of equal scores stay together, as in transformers
@@ -71,7 +71,7 @@ export const samplingDistribution = (logits: Logits, { temperature, topK, topP }
 }
 
 /** The first tokens that together have the probability: at least one. */
-const head = (probable: ReadonlyArray<ScoredToken>, topP: number): ReadonlyArray<ScoredToken> => {
+const head = (probable: readonly ScoredToken[], topP: number): readonly ScoredToken[] => {
   let before = 0
   const end = probable.findIndex(({ score }) => {
     before += score
@@ -80,13 +80,13 @@ const head = (probable: ReadonlyArray<ScoredToken>, topP: number): ReadonlyArray
   return end < 0 ? probable : probable.slice(0, end + 1)
 }
 
-const normalized = (probable: ReadonlyArray<ScoredToken>): ReadonlyArray<ScoredToken> => {
+const normalized = (probable: readonly ScoredToken[]): readonly ScoredToken[] => {
   const total = probable.reduce((sum, { score }) => sum + score, 0)
   return probable.map(({ token, score }) => ({ token, score: score / total }))
 }
 
 /** The token at which the sum of probabilities exceeds u; NaN for an empty list. @param u uniform on (0, 1) */
-export const sample = (probable: ReadonlyArray<ScoredToken>, u: number): number => {
+export const sample = (probable: readonly ScoredToken[], u: number): number => {
   let sum = 0
   const drawn = probable.find(({ score }) => {
     sum += score

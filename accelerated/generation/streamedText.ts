@@ -1,6 +1,6 @@
 /** Streamed text: the certain part of the text of tokens as they arrive, and its end at a stop text. */
 
-export type Decode = (ids: ReadonlyArray<number>) => string
+export type Decode = (ids: readonly number[]) => string
 
 export type StreamedText = {
   /** Returns the text that became certain with this token: whole letters only, and nothing that may start a stop text. */
@@ -15,7 +15,7 @@ export type StreamedText = {
 const context = 5
 
 /** Enough of the last tokens to have a text; all of them if none has. */
-const withText = (ids: ReadonlyArray<number>, decode: Decode): ReadonlyArray<number> => {
+const withText = (ids: readonly number[], decode: Decode): readonly number[] => {
   let count = context
   while (count < ids.length && decode(ids.slice(-count)) === '') count *= 2
   return ids.slice(-count)
@@ -25,7 +25,7 @@ const withText = (ids: ReadonlyArray<number>, decode: Decode): ReadonlyArray<num
 const unfinished = '\ufffd'
 
 /** @param stops stop texts, which are left out @param prompt the tokens before the text */
-export const streamedText = (decode: Decode, stops: ReadonlyArray<string>, prompt: ReadonlyArray<number>): StreamedText => {
+export const streamedText = (decode: Decode, stops: readonly string[], prompt: readonly number[]): StreamedText => {
   let pending: number[] = [] // not decoded to whole letters yet
   let before = withText(prompt, decode)
   let [held, stopped] = ['', false] // decoded, and not returned yet: a stop text begins nowhere else
@@ -66,8 +66,8 @@ export const streamedText = (decode: Decode, stops: ReadonlyArray<string>, promp
 
 /** Whether the last token completes a stop text. */
 export const stopsAt =
-  (decode: Decode, stops: ReadonlyArray<string>) =>
-  (tokens: ReadonlyArray<number>, prompt: ReadonlyArray<number>): boolean => {
+  (decode: Decode, stops: readonly string[]) =>
+  (tokens: readonly number[], prompt: readonly number[]): boolean => {
     if (stops.length === 0) return false
     const longest = stops.reduce((most, { length }) => Math.max(most, length), 0)
     const enough = 4 * (longest + 1) // a letter may be four tokens, and the first token may be a part of one
@@ -79,18 +79,18 @@ export const stopsAt =
 /** Whether the text has a complete line that is not blank. */
 export const stopsAtLine =
   (decode: Decode) =>
-  (tokens: ReadonlyArray<number>): boolean =>
+  (tokens: readonly number[]): boolean =>
     decode(tokens).trimStart().includes('\n')
 
 /** The index of the first of `parts`; −1 if there is none. */
-const firstOf = (text: string, parts: ReadonlyArray<string>): number =>
+const firstOf = (text: string, parts: readonly string[]): number =>
   parts
     .map((part) => text.indexOf(part))
     .filter((at) => at >= 0)
     .reduce((least, at) => (least < 0 ? at : Math.min(least, at)), -1)
 
 /** The length of the longest suffix of the text that is a prefix of one of `parts`. */
-const beginning = (text: string, parts: ReadonlyArray<string>): number =>
+const beginning = (text: string, parts: readonly string[]): number =>
   parts.reduce((most, part) => {
     const lengths = Array.from({ length: Math.min(part.length - 1, text.length) }, (_, i) => i + 1)
     return Math.max(most, ...lengths.filter((length) => text.endsWith(part.slice(0, length))))

@@ -12,7 +12,7 @@ export const terms = (d: Dimension): Shape => (typeof d === 'number' ? [d] : bet
 export const factors = (d: Dimension): Shape => (typeof d === 'number' || terms(d).length > 1 ? [d] : between(d, '*').map(parse))
 
 /** Splits a text at the signs outside parentheses. */
-const between = (text: string, sign: string): ReadonlyArray<string> => {
+const between = (text: string, sign: string): readonly string[] => {
   const parts = ['']
   let depth = 0
   for (const letter of text) {
@@ -47,7 +47,7 @@ export const product = (dimensions: Shape): Dimension => {
 /** The size of a shape is this number times its `namedFactors`. */
 export const knownFactor = (shape: Shape): number =>
   shape.flatMap(factors).reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
-export const namedFactors = (shape: Shape): ReadonlyArray<string> => shape.flatMap(factors).filter((d) => typeof d === 'string')
+export const namedFactors = (shape: Shape): readonly string[] => shape.flatMap(factors).filter((d) => typeof d === 'string')
 
 /**
  * The value of a dimension in a run in which names have these sizes.

@@ -49,10 +49,10 @@ export const chainsInBlocks = (outputs: Outputs): Outputs => {
 }
 
 /** In topological order. Only the last link is read from outside. */
-type Chain = ReadonlyArray<Expression>
+type Chain = readonly Expression[]
 
 /** The chains by their last links. A link belongs to the chain that has all its readers, so that no value is computed earlier or held longer. */
-const chainsOf = (order: ReadonlyArray<Expression>, results: ReadonlySet<Expression>): ReadonlyMap<Expression, Chain> => {
+const chainsOf = (order: readonly Expression[], results: ReadonlySet<Expression>): ReadonlyMap<Expression, Chain> => {
   const readers = new Map<Expression, Expression[]>(order.map((node) => [node, []]))
   for (const node of order) for (const x of node.inputs) readers.get(x)?.push(node)
   const lastOf = new Map<Expression, Expression>()

@@ -11,9 +11,9 @@ type ExternalTensor = {
   readonly dims: unknown
   readonly dataType: number
   readonly dataLocation?: number
-  readonly externalData: ReadonlyArray<{ readonly key: string; readonly value: string }>
+  readonly externalData: readonly { readonly key: string; readonly value: string }[]
 }
-type Graph = { readonly initializer: ReadonlyArray<ExternalTensor> }
+type Graph = { readonly initializer: readonly ExternalTensor[] }
 
 /** Bytes to write, or the name of the weight whose data (little-endian, row-major) comes here. */
 export type Piece = Uint8Array | { readonly weight: string }
@@ -22,7 +22,7 @@ export type Piece = Uint8Array | { readonly weight: string }
  * The pieces of the file, in order, and its length in bytes. The fields of a message may come in any order. So the graph is last, and its weights are
  * last within it, because their lengths are known before their bytes.
  */
-export const embedWeights = (model: Uint8Array): { readonly pieces: ReadonlyArray<Piece>; readonly length: number } => {
+export const embedWeights = (model: Uint8Array): { readonly pieces: readonly Piece[]; readonly length: number } => {
   const { graph, ...rest } = messageType('ModelProto').decode(model) as unknown as { readonly graph: Graph }
   const external = graph.initializer.filter(({ dataLocation }) => dataLocation === 1)
   const inline = graph.initializer.filter(({ dataLocation }) => dataLocation !== 1)
@@ -36,7 +36,7 @@ export const embedWeights = (model: Uint8Array): { readonly pieces: ReadonlyArra
   const graphLength = nodes.length + weights.reduce((sum, { before, length }) => sum + before.length + length, 0)
   const start = concatenated([encoded('ModelProto', rest), prefix(graphField, graphLength), nodes])
   return {
-    pieces: [start, ...weights.flatMap(({ name, before }): ReadonlyArray<Piece> => [before, { weight: name }])],
+    pieces: [start, ...weights.flatMap(({ name, before }): readonly Piece[] => [before, { weight: name }])],
     length: start.length + graphLength - nodes.length,
   }
 }
@@ -53,7 +53,7 @@ const prefix = (field: number, length: number): Uint8Array =>
     .int64(length)
     .finish()
 
-const concatenated = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+const concatenated = (parts: readonly Uint8Array[]): Uint8Array => {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
   parts.reduce((at, part) => {
     whole.set(part, at)

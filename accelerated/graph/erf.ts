@@ -23,7 +23,7 @@ const farDenominator = [
 ]
 
 /** Σ coefficients[i] x^(n − i) by Horner's rule. */
-const polynomial = ([highest = 0, next = 0, ...rest]: ReadonlyArray<number>, x: Expression): Expression =>
+const polynomial = ([highest = 0, next = 0, ...rest]: readonly number[], x: Expression): Expression =>
   rest.reduce((sum, coefficient) => add(mul(sum, x), coefficient), add(highest === 1 ? x : mul(x, highest), next))
 
 /** erf x = x P(x²) / Q(x²) for |x| < 0.46875 */

@@ -15,7 +15,7 @@ export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | '
  * `12*batch` (dimension.ts). Two dimensions are equal if their texts are.
  */
 export type Dimension = number | string
-export type Shape = ReadonlyArray<Dimension>
+export type Shape = readonly Dimension[]
 
 /** Bytes of a tensor inside a file that ONNX Runtime maps itself: ONNX "external data". */
 export type ExternalData = { readonly location: string; readonly offset: number; readonly length: number }
@@ -97,9 +97,9 @@ export type Attributes = {
   readonly data?: Float64Array
   readonly external?: ExternalData
   readonly axis?: number
-  readonly axes?: ReadonlyArray<number>
+  readonly axes?: readonly number[]
   readonly keepDimensions?: boolean
-  readonly permutation?: ReadonlyArray<number>
+  readonly permutation?: readonly number[]
   readonly transposeA?: boolean
   readonly transposeB?: boolean
   readonly alpha?: number
@@ -107,7 +107,7 @@ export type Attributes = {
   readonly heads?: number
   readonly minimum?: number
   readonly maximum?: number
-  readonly sizes?: ReadonlyArray<number>
+  readonly sizes?: readonly number[]
   /** Size: the shape whose elements are counted */
   readonly of?: Shape
   /** Slice: the sizes of the parts that it removes on either side */
@@ -119,9 +119,9 @@ export type Attributes = {
   /** the soft cap of CachedAttention */
   readonly cap?: number
   /** of further outputs (CachedAttention) */
-  readonly names?: ReadonlyArray<string>
+  readonly names?: readonly string[]
   /** SelectColumns, ReplaceColumns: the columns' numbers, each once */
-  readonly places?: ReadonlyArray<number>
+  readonly places?: readonly number[]
   /** SelectRows: some rows have no index that selects them, so their gradient is zero. */
   readonly partial?: boolean
   readonly body?: ScanBody
@@ -132,13 +132,13 @@ export type Attributes = {
 /** What a Scan computes from one slice of each of its first operands, and from its other operands as they are. */
 export type ScanBody = {
   /** inputs, for the slices of the first operands along their first axis */
-  readonly slices: ReadonlyArray<Expression>
+  readonly slices: readonly Expression[]
   /** inputs, for the other operands */
-  readonly shared: ReadonlyArray<Expression>
+  readonly shared: readonly Expression[]
   /** values of each slice */
-  readonly results: ReadonlyArray<Expression>
+  readonly results: readonly Expression[]
   /** values that are added up over all slices */
-  readonly sums: ReadonlyArray<Expression>
+  readonly sums: readonly Expression[]
 }
 
 /** Results are gradients of the first sliced operands, and sums are those of the first other ones. */
@@ -146,7 +146,7 @@ export type Backward = ScanBody
 
 export type Expression = {
   readonly op: Op
-  readonly inputs: ReadonlyArray<Expression>
+  readonly inputs: readonly Expression[]
   readonly attributes: Attributes
   readonly shape: Shape
   readonly dtype: DType
@@ -158,7 +158,7 @@ export const showShape = (shape: Shape): string => `[${shape.slice(0, 8).join(',
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dimension, i) => dimension === b[i])
 
 /** Every expression that `roots` need, each after its inputs. Iterative, because a training step is thousands of nodes deep. */
-export const topologicalOrder = (roots: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
+export const topologicalOrder = (roots: readonly Expression[]): readonly Expression[] => {
   const order: Expression[] = []
   const seen = new Set<Expression>()
   const stack: { readonly node: Expression; next: number }[] = []

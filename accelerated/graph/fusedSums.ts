@@ -34,9 +34,9 @@ export const fuseSums = (outputs: Outputs): Outputs => {
 const isInt8 = ({ op }: Expression): boolean => op === 'QuantizedMatMul' || op === 'FourBitMatMul' || op === 'BlockMatMul'
 
 /** null stands for the outputs. */
-type Readers = ReadonlyMap<Expression, ReadonlyArray<Expression | null>>
+type Readers = ReadonlyMap<Expression, readonly (Expression | null)[]>
 
-const readersOf = (order: ReadonlyArray<Expression>, outputs: Outputs): Readers => {
+const readersOf = (order: readonly Expression[], outputs: Outputs): Readers => {
   const readers = new Map<Expression, (Expression | null)[]>(order.map((node) => [node, []]))
   for (const node of order) for (const x of node.inputs) readers.get(x)?.push(node)
   for (const node of Object.values(outputs)) readers.get(node)?.push(null)
@@ -47,12 +47,12 @@ const readersOf = (order: ReadonlyArray<Expression>, outputs: Outputs): Readers 
 const isSum = ({ op, shape, dtype }: Expression): boolean => op === 'Add' && dtype === 'float32' && shape.length === 2
 
 /** What a tree of sums adds, from left to right. Its depth is that of one layer's gradient: a few dozen. */
-const termsOf = (sum: Expression, isInner: (node: Expression) => boolean): ReadonlyArray<Expression> =>
+const termsOf = (sum: Expression, isInner: (node: Expression) => boolean): readonly Expression[] =>
   sum.inputs.flatMap((x) => (isInner(x) ? termsOf(x, isInner) : [x]))
 
 /** The sum in its fused form; null if it has no product in int8 or nothing to fuse. */
 const fusedSum = (
-  terms: ReadonlyArray<Expression>,
+  terms: readonly Expression[],
   resolved: (node: Expression) => Expression,
   isOnlyHere: (node: Expression) => boolean,
   ones: (rows: Dimension) => Expression,

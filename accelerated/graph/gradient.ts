@@ -13,7 +13,7 @@ import { vjps } from './vjps.js'
  * ∂y/∂target for each target, a leaf or an inner expression that is treated as one.
  * @throws Error if y is not a scalar, does not depend on a target, or depends on it through an operator without a gradient
  */
-export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
+export const gradient = (y: Expression, targets: readonly Expression[]): readonly Expression[] => {
   if (y.shape.length !== 0) throw new Error(`gradient: expected a scalar, got ${showShape(y.shape)}`)
   const order = topologicalOrder([y])
   const goals = new Set(targets)

@@ -10,7 +10,7 @@ export type CheckpointOperands = readonly [y: Expression, x: Expression]
 /** `copyOf` returns a node without a copy itself. `copies` are in topological order, those of the first values before all others. */
 export type CheckpointPlan = {
   readonly copyOf: (node: Expression) => Expression
-  readonly copies: ReadonlyArray<{ readonly original: Expression; readonly copy: Expression }>
+  readonly copies: readonly { readonly original: Expression; readonly copy: Expression }[]
 }
 
 /**
@@ -18,7 +18,7 @@ export type CheckpointPlan = {
  * alone, so that all checkpoints of a graph take time in proportion to its nodes.
  * @param order all nodes in topological order
  */
-export const checkpointPlanner = (order: ReadonlyArray<Expression>) => {
+export const checkpointPlanner = (order: readonly Expression[]) => {
   const places = new Map(order.map((node, place) => [node, place]))
   const placeOf = (node: Expression): number => places.get(node) ?? Infinity
   const readers = new Map<Expression, number>()
@@ -28,7 +28,7 @@ export const checkpointPlanner = (order: ReadonlyArray<Expression>) => {
    * @param operands the output and the input of a checkpoint
    * @param signals the values that the copies wait for
    */
-  return ([y, x]: CheckpointOperands, signals: ReadonlyArray<Expression>): CheckpointPlan => {
+  return ([y, x]: CheckpointOperands, signals: readonly Expression[]): CheckpointPlan => {
     const copied = new Map<Expression, Expression>()
     const between = nodesBetween(order.slice(placeOf(x) + 1, placeOf(y) + 1), x, y)
     const own = madeForAlone(readers, between)
@@ -50,7 +50,7 @@ export const checkpointPlanner = (order: ReadonlyArray<Expression>) => {
 }
 
 /** Nodes that y needs and that need x, without x. @param order from x to y */
-const nodesBetween = (order: ReadonlyArray<Expression>, x: Expression, y: Expression): ReadonlySet<Expression> => {
+const nodesBetween = (order: readonly Expression[], x: Expression, y: Expression): ReadonlySet<Expression> => {
   const above = new Set([x])
   for (const node of order) if (node.inputs.some((operand) => above.has(operand))) above.add(node)
   const between = new Set<Expression>(above.has(y) && y !== x ? [y] : [])

@@ -41,15 +41,15 @@ export const bytesOf = ({ shape, dtype }: Pick<Expression, 'shape' | 'dtype'>, s
  * The allocations of a run, in order. Outputs are freed at its end, after they were copied.
  * @param sizes of the named dimensions, such as `tokens` @param callerBuffers whether the caller brings the memory of the outputs
  */
-export const allocations = (roots: Outputs, sizes: Readonly<Record<string, number>>, callerBuffers: boolean): ReadonlyArray<Allocation> => {
+export const allocations = (roots: Outputs, sizes: Readonly<Record<string, number>>, callerBuffers: boolean): readonly Allocation[] => {
   return allocationsOf(Object.values(loweredOnce(roots)), sizes, callerBuffers)
 }
 
 const allocationsOf = (
-  outputs: ReadonlyArray<Expression>,
+  outputs: readonly Expression[],
   sizes: Readonly<Record<string, number>>,
   callerBuffers: boolean,
-): ReadonlyArray<Allocation> => {
+): readonly Allocation[] => {
   const order = executionOrder(outputs.map(written))
   const parts = furtherOutputs(outputs)
   const valueFor = (node: Expression): Expression => {
@@ -64,7 +64,7 @@ const allocationsOf = (
 
   const memory = new Map<Expression, Buffer>()
   const { next, allocate, reuse, read, events } = timeline()
-  const placed = (value: Expression, operands: ReadonlyArray<Buffer | undefined>): Buffer => {
+  const placed = (value: Expression, operands: readonly (Buffer | undefined)[]): Buffer => {
     if (renaming.has(value.op)) return operands[0] ?? allocate(0, null)
     if (kept.has(value)) return allocate(callerBuffers ? 0 : bytesOf(value, sizes), null)
     const kind = kindOf(value)
@@ -93,7 +93,7 @@ const allocationsOf = (
 }
 
 /** The peak in bytes. */
-export const peakOf = (events: ReadonlyArray<Allocation>): number =>
+export const peakOf = (events: readonly Allocation[]): number =>
   events.reduce(({ held, most }, { bytes }) => ({ held: held + bytes, most: Math.max(most, held + bytes) }), { held: 0, most: 0 }).most
 
 /** The number of nodes of a graph. */
@@ -101,7 +101,7 @@ export const nodeCount = (roots: Outputs): number =>
   topologicalOrder(Object.values(loweredOnce(roots))).filter(({ op }) => !leaves.has(op) && !unwritten.has(op)).length
 
 /** The further outputs of each node, by one of the expressions that read them. */
-const furtherOutputs = (outputs: ReadonlyArray<Expression>): ReadonlyMap<Expression, ReadonlyMap<unknown, Expression>> => {
+const furtherOutputs = (outputs: readonly Expression[]): ReadonlyMap<Expression, ReadonlyMap<unknown, Expression>> => {
   const parts = new Map<Expression, Map<unknown, Expression>>()
   for (const node of topologicalOrder(outputs)) {
     const [first] = node.inputs
@@ -154,7 +154,7 @@ const timeline = () => {
       spare.set(buffer.kind, others)
       others.push(buffer)
     },
-    events: (): ReadonlyArray<Allocation> =>
+    events: (): readonly Allocation[] =>
       buffers
         .flatMap((buffer) => [
           { at: 2 * buffer.since, buffer, bytes: buffer.bytes },
@@ -170,7 +170,7 @@ const kindOf = ({ shape, dtype }: Expression): string | null => (shape.every((d)
  * Bytes of a node's intermediate values, each made of the one before: rows divided by their scales, levels, or all logarithms before one is
  * selected. A Scan needs what one block needs, and writes its result in place. @param overwrites whether its result may take the memory of an operand
  */
-const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, overwrites: boolean): ReadonlyArray<number> => {
+const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, overwrites: boolean): readonly number[] => {
   const { op, inputs, attributes } = node
   const [x] = inputs
   if (x === undefined) return []
@@ -193,10 +193,10 @@ const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, ov
 }
 
 /** ONNX Runtime's order of nodes: depth first from the nodes without readers, the one written last first. */
-const executionOrder = (outputs: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
+const executionOrder = (outputs: readonly Expression[]): readonly Expression[] => {
   const nodes = topologicalOrder(outputs).filter(({ op }) => !leaves.has(op) && !unwritten.has(op))
   const place = new Map(nodes.map((node, i) => [node, i]))
-  const operandsOf = (node: Expression): ReadonlyArray<Expression> => [...new Set(node.inputs.map(written))].filter((x) => place.has(x))
+  const operandsOf = (node: Expression): readonly Expression[] => [...new Set(node.inputs.map(written))].filter((x) => place.has(x))
   const read = new Set(nodes.flatMap(operandsOf))
   const byPlace = (a: Expression, b: Expression): number => (place.get(a) ?? 0) - (place.get(b) ?? 0)
   const stack = nodes.filter((node) => !read.has(node)).map((node) => ({ node, done: false }))

@@ -28,7 +28,7 @@ export const lower = (
   const lowered = new Map<Expression, Expression>()
   const statistics = new Map<Expression, Statistics>()
   /** What only the CPU provider has, and only in float32. */
-  const lowerDecoder = (node: Expression, [x, scaleOrCosine, sine]: ReadonlyArray<Expression>): Expression | null => {
+  const lowerDecoder = (node: Expression, [x, scaleOrCosine, sine]: readonly Expression[]): Expression | null => {
     if (x === undefined || scaleOrCosine === undefined || (fusedDecoder === true && node.dtype === 'float32')) return null
     if (node.op === 'RotaryEmbedding' && sine !== undefined) return rotated(x, node.attributes.heads ?? 1, scaleOrCosine, sine)
     if (node.op !== 'RmsNormalization') return null
@@ -36,7 +36,7 @@ export const lower = (
     statistics.set(node, { mean: inverseDeviation, inverseDeviation }) // it has no mean
     return mul(mul(x, inverseDeviation), scaleOrCosine)
   }
-  const lowerFloat64 = (node: Expression, inputs: ReadonlyArray<Expression>, same: Expression): Expression => {
+  const lowerFloat64 = (node: Expression, inputs: readonly Expression[], same: Expression): Expression => {
     const [x, scale, bias] = inputs
     if (x === undefined) return same
     if (node.op === 'Erf') return erfFloat64(x)
@@ -77,7 +77,7 @@ export const loweredOnce: typeof lower = (outputs, target = everything) => {
 }
 
 /** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */
-const lowerQuantized = (inputs: ReadonlyArray<Expression>, same: Expression): Expression => {
+const lowerQuantized = (inputs: readonly Expression[], same: Expression): Expression => {
   if (same.op === 'Gather') return inputs[0]?.op === 'BlockDequantize' ? blockRowsOf(inputs, same) : rowsOf(inputs, same)
   const [x, matrix] = inputs
   const { transposeA = false, transposeB = false, alpha = 1 } = same.attributes
@@ -91,7 +91,7 @@ const blockProduct = (x: Expression, { inputs: [levels, scales] }: Expression): 
 }
 
 /** Rows of a matrix in blocks: levels around 128 times their scales. */
-const blockRowsOf = ([matrix, index]: ReadonlyArray<Expression>, same: Expression): Expression => {
+const blockRowsOf = ([matrix, index]: readonly Expression[], same: Expression): Expression => {
   const [levels, scales] = matrix?.inputs ?? []
   const columns = matrix?.shape[1]
   if (levels === undefined || scales === undefined || index === undefined || columns === undefined) return same
@@ -111,7 +111,7 @@ const reshapedOnce = (node: Expression): Expression => {
 }
 
 /** Rows of diag(scales) levels: only the rows asked for become float32, not the matrix. */
-const rowsOf = ([matrix, index]: ReadonlyArray<Expression>, same: Expression): Expression => {
+const rowsOf = ([matrix, index]: readonly Expression[], same: Expression): Expression => {
   const quantized = matrix === undefined ? null : quantizedOf(matrix)
   if (quantized?.scales === undefined || index === undefined || quantized.scales.shape.length !== 1) return same
   const scales = gather(quantized.scales, index)

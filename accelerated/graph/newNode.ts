@@ -1,7 +1,7 @@
 /** How operators make a node of an expression, and refuse operands that do not fit. */
 import type { Attributes, DType, Expression, Op, Shape } from './expression.js'
 
-export const node = (op: Op, inputs: ReadonlyArray<Expression>, shape: Shape, dtype: DType, attributes: Attributes = {}): Expression => ({
+export const node = (op: Op, inputs: readonly Expression[], shape: Shape, dtype: DType, attributes: Attributes = {}): Expression => ({
   op,
   inputs,
   attributes,
@@ -18,7 +18,7 @@ export const fail = (op: string, expected: string, got: string): never => {
 export type PendingNode = {
   readonly node: Expression
   /** names of its inputs */
-  readonly x: ReadonlyArray<string>
+  readonly x: readonly string[]
   /** the name for its value, unless that has one already */
   readonly result: string
   /** whether an OutputOf reads it */

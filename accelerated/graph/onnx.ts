@@ -58,7 +58,7 @@ const withoutRunSizes = (info: Declared): ValueInfoProto =>
   info.shape.every((d) => typeof d === 'number') ? info : { ...info, shape: null }
 
 /** Each input once, even if several expressions declare it. */
-const inputsOf = (order: ReadonlyArray<Expression>, outputs: Outputs): ReadonlyArray<Declared> => {
+const inputsOf = (order: readonly Expression[], outputs: Outputs): readonly Declared[] => {
   const inputs = new Map<string, Declared>()
   for (const node of order) {
     if (node.op !== 'Input') continue

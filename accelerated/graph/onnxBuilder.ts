@@ -25,7 +25,7 @@ export type OnnxTarget = {
   /** has products in float16 */
   readonly halfMatMul?: boolean
   /** operators that it has no kernel for, and that are therefore written as others (default: none) */
-  readonly lacks?: ReadonlyArray<'LogSoftmax' | 'Size'>
+  readonly lacks?: readonly ('LogSoftmax' | 'Size')[]
   /** the most parts of one Split; a larger one becomes one Slice per part (default: no limit) */
   readonly largestSplit?: number
   /**
@@ -37,25 +37,25 @@ export type OnnxTarget = {
 
 export type OnnxBuilder = {
   readonly target: OnnxTarget
-  readonly nodes: ReadonlyArray<NodeProto>
+  readonly nodes: readonly NodeProto[]
   readonly initializers: ReadonlyMap<string, InitializerProto>
   /** the initializers of `sizes` that are inputs as well */
   readonly hiddenSizes: ReadonlyMap<string, ValueInfoProto>
   /** Adds a node; → the name of its first result. */
   readonly emit: (
     opType: string,
-    operands: ReadonlyArray<string>,
+    operands: readonly string[],
     attributes?: Readonly<Record<string, AttributeValue>>,
-    results?: ReadonlyArray<string>,
+    results?: readonly string[],
     domain?: string,
   ) => string
   /** The first result of an equal node, or of a new one. ONNX Runtime would find equal nodes too, but takes longer. */
-  readonly share: (opType: string, operands: ReadonlyArray<string>, attributes?: Readonly<Record<string, AttributeValue>>) => string
+  readonly share: (opType: string, operands: readonly string[], attributes?: Readonly<Record<string, AttributeValue>>) => string
   /** Adds an initializer unless there is one of that name; → its name. So do the next two. */
-  readonly constant: (data: ReadonlyArray<number> | Float64Array, shape: ReadonlyArray<number>, dtype: DType) => string
-  readonly integers: (values: ReadonlyArray<number>) => string
+  readonly constant: (data: readonly number[] | Float64Array, shape: readonly number[], dtype: DType) => string
+  readonly integers: (values: readonly number[]) => string
   /** The same as the sizes of a shape. The runtime takes them for an input with a default, and so does not know the shape before a run. */
-  readonly sizes: (values: ReadonlyArray<number>) => string
+  readonly sizes: (values: readonly number[]) => string
   readonly weight: (tensor: InitializerProto) => string
   /** A builder of a subgraph that shares the initializers. The names of its values start with `prefix`. */
   readonly inner: (prefix: string) => OnnxBuilder
@@ -80,7 +80,7 @@ export const onnxBuilder = (
     if (!initializers.has(name)) initializers.set(name, { name, shape, dataType: elementType(dtype), bytes: initializerBytes(data, dtype) })
     return name
   }
-  const integers = (values: ReadonlyArray<number>): string => constant(values, [values.length], 'int64')
+  const integers = (values: readonly number[]): string => constant(values, [values.length], 'int64')
   return {
     target,
     nodes,

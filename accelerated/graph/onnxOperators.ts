@@ -33,7 +33,7 @@ const withAttributes =
 const withOperands =
   (
     opType: string,
-    operands: (node: Expression, builder: OnnxBuilder, shapes: RuntimeShapes) => ReadonlyArray<string>,
+    operands: (node: Expression, builder: OnnxBuilder, shapes: RuntimeShapes) => readonly string[],
     attributes: (node: Expression) => Readonly<Record<string, AttributeValue>> = () => ({}),
   ): Serializer =>
   ({ node, x, result }, builder, shapes) =>
@@ -48,11 +48,11 @@ const reduction = (opType: 'ReduceSum' | 'ReduceMean'): Serializer =>
 
 const serializers: Readonly<Record<Op, Serializer>> = {
   Input: ({ node }) => node.attributes.name ?? '',
-  Constant: ({ node }, { constant }) => constant(node.attributes.data ?? [], node.shape as ReadonlyArray<number>, node.dtype),
+  Constant: ({ node }, { constant }) => constant(node.attributes.data ?? [], node.shape as readonly number[], node.dtype),
   Weight: ({ node }, { weight }) => {
     const { name = '', external } = node.attributes
     if (external === undefined) throw new Error(`toOnnx: weight ${name} has no external data`)
-    return weight({ name, shape: node.shape as ReadonlyArray<number>, dataType: elementType(node.dtype), external })
+    return weight({ name, shape: node.shape as readonly number[], dataType: elementType(node.dtype), external })
   },
 
   Add: asIs,
@@ -221,7 +221,7 @@ const serializers: Readonly<Record<Op, Serializer>> = {
  * @param nameFor the name of a value that has none yet
  */
 export const emitNodes = (
-  order: ReadonlyArray<Expression>,
+  order: readonly Expression[],
   names: Map<Expression, string>,
   nameFor: (node: Expression) => string,
   builder: OnnxBuilder,

@@ -10,7 +10,7 @@ import type { PendingNode } from './newNode.js'
 export const emitProduct = (
   { emit, constant, target }: OnnxBuilder,
   node: Expression,
-  [left = '', right = '']: ReadonlyArray<string>,
+  [left = '', right = '']: readonly string[],
   result: string,
 ): string => {
   const { transposeA = false, transposeB = false, alpha = 1 } = node.attributes
@@ -58,7 +58,7 @@ const quantizedRows = (
 }
 
 /** The zero points of a product of x in uint8: the matrix needs none in int8. */
-const zeroPoints = ({ constant }: OnnxBuilder, isSigned: boolean): ReadonlyArray<string> => {
+const zeroPoints = ({ constant }: OnnxBuilder, isSigned: boolean): readonly string[] => {
   const zero = constant([unsignedZero], [], 'uint8')
   return isSigned ? [zero] : [zero, zero]
 }
@@ -124,7 +124,7 @@ export const emitFourBitProduct = (
   const isSigned = target.saturates !== true
   const [right, zeros] = [isSigned ? ('int8' as const) : ('uint8' as const), zeroPoints(builder, isSigned)]
   const [, , scales = ''] = matrix
-  const product = (factors: ReadonlyArray<string>): string => emit('MatMulIntegerToFloat', factors, {}, undefined, 'com.microsoft')
+  const product = (factors: readonly string[]): string => emit('MatMulIntegerToFloat', factors, {}, undefined, 'com.microsoft')
   if (node.attributes.transposeB === true) {
     const { levels, scale } = quantizedRows(builder, shapes, node.inputs[0], x, right)
     const rows = emit('Transpose', [levels], { perm: [1, 0] })
@@ -153,7 +153,7 @@ export const emitFourBits = (builder: OnnxBuilder, { node, x, result }: Pick<Pen
 const emitFourBitLevels = (
   { emit, constant, integers, sizes }: OnnxBuilder,
   { op, inputs, attributes: { columns = 0 } }: Expression,
-  [packed = '', blockScales = '']: ReadonlyArray<string>,
+  [packed = '', blockScales = '']: readonly string[],
   type: 'int8' | 'uint8',
 ): string => {
   const [p, blocks] = (inputs[op === 'FourBitMatMul' ? 2 : 1]?.shape ?? []).map(Number)

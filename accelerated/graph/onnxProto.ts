@@ -2,36 +2,36 @@
 import type { Dimension, DType, ExternalData } from './expression.js'
 import protobuf from 'protobufjs/minimal.js'
 
-export type AttributeValue = number | string | ReadonlyArray<number> | { readonly float: number } | { readonly graph: GraphParts }
+export type AttributeValue = number | string | readonly number[] | { readonly float: number } | { readonly graph: GraphParts }
 export type NodeProto = {
   readonly name: string
   readonly opType: string
   readonly domain: string
-  readonly input: ReadonlyArray<string>
-  readonly output: ReadonlyArray<string>
+  readonly input: readonly string[]
+  readonly output: readonly string[]
   readonly attributes: Readonly<Record<string, AttributeValue>>
 }
 export type InitializerProto = {
   readonly name: string
-  readonly shape: ReadonlyArray<number>
+  readonly shape: readonly number[]
   readonly dataType: number
   readonly bytes?: Uint8Array
   readonly external?: ExternalData
 }
 /** shape: null if it is not declared */
-export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: ReadonlyArray<Dimension> | null }
+export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: readonly Dimension[] | null }
 /** A sequence of tensors. */
 export type SequenceInfoProto = { readonly name: string; readonly sequenceOf: number }
 /** A subgraph: it may read values of the graph around it. */
 export type GraphParts = {
-  readonly nodes: ReadonlyArray<NodeProto>
-  readonly inputs: ReadonlyArray<ValueInfoProto>
-  readonly outputs: ReadonlyArray<ValueInfoProto | SequenceInfoProto>
+  readonly nodes: readonly NodeProto[]
+  readonly inputs: readonly ValueInfoProto[]
+  readonly outputs: readonly (ValueInfoProto | SequenceInfoProto)[]
 }
 export type ModelParts = GraphParts & {
-  readonly initializers: ReadonlyArray<InitializerProto>
+  readonly initializers: readonly InitializerProto[]
   /** shapes of inner values that the runtime cannot infer */
-  readonly values: ReadonlyArray<ValueInfoProto>
+  readonly values: readonly ValueInfoProto[]
 }
 
 /** TensorProto.DataType */
@@ -82,11 +82,10 @@ export const encodeModel = (parts: ModelParts): Uint8Array => {
   })
 }
 
-const usesDomain = (nodes: ReadonlyArray<NodeProto>, domain: string): boolean =>
+const usesDomain = (nodes: readonly NodeProto[], domain: string): boolean =>
   nodes.some((node) => node.domain === domain || Object.values(node.attributes).some((value) => usesDomain(nodesOf(value), domain)))
 
-const nodesOf = (value: AttributeValue): ReadonlyArray<NodeProto> =>
-  typeof value === 'object' && 'graph' in value ? value.graph.nodes : []
+const nodesOf = (value: AttributeValue): readonly NodeProto[] => (typeof value === 'object' && 'graph' in value ? value.graph.nodes : [])
 
 const writeNodesAndName = (writer: FieldWriter, name: string, { nodes }: GraphParts): void => {
   writer.messages(1, nodes, (node) => {
@@ -192,14 +191,14 @@ type FieldWriter = {
   /** a whole number below 2⁵³ in size */
   readonly integer: (field: number, value: number) => void
   /** all in one field; nothing for an empty list */
-  readonly integers: (field: number, values: ReadonlyArray<number>) => void
+  readonly integers: (field: number, values: readonly number[]) => void
   /** float32 */
   readonly float: (field: number, value: number) => void
   readonly text: (field: number, value: string) => void
-  readonly texts: (field: number, values: ReadonlyArray<string>) => void
+  readonly texts: (field: number, values: readonly string[]) => void
   readonly bytes: (field: number, value: Uint8Array) => void
   readonly message: (field: number, write: () => void) => void
-  readonly messages: <T>(field: number, items: ReadonlyArray<T>, write: (item: T) => void) => void
+  readonly messages: <T>(field: number, items: readonly T[], write: (item: T) => void) => void
 }
 
 const wireType = { varint: 0, length: 2, fixed32: 5 } as const

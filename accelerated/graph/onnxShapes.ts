@@ -15,7 +15,7 @@ export type RuntimeShapes = {
 /** The size of a name is read from the first input that has it, once. */
 export const runtimeShapes = (
   { emit, share, integers, sizes }: OnnxBuilder,
-  inputs: ReadonlyArray<{ readonly name: string; readonly shape: Shape }>,
+  inputs: readonly { readonly name: string; readonly shape: Shape }[],
 ): RuntimeShapes => {
   const sources = new Map<string, { readonly input: string; readonly axis: number }>()
   for (const { name, shape } of inputs)

@@ -15,7 +15,7 @@ type Operand = Expression | number
 export const input = (name: string, shape: Shape, dtype: DType): Expression => node('Input', [], shape, dtype, { name })
 
 /** A tensor whose numbers are part of the graph. */
-export const constant = (data: ArrayLike<number>, shape: ReadonlyArray<number>, dtype: DType): Expression =>
+export const constant = (data: ArrayLike<number>, shape: readonly number[], dtype: DType): Expression =>
   data.length === shape.reduce((a, b) => a * b, 1)
     ? node('Constant', [], shape, dtype, { data: Float64Array.from(data) })
     : fail('constant', `${showShape(shape)} numbers`, `${data.length}`)
@@ -23,7 +23,7 @@ export const constant = (data: ArrayLike<number>, shape: ReadonlyArray<number>, 
 export const scalar = (value: number, dtype: DType): Expression => constant([value], [], dtype)
 
 /** A frozen tensor whose bytes stay in the checkpoint's file. */
-export const weight = (name: string, shape: ReadonlyArray<number>, dtype: DType, external: ExternalData): Expression =>
+export const weight = (name: string, shape: readonly number[], dtype: DType, external: ExternalData): Expression =>
   node('Weight', [], shape, dtype, { name, external })
 
 // ----------------------------------------------------------------------------------------------------------- elementwise
@@ -111,7 +111,7 @@ export const stopGradient = (x: Expression): Expression => node('StopGradient', 
 export const checkpoint = (y: Expression, x: Expression): Expression => node('Checkpoint', [y, x], y.shape, y.dtype)
 
 /** x, but not before `others` are computed. It costs nothing at run time, and the runtime never merges two of them. */
-export const controlDependency = (x: Expression, others: ReadonlyArray<Expression>): Expression =>
+export const controlDependency = (x: Expression, others: readonly Expression[]): Expression =>
   node('ControlDependency', [x, ...others], x.shape, x.dtype)
 
 export const square = (x: Expression): Expression => mul(x, x)
@@ -267,7 +267,7 @@ export const outputOf = (x: Expression, output: number, shape: Shape): Expressio
 
 const reduce =
   (op: 'ReduceSum' | 'ReduceMean') =>
-  (x: Expression, axes?: ReadonlyArray<number>, keepDimensions = false): Expression => {
+  (x: Expression, axes?: readonly number[], keepDimensions = false): Expression => {
     const all = axes === undefined ? x.shape.map((_, i) => i) : axes.map((axis) => normalizeAxis(op, x, axis))
     const shape = keepDimensions ? x.shape.map((d, i) => (all.includes(i) ? 1 : d)) : x.shape.filter((_, i) => !all.includes(i))
     return all.length === 0 ? x : node(op, [x], shape, x.dtype, { axes: all, keepDimensions })
@@ -292,7 +292,7 @@ export const reshape = (x: Expression, shape: Shape): Expression => {
 /** [a, b, n] → [a·b, n]: all dimensions but the last become rows. */
 export const flattenRows = (x: Expression): Expression => reshape(x, [product(x.shape.slice(0, -1)), x.shape.at(-1) ?? 1])
 
-export const transpose = (x: Expression, permutation: ReadonlyArray<number>): Expression =>
+export const transpose = (x: Expression, permutation: readonly number[]): Expression =>
   [...permutation].sort((a, b) => a - b).every((axis, i) => axis === i) && permutation.length === x.shape.length
     ? node(
         'Transpose',
@@ -311,7 +311,7 @@ export const expand = (x: Expression, shape: Shape): Expression =>
       ? node('Expand', [x], shape, x.dtype)
       : fail('expand', `a shape that ${showShape(x.shape)} broadcasts to`, showShape(shape))
 
-export const concat = (parts: ReadonlyArray<Expression>, axis: number): Expression => {
+export const concat = (parts: readonly Expression[], axis: number): Expression => {
   const [first, ...rest] = parts
   if (first === undefined) return fail('concat', 'at least one part', 'none')
   if (rest.length === 0) return first
@@ -340,7 +340,7 @@ const part = (x: Expression, axis: number, before: Dimension, size: Dimension, a
  * The inverse of concat: consecutive parts of one axis, whose `sizes` add up to its size. At most one may be a name: positions are counted from the
  * start or the end of the axis.
  */
-export const cut = (x: Expression, axis: number, sizes: Shape): ReadonlyArray<Expression> => {
+export const cut = (x: Expression, axis: number, sizes: Shape): readonly Expression[] => {
   const at = normalizeAxis('cut', x, axis)
   if (sum(sizes) !== x.shape[at]) fail('cut', `sizes that add up to axis ${at} of ${showShape(x.shape)}`, showShape(sizes))
   if (sizes.filter((d) => typeof d === 'string').length > 1) fail('cut', 'one part of unknown size at most', showShape(sizes))
@@ -359,7 +359,7 @@ export const cut = (x: Expression, axis: number, sizes: Shape): ReadonlyArray<Ex
  * The same by one node, for sizes that are known. x: [.., n, ..] → parts whose `sizes` add up to n. It has no gradient: differentiate with respect to
  * the parts.
  */
-export const split = (x: Expression, sizes: ReadonlyArray<number>, axis = 0): ReadonlyArray<Expression> => {
+export const split = (x: Expression, sizes: readonly number[], axis = 0): readonly Expression[] => {
   const at = normalizeAxis('split', x, axis)
   if (sum(sizes) !== x.shape[at]) fail('split', `sizes that add up to axis ${at} of ${showShape(x.shape)}`, showShape(sizes))
   if (sizes.length === 1) return [x]
@@ -389,13 +389,13 @@ export const selectRows = (x: Expression, index: Expression, inverse: Expression
     : fail('selectRows', 'x of rank 2 and one inverse entry a row', `${showShape(x.shape)} and ${showShape(inverse.shape)}`)
 
 /** Columns of a matrix by their numbers, each once. x: [rows, n] → [rows, places.length] */
-export const selectColumns = (x: Expression, places: ReadonlyArray<number>): Expression => {
+export const selectColumns = (x: Expression, places: readonly number[]): Expression => {
   checkPlaces('selectColumns', x, places)
   return node('SelectColumns', [x], [x.shape[0] as Dimension, places.length], x.dtype, { places })
 }
 
 /** x with other columns at these places, each once. x: [rows, n], columns: [rows, places.length] → [rows, n] */
-export const replaceColumns = (x: Expression, columns: Expression, places: ReadonlyArray<number>): Expression => {
+export const replaceColumns = (x: Expression, columns: Expression, places: readonly number[]): Expression => {
   checkPlaces('replaceColumns', x, places)
   return sameShape(columns.shape, [x.shape[0] as Dimension, places.length]) && columns.dtype === x.dtype
     ? node('ReplaceColumns', [x, columns], x.shape, x.dtype, { places })
@@ -406,7 +406,7 @@ export const replaceColumns = (x: Expression, columns: Expression, places: Reado
       )
 }
 
-const checkPlaces = (op: string, { shape }: Expression, places: ReadonlyArray<number>): void => {
+const checkPlaces = (op: string, { shape }: Expression, places: readonly number[]): void => {
   const columns = shape[1]
   if (shape.length !== 2 || typeof columns !== 'number') fail(op, 'a matrix of a known width', showShape(shape))
   if (places.length === 0 || new Set(places).size !== places.length || places.some((place) => place < 0 || place >= Number(columns)))

@@ -2,7 +2,7 @@
 import type { Dimension, Expression } from './expression.js'
 import { concat, expand, scalar } from './operators.js'
 
-const zeros = (like: Expression, axis: number, size: Dimension): ReadonlyArray<Expression> =>
+const zeros = (like: Expression, axis: number, size: Dimension): readonly Expression[] =>
   size === 0 ? [] : [expand(scalar(0, like.dtype), like.shape.with(axis, size))]
 
 /** x with `before` and `after` zeros around it along an axis. */
@@ -15,7 +15,7 @@ const isZeros = ({ op, inputs: [x] }: Expression): boolean =>
 type Part = { readonly start: number; readonly size: number; readonly x: Expression }
 
 /** The parts of a concatenation with their positions; null if a size is a name, or for any other expression. */
-const partsOf = ({ op, inputs, attributes: { axis = 0 } }: Expression): ReadonlyArray<Part> | null => {
+const partsOf = ({ op, inputs, attributes: { axis = 0 } }: Expression): readonly Part[] | null => {
   if (op !== 'Concat') return null
   const parts: Part[] = []
   let start = 0

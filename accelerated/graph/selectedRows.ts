@@ -42,7 +42,7 @@ export const selectedRows = (x: Expression, { index, inverse }: Rows): Expressio
   const [rows] = inverse.shape
   const hasRows = ({ shape }: Expression): boolean => shape.length === 2 && shape[0] === rows && typeof shape[1] === 'number'
   /** The operands whose rows the node's rows depend on; none if it mixes rows. */
-  const moving = (node: Expression): ReadonlyArray<Expression> => {
+  const moving = (node: Expression): readonly Expression[] => {
     const which = node.attributes.transposeA === true || !hasRows(node) ? undefined : ofTheirRow[node.op]
     if (which === undefined) return []
     return (which === 'all' ? node.inputs : node.inputs.slice(0, 1)).filter(hasRows)
@@ -67,7 +67,7 @@ export const selectedRows = (x: Expression, { index, inverse }: Rows): Expressio
 }
 
 /** A node and everything reachable from it. */
-const reached = (from: Expression, next: (node: Expression) => ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
+const reached = (from: Expression, next: (node: Expression) => readonly Expression[]): readonly Expression[] => {
   const nodes = new Set([from])
   for (const node of nodes) for (const other of next(node)) nodes.add(other)
   return [...nodes]

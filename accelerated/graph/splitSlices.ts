@@ -5,7 +5,7 @@ import { split } from './operators.js'
 /** Fewer slices are left alone: a value may be large, and a Split holds all parts of it at once. */
 const manyParts = 8
 
-type Sliced = { readonly x: Expression; readonly axis: number; readonly slices: ReadonlyArray<Expression> }
+type Sliced = { readonly x: Expression; readonly axis: number; readonly slices: readonly Expression[] }
 
 export const splitSlices = (outputs: Readonly<Record<string, Expression>>): Readonly<Record<string, Expression>> => {
   const order = topologicalOrder(Object.values(outputs))
@@ -26,7 +26,7 @@ export const splitSlices = (outputs: Readonly<Record<string, Expression>>): Read
 }
 
 /** By slice, the many slices of one value that follow one another from the start of an axis to its end. */
-const wholeAxes = (order: ReadonlyArray<Expression>): ReadonlyMap<Expression, Sliced> => {
+const wholeAxes = (order: readonly Expression[]): ReadonlyMap<Expression, Sliced> => {
   const byValue = new Map<Expression, Map<number, Expression[]>>()
   for (const node of order) {
     const [x] = node.inputs
@@ -45,7 +45,7 @@ const wholeAxes = (order: ReadonlyArray<Expression>): ReadonlyMap<Expression, Sl
   return groups
 }
 
-const follow = (slices: ReadonlyArray<Expression>, axis: number, size: unknown): boolean => {
+const follow = (slices: readonly Expression[], axis: number, size: unknown): boolean => {
   const end = slices.reduce((at, { shape, attributes }) => (attributes.before === at ? at + Number(shape[axis]) : NaN), 0)
   return end === size
 }

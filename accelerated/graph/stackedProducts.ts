@@ -39,7 +39,7 @@ export const stackProducts = (outputs: Outputs): Outputs => {
 
 const bitsOf = ({ inputs: [, levels] }: Expression): number | null => (levels === undefined ? null : bitsOfBlocks(levels))
 
-const stacked = (x: Expression, products: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
+const stacked = (x: Expression, products: readonly Expression[]): readonly Expression[] => {
   const part = (at: 1 | 2): Expression =>
     concat(
       products.flatMap(({ inputs }) => inputs[at] ?? []),

@@ -41,7 +41,7 @@ import {
 import { fourBitMatMul, halfMatMul, quantizedMatMul } from './quantizedOperators.js'
 import { padded } from './padding.js'
 
-type Rule = (yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression>) => ReadonlyArray<Expression | null>
+type Rule = (yBar: Expression, y: Expression, ...x: readonly Expression[]) => readonly (Expression | null)[]
 
 export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Add: (yBar) => [yBar, yBar],
@@ -135,7 +135,7 @@ const strictlyInside = (x: Expression, y: Expression): Expression => {
 }
 
 /** y = α op(A) op(B): Ā = α Ȳ op(B)ᵀ and B̄ = α op(A)ᵀ Ȳ, each transposed again if its operand was. */
-function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expression): ReadonlyArray<Expression> {
+function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expression): readonly Expression[] {
   const { transposeA = false, transposeB = false, alpha = 1 } = y.attributes
   return [
     transposeA
@@ -148,7 +148,7 @@ function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expressi
 }
 
 /** With x̂ = (x − μ)/σ and h = ȳ ⊙ scale: x̄ = (h − mean h − x̂ · mean(h ⊙ x̂)) / σ. μ and 1/σ are outputs 1 and 2 of the node. */
-function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): ReadonlyArray<Expression> {
+function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): readonly Expression[] {
   const kept: Shape = [...y.shape.slice(0, -1), 1]
   const normalized = mul(sub(required(x), outputOf(y, 1, kept)), outputOf(y, 2, kept))
   const h = mul(yBar, required(scale))
@@ -157,7 +157,7 @@ function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, 
 }
 
 /** With r = 1 / √(mean x² + ε), x̂ = r x and h = ȳ ⊙ scale: x̄ = r (h − x̂ · mean(h ⊙ x̂)). r is output 1 of the node. */
-function rmsNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): ReadonlyArray<Expression> {
+function rmsNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): readonly Expression[] {
   const r = outputOf(y, 1, [...y.shape.slice(0, -1), 1])
   const normalized = mul(required(x), r)
   const h = mul(yBar, required(scale))
@@ -171,7 +171,7 @@ function selectRowsVjp(
   _x?: Expression,
   index?: Expression,
   inverse?: Expression,
-): ReadonlyArray<Expression | null> {
+): readonly (Expression | null)[] {
   const rows = flattenRows(yBar)
   const width = rows.shape[1]
   if (typeof width !== 'number') throw new Error(`SelectRows: expected rows of a known width, got ${width}`)
@@ -195,7 +195,7 @@ const gatherBack = (padded: Expression, inverse: Expression, index: Expression):
   dtype: padded.dtype,
 })
 
-const inversePermutation = (permutation: ReadonlyArray<number>): ReadonlyArray<number> => permutation.map((_, i) => permutation.indexOf(i))
+const inversePermutation = (permutation: readonly number[]): readonly number[] => permutation.map((_, i) => permutation.indexOf(i))
 
 const withReducedAxes = (yBar: Expression, y: Expression, shape: Shape): Expression =>
   reshape(
@@ -212,7 +212,7 @@ const countReduced = (y: Expression, shape: Shape): number =>
   }, 1)
 
 /** Another scan, over the slices of ȳ too: it computes each slice again, since nothing of it was kept. */
-function scanVjp(yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression>): ReadonlyArray<Expression | null> {
+function scanVjp(yBar: Expression, y: Expression, ...x: readonly Expression[]): readonly (Expression | null)[] {
   const { body, backward } = y.attributes
   if (body === undefined || backward === undefined) throw new Error('Scan: expected one with a gradient, got none')
   const [slices, shared] = [body.slices.length, body.shared.length]
@@ -222,7 +222,7 @@ function scanVjp(yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression
 }
 
 /** Each part gets its slice of ȳ. */
-function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expression>): ReadonlyArray<Expression> {
+function concatVjp(yBar: Expression, y: Expression, ...parts: readonly Expression[]): readonly Expression[] {
   const { axis = 0 } = y.attributes
   const sizes = parts.map(({ shape }) => shape[axis] as Dimension)
   if (sizes.filter((d) => typeof d === 'string').length > 1)

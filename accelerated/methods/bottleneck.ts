@@ -42,7 +42,7 @@ export const bottleneck =
 /** What distinguishes one bottleneck method from another. */
 export type BottleneckKind = Pick<Method, 'name' | 'summary'> & {
   /** the kinds of sublayers that get an adapter */
-  readonly after: ReadonlyArray<Sublayer['of']>
+  readonly after: readonly Sublayer['of'][]
   readonly activation: Activation
   /** A sublayer's output h with the adapter a, before the residual is added and normalized. */
   readonly output: (a: (u: Expression) => Expression, h: Expression, context: SublayerContext) => Expression
@@ -94,7 +94,7 @@ export const bottleneckMethod = ({
 })
 
 /** Initialized as the adapters library's "bert". */
-const bottleneckTensors = ({ hiddenSize, neurons, sublayers }: BottleneckPhase, training: BottleneckSettings): ReadonlyArray<Trainable> => {
+const bottleneckTensors = ({ hiddenSize, neurons, sublayers }: BottleneckPhase, training: BottleneckSettings): readonly Trainable[] => {
   const { decayed, undecayed } = weightGroupsOf(training)
   const matrix = { group: decayed, initial: normalInitial(0.02) }
   const bias = { group: undecayed, initial: zeroInitial }

@@ -38,7 +38,7 @@ export const doraWrap =
   })
 
 /** Magnitudes start at ‖W‖ = ‖W + s B A‖, since B = 0: the adapted model starts as the base model. */
-export const magnitudeTensors = (matrices: ReadonlyArray<AdaptedMatrix>, group: OptimizerGroup): ReadonlyArray<Trainable> =>
+export const magnitudeTensors = (matrices: readonly AdaptedMatrix[], group: OptimizerGroup): readonly Trainable[] =>
   matrices.map(({ name, d, k }) => ({
     name: `${name}.magnitude`,
     shape: [d],
@@ -53,7 +53,7 @@ export const magnitudeTensors = (matrices: ReadonlyArray<AdaptedMatrix>, group: 
   }))
 
 /** Σ dᵢ */
-export const magnitudeCount = (matrices: ReadonlyArray<AdaptedMatrix>): number => matrices.reduce((sum, { d }) => sum + d, 0)
+export const magnitudeCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d }) => sum + d, 0)
 
 type Size = Pick<AdaptedMatrix, 'd' | 'k'>
 

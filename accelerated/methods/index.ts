@@ -8,4 +8,4 @@ import { prefix } from './prefix.js'
 import { prompt } from './prompt.js'
 import { salora } from './salora/salora.js'
 
-export const methods = [lora, salora, adalora, houlsby, pfeiffer, prefix, prompt, full] as const satisfies ReadonlyArray<Method>
+export const methods = [lora, salora, adalora, houlsby, pfeiffer, prefix, prompt, full] as const satisfies readonly Method[]

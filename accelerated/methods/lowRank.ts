@@ -43,22 +43,20 @@ type FactorSettings = CommonSettings & {
 }
 
 /** A random and B = 0, so that the adapted model starts as the base model. */
-export const factorTensors = (matrices: ReadonlyArray<AdaptedMatrix>, settings: FactorSettings): ReadonlyArray<Trainable> => {
+export const factorTensors = (matrices: readonly AdaptedMatrix[], settings: FactorSettings): readonly Trainable[] => {
   const ofA = weightGroupsOf(settings).decayed
   const ofB = groupOfB(ofA, settings.loraplusLrRatio)
-  return matrices.flatMap(
-    ({ name, d, k, r }): ReadonlyArray<Trainable> => [
-      { name: `${name}.A`, shape: [r, k], group: ofA, initial: factorA(settings.initLoraWeights) },
-      { name: `${name}.B`, shape: [d, r], group: ofB, initial: factorB },
-    ],
-  )
+  return matrices.flatMap(({ name, d, k, r }): readonly Trainable[] => [
+    { name: `${name}.A`, shape: [r, k], group: ofA, initial: factorA(settings.initLoraWeights) },
+    { name: `${name}.B`, shape: [d, r], group: ofB, initial: factorB },
+  ])
 }
 
 /** LoRA+ (Hayou et al., 2024): η_B = ratio · η_A. Decay is η · ω, so B's is larger too, as PyTorch has it. */
 const groupOfB = (ofA: OptimizerGroup, ratio: number): OptimizerGroup => (ratio === 1 ? ofA : { ...ofA, learningRateRatio: ratio })
 
 /** Σ rᵢ (dᵢ + kᵢ) */
-export const factorCount = (matrices: ReadonlyArray<AdaptedMatrix>): number => matrices.reduce((sum, { d, k, r }) => sum + r * (d + k), 0)
+export const factorCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d, k, r }) => sum + r * (d + k), 0)
 
 const isTarget = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`)
 
@@ -66,7 +64,7 @@ const isTarget = (name: string, target: string): boolean => name === target || n
 export const allLinear = 'all-linear'
 
 /** The matrices whose path ends in one of `targets` (whole names, such as `query` or `output.dense`); all of them for null. @throws SettingsError for a target that no matrix has */
-export const targetedMatrices = ({ matrices }: ModelSpec, targets: ReadonlyArray<string> | null): ReadonlyArray<Matrix> => {
+export const targetedMatrices = ({ matrices }: ModelSpec, targets: readonly string[] | null): readonly Matrix[] => {
   if (targets === null || targets.join() === allLinear) return matrices
   const unknown = targets.find((target) => !matrices.some(({ name }) => isTarget(name, target)))
   if (unknown !== undefined) {
@@ -85,13 +83,13 @@ export const adaptedMatrices = (
     rankPattern = null,
     rankSetting = 'rank',
   }: {
-    readonly targetModules: ReadonlyArray<string> | null
+    readonly targetModules: readonly string[] | null
     readonly rank: number
     readonly rankPattern?: Readonly<Record<string, number>> | null
     /** the name of the setting that `rank` is */
     readonly rankSetting?: string
   },
-): ReadonlyArray<AdaptedMatrix> => {
+): readonly AdaptedMatrix[] => {
   const targeted = targetedMatrices(spec, targetModules)
   const patterns = Object.entries(rankPattern ?? {})
   const unknown = patterns.find(([pattern]) => !targeted.some(({ name }) => isTarget(name, pattern)))
@@ -130,5 +128,5 @@ export const mergeProduct = (
 }
 
 /** The adapted matrix that has this weight. */
-export const matrixOfWeight = (matrices: ReadonlyArray<AdaptedMatrix>, tensor: string): AdaptedMatrix | undefined =>
+export const matrixOfWeight = (matrices: readonly AdaptedMatrix[], tensor: string): AdaptedMatrix | undefined =>
   matrices.find(({ name }) => `${name}.weight` === tensor)

@@ -15,7 +15,7 @@ export type TokenRows = {
   readonly table: string
   readonly shape: readonly [rows: number, width: number]
   /** Ids of the tokens, ascending. Those from the table's end on follow it without a gap. */
-  readonly ids: ReadonlyArray<number>
+  readonly ids: readonly number[]
   /** ids from here on are new tokens */
   readonly newFrom: number
   /** the rows before training: [ids.length, width] */
@@ -60,7 +60,7 @@ export interface MethodTraining<S, P> {
   readonly trainsAll?: boolean
   /** the hook of the host that the model must support; absent: every model does */
   readonly hook?: HookPoint
-  tensors(phase: P, settings: S): ReadonlyArray<Trainable>
+  tensors(phase: P, settings: S): readonly Trainable[]
   wrap(phase: P, settings: S, parameter: TensorSource): Wrap
   /** What the model without the method has of it: new tokens, with their rows before training. Absent: nothing. */
   readonly baseWrap?: Wrap
@@ -94,7 +94,7 @@ export interface MethodPhases<S, P> {
 
 /** The printed, logged and stored values of a run of the method. */
 export interface MethodReporting<S, P> {
-  readonly columns?: ReadonlyArray<Column>
+  readonly columns?: readonly Column[]
   measures?(phase: P, report: (name: string) => ArrayLike<number> | undefined, parameter: Numbers): Measures
   /** Expected ranks by matrix, not whole numbers, while the method searches for them; null before and after. */
   expectedRanks?(phase: P, settings: S, parameter: Numbers): Readonly<Record<string, number>> | null
@@ -103,7 +103,7 @@ export interface MethodReporting<S, P> {
   /** one line about the phases to come */
   announce?(phase: P, settings: S, progress: TrainingProgress): string | null
   /** problems that a user should know before the run */
-  warnings?(settings: S, progress: TrainingProgress): ReadonlyArray<string>
+  warnings?(settings: S, progress: TrainingProgress): readonly string[]
   /** trained parameters: those of the adapter, and others counted separately (gates) */
   parameterCounts?(phase: P, settings: S): Readonly<Record<string, number>>
   /** the method's part of result.json */
@@ -136,5 +136,5 @@ export interface Method<S = unknown, P = unknown> {
   readonly reporting?: MethodReporting<S, P>
   readonly export: MethodExport<S, P>
   /** rows of word embeddings that are trained too (trainedTokens.ts); absent: none */
-  readonly tokens?: ReadonlyArray<TokenRows>
+  readonly tokens?: readonly TokenRows[]
 }

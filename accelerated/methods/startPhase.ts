@@ -4,7 +4,7 @@ import type { ModelSpec } from '../models/architecture.js'
 import { methods } from './index.js'
 import type { Method } from './method.js'
 
-const table: ReadonlyArray<Method> = methods
+const table: readonly Method[] = methods
 
 /** The first phase of a run. @throws SettingsError if the model does not support the method, with the methods that it supports */
 export const startPhase = (method: Method, spec: ModelSpec, settings: unknown): unknown => {

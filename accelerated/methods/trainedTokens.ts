@@ -15,10 +15,10 @@ export type { TokenRows }
 export const rowsName = (table: string): string => table.replace(/(\.weight)?$/, '.tokens')
 
 /** The vocabulary with the tokens beyond the end of a table of this many rows. */
-export const extendedSize = (rows: number, ids: ReadonlyArray<number>): number => Math.max(rows, ...ids.map((id) => id + 1))
+export const extendedSize = (rows: number, ids: readonly number[]): number => Math.max(rows, ...ids.map((id) => id + 1))
 
 /** A method that also trains these rows, as matrices that decay: they take the place of the table's rows. No rows: the method as it is. */
-export const withTrainedTokens = (method: Method, tokens: ReadonlyArray<TokenRows>): Method => {
+export const withTrainedTokens = (method: Method, tokens: readonly TokenRows[]): Method => {
   if (tokens.length === 0) return method
   const { train, reporting, export: exported } = method
   const { merge } = exported
@@ -67,7 +67,7 @@ const trainable =
   })
 
 /** The new tokens alone: the model without the adapter has them too, with their rows before training. */
-const rowsOfNewTokens = (rows: TokenRows): ReadonlyArray<TokenRows> => {
+const rowsOfNewTokens = (rows: TokenRows): readonly TokenRows[] => {
   const { ids, newFrom, initial, shape } = rows
   const first = ids.findIndex((id) => id >= newFrom)
   if (first < 0) return []
@@ -78,7 +78,7 @@ type Placed = { readonly rows: TokenRows; readonly values: Expression }
 
 /** @param valuesOf the rows as an expression: [ids.length, width] */
 const wordWrap =
-  (tokens: ReadonlyArray<TokenRows>, valuesOf: (rows: TokenRows, dtype: Expression['dtype']) => Expression): Wrap =>
+  (tokens: readonly TokenRows[], valuesOf: (rows: TokenRows, dtype: Expression['dtype']) => Expression): Wrap =>
   (host) => {
     const placed = new Map<string, Placed>()
     const of = (table: string): Placed | undefined => {

@@ -4,7 +4,7 @@ import type { BatchInputs, PaddedInputs } from './batchInputs.js'
 import type { GgufFamily } from './gguf.js'
 import type { Host } from './host.js'
 
-export type TensorShape = ReadonlyArray<number>
+export type TensorShape = readonly number[]
 
 /** One matrix W [d, k] = [out, in] that can carry an adapter. */
 export type Matrix = { readonly name: string; readonly d: number; readonly k: number }
@@ -17,7 +17,7 @@ export type Layer = {
   /** of keys and values */
   readonly heads: number
   readonly headSize: number
-  readonly sublayers: ReadonlyArray<Sublayer>
+  readonly sublayers: readonly Sublayer[]
 }
 
 /** Places, besides matrices, where a host lets methods add. */
@@ -33,14 +33,14 @@ export type ModelSpec = {
   /** every tensor of the base model by canonical name, without heads */
   readonly tensors: ReadonlyMap<string, TensorShape>
   /** in layer order */
-  readonly matrices: ReadonlyArray<Matrix>
-  readonly layers: ReadonlyArray<Layer>
+  readonly matrices: readonly Matrix[]
+  readonly layers: readonly Layer[]
   /** the most positions of one example */
   readonly maxPositions: number
   /** a decoder's tokens attend only to earlier ones */
   readonly kind: 'encoder' | 'decoder'
   /** the hook points of this family that are tested against a library */
-  readonly supportedHooks: ReadonlyArray<HookPoint>
+  readonly supportedHooks: readonly HookPoint[]
 }
 
 /** Layers on top of the hidden states, with their own tensors. */
@@ -124,7 +124,7 @@ export type Model = {
 
 /** One family, by its values of config.json's model_type. */
 export type Architecture = {
-  readonly modelTypes: ReadonlyArray<string>
+  readonly modelTypes: readonly string[]
   /** Values of model_type that are not read, and what is read of their family. */
   readonly unread?: Readonly<Record<string, string>>
   /** Opens a parsed config.json. `where` is the file's name in messages. @throws InputError that names the key */

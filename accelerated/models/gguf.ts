@@ -5,10 +5,10 @@ export type WrittenValue =
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'uint32' | 'float32'; readonly value: number }
   | { readonly type: 'bool'; readonly value: boolean }
-  | { readonly type: 'strings'; readonly value: ReadonlyArray<string> }
-  | { readonly type: 'int32s' | 'float32s'; readonly value: ReadonlyArray<number> }
+  | { readonly type: 'strings'; readonly value: readonly string[] }
+  | { readonly type: 'int32s' | 'float32s'; readonly value: readonly number[] }
 
-export type WrittenKeys = ReadonlyArray<readonly [key: string, value: WrittenValue]>
+export type WrittenKeys = readonly (readonly [key: string, value: WrittenValue])[]
 
 /** A GGUF file as a family reads its config from it. Keys are without the architecture's name. */
 export type GgufFile = {
@@ -31,7 +31,7 @@ export type FactorTensor = (typeof factorTensors)[number]
 /** What a family's files have beside weights and tokenizer. Keys are without the architecture's name. */
 export type GgufLayout = {
   readonly keys: WrittenKeys
-  readonly factors: Readonly<Partial<Record<FactorTensor, ReadonlyArray<number>>>>
+  readonly factors: Readonly<Partial<Record<FactorTensor, readonly number[]>>>
 }
 
 export type GgufFamily = {

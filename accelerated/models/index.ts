@@ -16,7 +16,7 @@ import { phi3Architecture } from './phi3/phi3.js'
 import { qwen2Architecture, qwen3Architecture } from './qwen/qwen.js'
 import { xlmRobertaArchitecture } from './xlmroberta/xlmroberta.js'
 
-export const architectures: ReadonlyArray<Architecture> = [
+export const architectures: readonly Architecture[] = [
   bertArchitecture,
   debertaArchitecture,
   distilbertArchitecture,

@@ -40,7 +40,7 @@ export const headOf = (
 }
 
 /** The tensors of a head whose first dimension is the number of outputs: a matrix, and a bias unless the model has none. */
-export const outputTensors = (head: (outputs: number) => Pick<Head, 'tensors'>): ReadonlyArray<string> => {
+export const outputTensors = (head: (outputs: number) => Pick<Head, 'tensors'>): readonly string[] => {
   const wider = head(3).tensors
   return [...head(2).tensors].flatMap(([name, [rows]]) => (wider.get(name)?.[0] === rows ? [] : [name]))
 }

@@ -9,7 +9,7 @@ export type TokenizedExample = {
   readonly inputIds: ArrayLike<number>
   readonly tokenTypeIds?: ArrayLike<number> | undefined
   /** the end of each text if several share the example; a batch treats each as a sequence of its own */
-  readonly ends?: ReadonlyArray<number> | undefined
+  readonly ends?: readonly number[] | undefined
 }
 
 /** Examples by index: a list, or a source that makes them on demand. */
@@ -20,7 +20,7 @@ export const lengthsOf = (examples: Examples<TokenizedExample>): Int32Array =>
   Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
 
 /** The examples at these indices. */
-export const examplesAt = <E>(examples: Examples<E>, numbers: ReadonlyArray<number>): ReadonlyArray<E> =>
+export const examplesAt = <E>(examples: Examples<E>, numbers: readonly number[]): readonly E[] =>
   numbers.map((number) => examples.at(number) as E)
 
 export type PackedBatch = {
@@ -33,9 +33,9 @@ export type PackedBatch = {
   readonly queryBlocks?: number
   readonly blockRows?: number
   /** the first token of each example, virtual tokens included */
-  readonly firstTokens: ReadonlyArray<number>
+  readonly firstTokens: readonly number[]
   /** the last token of each example: a sequence head reads the first or the last */
-  readonly lastTokens: ReadonlyArray<number>
+  readonly lastTokens: readonly number[]
 }
 
 /** exp(−1e9) is 0 in float32 and float64: padding gets no attention. */
@@ -53,7 +53,7 @@ export const noVirtualTokens: VirtualTokens = { count: 0, at: 'embeddings' }
  * @throws Error if there is no example or one has no token: tokenizers add special tokens, so this is a programmer error
  */
 export const packBatch = (
-  examples: ReadonlyArray<TokenizedExample>,
+  examples: readonly TokenizedExample[],
   firstPosition: number,
   dtype: FloatType,
   { count, at }: VirtualTokens = noVirtualTokens,
@@ -119,7 +119,7 @@ export const selectionFeeds = (tokenOfRow: ArrayLike<number>, tokens: number, of
   }
 }
 
-const startsOf = (lengths: ReadonlyArray<number>): ReadonlyArray<number> => {
+const startsOf = (lengths: readonly number[]): readonly number[] => {
   let start = 0
   return lengths.map((length) => {
     start += length

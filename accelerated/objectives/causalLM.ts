@@ -9,7 +9,7 @@ import { causalOutputs, headOf } from '../models/modelOutputs.js'
 
 export type TextExample = LabeledText & {
   /** the end of each text, if several share the example (packing); attention does not cross texts */
-  readonly ends?: ReadonlyArray<number>
+  readonly ends?: readonly number[]
 }
 
 /** Mean loss of an example's labeled tokens, and their number. */
@@ -22,7 +22,7 @@ export const causalLM = (
 ): Objective<TextExample, TextAnswer> => {
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`causalLM: expected a decoder, got ${model.type}`)
-  const weighted = (bySlice: ReadonlyArray<Expression>, dtype: FloatType): ReadonlyArray<Expression> =>
+  const weighted = (bySlice: readonly Expression[], dtype: FloatType): readonly Expression[] =>
     bySlice.map((loss, i) => mul(loss, input(`rowWeights${i}`, ['labeled'], dtype)))
   return {
     name: 'causal',
@@ -63,8 +63,8 @@ export const causalLM = (
 }
 
 /** The texts of an example: several if it is packed. */
-const textsOf = ({ inputIds, targets, ends, row }: TextExample): ReadonlyArray<TextExample> => {
+const textsOf = ({ inputIds, targets, ends, row }: TextExample): readonly TextExample[] => {
   if (ends === undefined) return [{ inputIds, targets, row }]
-  const part = (all: ArrayLike<number>, i: number): ReadonlyArray<number> => Array.from(all).slice(ends[i - 1] ?? 0, ends[i])
+  const part = (all: ArrayLike<number>, i: number): readonly number[] => Array.from(all).slice(ends[i - 1] ?? 0, ends[i])
   return ends.map((_, i) => ({ inputIds: part(inputIds, i), targets: part(targets, i), row }))
 }

@@ -27,7 +27,7 @@ export const labeledDimension = (tokens: number): Readonly<Record<string, number
  * The head reads the labeled tokens in slices of [labeled] rows; rows without a token fill the last slice. A loss is
  * log Σ exp(c(W h)) − c(W_label h) with the head's cap c, so only the logits have the vocabulary's width. → slice by slice [labeled]
  */
-export const tokenLosses = (head: CausalHead, { hidden, host }: ModelOutput): ReadonlyArray<Expression> =>
+export const tokenLosses = (head: CausalHead, { hidden, host }: ModelOutput): readonly Expression[] =>
   slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
     const labels = input(`labels${i}`, ['labeled'], 'int32')
     const ofLabels = reduceSum(mul(rows, host.wordRows(head.words, labels)), [-1])
@@ -35,7 +35,7 @@ export const tokenLosses = (head: CausalHead, { hidden, host }: ModelOutput): Re
   })
 
 /** rows: [slices · labeled, hidden] → slices of [labeled, hidden] */
-const slicesOf = (rows: Expression): ReadonlyArray<Expression> => {
+const slicesOf = (rows: Expression): readonly Expression[] => {
   const [, hidden = 1] = rows.shape
   const parts = reshape(rows, [slices, 'labeled', hidden])
   return Array.from({ length: slices }, (_, i) => reshape(slice(parts, 0, i, 1), ['labeled', hidden]))
@@ -44,7 +44,7 @@ const slicesOf = (rows: Expression): ReadonlyArray<Expression> => {
 export type LabeledRow = { readonly text: number; readonly token: number; readonly label: number }
 
 /** Counted from a text's last token, since virtual tokens may precede the text. */
-export const labeledRows = (texts: ReadonlyArray<LabeledText>, lastTokens: ReadonlyArray<number>): ReadonlyArray<LabeledRow> =>
+export const labeledRows = (texts: readonly LabeledText[], lastTokens: readonly number[]): readonly LabeledRow[] =>
   texts.flatMap(({ targets }, text) =>
     Array.from(targets).flatMap((label, i) =>
       label === unlabeled ? [] : [{ text, token: (lastTokens[text] ?? 0) + 1 - targets.length + i, label }],
@@ -53,9 +53,9 @@ export const labeledRows = (texts: ReadonlyArray<LabeledText>, lastTokens: Reado
 
 /** The feeds of the slices. @param more further feeds of slice i, of its rows and its size */
 export const labeledFeeds = (
-  rows: ReadonlyArray<LabeledRow>,
+  rows: readonly LabeledRow[],
   tokens: number,
-  more: (i: number, part: ReadonlyArray<LabeledRow>, size: number) => Feeds,
+  more: (i: number, part: readonly LabeledRow[], size: number) => Feeds,
 ): Feeds => {
   const size = Math.max(1, Math.ceil(rows.length / slices))
   const feeds = Array.from({ length: slices }, (_, i): Feeds => {

@@ -23,8 +23,8 @@ export type MaskedAnswer = { readonly loss: number; readonly tokens: number }
 
 type MaskedExample = {
   readonly inputIds: ArrayLike<number>
-  readonly places: ReadonlyArray<number>
-  readonly labels: ReadonlyArray<number>
+  readonly places: readonly number[]
+  readonly labels: readonly number[]
 }
 
 /** Of the chosen tokens, 80 % become <mask>, 10 % a random token, 10 % stay. The first and the last token are never chosen; at least one other is. */

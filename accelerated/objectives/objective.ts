@@ -20,13 +20,13 @@ export type Draw = { readonly seed: number; readonly step: number }
 /** A batch as the objective prepares it. */
 export type Prepared<O> = {
   /** the texts that the model reads: one an example (masked tokens replaced), or several (packed texts, the two answers of a preference) */
-  readonly texts: ReadonlyArray<TokenizedExample>
+  readonly texts: readonly TokenizedExample[]
   /** the batch's weight among the parts of an accumulated batch: examples, or tokens with a label */
   readonly weight: number
   /** the objective's own inputs. @param whole the weight of all parts of the step together */
   readonly feeds: (packed: PackedBatch, whole: number, dtype: FloatType) => Feeds
   /** one answer an example */
-  readonly read: (results: Results, packed: PackedBatch) => ReadonlyArray<O>
+  readonly read: (results: Results, packed: PackedBatch) => readonly O[]
 }
 
 /** Hidden states of a batch's tokens, [tokens, hidden], and the host from which a head reads its tensors. `dtype`: that of the run's trained tensors. */
@@ -41,16 +41,16 @@ export type Forwards = { readonly forward: Forward; readonly baseForward: Forwar
 export type Objective<E extends TrainingExample = TrainingExample, O = unknown> = {
   readonly name: string
   /** the head's tensors, outside any budget */
-  readonly tensors: (groups: WeightGroups) => ReadonlyArray<Trainable>
+  readonly tensors: (groups: WeightGroups) => readonly Trainable[]
   /** Σ of the batch's losses times the feed `lossWeight` = 1 / whole, so that the parts of an accumulated batch add up to its mean. → scalar */
   readonly loss: (forwards: Forwards, batch: BatchInputs) => Expression
   /** the outputs of inference, from which `read` takes the answers */
   readonly outputs: (forwards: Forwards, batch: BatchInputs) => Readonly<Record<string, Expression>>
-  readonly prepare: (examples: ReadonlyArray<E>, draw: Draw) => Prepared<O>
+  readonly prepare: (examples: readonly E[], draw: Draw) => Prepared<O>
   /** The head's numbers in files, where training has another unit. Absent: they are the trained ones. */
   readonly headInFiles?: HeadInFiles
   /** What of the data suits the model's head badly, before the first step. Absent: nothing. */
-  readonly warnings?: ReadonlyArray<string>
+  readonly warnings?: readonly string[]
   /** upper bounds of the objective's own dimensions, for a batch of this many tokens; absent: it has none */
   readonly dimensions?: (tokens: number) => Readonly<Record<string, number>>
 }
@@ -60,5 +60,5 @@ export type Objective<E extends TrainingExample = TrainingExample, O = unknown> 
 export const headTensors = (
   head: { readonly tensors: ReadonlyMap<string, TensorShape> },
   { decayed, undecayed }: WeightGroups,
-): ReadonlyArray<Trainable> =>
+): readonly Trainable[] =>
   [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial }))

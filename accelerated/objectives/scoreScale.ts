@@ -11,7 +11,7 @@ export type ScoreScale = { readonly mean: number; readonly deviation: number }
 type HeadNumbers = ReadonlyMap<string, ArrayLike<number>>
 
 /** Mean and standard deviation (of the population) of at least one score; the deviation of equal scores is 1. */
-export const scoreScaleOf = (scores: ReadonlyArray<number>): ScoreScale => {
+export const scoreScaleOf = (scores: readonly number[]): ScoreScale => {
   const [center, deviation] = [mean([...scores]), standardDeviation([...scores])]
   return { mean: center, deviation: deviation > roundingError * Math.abs(center) ? deviation : 1 }
 }
@@ -20,7 +20,7 @@ export const scoreScaleOf = (scores: ReadonlyArray<number>): ScoreScale => {
 const roundingError = 1e-12
 
 /** A scale as a head can have it in a file: without a bias, it cannot add a mean. So the deviation is from 0 then. */
-export const representable = ({ mean, deviation }: ScoreScale, head: Pick<Head, 'tensors'>, outputs: ReadonlyArray<string>): ScoreScale =>
+export const representable = ({ mean, deviation }: ScoreScale, head: Pick<Head, 'tensors'>, outputs: readonly string[]): ScoreScale =>
   outputs.some((name) => head.tensors.get(name)?.length === 1) ? { mean, deviation } : { mean: 0, deviation: Math.hypot(mean, deviation) }
 
 /** σ z + μ, and (y − μ) / σ */
@@ -30,7 +30,7 @@ export const toScaled = ({ mean, deviation }: ScoreScale, score: number): number
 /** The head of files is σ W and σ b + μ for the trained W and b, so both answer the same score. */
 export type HeadInFiles = { readonly write: (trained: HeadNumbers) => HeadNumbers; readonly read: (inFile: HeadNumbers) => HeadNumbers }
 
-export const headInFiles = (scale: ScoreScale, head: Pick<Head, 'tensors'>, outputs: ReadonlyArray<string>): HeadInFiles => {
+export const headInFiles = (scale: ScoreScale, head: Pick<Head, 'tensors'>, outputs: readonly string[]): HeadInFiles => {
   const isBias = (name: string): boolean => head.tensors.get(name)?.length === 1
   const mapped =
     (ofBias: (x: number) => number, ofMatrix: (x: number) => number) =>

@@ -13,11 +13,11 @@ import type { Trainable } from '../parameters/layout.js'
 import { outputTensors, type SequenceOutputs } from '../models/modelOutputs.js'
 
 /** label: a class, or the number of a regression · labels: the classes of a multi-label example */
-export type LabeledExample = TrainingExample & { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }
+export type LabeledExample = TrainingExample & { readonly label: number; readonly labels?: readonly number[] | undefined }
 
 export type LabelLoss = {
   /** One for each class. The loss is Σ wᵢ lᵢ / Σ wᵢ over the examples of a step, as in PyTorch's CrossEntropyLoss: an example counts wᵢ times. */
-  readonly classWeights?: ReadonlyArray<number>
+  readonly classWeights?: readonly number[]
   /** Of a regression: the loss and the trained head are of scaled scores, answers and files of the scores themselves. */
   readonly scoreScale?: ScoreScale
 }
@@ -27,7 +27,7 @@ export const sequenceClassification = (
   model: Model,
   { labels, problemType }: Pick<SequenceOutputs, 'labels' | 'problemType'>,
   { classWeights, scoreScale }: LabelLoss = {},
-): Objective<LabeledExample, ReadonlyArray<number>> => {
+): Objective<LabeledExample, readonly number[]> => {
   const weightOf = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
   const scaling = scoreScale === undefined ? unscaled : scaledHead(model, scoreScale)
@@ -41,7 +41,7 @@ export const sequenceClassification = (
       ? crossEntropySum(outputs, target)
       : reduceSum(mul(crossEntropies(outputs, target), input('exampleWeights', ['batch'], dtype)))
   }
-  const labelsFeed = (examples: ReadonlyArray<LabeledExample>, dtype: FloatType): Feed => {
+  const labelsFeed = (examples: readonly LabeledExample[], dtype: FloatType): Feed => {
     if (multiLabel) return int32Feed(indicators(examples, labels), [examples.length, labels])
     const all = examples.map(({ label }) => scaling.label(label))
     return regression ? floatFeed(all, [all.length], dtype) : int32Feed(Int32Array.from(all))
@@ -75,7 +75,7 @@ export const sequenceClassification = (
 type Scaling = {
   readonly label: (label: number) => number
   readonly answer: (output: number) => number
-  readonly tensors: (entries: ReadonlyArray<Trainable>) => ReadonlyArray<Trainable>
+  readonly tensors: (entries: readonly Trainable[]) => readonly Trainable[]
   readonly head: Pick<Objective, 'headInFiles' | 'warnings'>
 }
 
@@ -97,7 +97,7 @@ const scaledHead = (model: Model, given: ScoreScale): Scaling => {
  * SmolLM2-135M, whose head has no bias, took 100 steps of 16 on 1,000 pairs of STS-B. With scores from 0 to 5, the Pearson correlation was 0.19.
  * With the same scores less their mean, it was 0.58.
  */
-const meanWarning = ({ type }: Model, { mean, deviation }: ScoreScale): ReadonlyArray<string> =>
+const meanWarning = ({ type }: Model, { mean, deviation }: ScoreScale): readonly string[] =>
   Math.abs(mean) <= deviation / 2
     ? []
     : [
@@ -105,7 +105,7 @@ const meanWarning = ({ type }: Model, { mean, deviation }: ScoreScale): Readonly
       ]
 
 /** 1 for each class of an example, else 0: [examples, labels] */
-const indicators = (examples: ReadonlyArray<LabeledExample>, labels: number): Int32Array => {
+const indicators = (examples: readonly LabeledExample[], labels: number): Int32Array => {
   const flags = new Int32Array(examples.length * labels)
   examples.forEach((example, row) => {
     for (const label of example.labels ?? []) flags[row * labels + label] = 1

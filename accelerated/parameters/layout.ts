@@ -8,7 +8,7 @@ import { concat, reshape, split } from '../graph/operators.js'
 import type { OptimizerGroup } from './optimizerGroup.js'
 
 /** The checkpoint's tensor of this name; undefined if it has none of this shape. */
-export type CheckpointNumbers = (name: string, shape: ReadonlyArray<number>) => Promise<ArrayLike<number> | undefined>
+export type CheckpointNumbers = (name: string, shape: readonly number[]) => Promise<ArrayLike<number> | undefined>
 
 /** The initial numbers of a tensor: from the checkpoint if it has them, else drawn. */
 export type Initial = {
@@ -20,7 +20,7 @@ export type Initial = {
 
 export type Trainable = {
   readonly name: string
-  readonly shape: ReadonlyArray<number>
+  readonly shape: readonly number[]
   readonly group: OptimizerGroup
   readonly initial: Initial
 }
@@ -33,24 +33,24 @@ export type Block = {
   readonly group: OptimizerGroup
   readonly offset: number
   readonly size: number
-  readonly entries: ReadonlyArray<ParameterEntry>
+  readonly entries: readonly ParameterEntry[]
 }
 
 export type ParameterLayout = {
-  readonly entries: ReadonlyArray<ParameterEntry>
-  readonly blocks: ReadonlyArray<Block>
+  readonly entries: readonly ParameterEntry[]
+  readonly blocks: readonly Block[]
   readonly size: number
 }
 
 /** A tensor of at least this size is a block of its own. */
 const largeTensor = 1 << 18
 
-const elements = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
+const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1)
 
 const isLarge = ({ shape }: Trainable): boolean => elements(shape) >= largeTensor
 
 /** Tensors by key in the order of the keys' first tensors, small tensors before large ones, otherwise in the given order. */
-const inOrder = (trainables: ReadonlyArray<Trainable>, keyOf: (group: OptimizerGroup) => string): ReadonlyArray<Trainable> => {
+const inOrder = (trainables: readonly Trainable[], keyOf: (group: OptimizerGroup) => string): readonly Trainable[] => {
   const keys = [...new Set(trainables.map(({ group }) => keyOf(group)))]
   return keys.flatMap((key) => {
     const members = trainables.filter(({ group }) => keyOf(group) === key)
@@ -58,7 +58,7 @@ const inOrder = (trainables: ReadonlyArray<Trainable>, keyOf: (group: OptimizerG
   })
 }
 
-const offsetsOf = (trainables: ReadonlyArray<Trainable>): ReadonlyMap<Trainable, number> => {
+const offsetsOf = (trainables: readonly Trainable[]): ReadonlyMap<Trainable, number> => {
   let offset = 0
   return new Map(
     trainables.map((trainable) => {
@@ -74,7 +74,7 @@ const blockNameOf = ({ name, learningRateRatio }: OptimizerGroup): string =>
   learningRateRatio === 1 ? name : `${name} at ${learningRateRatio} times the rate`
 
 /** The offset of each tensor, and its place among random numbers: the offset if all rates were equal. So LoRA+ starts as LoRA with the same seed. */
-export const parameterLayout = (trainables: ReadonlyArray<Trainable>): ParameterLayout => {
+export const parameterLayout = (trainables: readonly Trainable[]): ParameterLayout => {
   const places = offsetsOf(inOrder(trainables, ({ name }) => name))
   const offsets = offsetsOf(inOrder(trainables, blockNameOf))
   const entries = [...offsets].map(
@@ -86,7 +86,7 @@ export const parameterLayout = (trainables: ReadonlyArray<Trainable>): Parameter
     }),
   )
   const names = [...new Set(entries.map((entry) => (isLarge(entry) ? entry.name : blockNameOf(entry.group))))]
-  const blocks = names.flatMap((name): ReadonlyArray<Block> => {
+  const blocks = names.flatMap((name): readonly Block[] => {
     const members = entries.filter((entry) => (isLarge(entry) ? entry.name : blockNameOf(entry.group)) === name)
     const [first] = members
     const size = members.reduce((sum, entry) => sum + entry.size, 0)
@@ -96,7 +96,7 @@ export const parameterLayout = (trainables: ReadonlyArray<Trainable>): Parameter
 }
 
 /** The tensors of a block's vector, by name. vector: [block.size] */
-export const splitBlock = ({ entries }: Block, vector: Expression): ReadonlyArray<readonly [string, Expression]> => {
+export const splitBlock = ({ entries }: Block, vector: Expression): readonly (readonly [string, Expression])[] => {
   const parts = split(
     vector,
     entries.map(({ size }) => size),

@@ -14,9 +14,9 @@ export type UpdatedBlock = {
 
 export type OptimizerExtension = {
   /** names of its vectors, each of the state's size */
-  readonly names: ReadonlyArray<string>
+  readonly names: readonly string[]
   readonly afterUpdate: (
-    blocks: ReadonlyArray<UpdatedBlock>,
+    blocks: readonly UpdatedBlock[],
     dtype: FloatType,
-  ) => ReadonlyArray<{ readonly parameters: Expression; readonly memory: Readonly<Record<string, Expression>> }>
+  ) => readonly { readonly parameters: Expression; readonly memory: Readonly<Record<string, Expression>> }[]
 }

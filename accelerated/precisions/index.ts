@@ -5,4 +5,4 @@ import { int8 } from './int8/int8.js'
 import { mixed } from './mixed.js'
 import type { Precision } from './precision.js'
 
-export const precisions: ReadonlyArray<Precision> = [float32, float64, int8, int4, mixed]
+export const precisions: readonly Precision[] = [float32, float64, int8, int4, mixed]

@@ -238,13 +238,13 @@ export const commonSettingsOf = (method: string): SettingTable => ({
 })
 
 /** Settings that do not change a run's numbers: a run may resume with other values. */
-export const numericallyNeutralSettings: ReadonlyArray<string> = [
+export const numericallyNeutralSettings: readonly string[] = [
   'gradientCheckpointing',
   'deviceId',
   'strictDevice',
   'sampleMaxNewTokens',
   'sampleTemperature',
-] satisfies ReadonlyArray<keyof typeof commonSettings>
+] satisfies readonly (keyof typeof commonSettings)[]
 
 export type CommonSettings = SettingValues<typeof commonSettings>
 

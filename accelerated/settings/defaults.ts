@@ -18,7 +18,7 @@ export const learningRate: Sourced = {
 }
 
 /** Peak learning rates by method. Held-out scores: docs/results/salora-and-lora.md. */
-export const learningRates: ReadonlyArray<Sourced & { readonly methods: ReadonlyArray<string> }> = [
+export const learningRates: readonly (Sourced & { readonly methods: readonly string[] })[] = [
   { methods: ['full'], value: 5e-5, source: "the Trainer's default; on held-out rows, within a point of the best (1e-4)" },
   { methods: ['adalora'], value: 1e-3, source: "between 5e-4 and 2.2e-3, the rates in AdaLoRA's scripts for GLUE" },
   { methods: ['houlsby', 'pfeiffer'], value: 1e-3, source: 'the best on held-out rows for houlsby, and within a point of it for pfeiffer' },

@@ -100,7 +100,7 @@ export type SettingsInput = {
   // LoRA options
 
   /** Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer. Default: all-linear */
-  readonly targetModules?: ReadonlyArray<string> | null
+  readonly targetModules?: readonly string[] | null
   /** Rank of each adapter (SaLoRA: before pruning). Default: 8 */
   readonly rank?: number
   /** Scale updates by alpha / rank (rsLoRA: alpha / √rank; AdaLoRA: alpha / init-r). Default: 16 */
@@ -112,9 +112,9 @@ export type SettingsInput = {
   /** Learning rate of B over that of A (LoRA+: 4 to 16). Default: 1 */
   readonly loraplusLrRatio?: number
   /** New tokens, or a .txt file with one a line: the tokenizer gets them, and their embeddings are trained. Default: none */
-  readonly newTokens?: ReadonlyArray<string> | null
+  readonly newTokens?: readonly string[] | null
   /** Tokens, their ids, or a .txt file with one a line, whose embeddings are trained too. Default: none */
-  readonly trainableTokens?: ReadonlyArray<string> | null
+  readonly trainableTokens?: readonly string[] | null
   /** Scale updates by alpha / √rank instead of alpha / rank (rsLoRA). Default: false */
   readonly useRslora?: boolean
   /** Train the length of each weight row separately from its direction (DoRA). Default: false */

@@ -96,15 +96,15 @@ const syncFolder = async (folder: string): Promise<void> => {
 }
 
 /** What Windows reports while another program has one of both files open. */
-const busy: ReadonlyArray<string | null> = ['EPERM', 'EACCES', 'EBUSY']
+const busy: readonly (string | null)[] = ['EPERM', 'EACCES', 'EBUSY']
 
 /** Milliseconds before each further attempt, two seconds in all. A rename that is not permitted fails with the same codes. */
-const pauses: ReadonlyArray<number> = [10, 20, 50, 100, 200, 500, 1_100]
+const pauses: readonly number[] = [10, 20, 50, 100, 200, 500, 1_100]
 
 type System = {
   readonly rename: (from: string, to: string) => Promise<void>
   readonly platform: NodeJS.Platform
-  readonly pauses: ReadonlyArray<number>
+  readonly pauses: readonly number[]
 }
 
 /**

@@ -10,9 +10,9 @@ export class MissingPackageError extends InputError {}
 export type OptionalPackages = {
   /** what needs the packages, such as `charts` or `--redis` */
   readonly feature: string
-  readonly names: ReadonlyArray<string>
+  readonly names: readonly string[]
   /** packages to install; absent: `names` */
-  readonly install?: ReadonlyArray<string>
+  readonly install?: readonly string[]
 }
 
 /** @throws MissingPackageError if one of the packages is not installed */

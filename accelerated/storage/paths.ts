@@ -5,7 +5,7 @@ import { nodeFiles } from './nodeFiles.js'
 import type { Storage } from './storage.js'
 
 /** `folder/name`, without a second slash. */
-export const joinPath = (folder: string, ...names: ReadonlyArray<string>): string =>
+export const joinPath = (folder: string, ...names: readonly string[]): string =>
   names.reduce((path, name) => (path === '' || path.endsWith('/') ? `${path}${name}` : `${path}/${name}`), folder)
 
 /** The path without slashes at its end. */

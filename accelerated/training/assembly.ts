@@ -30,7 +30,7 @@ export const assemble = <O extends Assembly['objective']>(
 }
 
 /** Names of a state's vectors beside its parameters and moments: those of the method's own optimizer. */
-export const memoryNames = ({ method, settings }: Pick<Assembly, 'method' | 'settings'>, phase: unknown): ReadonlyArray<string> =>
+export const memoryNames = ({ method, settings }: Pick<Assembly, 'method' | 'settings'>, phase: unknown): readonly string[] =>
   method.train.optimizerExtension?.(phase, settings).names ?? []
 
 /** The tensors that are trained in a phase, those of the method and those of the head, in one vector. */

@@ -15,7 +15,7 @@ export const batchesOfEpoch = (
   epoch: number,
   lengths: ArrayLike<number>,
   batchSize: number,
-): ReadonlyArray<ReadonlyArray<number>> => {
+): readonly (readonly number[])[] => {
   const order = [...permutation(seed, 'order', 2 * epoch, lengths.length)]
   const chunk = batchesSortedTogether * batchSize
   const sorted = Array.from({ length: Math.ceil(order.length / chunk) }, (_, i) =>
@@ -26,7 +26,7 @@ export const batchesOfEpoch = (
 }
 
 /** Consecutive rows, `batchSize` at a time. */
-export const inBatches = <T>(rows: ReadonlyArray<T>, batchSize: number): ReadonlyArray<ReadonlyArray<T>> =>
+export const inBatches = <T>(rows: readonly T[], batchSize: number): readonly (readonly T[])[] =>
   Array.from({ length: Math.ceil(rows.length / batchSize) }, (_, i) => rows.slice(i * batchSize, (i + 1) * batchSize))
 
 /** The examples of each step, batch by accumulated batch. */
@@ -34,9 +34,9 @@ export const stepBatches = <E extends TrainingExample>(
   training: Examples<E>,
   { seed, batchSize, gradientAccumulationSteps }: CommonSettings,
   stepsPerEpoch: number,
-): ((step: number) => ReadonlyArray<ReadonlyArray<E>>) => {
+): ((step: number) => readonly (readonly E[])[]) => {
   const lengths = lengthsOf(training)
-  let order: { readonly epoch: number; readonly batches: ReadonlyArray<ReadonlyArray<number>> } | null = null
+  let order: { readonly epoch: number; readonly batches: readonly (readonly number[])[] } | null = null
   return (step) => {
     const epoch = Math.floor(step / stepsPerEpoch)
     if (order?.epoch !== epoch) order = { epoch, batches: batchesOfEpoch(seed, epoch, lengths, batchSize) }

@@ -17,7 +17,7 @@ export const elementsOf = ({ site, shape }: DropoutSite, dimensions: Dimensions)
   shape.reduce<number>((product, d) => product * sizeOfDimension(d, dimensions, site), 1)
 
 /** Pools of 0 and 1/(1 − p), large enough for batches up to `largest`. */
-export const dropoutPools = (seed: number, sites: ReadonlyArray<DropoutSite>, largest: Dimensions, dtype: FloatType): Feeds => {
+export const dropoutPools = (seed: number, sites: readonly DropoutSite[], largest: Dimensions, dtype: FloatType): Feeds => {
   const probabilities = [...new Set(sites.map(({ probability }) => probability))]
   return Object.fromEntries(
     probabilities.map((p, i) => {
@@ -45,13 +45,7 @@ const poolOf = (seed: number, place: number, p: number, size: number, dtype: Flo
 }
 
 /** The offsets of one pass. @param draw a number that no other pass of the run has */
-export const dropoutOffsets = (
-  seed: number,
-  draw: number,
-  sites: ReadonlyArray<DropoutSite>,
-  pools: Feeds,
-  dimensions: Dimensions,
-): Feeds => {
+export const dropoutOffsets = (seed: number, draw: number, sites: readonly DropoutSite[], pools: Feeds, dimensions: Dimensions): Feeds => {
   const u = uniforms(seed, 'dropoutOffsets', draw, sites.length)
   return Object.fromEntries(
     sites.map((site, i) => {

@@ -67,7 +67,7 @@ export async function* evaluateState<E extends TrainingExample, O>(
   { inBlocks: _, ...given }: TrainingTask<E, O>,
   { phase, parameters }: InferenceState,
   examples: Examples<E>,
-  score: (answers: ReadonlyArray<O>) => Scored,
+  score: (answers: readonly O[]) => Scored,
 ): AsyncGenerator<number, Scored> {
   const task = forLengths(given, examples, given.runtime.engine)
   const predictor = await openPredictor(task, task.objective, phase, task.runtime, { prepack: false })

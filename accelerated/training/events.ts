@@ -14,7 +14,7 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   readonly training: Examples<E>
   readonly evaluation: Examples<E>
   /** Scores of the evaluation's answers, and the number that selects the best checkpoint (greater is better). */
-  readonly score: (answers: ReadonlyArray<O>) => Scored
+  readonly score: (answers: readonly O[]) => Scored
   /** steps of the run by which the method planned its phases, if the run was extended since */
   readonly plannedSteps?: number
   /** who computes the gradients of a step's parts; absent: this process, one after another */
@@ -24,7 +24,7 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   /** also evaluate before the first step */
   readonly evalOnStart?: boolean
   /** Generates texts with a state after its evaluation. Yields how many are done; null: the signal stopped it. Absent: none are generated. */
-  readonly sample?: (inference: InferenceState, signal: AbortSignal) => AsyncGenerator<number, ReadonlyArray<Sample> | null>
+  readonly sample?: (inference: InferenceState, signal: AbortSignal) => AsyncGenerator<number, readonly Sample[] | null>
 }
 
 /** A text that the model generated. prompt: as the user wrote it · ended: why the text ended */
@@ -84,7 +84,7 @@ export type TrainingEvent =
   /** progress of sampling: texts done */
   | { readonly kind: 'sampling'; readonly step: number; readonly done: number }
   /** after an evaluation: the texts of its state */
-  | { readonly kind: 'samples'; readonly step: number; readonly samples: ReadonlyArray<Sample> }
+  | { readonly kind: 'samples'; readonly step: number; readonly samples: readonly Sample[] }
   /** the method entered a new phase after this step */
   | {
       readonly kind: 'phase'

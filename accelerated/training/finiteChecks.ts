@@ -17,7 +17,7 @@ export const checkStep = (
   { step, loss, gradientNorm }: Pick<StepReport, 'step' | 'loss' | 'gradientNorm'>,
   { blocks, size }: Pick<ParameterLayout, 'blocks' | 'size'>,
   { parameters }: { readonly parameters: Vector },
-  examples: ReadonlyArray<Pick<TrainingExample, 'row'>>,
+  examples: readonly Pick<TrainingExample, 'row'>[],
 ): void => {
   const batch = `the batch is rows ${examples.map(({ row }) => row).join(', ')}`
   if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
@@ -34,14 +34,14 @@ export const checkStep = (
 }
 
 /** @throws TrainingError if an answer is not finite; it names the step and the first row with this answer */
-export const checkAnswers = (step: number, answers: ReadonlyArray<unknown>, examples: Examples<Pick<TrainingExample, 'row'>>): void => {
+export const checkAnswers = (step: number, answers: readonly unknown[], examples: Examples<Pick<TrainingExample, 'row'>>): void => {
   const at = answers.findIndex((answer) => !isFiniteAnswer(answer))
   if (at < 0) return
   const outputs = numbersOf(answers[at]).join(', ')
   throw new TrainingError(`step ${step}: expected finite outputs in the evaluation, got ${outputs} for row ${examples.at(at)?.row}`)
 }
 
-const numbersOf = (answer: unknown): ReadonlyArray<unknown> =>
+const numbersOf = (answer: unknown): readonly unknown[] =>
   Array.isArray(answer) ? answer : typeof answer === 'object' && answer !== null ? Object.values(answer).flat() : [answer]
 
 /** Whether every number of an answer is finite. */

@@ -32,7 +32,7 @@ export type SpreadStep = PartSource & {
 }
 
 /** Finds the gradients of all parts, in the order of their numbers. */
-export type PartExecutor = (step: SpreadStep) => Promise<ReadonlyArray<PartGradient>>
+export type PartExecutor = (step: SpreadStep) => Promise<readonly PartGradient[]>
 
 export const partGradient = async (
   { layout, add }: Pick<PartSessions, 'layout' | 'add'>,
@@ -52,7 +52,7 @@ export const partGradient = async (
 
 /** ((0 + g₁) + g₂) + …, as a chain of `add` graphs has it: one rounding an addition. */
 export const sumOfGradients = (
-  gradients: ReadonlyArray<Pick<PartGradient, 'gradient'>>,
+  gradients: readonly Pick<PartGradient, 'gradient'>[],
   { size }: ParameterLayout,
   dtype: FloatType,
 ): Vector => {

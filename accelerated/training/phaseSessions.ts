@@ -18,7 +18,7 @@ import { collect, namesOfBlocks } from './stateBuffers.js'
 /** What parts of a step are computed with. */
 export type PartSessions = {
   readonly layout: ParameterLayout
-  readonly sites: ReadonlyArray<DropoutSite>
+  readonly sites: readonly DropoutSite[]
   readonly pools: Feeds
   /** a part's gradient, added to the sum so far */
   readonly add: Session
@@ -85,9 +85,7 @@ export const openPartSessions = async (
   return { layout, sites, pools: poolsOf(assembly, sites, largest), add, release: add.release }
 }
 
-const poolNames = (sites: PartSessions['sites']): ReadonlyArray<string> => [
-  ...new Set(sites.map(({ probability }) => poolName(probability))),
-]
+const poolNames = (sites: PartSessions['sites']): readonly string[] => [...new Set(sites.map(({ probability }) => poolName(probability)))]
 
 const poolsOf = (assembly: Assembly, sites: PartSessions['sites'], largest: Dimensions): Feeds =>
   dropoutPools(assembly.settings.seed, sites, dimensionsInBlocks(assembly, largest), assembly.precision.dtype)

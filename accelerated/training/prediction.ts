@@ -18,10 +18,10 @@ import { isFiniteAnswer } from './finiteChecks.js'
 /** Examples in batches of similar length, the longest first. Each batch may be computed anywhere. */
 export type Batches<O> = {
   /** the rows of each batch */
-  readonly rows: ReadonlyArray<ReadonlyArray<number>>
+  readonly rows: readonly (readonly number[])[]
   readonly compute: (batch: number) => Promise<BatchOutputs>
   /** One answer for each row of the batch, from its outputs. */
-  readonly read: (batch: number, results: Results) => ReadonlyArray<O>
+  readonly read: (batch: number, results: Results) => readonly O[]
 }
 
 /** One batch after another, in this process. */
@@ -37,14 +37,14 @@ export type Predictor<E, O> = {
     examples: Examples<E>,
     batchSize: number,
     executor?: BatchExecutor,
-  ) => AsyncGenerator<number, ReadonlyArray<O>>
+  ) => AsyncGenerator<number, readonly O[]>
   /** The same as one promise. @param onProgress called after each batch with the number of examples done */
   readonly predict: (
     parameters: Vector,
     examples: Examples<E>,
     batchSize: number,
     onProgress?: (done: number) => void,
-  ) => Promise<ReadonlyArray<O>>
+  ) => Promise<readonly O[]>
   readonly release: () => Promise<void>
 }
 
@@ -140,7 +140,7 @@ async function* answersOf<O>(
   { rows, compute, read }: Batches<O>,
   examples: number,
   executor: BatchExecutor,
-): AsyncGenerator<number, ReadonlyArray<O>> {
+): AsyncGenerator<number, readonly O[]> {
   const fits = (batch: number, results: Results): boolean => {
     const answers = read(batch, results)
     return answers.length === rows[batch]?.length && answers.every(isFiniteAnswer)

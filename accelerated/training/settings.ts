@@ -16,7 +16,7 @@ import { SettingsError } from '../errors/expectedErrors.js'
 export type Settings = Omit<SettingsInput, CommonName> & Required<Pick<SettingsInput, CommonName>>
 type CommonName = keyof CommonSettings | 'method'
 
-const table: ReadonlyArray<Method> = methods
+const table: readonly Method[] = methods
 
 /** @throws SettingsError for a name that no method has */
 export const methodOf = (name: unknown): Method => {

@@ -27,7 +27,7 @@ export type Accumulation = 'whole' | 'add' | 'finish' | 'apply'
 export type StepGraph = {
   readonly layout: ParameterLayout
   readonly outputs: Readonly<Record<string, Expression>>
-  readonly sites: ReadonlyArray<DropoutSite>
+  readonly sites: readonly DropoutSite[]
 }
 
 /** The graph of a step in this phase. @param more further outputs to report */
@@ -85,7 +85,7 @@ export const trainingStep = (
   accumulation: Accumulation = 'whole',
   dtype: FloatType = 'float32',
 ): Readonly<Record<string, Expression>> => {
-  const stepped = (sum: ReadonlyArray<Expression>): Readonly<Record<string, Expression>> => {
+  const stepped = (sum: readonly Expression[]): Readonly<Record<string, Expression>> => {
     const { gradients, norm } = clipped(layout, sum, maxGradNorm)
     return { gradientNorm: norm, ...nextState(layout, gradients, extension, dtype) }
   }
@@ -103,11 +103,7 @@ export const trainingStep = (
 
 const vectorInput = (vector: string, block: Block, dtype: FloatType): Expression => input(blockInput(vector, block), [block.size], dtype)
 
-const vectorOutputs = (
-  { blocks }: ParameterLayout,
-  vector: string,
-  values: ReadonlyArray<Expression>,
-): Readonly<Record<string, Expression>> =>
+const vectorOutputs = ({ blocks }: ParameterLayout, vector: string, values: readonly Expression[]): Readonly<Record<string, Expression>> =>
   Object.fromEntries(blocks.map((block, i) => [blockOutput(vector, block), values[i] as Expression]))
 
 /** ∂loss/∂block, in the order of the blocks. → [block.size] each */
@@ -115,7 +111,7 @@ const gradientBlocks = (
   { blocks, entries }: ParameterLayout,
   tensors: ReadonlyMap<string, Expression>,
   loss: Expression,
-): ReadonlyArray<Expression> => {
+): readonly Expression[] => {
   const gradients = gradient(
     loss,
     entries.map(({ name }) => trainedTensor(tensors)(name)),
@@ -127,9 +123,9 @@ const gradientBlocks = (
 /** The gradient's norm ‖ḡ‖₂ over W, and the gradients with W's times min(1, maxGradNorm / (‖ḡ‖ + 1e-6)), as in PyTorch's clip_grad_norm_. */
 const clipped = (
   { blocks }: ParameterLayout,
-  gradients: ReadonlyArray<Expression>,
+  gradients: readonly Expression[],
   maxGradNorm: number | null,
-): { readonly gradients: ReadonlyArray<Expression>; readonly norm: Expression } => {
+): { readonly gradients: readonly Expression[]; readonly norm: Expression } => {
   const isWeight = (i: number): boolean => blocks[i]?.group.isWeight === true
   const squares = gradients.filter((_, i) => isWeight(i)).map((g) => reduceSum(square(g)))
   const norm = sqrt(squares.reduce((a, b) => add(a, b)))
@@ -141,7 +137,7 @@ const clipped = (
 /** The optimizer's update of every block, then the method's extension. */
 const nextState = (
   layout: ParameterLayout,
-  gradients: ReadonlyArray<Expression>,
+  gradients: readonly Expression[],
   extension: OptimizerExtension | null,
   dtype: FloatType,
 ): Readonly<Record<string, Expression>> => {
@@ -154,7 +150,7 @@ const nextState = (
     return { block, gradient, memory, ...update(block.group, of('parameters'), gradient, moments, dtype) }
   })
   const extended = extension === null ? updated : extension.afterUpdate(updated, dtype)
-  const outputs = (vector: string, values: ReadonlyArray<Expression>) => vectorOutputs(layout, vector, values)
+  const outputs = (vector: string, values: readonly Expression[]) => vectorOutputs(layout, vector, values)
   return {
     ...outputs(
       'parameters',

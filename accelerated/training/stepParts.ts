@@ -22,7 +22,7 @@ export const stepParts = <E extends TrainingExample>(
   { assembly, objective, progress }: PartsContext<E>,
   { sites, pools }: Pick<PhaseSessions, 'sites' | 'pools'>,
   state: Pick<RunState, 'step' | 'phase'>,
-  parts: ReadonlyArray<ReadonlyArray<E>>,
+  parts: readonly (readonly E[])[],
 ): ((part: number) => PartFeeds) => {
   const { settings } = assembly
   const constant: Feeds = { ...controlFeeds(assembly, state.phase, progress), ...pools }

@@ -14,7 +14,7 @@ export const reportOf = (
   { results, tokens, loss, taskLoss }: Omit<StepOutcome, 'state'>,
   { learningRate, stepsPerEpoch, seconds }: { readonly learningRate: number; readonly stepsPerEpoch: number; readonly seconds: number },
 ): { readonly report: StepReport; readonly byMatrix: RunProgress['byMatrix'] } => {
-  const numbers = (name: string): ReadonlyArray<number> | undefined =>
+  const numbers = (name: string): readonly number[] | undefined =>
     results[name] === undefined ? undefined : Array.from(results[name], Number)
   const measures = method.reporting?.measures?.(before.phase, numbers, (name) => tensorOf(layout, before.parameters, name))
   const report: StepReport = {

@@ -41,7 +41,7 @@ export const trainStep = async <E extends TrainingExample>(
   { learningRate, spare, executor = null, ...context }: StepContext<E>,
   sessions: PhaseSessions,
   state: RunState,
-  parts: ReadonlyArray<ReadonlyArray<E>>,
+  parts: readonly (readonly E[])[],
 ): Promise<StepOutcome> => {
   const { layout } = sessions
   const { assembly, progress } = context

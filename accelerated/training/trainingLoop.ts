@@ -27,7 +27,7 @@ const rankEvents = 100
 type Run<E extends TrainingExample, O> = RunLength & {
   readonly task: TrainingTask<E, O>
   readonly signal: AbortSignal
-  readonly batches: (step: number) => ReadonlyArray<ReadonlyArray<E>>
+  readonly batches: (step: number) => readonly (readonly E[])[]
   readonly sessions: ReturnType<typeof phaseSessionsOf<PhaseSessions>>
   readonly evaluator: Evaluator
   readonly learningRate: (step: number) => number
@@ -175,7 +175,7 @@ const evaluated = async function* <E extends AnyExample, O>(run: Run<E, O>): Asy
   }
 }
 
-type Sampled = Evaluation & { readonly samples: ReadonlyArray<Sample> }
+type Sampled = Evaluation & { readonly samples: readonly Sample[] }
 
 const sampled = async function* <E extends AnyExample, O>(
   { task, state: { step }, signal }: Run<E, O>,
@@ -190,7 +190,7 @@ const sampled = async function* <E extends AnyExample, O>(
   }
 }
 
-function* samplesEvent(step: number, samples: ReadonlyArray<Sample>): Generator<TrainingEvent> {
+function* samplesEvent(step: number, samples: readonly Sample[]): Generator<TrainingEvent> {
   if (samples.length > 0) yield { kind: 'samples', step, samples }
 }
 

@@ -18,7 +18,7 @@ import type { SideResult } from '../../evaluation/benchmark/worker.js'
 const names = listFlag('names', 'PEFT eager, by torch.compile (compile), or on int8 weights (torchao); separated by commas', {
   defaultText: 'eager',
 })
-const peerModeFlag: Flag<ReadonlyArray<PeerMode> | null> = {
+const peerModeFlag: Flag<readonly PeerMode[] | null> = {
   ...names,
   parse: (where, typed) => names.parse(where, typed)?.map((mode) => choiceOf(where, mode, peerModes)) ?? null,
 }
@@ -144,10 +144,10 @@ const header = [
   'ratio (quartiles)',
 ]
 
-export const peersTable = (rows: ReadonlyArray<PeerRow>): string =>
+export const peersTable = (rows: readonly PeerRow[]): string =>
   [header, header.map(() => '---'), ...rows.map(cellsOf)].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 
-const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow): ReadonlyArray<string> => [
+const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow): readonly string[] => [
   name,
   `${method}, ${precision}`,
   ...numbersOf(ours),
@@ -158,7 +158,7 @@ const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow):
   ratio === null ? '–' : `**${ratio[1].toFixed(2)} ×**${ratio[0] === ratio[2] ? '' : ` (${ratio[0].toFixed(2)} … ${ratio[2].toFixed(2)})`}`,
 ]
 
-const numbersOf = ({ milliseconds, tokensPerSecond, peakBytes, epochSeconds }: SideResult): ReadonlyArray<string> => [
+const numbersOf = ({ milliseconds, tokensPerSecond, peakBytes, epochSeconds }: SideResult): readonly string[] => [
   milliseconds.toFixed(0) + (epochSeconds === null ? '' : ` (${epochSeconds.toFixed(0)} s in all)`),
   tokensPerSecond.toFixed(0),
   `${(peakBytes / 1e9).toFixed(2)} GB`,

@@ -15,7 +15,7 @@ import {
 } from '../../evaluation/bleu/bleu.js'
 import { choiceFlag, numberFlag, required, severalFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { counted, plural } from '../format/numbers.js'
 import { pairedLines } from '../input/pairedFiles.js'
 import { defineCommand } from '../terminal/command.js'
@@ -23,7 +23,7 @@ import { exitCodes } from '../terminal/exitCodes.js'
 import type { Terminal } from '../terminal/output.js'
 import { countProgress } from '../terminal/progress.js'
 
-const tokenizers = Object.keys(bleuTokenizers) as ReadonlyArray<BleuSettings['tokenize']>
+const tokenizers = Object.keys(bleuTokenizers) as readonly BleuSettings['tokenize'][]
 const { floor, 'add-k': added } = smoothValues
 
 export const bleu = defineCommand({
@@ -82,12 +82,12 @@ export const bleu = defineCommand({
   },
 })
 
-type Request = { readonly hypotheses: string; readonly references: ReadonlyArray<string>; readonly settings: BleuSettings }
+type Request = { readonly hypotheses: string; readonly references: readonly string[]; readonly settings: BleuSettings }
 
 type LineCount = { readonly lines: number; readonly empty: number; readonly firstEmpty: number | null }
 const noLines: LineCount = { lines: 0, empty: 0, firstEmpty: null }
 
-const addLines = ({ lines, empty, firstEmpty }: LineCount, more: ReadonlyArray<string>): LineCount => {
+const addLines = ({ lines, empty, firstEmpty }: LineCount, more: readonly string[]): LineCount => {
   const isEmpty = more.map((line) => bleuTokenizers.none(line).length === 0)
   const first = isEmpty.indexOf(true)
   return {
@@ -97,7 +97,7 @@ const addLines = ({ lines, empty, firstEmpty }: LineCount, more: ReadonlyArray<s
   }
 }
 
-type Read = { readonly statistics: BleuStatistics; readonly files: ReadonlyArray<LineCount & { readonly file: string }> }
+type Read = { readonly statistics: BleuStatistics; readonly files: readonly (LineCount & { readonly file: string })[] }
 
 const readStatistics = async ({ hypotheses, references, settings }: Request, terminal: Terminal): Promise<Read> => {
   const progress = readingProgress(terminal)

@@ -1,8 +1,8 @@
 /** salora chat: a conversation with a decoder, on the terminal or from standard input. */
 import { createInterface } from 'node:readline'
 import { InputError, quoted } from '../../accelerated/errors/inputError.js'
-import { openConversation, type Conversation } from '../../finetuning/adapters/conversation.js'
-import { openGenerator } from '../../finetuning/adapters/generator.js'
+import { openConversation, type Conversation } from '../../finetuning/use/conversation.js'
+import { openGenerator } from '../../finetuning/use/generator.js'
 import { textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { standardInput } from '../input/promptInput.js'

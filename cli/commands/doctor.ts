@@ -5,7 +5,7 @@ import type { Card } from '../../accelerated/engines/devices/device.js'
 import { devices as known } from '../../accelerated/engines/devices/index.js'
 import { productsSaturate } from '../../accelerated/engines/saturation.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { examineApart, examineDevice, type Examined, type Speedup } from '../doctor/examineApart.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -49,8 +49,8 @@ const machineFacts = () => ({
 })
 
 const textOf = (
-  devices: ReadonlyArray<DeviceReport>,
-  products: ReadonlyArray<string>,
+  devices: readonly DeviceReport[],
+  products: readonly string[],
   auto: string | null,
   card: Card | null,
   { processor, cores, memoryBytes, freeMemoryBytes, platform: system }: ReturnType<typeof machineFacts>,
@@ -72,13 +72,13 @@ const speedupLine = ({ precision, device, speedup }: Speedup): string =>
   `${precision.padEnd(10)}${speedup.toFixed(1)} × float32's speed in a product on ${device}`
 
 /** What int8 multiplies on this processor. @param saturates null where the CPU does not work */
-export const exactProducts = (saturates: boolean | null): ReadonlyArray<string> => {
+export const exactProducts = (saturates: boolean | null): readonly string[] => {
   if (saturates === null) return []
   const factors = saturates ? 'uint8 × uint8, since uint8 × int8 saturates' : 'uint8 × int8, which is exact'
   return [`int8      multiplies ${factors} on this processor`]
 }
 
-const deviceLines = ({ device, works, detail, remedy }: DeviceReport): ReadonlyArray<string> => [
+const deviceLines = ({ device, works, detail, remedy }: DeviceReport): readonly string[] => [
   `${device.padEnd(8)}  ${(works ? 'works' : 'missing').padEnd(9)}${detail}`,
   ...(remedy === null ? [] : [`${''.padEnd(19)}to get it: ${remedy}`]),
 ]

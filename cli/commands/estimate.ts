@@ -3,8 +3,8 @@ import { machineSettings } from '../../accelerated/settings/commonSettings.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { countFlag, required, type FlagGroups } from '../../finetuning/commandLine/flag.js'
-import { absoluteModel } from '../../finetuning/runs/absolutePath.js'
-import { estimateRun } from '../../finetuning/runs/estimate.js'
+import { absoluteModel } from '../../finetuning/run/absolutePath.js'
+import { estimateRun } from '../../finetuning/run/estimate.js'
 import { estimateTable, estimateWarning } from '../format/estimate.js'
 import { samplePromptsOf } from '../input/promptInput.js'
 import { settingsOfFlags } from '../options/layers.js'
@@ -14,9 +14,9 @@ import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 
 /** The flags of `train` that memory depends on. */
-const names: ReadonlyArray<string> = [
+const names: readonly string[] = [
   'method',
-  ...(methods as ReadonlyArray<Method>).flatMap(({ settings }) => Object.keys(settings)),
+  ...(methods as readonly Method[]).flatMap(({ settings }) => Object.keys(settings)),
   'batchSize',
   'gradientAccumulationSteps',
   'maxLength',

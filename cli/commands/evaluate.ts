@@ -2,14 +2,14 @@
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { looksLikeFile } from '../../finetuning/data/index.js'
 import { loadEvaluation, withModelTemplate, withTemplateOf, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
-import { resolveLabels } from '../../finetuning/adapters/modelWithAdapter.js'
-import { evaluationOfRun, scoreTrained, type AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
+import { resolveLabels } from '../../finetuning/use/modelWithAdapter.js'
+import { evaluationOfRun, scoreTrained, type AdapterScore } from '../../finetuning/use/scoreAdapter.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { loadMetric } from '../../finetuning/metrics/metricModule.js'
 import { withMetric } from '../../finetuning/tasks/chosenMetric.js'
-import { readRunRows } from '../../finetuning/runs/runRows.js'
-import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
-import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
+import { readRunRows } from '../../finetuning/run/runRows.js'
+import type { TrainedAdapterOptions } from '../../finetuning/use/trainedAdapter.js'
+import { loadTrainedModel } from '../../finetuning/use/trainedModel.js'
 import { counted } from '../format/numbers.js'
 import { adapterFlags, adapterMachineFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
 import { columnsOfRun } from '../options/runColumns.js'
@@ -26,7 +26,7 @@ import { alignedTable } from '../../evaluation/tables/tableText.js'
 /** Classes whose confusion matrix fits on a screen; --json has larger ones. */
 const widestMatrix = 12
 
-export const scoreLines = ({ scores, tokens, majority, positive, byClass, confusion }: AdapterScore): ReadonlyArray<string> => [
+export const scoreLines = ({ scores, tokens, majority, positive, byClass, confusion }: AdapterScore): readonly string[] => [
   ...Object.entries(scores).map(([name, value]) => `${name.padEnd(nameWidth(scores))}${value.toFixed(4)}`),
   ...(tokens === undefined ? [] : [`tokens      ${counted(tokens)}`]),
   ...(positive === null ? [] : [`f1 is for the class "${oneLine(positive)}"`]),
@@ -46,7 +46,7 @@ export const scoreLines = ({ scores, tokens, majority, positive, byClass, confus
 const nameWidth = (scores: AdapterScore['scores']): number => Math.max(12, ...Object.keys(scores).map((name) => name.length + 2))
 
 /** A class that is neither labeled nor predicted has no F1, and macroF1 leaves it out. */
-const classTable = (byClass: NonNullable<AdapterScore['byClass']>, confusion: AdapterScore['confusion']): ReadonlyArray<string> =>
+const classTable = (byClass: NonNullable<AdapterScore['byClass']>, confusion: AdapterScore['confusion']): readonly string[] =>
   alignedTable([
     ['class', 'precision', 'recall', 'f1', 'examples'],
     ...byClass.map(({ label, precision, recall, f1, examples }, i) => [
@@ -59,7 +59,7 @@ const classTable = (byClass: NonNullable<AdapterScore['byClass']>, confusion: Ad
 const isAbsent = (examples: number, confusion: AdapterScore['confusion'], at: number): boolean =>
   examples === 0 && confusion?.every((row) => row[at] === 0) === true
 
-const confusionTable = (labels: ReadonlyArray<string>, confusion: NonNullable<AdapterScore['confusion']>): ReadonlyArray<string> =>
+const confusionTable = (labels: readonly string[], confusion: NonNullable<AdapterScore['confusion']>): readonly string[] =>
   alignedTable([['label, predicted as', ...labels.map(name)], ...confusion.map((row, i) => [name(labels[i] ?? ''), ...row.map(counted)])])
 
 /** At most 24 characters of a name. */
@@ -136,7 +136,7 @@ const requestedData = (flags: Values, runTask: TaskOptions | null): RequestedDat
 
 const labeledData = async (
   { task, isWhole }: RequestedData,
-  labelNames: ReadonlyArray<string> | undefined,
+  labelNames: readonly string[] | undefined,
   rows: Rows,
   { trainedBy }: TrainedAdapterOptions,
 ): Promise<Evaluation & { readonly warning: string | null }> => {

@@ -3,17 +3,17 @@ import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
-import { removeStages } from '../../finetuning/adapters/newFolder.js'
-import { exportAdapter, type ExportReport } from '../../finetuning/adapters/exportAdapter.js'
-import { exportFormats, precisionsOf, type ExportFormat } from '../../finetuning/adapters/exportFormats.js'
+import { removeStages } from '../../finetuning/use/newFolder.js'
+import { exportAdapter, type ExportReport } from '../../finetuning/use/exportAdapter.js'
+import { exportFormats, precisionsOf, type ExportFormat } from '../../finetuning/use/exportFormats.js'
 import { quoted, reason } from '../../accelerated/errors/inputError.js'
 import { choiceFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { Evaluation, TaskOptions } from '../../finetuning/tasks/index.js'
-import { evaluationOfRun } from '../../finetuning/adapters/scoreAdapter.js'
-import type { ScoreComparison } from '../../finetuning/adapters/exportComparison.js'
-import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
+import { evaluationOfRun } from '../../finetuning/use/scoreAdapter.js'
+import type { ScoreComparison } from '../../finetuning/use/exportComparison.js'
+import type { TrainedAdapterOptions } from '../../finetuning/use/trainedAdapter.js'
 import { bytesText, counted, short } from '../format/numbers.js'
 import { adapterFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
 import { pickFlags } from '../options/settingFlags.js'
@@ -112,8 +112,8 @@ const evaluationDataOf = async (task: TaskOptions, { warn }: Terminal): Promise<
 
 const targetsOf = async (
   { model, revision }: Pick<TrainedAdapterOptions, 'model' | 'revision'>,
-  targets: ReadonlyArray<string> | null = null,
-): Promise<ReadonlyArray<string>> => {
+  targets: readonly string[] | null = null,
+): Promise<readonly string[]> => {
   const { model: base } = await openModelFolder((await resolveModel(model, revision === undefined ? {} : { revision })).folder)
   return targetedMatrices(base.spec, targets).map(({ name }) => name)
 }
@@ -129,7 +129,7 @@ const textOf = ({ output, files, usage, scores, comparison: { texts, largestLogi
   ].join('\n')
 
 /** `accuracy 0.9167 → 0.9150 in int8`, a line for each score. */
-const scoreLines = ({ rows, ofRows, source, before, after }: ScoreComparison): ReadonlyArray<string> => [
+const scoreLines = ({ rows, ofRows, source, before, after }: ScoreComparison): readonly string[] => [
   `scores on ${rows === ofRows ? counted(rows) : `${counted(rows)} of ${counted(ofRows)}`} rows of ${source}:`,
   ...Object.entries(before).map(([name, score]) => `  ${name.padEnd(12)}${score.toFixed(4)} → ${after[name]?.toFixed(4) ?? '–'} in int8`),
 ]

@@ -1,7 +1,7 @@
 /** salora generate: prompts in, text of a decoder out, as it is generated. */
 import { promptTemplates, templateOf, type PromptTemplate } from '../../finetuning/data/promptTemplates.js'
-import { orderedOutput } from '../../finetuning/adapters/orderedOutput.js'
-import { openGenerator, type Generator } from '../../finetuning/adapters/generator.js'
+import { orderedOutput } from '../../finetuning/use/orderedOutput.js'
+import { openGenerator, type Generator } from '../../finetuning/use/generator.js'
 import { takesPromptTemplate, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { framed } from '../../finetuning/tasks/texts/prompts.js'
 import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
@@ -87,7 +87,7 @@ export const generate = defineCommand({
 type Asked = Omit<Parameters<typeof promptsOf>[0], 'template'> & { readonly template: (typeof templateNames)[number] | null }
 
 /** --prompt and each {"prompt"} as the run was trained, {"instruction"} in a template in any case. */
-const framedPrompts = async ({ template, ...given }: Asked, runTask: TaskOptions | null): Promise<ReadonlyArray<GivenPrompt>> => {
+const framedPrompts = async ({ template, ...given }: Asked, runTask: TaskOptions | null): Promise<readonly GivenPrompt[]> => {
   const ofRun = runTask === null ? null : templateOf(runTask)
   const ofPrompts = template ?? (runTask !== null && takesPromptTemplate(runTask.task) ? ofRun : null)
   const ofInstructions: PromptTemplate | null = template === 'none' ? null : (template ?? ofRun)
@@ -103,17 +103,17 @@ type Generation = Parameters<Generator['answers']>[1]
 const endedAtOnce = ({ tokens, ended }: Answer): boolean => tokens === 1 && ended === 'end'
 const chatRemedy = 'the model ended its text at once; if it was trained on conversations, add --prompt-template chat'
 
-const encoded = (generator: Generator, prompts: ReadonlyArray<GivenPrompt>) =>
+const encoded = (generator: Generator, prompts: readonly GivenPrompt[]) =>
   prompts.map(({ prompt, where }) => generator.encode(prompt, where))
 
 /** @param single one prompt, whose text is written piece by piece */
 const writeAnswers = async (
   generator: Generator,
-  { prompts, ids }: { readonly prompts: ReadonlyArray<GivenPrompt>; readonly ids: ReturnType<typeof encoded> },
+  { prompts, ids }: { readonly prompts: readonly GivenPrompt[]; readonly ids: ReturnType<typeof encoded> },
   settings: Generation,
   { signal, single }: { readonly signal: AbortSignal; readonly single: boolean },
   terminal: Terminal,
-): Promise<ReadonlyArray<Answer>> => {
+): Promise<readonly Answer[]> => {
   const began = performance.now()
   const answers: Answer[] = []
   const write = writerOf(terminal.json ? 'document' : single ? 'text' : 'lines')

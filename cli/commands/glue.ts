@@ -25,7 +25,7 @@ import {
   type Flag,
 } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
-import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel, absolutePath } from '../../finetuning/run/absolutePath.js'
 import { failedRuns, sweepProgress } from '../terminal/sweepProgress.js'
 import { plural } from '../format/numbers.js'
 import { executorFlags, queueOf } from '../options/executorFlags.js'
@@ -41,13 +41,13 @@ const settingsOfRuns = [...Object.keys(trainingSettings), ...Object.keys(machine
 const glueFolder = "a folder of GLUE's official folders or of the hub's Parquet files, or hf://datasets/nyu-mll/glue"
 
 /** Values separated by commas, each once. @throws UsageError */
-const unique = <T>(where: string, values: ReadonlyArray<T>): ReadonlyArray<T> => {
+const unique = <T>(where: string, values: readonly T[]): readonly T[] => {
   const repeated = values.find((value, i) => values.indexOf(value) !== i)
   if (repeated !== undefined) throw usageError(where, 'each once', `${String(repeated)} twice`)
   return values
 }
 
-const uniqueListFlag = (placeholder: string, description: string, defaultText: string): Flag<ReadonlyArray<string> | null> => {
+const uniqueListFlag = (placeholder: string, description: string, defaultText: string): Flag<readonly string[] | null> => {
   const list = listFlag(placeholder, description, { defaultText })
   return {
     ...list,
@@ -59,7 +59,7 @@ const uniqueListFlag = (placeholder: string, description: string, defaultText: s
 }
 
 /** Learning rates; without a value those of Appendix B. */
-const gridFlag: Flag<ReadonlyArray<number> | null> = flag({
+const gridFlag: Flag<readonly number[] | null> = flag({
   arity: 'optional',
   placeholder: 'rates',
   description: 'Choose the learning rate of each task and row from these, separated by commas, with a seed that the table does not use',

@@ -3,13 +3,13 @@ import { InputError } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
-import { checkTextCount } from '../../finetuning/serving/openRun.js'
-import { columnsOf } from '../../finetuning/serving/runOptions.js'
+import { checkTextCount } from '../../finetuning/use/serving/openRun.js'
+import { columnsOf } from '../../finetuning/use/serving/runOptions.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import type { EncodedText, PredictionFormat, ReadText } from '../../finetuning/tasks/taskType.js'
 import { truncationWarnings } from '../../finetuning/tasks/exampleTokenizer.js'
-import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/use/trainedAdapter.js'
 import { choiceFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { columnsFound } from '../../finetuning/data/table.js'
@@ -103,7 +103,7 @@ const answerAll = async (
   batchSize: number,
   { signal }: Interrupt,
   terminal: Terminal,
-): Promise<ReadonlyArray<Problem>> => {
+): Promise<readonly Problem[]> => {
   // programs read CSV: texts come out as they went in
   const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
   const names = labelsOf(adapter.outputs, adapter.labelNames)
@@ -135,7 +135,7 @@ const answerAll = async (
   return problems
 }
 
-const lateColumns = (source: string, names: ReadonlyArray<string>): string =>
+const lateColumns = (source: string, names: readonly string[]): string =>
   `${source}: expected the columns of the first row in every row, got also ${columnsFound(names)}; --to jsonl keeps all`
 
 /** A CSV file with more columns is hard to read. */
@@ -167,7 +167,7 @@ const requestOf = ({ input, from, to, escapeFormulas, columns }: Given, { json }
   return { input, from: from ?? 'lines', escapeFormulas, to: json ? 'json' : (to ?? 'jsonl'), columns }
 }
 
-const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<ReadonlyArray<TextLine>> =>
+const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<readonly TextLine[]> =>
   input === null ? streamTexts(standardInput(), from, columns) : fileTexts(input, columns, note)
 
 /** The prompt on a terminal. */
@@ -178,7 +178,7 @@ const promptOf = (input: string | null, { quiet, note }: Terminal): (() => void)
 }
 
 /** Prints the first problem. @returns the exit code; null without a problem */
-const reportProblems = (problems: ReadonlyArray<Problem>, source: string): number | null => {
+const reportProblems = (problems: readonly Problem[], source: string): number | null => {
   const [first] = problems
   if (first === undefined) return null
   process.stderr.write(
@@ -190,7 +190,7 @@ const reportProblems = (problems: ReadonlyArray<Problem>, source: string): numbe
 type Answered = { readonly line: TextLine; readonly answer: Answer; readonly isTruncated: boolean }
 
 /** One answer per line, in order. A text that is too long for the model, or whose outputs are not finite, gets an error. */
-const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): Promise<ReadonlyArray<Answered>> => {
+const answersTo = async (adapter: OpenAdapter, lines: readonly TextLine[]): Promise<readonly Answered[]> => {
   const encoded = lines.map((line) => ('given' in line ? encodedLine(adapter, line) : { line, encoding: null }))
   const encodings = encoded.flatMap(({ encoding }) => (encoding === null ? [] : [encoding]))
   const outputs = encodings.length === 0 ? [] : await adapter.answer(encodings)
@@ -227,5 +227,5 @@ const predictionsOf = ({ outputs }: OpenAdapter): PredictionFormat => {
   return predictions
 }
 
-const answerOf = (adapter: OpenAdapter, output: ReadonlyArray<number>, read: ReadText): Answer =>
+const answerOf = (adapter: OpenAdapter, output: readonly number[], read: ReadText): Answer =>
   predictionsOf(adapter).predict(output, labelsOf(adapter.outputs, adapter.labelNames), read)

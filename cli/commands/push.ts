@@ -6,7 +6,7 @@ import {
   type UploadFile,
   type UploadResult,
 } from '../../accelerated/checkpoints/hub/hubUpload.js'
-import { sharedFiles } from '../../finetuning/adapters/sharedFiles.js'
+import { sharedFiles } from '../../finetuning/use/sharedFiles.js'
 import { switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { bytesText, counted, plural } from '../format/numbers.js'
 import { defineCommand } from '../terminal/command.js'
@@ -75,7 +75,7 @@ export const push = defineCommand({
   },
 })
 
-const listText = (name: string, files: ReadonlyArray<UploadFile>): string =>
+const listText = (name: string, files: readonly UploadFile[]): string =>
   [
     ...files.map(({ path, bytes }) => `  ${path.padEnd(28)}${bytesText(bytes)}`),
     `${plural(files.length, 'file')}, ${bytesText(files.reduce((sum, { bytes }) => sum + bytes, 0))}, for ${name} (--dry-run: nothing was sent)`,

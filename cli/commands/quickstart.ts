@@ -38,7 +38,7 @@ export const quickstart = defineCommand({
 })
 
 /** report.html in the run folder; a run without a report is still a finished run. */
-const reportLines = async (output: string, terminal: Terminal): Promise<ReadonlyArray<string>> => {
+const reportLines = async (output: string, terminal: Terminal): Promise<readonly string[]> => {
   try {
     const { makeReport } = await import('../../reporting/report/report.js')
     const { resultLines } = await import('./report.js')

@@ -1,5 +1,5 @@
 /** salora rank-pattern: the ranks that a run found, for an ordinary LoRA run. */
-import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
+import { rankPatternOfRun } from '../../finetuning/use/rankPattern.js'
 import { required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'

@@ -44,7 +44,7 @@ export const report = defineCommand({
 
 // A report in two lines of text.
 /** Its contents, and the URL that opens it. */
-export const resultLines = ({ output, runs, tables, figures, files }: ReportResult): ReadonlyArray<string> => [
+export const resultLines = ({ output, runs, tables, figures, files }: ReportResult): readonly string[] => [
   `report      ${output}: ${[plural(runs, 'run'), plural(tables.length, 'table'), plural(figures.length, 'figure')].join(', ')}` +
     (files.length === 0 ? '' : `; ${plural(files.length, 'file')} of charts`),
   `open it     ${pathToFileURL(resolve(output)).href}`,

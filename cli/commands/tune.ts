@@ -5,7 +5,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { tune, type TuneEvent, type TuneOptions, type Trial, type TuneResult } from '../../evaluation/tune/tune.js'
 import { countFlag, flag, hidden, listFlag, listOf, numberOf, required, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
-import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absoluteModel, absolutePath } from '../../finetuning/run/absolutePath.js'
 import { failedRuns, sweepProgress } from '../terminal/sweepProgress.js'
 import { plural, duration } from '../format/numbers.js'
 import { executorFlags, queueOf } from '../options/executorFlags.js'
@@ -28,7 +28,7 @@ const numbersFlag = (
   description: string,
   defaultText: string,
   { whole = false } = {},
-): Flag<ReadonlyArray<number> | null> =>
+): Flag<readonly number[] | null> =>
   flag({
     placeholder,
     description,
@@ -115,7 +115,7 @@ export const tuneCommand = defineCommand({
 const rungLine = ({ rung, rungs, candidates, steps }: Extract<TuneEvent, { readonly kind: 'rung' }>): string =>
   `round ${rung + 1} of ${rungs}: ${plural(candidates, 'candidate')}, ${steps} steps each`
 
-const closing = (selectedBy: string, command: string | null): ReadonlyArray<string> =>
+const closing = (selectedBy: string, command: string | null): readonly string[] =>
   command === null
     ? ['no candidate has a score yet']
     : [
@@ -130,7 +130,7 @@ type Flags = Parameters<Parameters<typeof defineCommand>[0]['run']>[0]
 const tuneOptions = (flags: Flags): TuneOptions => {
   const { model, output, methods: names, learningRates, ranks, folds, jobs, metric } = flags as Readonly<Record<string, unknown>>
   if (typeof model !== 'string') throw requiredError('--model', 'a folder in Hugging Face layout, a hub id, or embedded')
-  const tried = (names as ReadonlyArray<string> | null) ?? ['lora', 'salora']
+  const tried = (names as readonly string[] | null) ?? ['lora', 'salora']
   const unknown = tried.find((name) => !methods.some((method) => method.name === name))
   if (unknown !== undefined) throw usageError('--methods', `some of ${methods.map(({ name }) => name).join(', ')}`, unknown)
   return {
@@ -139,8 +139,8 @@ const tuneOptions = (flags: Flags): TuneOptions => {
     ...(typeof metric === 'string' ? { metric: absolutePath(metric) } : {}),
     output: resolve(String(output)),
     methods: [...new Set(tried)],
-    learningRates: learningRates as ReadonlyArray<number> | null,
-    ranks: (ranks as ReadonlyArray<number> | null) ?? [8, 16],
+    learningRates: learningRates as readonly number[] | null,
+    ranks: (ranks as readonly number[] | null) ?? [8, 16],
     overrides: givenOf(Object.fromEntries(settingsOfRuns.map((name) => [name, (flags as Readonly<Record<string, unknown>>)[name]]))),
     folds: Number(folds),
     jobs: Number(jobs ?? 1),
@@ -149,7 +149,7 @@ const tuneOptions = (flags: Flags): TuneOptions => {
 
 // The result of a search: every candidate with its scores, and the command that trains with the best one.
 /** A row for each candidate, the best one first; a column for each number of steps. */
-export const tuneTable = ({ trials, rungs, best }: TuneResult): ReadonlyArray<string> => {
+export const tuneTable = ({ trials, rungs, best }: TuneResult): readonly string[] => {
   const names = [...new Set([...trials].sort(byLengthAndScore).map(({ name }) => name))]
   const ordered = best === null ? names : [best.name, ...names.filter((name) => name !== best.name)]
   return alignedTable([

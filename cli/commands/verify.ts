@@ -56,7 +56,7 @@ export const verifyCommand = defineCommand({
 })
 
 /** Only in int8: values near a boundary between two levels, which float32 may round to the other side. */
-const roundings = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
+const roundings = (rows: readonly Row[]): readonly string[] => {
   const rounded = rows.filter(({ across }) => across !== undefined)
   if (rounded.length === 0) return []
   const total = (of: (row: Row) => number): string => counted(rounded.reduce((sum, row) => sum + of(row), 0))
@@ -66,7 +66,7 @@ const roundings = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
 }
 
 /** The worst of each kind, at its worst place. */
-const tableOf = (rows: ReadonlyArray<Row>): ReadonlyArray<string> =>
+const tableOf = (rows: readonly Row[]): readonly string[] =>
   alignedTable(
     [
       ['quantity', 'reference', 'accelerated', 'difference', 'bound', ''],

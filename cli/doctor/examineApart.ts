@@ -46,7 +46,7 @@ const withReason = ({ report, speedups }: Examined, reason: string): Examined =>
 export type Speedup = { readonly precision: string; readonly device: string; readonly speedup: number }
 
 /** speedups: over float32, of products */
-export type Examined = { readonly report: DeviceReport; readonly speedups: ReadonlyArray<Speedup> }
+export type Examined = { readonly report: DeviceReport; readonly speedups: readonly Speedup[] }
 
 export const examineDevice = async (name: string): Promise<Examined> => {
   const report = await probeDevice(name)

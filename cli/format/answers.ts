@@ -5,7 +5,7 @@ import { exactJson } from '../../accelerated/storage/json.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import type { WholeRow } from '../../finetuning/data/rows.js'
 import type { Prediction, PredictionFormat } from '../../finetuning/tasks/taskType.js'
-import type { Text } from '../../finetuning/adapters/trainedAdapter.js'
+import type { Text } from '../../finetuning/use/trainedAdapter.js'
 
 export const outputFormats = ['jsonl', 'csv'] as const
 export type OutputFormat = (typeof outputFormats)[number] | 'json'
@@ -17,11 +17,11 @@ export type AnswerOutput = {
   /** @param text null where the line has none @param row all columns of the input, where it has columns */
   readonly write: (text: Text | null, answer: Answer, row?: WholeRow) => void
   /** Closes the document. @returns the columns of later rows that the header of a CSV lacks */
-  readonly end: () => ReadonlyArray<string>
+  readonly end: () => readonly string[]
 }
 
 /** What the task type predicts: its columns in a CSV file, and the classes that have a score each there. */
-export type AnswerColumns = Pick<PredictionFormat, 'columns'> & { readonly classes: ReadonlyArray<string> }
+export type AnswerColumns = Pick<PredictionFormat, 'columns'> & { readonly classes: readonly string[] }
 
 export type OutputChoices = {
   /** the input has columns; a CSV waits for the first row that has a text */
@@ -60,7 +60,7 @@ export const openOutput = (
 const noRow: WholeRow = { names: [], values: [] }
 
 /** The names of an input's columns in the output. That of an answer becomes `input_NAME`, and one that occurs again `NAME_2`. */
-const namesInOutput = (names: ReadonlyArray<string>, answers: ReadonlyArray<string>): ReadonlyArray<string> => {
+const namesInOutput = (names: readonly string[], answers: readonly string[]): readonly string[] => {
   const [used, taken] = [new Set(answers), new Set([...names, ...answers])]
   const counts = new Map<string, number>()
   return names.map((name) => {
@@ -76,7 +76,7 @@ const namesInOutput = (names: ReadonlyArray<string>, answers: ReadonlyArray<stri
 }
 
 /** The columns that hold no text. */
-const keptOf = ({ names, values }: WholeRow, { text = 'text', textPair }: TextColumns, answers: ReadonlyArray<string>) => {
+const keptOf = ({ names, values }: WholeRow, { text = 'text', textPair }: TextColumns, answers: readonly string[]) => {
   const texts = [text, ...(textPair === undefined ? [] : [textPair])].map((name) => columnNamed(names, name))
   const kept = namesInOutput(names, answers).map((name, i) => [name, values[i]] as const)
   return Object.fromEntries(kept.filter((_, i) => !texts.includes(names[i])))
@@ -95,28 +95,28 @@ const csvOutput = (
   { safe, isNamed }: { readonly safe: (text: string) => string; readonly isNamed: boolean },
 ): AnswerOutput => {
   const answers = [...columns, ...classes.map((name) => `score_${name}`)]
-  const write = (cells: ReadonlyArray<string>): void => put(`${cells.map((text) => cell(safe(text))).join(',')}\n`)
+  const write = (cells: readonly string[]): void => put(`${cells.map((text) => cell(safe(text))).join(',')}\n`)
   const textNames = [text, ...(textPair === undefined ? [] : [textPair])]
   const known = new Set<string>() // the columns of the header
   const late = new Set<string>()
   const waiting: (readonly [Answer, WholeRow])[] = []
-  let header: ReadonlyArray<string> | null = null
-  const scoresOf = (answer: Prediction): ReadonlyArray<string> => {
+  let header: readonly string[] | null = null
+  const scoresOf = (answer: Prediction): readonly string[] => {
     const { scores = {} } = answer.json as { readonly scores?: Readonly<Record<string, number>> }
     return classes.map((name) => String(scores[name] ?? ''))
   }
-  const inOrder = (names: ReadonlyArray<string>, row: WholeRow): ReadonlyArray<unknown> => {
+  const inOrder = (names: readonly string[], row: WholeRow): readonly unknown[] => {
     if (row.names === names) return row.values
     for (const name of row.names) if (!known.has(name) && late.size < mostNames) late.add(name)
     const values = new Map(row.names.map((name, i) => [name, row.values[i]]))
     return names.map((name) => values.get(name))
   }
-  const writeRow = (names: ReadonlyArray<string>, answer: Answer, row: WholeRow): void => {
+  const writeRow = (names: readonly string[], answer: Answer, row: WholeRow): void => {
     const values = inOrder(names, row)
     const input = names.map((_, i) => shown(values[i]))
     write([...input, ...('error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, ...scoresOf(answer), ''])])
   }
-  const begin = (names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const begin = (names: readonly string[]): readonly string[] => {
     header = names
     for (const name of names) known.add(name)
     write([...namesInOutput(names, [...answers, 'error']), ...answers, 'error'])

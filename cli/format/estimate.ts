@@ -1,11 +1,11 @@
 /** An estimate of memory as text. */
-import type { Estimate, Fitting } from '../../finetuning/runs/estimate.js'
+import type { Estimate, Fitting } from '../../finetuning/run/estimate.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { megabytes } from './numbers.js'
 
 type Part = 'base' | 'weights' | 'activations' | 'state' | 'evaluation' | 'samples' | 'graphs'
 
-const parts: ReadonlyArray<readonly [Part, string]> = [
+const parts: readonly (readonly [Part, string])[] = [
   ['weights', 'weights in the precision of the run'],
   ['activations', 'activations of a step with the largest batch'],
   ['state', 'trained parameters, their moments and copies'],

@@ -11,25 +11,25 @@ import { styleText } from 'node:util'
 const mostInLine = 5
 
 /** At most three lines, printed before a run. */
-export const reportLines = ({ training, findings }: Pick<DataReport, 'training' | 'findings'>): ReadonlyArray<string> => [
+export const reportLines = ({ training, findings }: Pick<DataReport, 'training' | 'findings'>): readonly string[] => [
   ...findings.filter(({ kind }) => kind === 'columns').map(({ message }) => message),
   `data: ${[...classesText(training), ...lengthsText(training.lengths)].join('; ')}`,
 ]
 
 /** The largest classes or types with their counts. */
-const largestText = (classes: ReadonlyArray<ClassCount>): string =>
+const largestText = (classes: readonly ClassCount[]): string =>
   `${[...classes]
     .sort((a, b) => b.rows - a.rows)
     .slice(0, mostInLine)
     .map(({ label, rows: count }) => `${quoted(oneLine(label), 30)} ${counted(count)}`)
     .join(', ')}${classes.length > mostInLine ? ', …' : ''}`
 
-const sumOf = (counts: ReadonlyArray<ClassCount>): number => counts.reduce((sum, { rows }) => sum + rows, 0)
+const sumOf = (counts: readonly ClassCount[]): number => counts.reduce((sum, { rows }) => sum + rows, 0)
 
-const entitiesText = (entities: ReadonlyArray<ClassCount>): string =>
+const entitiesText = (entities: readonly ClassCount[]): string =>
   `${counted(sumOf(entities))} ${sumOf(entities) === 1 ? 'entity' : 'entities'} (${largestText(entities)})`
 
-const classesText = ({ classes, entities, scores, rows, duplicates, contradictions }: DataFacts): ReadonlyArray<string> => [
+const classesText = ({ classes, entities, scores, rows, duplicates, contradictions }: DataFacts): readonly string[] => [
   ...(classes === null ? [plural(rows, 'training row')] : [`${counted(classes.length)} classes (${largestText(classes)})`]),
   ...(entities === null ? [] : [entitiesText(entities)]),
   ...(scores === null ? [] : [scoresText(scores)]),
@@ -40,7 +40,7 @@ const classesText = ({ classes, entities, scores, rows, duplicates, contradictio
 const scoresText = ({ least, median, most }: NonNullable<DataFacts['scores']>): string =>
   `scores from ${short(least)} to ${short(most)}, median ${short(median)}`
 
-const lengthsText = (lengths: LengthFacts | null): ReadonlyArray<string> =>
+const lengthsText = (lengths: LengthFacts | null): readonly string[] =>
   lengths === null
     ? []
     : [`${lengths.unit} a text: median ${counted(lengths.p50)}, 95 % up to ${counted(lengths.p95)}, longest ${counted(lengths.longest)}`]
@@ -49,9 +49,9 @@ const lengthsText = (lengths: LengthFacts | null): ReadonlyArray<string> =>
 const mostInTable = 30
 
 export type Inspected = {
-  readonly sets: ReadonlyArray<DataFacts>
+  readonly sets: readonly DataFacts[]
   readonly findings: DataReport['findings']
-  readonly examples: ReadonlyArray<ShownExample>
+  readonly examples: readonly ShownExample[]
 }
 
 /** All facts of each set, then the examples and all findings. */
@@ -62,7 +62,7 @@ export const inspectionText = ({ sets, findings, examples }: Inspected, { color 
     ...(findings.length === 0 ? ['nothing suspicious found'] : findings.map(({ message, warns }) => `${warns ? '! ' : '- '}${message}`)),
   ].join('\n')
 
-const factLines = (facts: DataFacts): ReadonlyArray<string> => {
+const factLines = (facts: DataFacts): readonly string[] => {
   const { source, rows, files, skipped, classes, entities, scores, duplicates, contradictions, lengths } = facts
   return [
     oneLine(source),
@@ -77,13 +77,13 @@ const factLines = (facts: DataFacts): ReadonlyArray<string> => {
 }
 
 /** Rows of each file, and those of an epoch where these are others. */
-const fileLines = (files: NonNullable<DataFacts['files']>): ReadonlyArray<string> =>
+const fileLines = (files: NonNullable<DataFacts['files']>): readonly string[] =>
   alignedTable(
     files.map(({ source, rows, drawn }) => [oneLine(source), counted(rows), ...(drawn === rows ? [] : [`${counted(drawn)} in an epoch`])]),
   ).map((line) => `  ${line}`)
 
 /** @param rows the total that shares are of */
-const classLines = (title: 'classes' | 'entities', classes: ReadonlyArray<ClassCount>, rows: number): ReadonlyArray<string> => {
+const classLines = (title: 'classes' | 'entities', classes: readonly ClassCount[], rows: number): readonly string[] => {
   const shown = classes.length > mostInTable ? [...classes].sort((a, b) => b.rows - a.rows).slice(0, mostInTable) : classes
   const lines = alignedTable(
     shown.map(({ label, rows: count }) => [quoted(oneLine(label), 40), counted(count), percent(rows === 0 ? 0 : count / rows)]),
@@ -96,7 +96,7 @@ const classLines = (title: 'classes' | 'entities', classes: ReadonlyArray<ClassC
   ]
 }
 
-const lengthLines = ({ unit, p50, p90, p95, p99, longest, truncated }: LengthFacts): ReadonlyArray<string> => [
+const lengthLines = ({ unit, p50, p90, p95, p99, longest, truncated }: LengthFacts): readonly string[] => [
   `${unit.padEnd(12)}median ${counted(p50)}, 90 % up to ${counted(p90)}, 95 % ${counted(p95)}, 99 % ${counted(p99)}, longest ${counted(longest)}${unit === 'words' ? ' (--model counts tokens)' : ''}`,
   ...(truncated === null
     ? []
@@ -112,7 +112,7 @@ type Color = { readonly color: boolean }
 /** Tokens of an example, and characters of a token; --json has more tokens. */
 const [mostTokens, longestToken] = [256, 100]
 
-export const exampleLines = (examples: ReadonlyArray<ShownExample>, { color }: Color): ReadonlyArray<string> =>
+export const exampleLines = (examples: readonly ShownExample[], { color }: Color): readonly string[] =>
   examples.length === 0
     ? []
     : [

@@ -4,7 +4,7 @@ import type { Sample } from '../../accelerated/training/events.js'
 
 const [shownSamples, promptLength, textLength] = [4, 30, 80]
 
-export const samplesText = (samples: ReadonlyArray<Sample>): string => {
+export const samplesText = (samples: readonly Sample[]): string => {
   const lines = samples.slice(0, shownSamples).map(({ prompt, text }) => `  ${endOf(wordsOf(prompt))} → ${beginningOf(text)}`)
   const more = samples.length - shownSamples
   return [...lines, ...(more > 0 ? [`  and ${more} more in metrics.jsonl`] : [])].join('\n')
@@ -16,7 +16,7 @@ const wordsOf = (prompt: unknown): string => {
   return typeof last === 'object' && last !== null && 'content' in last ? String(last.content) : String(last)
 }
 
-const characters = (text: string): ReadonlyArray<string> => Array.from(oneLine(text.trim().replace(/\s+/g, ' ')))
+const characters = (text: string): readonly string[] => Array.from(oneLine(text.trim().replace(/\s+/g, ' ')))
 
 const endOf = (text: string): string => {
   const all = characters(text)

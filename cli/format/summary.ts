@@ -1,7 +1,7 @@
 /** The summary of a run: scores, budget, ranks, parameters, time, and where the adapter is. */
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import type { TaskType } from '../../finetuning/tasks/taskType.js'
 import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
 import { counted, duration, megabytes, percent, plural } from './numbers.js'
@@ -34,7 +34,7 @@ const usage = (command: TaskType['command'] = 'predict', run: string): string =>
   `salora ${command} --run ${run}${command === 'generate' ? ' --prompt TEXT' : ''}`
 
 /** The scores on the test data, in the columns of the scores above. */
-const testLines = ({ test, examples }: RunResult): ReadonlyArray<string> =>
+const testLines = ({ test, examples }: RunResult): readonly string[] =>
   test === undefined
     ? []
     : [
@@ -59,8 +59,8 @@ const keptText = ({ kept, selectedBy }: RunResult): string => {
 }
 
 /** Scores in rows; before training, best and last in columns. */
-const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunResult['last']): ReadonlyArray<string> => {
-  const moments: ReadonlyArray<readonly [string, Scores]> = [
+const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunResult['last']): readonly string[] => {
+  const moments: readonly (readonly [string, Scores])[] = [
     ...(before === null ? [] : [['before', before] as const]),
     ...(best === null ? [] : [[`best (step ${best.step})`, best.scores] as const]),
     ...(Object.keys(last.scores).length === 0 || best?.step === last.step ? [] : [[`last (step ${last.step})`, last.scores] as const]),
@@ -78,13 +78,13 @@ const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunRes
 }
 
 /** The table of ranks; none where each matrix has the rank that was set. */
-const rankLines = ({ ranks = {}, ranksFixedAt, targetDensity }: RunResult, color: boolean): ReadonlyArray<string> => {
+const rankLines = ({ ranks = {}, ranksFixedAt, targetDensity }: RunResult, color: boolean): readonly string[] => {
   const isChosen = targetDensity != null || ranksFixedAt !== undefined || new Set(Object.values(ranks)).size > 1
   return isChosen && Object.keys(ranks).length > 0 ? ['ranks', ...heatMap(ranks, { color }).map((line) => `  ${line}`), ''] : []
 }
 
 /** The budget in triplets (AdaLoRA) or as a fraction of the parameters (SaLoRA). */
-const budgetLines = (result: RunResult): ReadonlyArray<string> => {
+const budgetLines = (result: RunResult): readonly string[] => {
   const { budget, ranksFixedAt, ranks = {} } = result
   if (budget === undefined) return densityLines(result)
   const left = Object.values(ranks).reduce((a, b) => a + b, 0)
@@ -92,7 +92,7 @@ const budgetLines = (result: RunResult): ReadonlyArray<string> => {
   return [`budget      ${counted(budget)} triplets, ${found}`, '']
 }
 
-const densityLines = ({ targetDensity, expectedDensity, retainedDensity }: RunResult): ReadonlyArray<string> => {
+const densityLines = ({ targetDensity, expectedDensity, retainedDensity }: RunResult): readonly string[] => {
   if (targetDensity == null) return []
   const found =
     retainedDensity == null
@@ -102,7 +102,7 @@ const densityLines = ({ targetDensity, expectedDensity, retainedDensity }: RunRe
 }
 
 /** Trained parameters by part, and what pruning retained of the adapter. */
-const parameterLines = ({ trainableParameters, retainedParameters }: RunResult): ReadonlyArray<string> => {
+const parameterLines = ({ trainableParameters, retainedParameters }: RunResult): readonly string[] => {
   const left =
     retainedParameters === undefined || retainedParameters === trainableParameters['adapter']
       ? ''
@@ -126,7 +126,7 @@ const shaded = (text: string, fraction: number): string => {
 }
 
 /** Lines of the map, columns in the order of the ranks; a dot marks a matrix without an adapter. */
-export const heatMap = (ranks: Readonly<Record<string, number>>, { color }: { readonly color: boolean }): ReadonlyArray<string> => {
+export const heatMap = (ranks: Readonly<Record<string, number>>, { color }: { readonly color: boolean }): readonly string[] => {
   const cells = Object.entries(ranks).map(([name, rank]) => ({ ...matrixPlace(name), rank }))
   const layers = [...new Set(cells.map(({ layer }) => layer ?? 0))].sort((a, b) => a - b)
   const columns = [...new Set(cells.map(({ column }) => column))]

@@ -11,9 +11,9 @@ export const longestAlignedLine = 1_000_000
 type OpenFile = {
   readonly name: string
   readonly handle: FileHandle
-  readonly batches: AsyncGenerator<ReadonlyArray<TextLine>>
+  readonly batches: AsyncGenerator<readonly TextLine[]>
   /** read, but not yet yielded */
-  waiting: ReadonlyArray<string>
+  waiting: readonly string[]
   /** lines read so far */
   read: number
 }
@@ -25,9 +25,9 @@ type OpenFile = {
  * not UTF-8.
  */
 export async function* pairedLines(
-  files: ReadonlyArray<string>,
+  files: readonly string[],
   onRead: (bytes: number, of: number) => void = () => undefined,
-): AsyncGenerator<ReadonlyArray<ReadonlyArray<string>>> {
+): AsyncGenerator<readonly (readonly string[])[]> {
   const open: OpenFile[] = []
   try {
     for (const [i, name] of files.entries()) {
@@ -77,7 +77,7 @@ const refill = async (file: OpenFile): Promise<boolean> => {
 }
 
 /** Counts the lines of all files. @throws InputError for the first file whose count differs */
-const refuse = async (open: ReadonlyArray<OpenFile>): Promise<never> => {
+const refuse = async (open: readonly OpenFile[]): Promise<never> => {
   for (const file of open) while (await refill(file)) file.waiting = []
   const [first, ...others] = open
   const other = others.find(({ read }) => read !== first?.read)

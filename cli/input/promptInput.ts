@@ -5,7 +5,7 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decodeUtf8, readText } from '../../accelerated/storage/text.js'
 import { parseJson } from '../../accelerated/storage/json.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
-import { longestSamplePrompt, mostSamplePrompts, samplePromptsLimit, type SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
+import { longestSamplePrompt, mostSamplePrompts, samplePromptsLimit, type SamplePrompt } from '../../finetuning/run/samplePrompts.js'
 import type { Prompt } from '../../finetuning/tasks/texts/prompts.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { fstatSync } from 'node:fs'
@@ -26,7 +26,7 @@ const promptsLimit = 500_000_000
 export const promptsOf = async (
   { prompt: text, input, template }: PromptFlags,
   defaultTemplate: PromptTemplate | null,
-): Promise<ReadonlyArray<GivenPrompt>> => {
+): Promise<readonly GivenPrompt[]> => {
   if (text !== null && input !== null) throw usageError('--prompt', 'either --prompt or --input', 'both')
   if (text !== null)
     return [{ where: '--prompt', prompt: template === null ? { text } : { template, instruction: text, input: '' }, shown: text }]
@@ -39,7 +39,7 @@ export const promptsOf = async (
  * The prompts of --sample-prompts. If its first line is an object with a prompt, the file is JSON lines; otherwise each line is a prompt.
  * @throws InputError with one line
  */
-export const samplePromptsOf = async (file: string): Promise<ReadonlyArray<SamplePrompt>> => {
+export const samplePromptsOf = async (file: string): Promise<readonly SamplePrompt[]> => {
   const lines = nonBlankLines(await readText(file, samplePromptsLimit), file)
   if (lines.length > mostSamplePrompts) throw inputError(file, `at most ${mostSamplePrompts} prompts`, String(lines.length))
   const isJson = isPromptObject(lines[0]?.line ?? '')
@@ -70,11 +70,11 @@ const wholeInput = async (): Promise<string> => {
   return decodeUtf8(Buffer.concat(chunks), 'standard input', 'text')
 }
 
-const linesOf = (text: string, file: string, template: PromptTemplate | null): ReadonlyArray<GivenPrompt> =>
+const linesOf = (text: string, file: string, template: PromptTemplate | null): readonly GivenPrompt[] =>
   nonBlankLines(text, file).map(({ where, line }) => lineOf(line, where, template))
 
 /** @throws InputError if there is none */
-const nonBlankLines = (text: string, file: string): ReadonlyArray<{ readonly where: string; readonly line: string }> => {
+const nonBlankLines = (text: string, file: string): readonly { readonly where: string; readonly line: string }[] => {
   const lines = text
     .replace(/^\ufeff/, '')
     .split('\n')

@@ -11,7 +11,7 @@ import type { RequestedColumn } from '../../finetuning/data/table.js'
 import { localFile } from '../../finetuning/tasks/files/localFiles.js'
 import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
 
-type Batches = AsyncGenerator<ReadonlyArray<TextLine>>
+type Batches = AsyncGenerator<readonly TextLine[]>
 
 /** Formats of standard input. */
 export const inputFormats = ['lines', 'jsonl', 'csv', 'tsv'] as const
@@ -54,7 +54,7 @@ async function* inUtf8(stream: AsyncIterable<Uint8Array>, encoding: string): Asy
   yield decode(new Uint8Array(0), true)
 }
 
-const wantedOf = ({ text = 'text', textPair }: TextColumns): ReadonlyArray<RequestedColumn> => [
+const wantedOf = ({ text = 'text', textPair }: TextColumns): readonly RequestedColumn[] => [
   { name: text, flag: '--text' },
   ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
 ]
@@ -77,7 +77,7 @@ const objectText =
 const source = 'standard input'
 
 /** An item of csv-parse with `info`, which its types omit. */
-type CsvRecord = { readonly record: ReadonlyArray<string>; readonly info: { readonly lines: number } }
+type CsvRecord = { readonly record: readonly string[]; readonly info: { readonly lines: number } }
 
 const longestBatch = 1_000
 
@@ -94,8 +94,8 @@ async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumn
     max_record_size: longestRow,
   })
   void feed(stream, records)
-  let places: ReadonlyArray<number> | null = null
-  let names: ReadonlyArray<string> = []
+  let places: readonly number[] | null = null
+  let names: readonly string[] = []
   let batch: TextLine[] = []
   try {
     for await (const { record, info } of records as AsyncIterable<CsvRecord>) {

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { WholeRow } from '../../finetuning/data/rows.js'
-import type { Text } from '../../finetuning/adapters/trainedAdapter.js'
+import type { Text } from '../../finetuning/use/trainedAdapter.js'
 
 /** A line's text, or why it is not one; `line` counts from 1. */
 export type TextLine = { readonly line: number; readonly row?: WholeRow } & ({ readonly given: Text } | { readonly problem: string })
@@ -17,7 +17,7 @@ export async function* textLines(
   chunks: AsyncIterable<Uint8Array>,
   read: ReadLine = tabbedText,
   longest = longestLine,
-): AsyncGenerator<ReadonlyArray<TextLine>> {
+): AsyncGenerator<readonly TextLine[]> {
   let rest: Uint8Array[] = [] // pieces of an incomplete line
   let length = 0
   let line = 0

@@ -3,12 +3,12 @@ import { join, dirname } from 'node:path'
 import { resolveAdapter } from '../../accelerated/checkpoints/hub/hub.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { type Settings, allSettings } from '../../accelerated/training/settings.js'
-import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
+import type { TrainedAdapterOptions } from '../../finetuning/use/trainedAdapter.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
-import { absoluteModel } from '../../finetuning/runs/absolutePath.js'
-import { hasAdapter } from '../../finetuning/serving/runOptions.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import { absoluteModel } from '../../finetuning/run/absolutePath.js'
+import { hasAdapter } from '../../finetuning/use/serving/runOptions.js'
+import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { layer, settingsOf } from './layers.js'
 import { type Values, pickFlags } from './settingFlags.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
@@ -25,7 +25,7 @@ export type AdapterRequest = {
   readonly runTask: TaskOptions | null
 }
 
-const machineNames: ReadonlyArray<string> = ['device', 'precision', 'threads', 'maxLength', 'batchSize']
+const machineNames: readonly string[] = ['device', 'precision', 'threads', 'maxLength', 'batchSize']
 
 /** @param flags parsed values; flags of other purposes are ignored @throws UsageError, SettingsError or InputError with one line */
 export const adapterRequest = async (flags: Values): Promise<AdapterRequest> => {
@@ -89,7 +89,7 @@ const isRun = async (folder: string): Promise<boolean> => (await readRunConfig(f
 /** At most this many folders are read. */
 const mostFolders = 100
 
-const newestFirst = async (folder: string): Promise<ReadonlyArray<string>> => {
+const newestFirst = async (folder: string): Promise<readonly string[]> => {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
   const inside = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name))
   const dated = await Promise.all(
@@ -116,7 +116,7 @@ export const labelFlags = {
 }
 
 /** Settings of the machine; those of the run where the flags are absent. @param takesModels whether the command also takes a model without a run */
-export const adapterMachineFlags = <const Name extends string>(names: ReadonlyArray<Name>, { takesModels = true } = {}) => ({
+export const adapterMachineFlags = <const Name extends string>(names: readonly Name[], { takesModels = true } = {}) => ({
   ...pickFlags(allTrainFlags, names, Object.fromEntries(names.map((name) => [name, takesModels ? defaultTextOf(name) : "the run's"]))),
   ...offlineFlags,
 })

@@ -13,10 +13,10 @@ export type Layer = { readonly source: string | null; readonly values: Values }
 export const layer = (source: string | null, values: Values): Layer => ({ source, values: givenOf(values) })
 
 /** The values of all layers together; a name has the value of the last layer that gives it. */
-export const merged = (layers: ReadonlyArray<Layer>): Values => Object.assign({}, ...layers.map(({ values }) => values))
+export const merged = (layers: readonly Layer[]): Values => Object.assign({}, ...layers.map(({ values }) => values))
 
 /** The settings among the values, resolved. @throws UsageError that names the source of the wrong value */
-export const settingsOf = (layers: ReadonlyArray<Layer>): Settings => {
+export const settingsOf = (layers: readonly Layer[]): Settings => {
   const given = Object.fromEntries(Object.entries(merged(layers)).filter(([name]) => settingNames.includes(name)))
   try {
     return resolveSettings(given as SettingsInput)

@@ -14,9 +14,9 @@ type Preset = {
   readonly settings: (task: string) => Values
 }
 
-const table: ReadonlyArray<Method> = methods
+const table: readonly Method[] = methods
 
-export const presets: ReadonlyArray<Preset> = [
+export const presets: readonly Preset[] = [
   ...table.flatMap(({ name: method, presets: own = {} }) =>
     Object.entries(own).map(([name, settings]) => ({ name, method, help: `for ${method}`, settings: () => settings })),
   ),

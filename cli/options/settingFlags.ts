@@ -48,7 +48,7 @@ export const settingFlags = <T extends SettingTable>(settings: T) =>
 /** Some flags of a table, with other defaults in words. */
 export const pickFlags = <const Name extends string>(
   table: FlagTable,
-  names: ReadonlyArray<Name>,
+  names: readonly Name[],
   defaults: Readonly<Record<string, string>> = {},
 ): { readonly [N in Name]: Flag<unknown> } =>
   Object.fromEntries(
@@ -63,7 +63,7 @@ export const pickFlags = <const Name extends string>(
 export const givenOf = (values: Values): Values => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 
 /** Names of settings in messages: a setting in camelCase is a flag in kebab-case. */
-export const settingNames: ReadonlyArray<string> = ['method', ...Object.keys(allSettings)]
+export const settingNames: readonly string[] = ['method', ...Object.keys(allSettings)]
 
 /** Settings whose names are no English words, so that a sentence cannot mean anything else by them. */
 const camelNames = settingNames.filter((name) => /[A-Z]/.test(name))

@@ -7,7 +7,7 @@ import { otherNames, otherWords } from './otherNames.js'
 type OtherName = { readonly tool: string; readonly name: string; readonly setting: string; readonly value: string | null }
 
 /** @param known only these settings of ours */
-const otherName = (typed: string, known: ReadonlyArray<string>): OtherName | null => {
+const otherName = (typed: string, known: readonly string[]): OtherName | null => {
   const name = typed.replace(/^-+/, '').replaceAll('-', '_').toLowerCase()
   for (const [tool, names] of Object.entries(otherNames)) {
     const [setting = '', value = null] = Object.hasOwn(names, name) ? (names[name]?.split(' ') ?? []) : []
@@ -25,7 +25,7 @@ export const suggestFlag: Suggest = (typed, known) => {
 }
 
 /** The same for a key of a --config file: `did you mean "rank"? PEFT: lora_r`. */
-export const suggestSetting = (typed: string, known: ReadonlyArray<string>): string | null => {
+export const suggestSetting = (typed: string, known: readonly string[]): string | null => {
   const other = otherName(typed, known)
   if (other !== null) return `did you mean ${keyOf(other)}?${sourceOf(other)}`
   return didYouMean(typed, known)

@@ -1,13 +1,13 @@
 /** Where the examples are, from the flags of a task. */
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { isPart, mixedFiles, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'
-import { absolutePath } from '../../finetuning/runs/absolutePath.js'
+import { absolutePath } from '../../finetuning/run/absolutePath.js'
 import type { Values } from './settingFlags.js'
 
-export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
+export const taskFlagNames: readonly string[] = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
 
 /** Options of a task that only training and inspecting take. */
-const trainingNames: ReadonlyArray<string> = ['testData', 'metricForBestModel']
+const trainingNames: readonly string[] = ['testData', 'metricForBestModel']
 
 /** An empty name stays one, which is an error. */
 const mixedPath = (file: string): string => (file === '' ? file : absolutePath(file))

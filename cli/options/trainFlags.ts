@@ -26,11 +26,11 @@ const flagsOfTasks: FlagTable = Object.fromEntries(
   }),
 )
 
-const methodTable: ReadonlyArray<Method> = methods
+const methodTable: readonly Method[] = methods
 
 /** The settings of all methods under their headings, each once. */
 const flagsOfMethods = (): FlagGroups => {
-  const settings: ReadonlyArray<readonly [string, Setting]> = Object.entries(
+  const settings: readonly (readonly [string, Setting])[] = Object.entries(
     Object.assign({}, ...methodTable.map((method) => method.settings)) as Readonly<Record<string, Setting>>,
   )
   const headings = [...new Set(settings.map(([, { group }]) => group))]
@@ -106,7 +106,7 @@ export const trainFlags = {
 export const allTrainFlags: FlagTable = Object.assign({}, ...Object.values(trainFlags as FlagGroups))
 
 /** Flags that a --config file cannot hold. */
-const typedOnly: ReadonlyArray<string> = ['config', 'offline']
+const typedOnly: readonly string[] = ['config', 'offline']
 
 /** What a --config file may hold, and how each value is read. */
 export const configKinds: Readonly<Record<string, SettingKind>> = Object.fromEntries(

@@ -2,16 +2,16 @@
 import { join } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { methods } from '../../accelerated/methods/index.js'
-import { readRankPattern } from '../../finetuning/adapters/rankPattern.js'
+import { readRankPattern } from '../../finetuning/use/rankPattern.js'
 import { choiceOf, listOf } from '../../finetuning/commandLine/flag.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { exchanges } from '../../finetuning/machines/exchange.js'
 import { readRedisAddress } from '../../finetuning/machines/redis.js'
-import { absoluteModel, absolutePath } from '../../finetuning/runs/absolutePath.js'
-import type { RunOptions, RunConfig } from '../../finetuning/runs/run.js'
-import { readRunConfig, parseRunConfig, runFileLimit } from '../../finetuning/runs/runFiles.js'
-import type { SamplePrompt } from '../../finetuning/runs/samplePrompts.js'
-import { trackerNames } from '../../finetuning/runs/tracking/service.js'
+import { absoluteModel, absolutePath } from '../../finetuning/run/absolutePath.js'
+import type { RunOptions, RunConfig } from '../../finetuning/run/run.js'
+import { readRunConfig, parseRunConfig, runFileLimit } from '../../finetuning/run/runFiles.js'
+import type { SamplePrompt } from '../../finetuning/run/samplePrompts.js'
+import { trackerNames } from '../../finetuning/run/tracking/service.js'
 import { samplePromptsOf } from '../input/promptInput.js'
 import { layer, merged, settingsOf, type Layer } from './layers.js'
 import { presetValues } from './presets.js'
@@ -80,7 +80,7 @@ const reportOptions = ({ tensorboard, reportTo }: Values): Pick<RunOptions, 'ten
 }
 
 /** The earlier run < the preset < the rank pattern < the --config file < flags. A pattern ranks directly below what names it. */
-const layersOf = async (flags: Values, defaults: Values): Promise<ReadonlyArray<Layer>> => {
+const layersOf = async (flags: Values, defaults: Values): Promise<readonly Layer[]> => {
   const file = stringOf(flags['config'])
   const config = file === null ? {} : await configValues(file)
   const asked = { ...defaults, ...config, ...flags }
@@ -109,7 +109,7 @@ const earlierRun = async (asked: Values): Promise<Layer> => {
 }
 
 /** A preset must not hide an unknown method. @throws UsageError that names its source */
-const checkName = (layers: ReadonlyArray<Layer>): void => {
+const checkName = (layers: readonly Layer[]): void => {
   const { method } = merged(layers)
   if (method !== undefined && !methods.some(({ name }) => name === method))
     settingsOf(layers.map(({ source, values }) => layer(source, { method: values['method'] })))
@@ -129,7 +129,7 @@ const checkMethod = ({ source, values: { method: before } }: Layer, method: unkn
 const lengthOf = (asked: Values): Values => (asked['epochs'] !== undefined && asked['maxSteps'] === undefined ? { maxSteps: null } : {})
 
 /** The ranks in the file that --rank-pattern names, above the other settings of that file. */
-const withPattern = async ({ source, values }: Layer): Promise<ReadonlyArray<Layer>> => {
+const withPattern = async ({ source, values }: Layer): Promise<readonly Layer[]> => {
   const { rankPattern: file } = values
   if (typeof file !== 'string') return [layer(source, values)]
   const { rankPattern, ...others } = await readRankPattern(file)

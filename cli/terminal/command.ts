@@ -4,7 +4,7 @@ import type { Definition } from '../../finetuning/commandLine/definition.js'
 import { switchFlag, type FlagGroups, type FlagValues } from '../../finetuning/commandLine/flag.js'
 import { helpText } from '../../finetuning/commandLine/help.js'
 import { parseArguments } from '../../finetuning/commandLine/parse.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { suggestFlag } from '../options/suggestions.js'
 import { exitCodes } from './exitCodes.js'
 import { openTerminal, type Terminal } from './output.js'
@@ -12,7 +12,7 @@ import { openTerminal, type Terminal } from './output.js'
 export type Command = {
   readonly definition: Definition
   /** Prints help, version or the result. @returns the exit code @throws whatever the command throws, which is one line to report */
-  readonly execute: (args: ReadonlyArray<string>) => Promise<number>
+  readonly execute: (args: readonly string[]) => Promise<number>
 }
 
 const outputFlags = {
@@ -25,7 +25,7 @@ export const defineCommand = <const G extends FlagGroups>({
   run,
   ...own
 }: Definition<G> & {
-  readonly run: (flags: FlagValues<G>, terminal: Terminal, words: ReadonlyArray<string>) => Promise<number>
+  readonly run: (flags: FlagValues<G>, terminal: Terminal, words: readonly string[]) => Promise<number>
 }): Command => {
   const definition: Definition = { ...own, flags: { ...own.flags, General: outputFlags } }
   return {

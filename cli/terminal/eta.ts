@@ -1,5 +1,5 @@
 /** The remaining time of a run, from the measured times of its steps and its evaluations. */
-import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent } from '../../finetuning/run/run.js'
 
 export type EtaEstimator = {
   readonly observe: (event: FinetuneEvent) => void

@@ -9,7 +9,7 @@ const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated, SI
 type Signal = keyof typeof codes
 /** Milliseconds within which a second signal repeats the first: nobody presses a key twice so fast. */
 const echo = 100
-const signals = Object.keys(codes) as ReadonlyArray<Signal>
+const signals = Object.keys(codes) as readonly Signal[]
 
 export type Interrupt = {
   readonly signal: AbortSignal

@@ -1,6 +1,6 @@
 /** Output: the result goes to standard output (text, or with --json one document), everything else to standard error. */
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import type { PlacementReport } from '../../finetuning/runs/devicePlacement.js'
+import type { PlacementReport } from '../../finetuning/run/devicePlacement.js'
 
 /** Escapes control characters, because labels and paths are untrusted. JSON keeps its meaning. */
 export const printable = (text: string): string => text.split('\n').map(oneLine).join('\n')

@@ -1,11 +1,11 @@
 /** A run's progress on standard error: a bar on a terminal, a line every ten seconds on a pipe, only warnings with --quiet. */
 import cliProgress from 'cli-progress'
-import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
 import { counted, duration, plural, short } from '../format/numbers.js'
 import { samplesText } from '../format/samples.js'
-import { placementLine, placementWarns } from '../../finetuning/runs/devicePlacement.js'
+import { placementLine, placementWarns } from '../../finetuning/run/devicePlacement.js'
 import type { QueueEvent } from '../../finetuning/machines/redis.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
@@ -106,7 +106,7 @@ const bar = (): Progress => {
   )
   let only: cliProgress.SingleBar | null = null
   let phase = 'training'
-  let machines: ReadonlyArray<string> = []
+  let machines: readonly string[] = []
   const print = (text: string): void => {
     const line = printable(text)
     if (only === null) process.stderr.write(`${line}\n`)
@@ -140,13 +140,13 @@ const compiling = 'compiling the training graph …'
 const compilesNext = (event: FinetuneEvent, steps: number): boolean =>
   event.kind === 'start' || (event.kind === 'phase' && event.step < steps)
 
-const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.reporting?.columns ?? [])
+const columns = (methods as readonly Method[]).flatMap((method) => method.reporting?.columns ?? [])
 
 /**
  * The task's loss by its name in metrics.jsonl, the columns of the method, and the speed. The most important come first. The whole loss is left
  * out: SaLoRA's constraint adds hundreds to it, which looks like divergence.
  */
-export const numbersOf = ({ taskLoss, columns: measured, tokensPerSecond }: Step): ReadonlyArray<string> => [
+export const numbersOf = ({ taskLoss, columns: measured, tokensPerSecond }: Step): readonly string[] => [
   `taskLoss ${short(taskLoss)}`,
   ...columns.flatMap(({ name, label, digits }) => {
     const value = measured[name] ?? null
@@ -159,7 +159,7 @@ export type Bar = {
   readonly phase: string
   readonly step: number
   readonly steps: number
-  readonly numbers: ReadonlyArray<string>
+  readonly numbers: readonly string[]
   /** seconds; null while they cannot be estimated */
   readonly left: number | null
 }
@@ -168,7 +168,7 @@ const [longestBar, shortestBar] = [20, 6]
 
 /** The bar in one line of at most `width` columns: it shrinks, then the least important numbers go. The time left stays. */
 export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: number): string => {
-  const line = (size: number, shown: ReadonlyArray<string>): string => {
+  const line = (size: number, shown: readonly string[]): string => {
     const done = Math.round((size * step) / Math.max(1, steps))
     return [`${phase} ${'█'.repeat(done)}${'░'.repeat(size - done)} ${step}/${steps}`, ...leftText(left), ...shown].join('  ')
   }
@@ -187,7 +187,7 @@ export const workersText = ({ workers, partsPerSecond, slowest }: Extract<Finetu
   `${plural(workers, 'worker')}, ${short(partsPerSecond)} parts/s` +
   (slowest === null ? '' : `, slowest ${short(slowest.seconds)} s a part (${slowest.worker})`)
 
-const leftText = (seconds: number | null): ReadonlyArray<string> => (seconds === null ? [] : [`${duration(seconds)} left`])
+const leftText = (seconds: number | null): readonly string[] => (seconds === null ? [] : [`${duration(seconds)} left`])
 
 /** A warning of the run, of too little memory, or of nodes that are not on the device; null for other events. */
 const warningOf = (event: FinetuneEvent): string | null => {

@@ -8,7 +8,7 @@ import { UsageError } from '../../finetuning/commandLine/usageError.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
 import { precisions } from '../../accelerated/precisions/index.js'
-import { exportFormats } from '../../finetuning/adapters/exportFormats.js'
+import { exportFormats } from '../../finetuning/use/exportFormats.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
 import { taskNames } from '../../finetuning/tasks/index.js'
 import { otherValues } from '../options/otherNames.js'
@@ -44,7 +44,7 @@ export const reportError = (thrown: unknown): number => {
 }
 
 /** What a value that a flag does not know may have meant: `(did you mean --format transformers.js?)`. */
-const knownValues: Readonly<Record<string, ReadonlyArray<string>>> = {
+const knownValues: Readonly<Record<string, readonly string[]>> = {
   method: methods.map(({ name }) => name).toSorted((a, b) => b.length - a.length), // a missing letter is likelier than one too many
   task: taskNames,
   device: ['auto', ...devices.map(({ name }) => name)],

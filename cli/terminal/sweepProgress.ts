@@ -70,7 +70,7 @@ export const endedLine = ({ cell, outcome }: Extract<ExecutorEvent, { readonly k
 type Failed = { readonly cell: string; readonly message: string; readonly attempts: number }
 
 /** One line for each message, in the order of the first run that has it. */
-export const failedRuns = (failed: ReadonlyArray<Failed>): ReadonlyArray<string> =>
+export const failedRuns = (failed: readonly Failed[]): readonly string[] =>
   [...new Set(failed.map(({ message }) => message))].map((message) => {
     const alike = failed.filter((run) => run.message === message)
     const attempts = plural(Math.max(...alike.map((run) => run.attempts)), 'attempt')

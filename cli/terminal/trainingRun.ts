@@ -4,9 +4,9 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf } from '../../accelerated/training/settings.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/finetune.js'
-import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
-import { atLength, checkSameDevice, differingChoices, finishedResult, hasAdapter, suggestNewRun } from '../../finetuning/runs/runFolder.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/run/run.js'
+import { atLength, checkSameDevice, differingChoices, finishedResult, hasAdapter, suggestNewRun } from '../../finetuning/run/runFolder.js'
+import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { exitCodes } from './exitCodes.js'
 import { nextRunFolder, removeEmptyRun } from '../options/nextRunName.js'
 import { watchInterrupt, type Interrupt } from './interrupt.js'
@@ -17,7 +17,7 @@ import type { TrainRequest } from '../options/trainRequest.js'
 import { spawn } from 'node:child_process'
 
 /** Lines below the summary of a finished run. */
-export type Closing = (output: string) => Promise<ReadonlyArray<string>>
+export type Closing = (output: string) => Promise<readonly string[]>
 
 /** @returns the exit code. The --json document is result.json, with the scores before training if they were measured. */
 export const trainingRun = async (request: TrainRequest, terminal: Terminal, closing: Closing = async () => []): Promise<number> => {
@@ -85,7 +85,7 @@ const suddenEnd = (output: string): string =>
   `${output}: the process ended without a word: it was killed, ran out of memory, or a file of its model was changed. To resume: ${resumeCommand(output)}`
 
 /** The advice to train longer, if the loss asks for it. */
-const longerLines = (evaluations: Parameters<typeof lossStillFalling>[0]): ReadonlyArray<string> => {
+const longerLines = (evaluations: Parameters<typeof lossStillFalling>[0]): readonly string[] => {
   const falling = lossStillFalling(evaluations)
   if (falling === null) return []
   const { from, to } = falling
@@ -151,7 +151,7 @@ const noticeable = 0.05
  * @param evaluations of a run that was not stopped, in their order @returns null if the loss had settled, or if there are too few evaluations
  */
 export const lossStillFalling = (
-  evaluations: ReadonlyArray<Pick<Evaluation, 'step' | 'scores'>>,
+  evaluations: readonly Pick<Evaluation, 'step' | 'scores'>[],
 ): { readonly from: Moment; readonly to: Moment } | null => {
   const moments = evaluations.flatMap(({ step, scores: { loss } }) => (step > 0 && loss !== undefined ? [{ step, loss }] : []))
   const to = moments.at(-1)

@@ -11,7 +11,7 @@ const source = process.env['SALORA_SOURCE_URL']?.replace(/\/$/, '')
 const titleOf = (page: string): string => /^# (.+)$/m.exec(readFileSync(join(docs, page), 'utf8'))?.[1]?.replaceAll('`', '') ?? page
 
 /** Sidebar entries with the titles of their pages. */
-const pages = (folder: string, names: ReadonlyArray<string>): DefaultTheme.SidebarItem[] =>
+const pages = (folder: string, names: readonly string[]): DefaultTheme.SidebarItem[] =>
   names.map((name) => ({ text: titleOf(`${folder}/${name}.md`), link: `/${folder}/${name}` }))
 
 const sidebar: DefaultTheme.SidebarItem[] = [

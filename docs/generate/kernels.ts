@@ -7,9 +7,9 @@ type Kernel = {
   readonly operator: string
   readonly from: number
   readonly to: number | null
-  readonly inputs: ReadonlyArray<ReadonlyArray<string>>
+  readonly inputs: readonly (readonly string[])[]
 }
-type Cuda = { readonly source: string; readonly kernels: ReadonlyArray<Kernel>; readonly without: ReadonlyArray<string> }
+type Cuda = { readonly source: string; readonly kernels: readonly Kernel[]; readonly without: readonly string[] }
 
 const opsets = ({ domain, from, to }: Kernel): string =>
   domain === '' ? (to === null ? `from ${from}` : `${from} to ${to}`) : `${domain} ${from}`
@@ -17,7 +17,7 @@ const opsets = ({ domain, from, to }: Kernel): string =>
 /** The types of each operand. Equal ones count once. */
 const types = ({ inputs }: Kernel): string => [...new Set(inputs.map((each) => each.join(', ')))].join('; ')
 
-const cudaRows = ({ kernels, without }: Cuda): ReadonlyArray<string> => [
+const cudaRows = ({ kernels, without }: Cuda): readonly string[] => [
   ...kernels.map((kernel) => `| ${kernel.operator} | ${opsets(kernel)} | ${types(kernel)} |`),
   ...without.map((name) => `| ${name} | – | no kernel |`),
 ]

@@ -127,7 +127,7 @@ export const withLevels = (assembly: Assembly, outputs: StepGraph['outputs']): S
   ...roundedOperands(outputs, assembly.frozen, matrixNames(assembly)),
 })
 
-export const matrixNames = ({ model }: Pick<Assembly, 'model'>): ReadonlyArray<string> => model.spec.matrices.map(({ name }) => name)
+export const matrixNames = ({ model }: Pick<Assembly, 'model'>): readonly string[] => model.spec.matrices.map(({ name }) => name)
 
 export const openStep = (
   model: AnyModel,

@@ -35,7 +35,7 @@ const contextOf = (model: Model, target: Target) => ({ layoutOf: (phase: SaloraP
 
 const withPhase = (state: RunState, next: ReturnType<typeof openGates>): RunState => ({ ...state, ...next.vectors, phase: next.phase })
 
-export const compareRun = async (model: Model, target: Target, rules: RunRules, number = 0): Promise<ReadonlyArray<Row>> => {
+export const compareRun = async (model: Model, target: Target, rules: RunRules, number = 0): Promise<readonly Row[]> => {
   const plain = await advance(model, target, startOfRun(model, dtypeOf(target)), 'open', 3)
   const { accelerated } = plain
   const context = { vectors: accelerated, ...contextOf(model, target) }
@@ -51,7 +51,7 @@ export const compareFromEnd = async (
   rules: RunRules,
   gated: LockstepResult,
   number = 0,
-): Promise<ReadonlyArray<Row>> => {
+): Promise<readonly Row[]> => {
   const { settings } = model
   const row = compare('run', boundIn(target), number)
   const { reference, accelerated } = gated
@@ -84,7 +84,7 @@ const compareAdapters = async (
   gated: LockstepResult,
   after: LockstepResult,
   number: number,
-): Promise<ReadonlyArray<Row>> => {
+): Promise<readonly Row[]> => {
   const { settings } = model
   const bound = boundIn(target)
   const compareLogits = compare('adapter', bound, number)
@@ -120,7 +120,7 @@ const gatesWithoutNoise = ({ settings }: Model, { adapters }: TrainingState): Te
 /** The longest first, as in prediction. */
 const inOrder = ({ inputIds, tokenTypeIds, labels }: Batch): Batch => {
   const order = inputIds.map((_, i) => i).sort((a, b) => (inputIds[b]?.length ?? 0) - (inputIds[a]?.length ?? 0))
-  const sorted = <A>(of: ReadonlyArray<A>): ReadonlyArray<A> => order.flatMap((i) => of.slice(i, i + 1))
+  const sorted = <A>(of: readonly A[]): readonly A[] => order.flatMap((i) => of.slice(i, i + 1))
   return {
     inputIds: sorted(inputIds),
     labels: sorted(labels),
@@ -141,7 +141,7 @@ const predicted = async (
   target: Target,
   phase: SaloraPhase,
   parameters: Vector,
-): Promise<Followed & { readonly logits: ReadonlyArray<number> }> => {
+): Promise<Followed & { readonly logits: readonly number[] }> => {
   const assembly = assemblyOf(model, target.precision)
   const { engine, weights } = runtimeOf(target)
   const stepResults: Results[] = []

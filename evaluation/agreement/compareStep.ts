@@ -18,7 +18,7 @@ export const compareStep = async (
   target: Target,
   gating: Gating = 'sampled',
   number = 0,
-): Promise<ReadonlyArray<Row>> => {
+): Promise<readonly Row[]> => {
   const sampled = gating === 'sampled'
   const dtype = dtypeOf(target)
   const state = startOf(model, gating, dtype)
@@ -40,9 +40,9 @@ export const compareStep = async (
 
   const bound = boundIn(target)
   const value = compare('values', bound, number)
-  const result = (name: string): ReadonlyArray<number> => Array.from(results[name] ?? [], Number)
+  const result = (name: string): readonly number[] => Array.from(results[name] ?? [], Number)
   const gradients = namedParts(layout, gradientSum)
-  const sum = (numbers: ReadonlyArray<number>): ReadonlyArray<number> => [numbers.reduce((a, b) => a + b, 0)]
+  const sum = (numbers: readonly number[]): readonly number[] => [numbers.reduce((a, b) => a + b, 0)]
   const factors = Object.values(model.parameters.adapters)
   return [
     ...levelRows('values', bound, number, followed.levels()),

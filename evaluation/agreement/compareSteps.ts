@@ -15,11 +15,11 @@ export const compareStates = (
   { reference, accelerated }: Pick<LockstepResult, 'reference' | 'accelerated'>,
   part: Part,
   number: number,
-): ReadonlyArray<Row> => {
+): readonly Row[] => {
   const phase = phaseIn(accelerated)
   const layout = layoutFor(model, phase)
   const row = compare(part, boundIn(target), number)
-  const rows = (quantity: string, expected: typeof reference.m, vector: typeof accelerated.parameters): ReadonlyArray<Row> => {
+  const rows = (quantity: string, expected: typeof reference.m, vector: typeof accelerated.parameters): readonly Row[] => {
     const actual = namedParts(layout, vector)
     return [...namedNumbers(expected, phase.stage === 'gated')].map(([name, numbers]) =>
       row(`${quantity} of ${name}`, numbers, actual.get(name) ?? []),
@@ -33,11 +33,11 @@ export const compareStates = (
 }
 
 /** `steps` whole steps with sampled gates; values are those that the last step reports. */
-export const compareSteps = async (model: Model<ModelConfig>, target: Target, steps = 10, number = 0): Promise<ReadonlyArray<Row>> => {
+export const compareSteps = async (model: Model<ModelConfig>, target: Target, steps = 10, number = 0): Promise<readonly Row[]> => {
   const reached = await advance(model, target, startOfBoth(model, 'sampled', dtypeOf(target)), 'sampled', steps)
   const { report, results } = reached
   const row = compare('steps', boundIn(target), number)
-  const result = (name: string): ReadonlyArray<number> => Array.from(results[name] ?? [], Number)
+  const result = (name: string): readonly number[] => Array.from(results[name] ?? [], Number)
   return [
     ...levelRows('steps', boundIn(target), number, reached.levels),
     ...compareStates(model, target, reached, 'steps', number),

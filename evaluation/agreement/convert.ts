@@ -87,12 +87,10 @@ const fourBitConstant = ({ shape, data }: Tensor): Expression => {
 /** Every trained tensor, or its gradient or moments, by name; Θ is one tensor, matrix by matrix. Θ and λ only where `gated`. */
 export const namedNumbers = ({ adapters, head, lambda }: Parameters, gated: boolean): ReadonlyMap<string, Numbers> =>
   new Map<string, Numbers>([
-    ...Object.entries(adapters).flatMap(
-      ([module, { A, B }]): ReadonlyArray<[string, Numbers]> => [
-        [`${module}.A`, A.data],
-        [`${module}.B`, B.data],
-      ],
-    ),
+    ...Object.entries(adapters).flatMap(([module, { A, B }]): readonly [string, Numbers][] => [
+      [`${module}.A`, A.data],
+      [`${module}.B`, B.data],
+    ]),
     ...Object.entries(head).map(([name, { data }]): [string, Numbers] => [name, data]),
     ...(gated
       ? ([
@@ -107,7 +105,7 @@ export const namedParts = (layout: ParameterLayout, vector: Vector): ReadonlyMap
   new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)]))
 
 /** [gates], matrix by matrix. */
-export const gateVector = (modules: ReadonlyArray<Pick<AdaptedMatrix, 'name'>>, byModule: Tensors): ReadonlyArray<number> =>
+export const gateVector = (modules: readonly Pick<AdaptedMatrix, 'name'>[], byModule: Tensors): readonly number[] =>
   modules.flatMap(({ name }) => [...named(byModule, name).data])
 
 export const toVector = (layout: ParameterLayout, parameters: Parameters, dtype: FloatType): Vector => {
@@ -116,21 +114,21 @@ export const toVector = (layout: ParameterLayout, parameters: Parameters, dtype:
 }
 
 /** Texts of a language model: the labels are one a token. */
-export const toTexts = ({ inputIds, labels }: Batch): ReadonlyArray<TextExample> =>
+export const toTexts = ({ inputIds, labels }: Batch): readonly TextExample[] =>
   inputIds.map((ids, i) => {
     const before = inputIds.slice(0, i).reduce((total, { length }) => total + length, 0)
     return { inputIds: ids, targets: labels.slice(before, before + ids.length), row: i + 1 }
   })
 
 /** Texts whose tokens are classified: the labels are one a token. */
-export const toTaggedExamples = (batch: Batch): ReadonlyArray<TaggedExample> =>
+export const toTaggedExamples = (batch: Batch): readonly TaggedExample[] =>
   toTexts(batch).map((text, i) => ({ ...text, tokenTypeIds: batch.tokenTypeIds?.[i], places: [] }))
 
-export const toExamples = ({ inputIds, tokenTypeIds, labels }: Batch): ReadonlyArray<LabeledExample> =>
+export const toExamples = ({ inputIds, tokenTypeIds, labels }: Batch): readonly LabeledExample[] =>
   inputIds.map((ids, i) => ({ inputIds: ids, tokenTypeIds: tokenTypeIds?.[i], label: labels[i] ?? NaN, row: i + 1 }))
 
 /** The reference's masks one after another as the pool, and where each begins. All sites have one probability. */
-export const dropoutFeeds = (sites: ReadonlyArray<DropoutSite>, masks: Noise['dropout'], dtype: FloatType): Feeds => {
+export const dropoutFeeds = (sites: readonly DropoutSite[], masks: Noise['dropout'], dtype: FloatType): Feeds => {
   const parts = sites.map(({ site }) => [...named(masks, site).data])
   const pool = parts.flat()
   let start = 0

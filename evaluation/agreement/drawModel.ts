@@ -20,7 +20,7 @@ import {
 } from '../../reference/index.js'
 import type { GatePlacement, CommonOptions, ModelOptions, DecoderOptions, Model } from './model.js'
 
-const placements: Readonly<Record<GatePlacement, ReadonlyArray<number>>> = {
+const placements: Readonly<Record<GatePlacement, readonly number[]>> = {
   mixed: [0.3, -0.05, 0.7, 1.05, 0.5],
   inside: [0.3, 0.7, 0.5],
   shut: [-0.05, -0.03],
@@ -124,7 +124,7 @@ export const drawModel = (options: ModelOptions): Model => {
 }
 
 /** A label for each token; of texts of more than one token the first has none, as a prompt or a special token has none. */
-const tokenLabels = (inputIds: ReadonlyArray<ReadonlyArray<number>>, classes: number, seed: number): ReadonlyArray<number> =>
+const tokenLabels = (inputIds: readonly (readonly number[])[], classes: number, seed: number): readonly number[] =>
   inputIds.flatMap((ids, example) =>
     integers(ids.length, classes, seed, `labels ${example}`).map((label, i) => (i === 0 && ids.length > 1 ? unlabeled : label)),
   )
@@ -137,7 +137,7 @@ export const drawDecoder = (options: DecoderOptions): Model<DecoderConfig> => {
   return drawn(config, options, { inputIds, labels }, () => ({}))
 }
 
-const idsOf = ({ lengths, seed }: CommonOptions, { vocabularySize }: ModelConfig): ReadonlyArray<ReadonlyArray<number>> =>
+const idsOf = ({ lengths, seed }: CommonOptions, { vocabularySize }: ModelConfig): readonly (readonly number[])[] =>
   lengths.map((length, example) => integers(length, vocabularySize, seed, `ids ${example}`))
 
 const drawn = <C extends ModelConfig>(config: C, options: CommonOptions, batch: Batch, dropoutAt: (step: number) => Tensors): Model<C> => {
@@ -200,7 +200,7 @@ const rounded = map(Math.fround)
 export const normals = (shape: Shape, deviation: number, seed: number, name: string): Tensor =>
   rounded(normal(shape, deviation)((seed + hash(name)) >>> 0)[0])
 
-const integers = (count: number, below: number, seed: number, name: string): ReadonlyArray<number> =>
+const integers = (count: number, below: number, seed: number, name: string): readonly number[] =>
   [...uniform([count], 0, below)((seed + hash(name)) >>> 0)[0].data].map(Math.floor)
 
 /** The deviation of a tensor: 1 / √inputs for matrices, so that activations are about 1 and no softmax saturates; else 0.5. */

@@ -5,7 +5,7 @@ import type { DecoderOptions, ModelOptions } from './model.js'
 /** One of these choices, for each place of draws that a case has. */
 const chooser = (seed: number, number: number, places: number) => {
   const [values] = uniform([places])((seed + Math.imul(number, 0x5bd1e995)) >>> 0)
-  return <A>(place: number, choices: ReadonlyArray<A>): A => choices[Math.floor((values.data[place] ?? 0) * choices.length)] as A
+  return <A>(place: number, choices: readonly A[]): A => choices[Math.floor((values.data[place] ?? 0) * choices.length)] as A
 }
 
 /** Scalings, tied and untied outputs and windows take turns; sizes and settings are drawn. */

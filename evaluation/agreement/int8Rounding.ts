@@ -38,9 +38,9 @@ type Outputs = StepGraph['outputs']
  * The rounded operand of each matrix, by the reference's names: MODULE.x in the forward pass, MODULE.yBar in the backward pass. A matrix in four bits
  * has one layout for both, and gives MODULE.
  */
-const operandNames = (frozen: TensorSource, modules: ReadonlyArray<string>): ReadonlyMap<Expression, string> =>
+const operandNames = (frozen: TensorSource, modules: readonly string[]): ReadonlyMap<Expression, string> =>
   new Map(
-    modules.flatMap((module): ReadonlyArray<[Expression, string]> => {
+    modules.flatMap((module): readonly [Expression, string][] => {
       const matrix = quantizedOf(frozen(`${module}.weight`))
       const fourBits = fourBitOf(frozen(`${module}.weight`))
       if (fourBits !== null) return [[fourBits.levels, module]]
@@ -61,7 +61,7 @@ const outputName = (name: string): string => `rounded ${name}`
  * An additional output for each operand that a graph rounds: [tokens, k]. A product with the identity rounds it as the operator does, and does
  * nothing else. Tokens that the operator is not given (a head reads few of the last layer's) have zeros.
  */
-export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules: ReadonlyArray<string>): Outputs => {
+export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules: readonly string[]): Outputs => {
   const names = operandNames(frozen, modules)
   const rounded = new Map<string, Expression>()
   for (const { op, inputs, attributes } of topologicalOrder(Object.values(outputs))) {
@@ -103,10 +103,10 @@ export type RoundedLevels = Pick<Row, 'size' | 'index' | 'reference' | 'accelera
 }
 
 /** The reference's frozen layers at the levels of one step, and, once it was taken, how these fit. */
-export type Followed = { readonly frozenLinear?: FrozenLinear; readonly levels: () => ReadonlyArray<RoundedLevels> }
+export type Followed = { readonly frozenLinear?: FrozenLinear; readonly levels: () => readonly RoundedLevels[] }
 
 /** The reference's side of a step that had these results, part after part of its tokens: exact, if no matrix is in int8 or float16. */
-export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, results: ReadonlyArray<Results>, bound: number): Followed => {
+export const follow = (frozen: TensorSource, modules: readonly string[], results: readonly Results[], bound: number): Followed => {
   const matrices = new Map<string, Numbers>(
     modules.flatMap((module) => {
       const [matrix, fourBits] = [quantizedOf(frozen(`${module}.weight`)), fourBitOf(frozen(`${module}.weight`))]
@@ -131,7 +131,7 @@ export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, res
 }
 
 /** A row for each matrix that was rounded. */
-export const levelRows = (part: Part, bound: number, model: number, levels: ReadonlyArray<RoundedLevels>): ReadonlyArray<Row> =>
+export const levelRows = (part: Part, bound: number, model: number, levels: readonly RoundedLevels[]): readonly Row[] =>
   levels.map(({ name, ...found }) => ({ part, model, quantity: `levels of ${name}`, ...found, bound, holds: found.difference <= bound }))
 
 const valuesOf = ({ levels, scales }: QuantizedMatrix): Numbers => {
@@ -225,7 +225,7 @@ export const atFourBits = (name: string, W: Tensor, reported: Numbers, bound: nu
 }
 
 /** Several steps as one: of each matrix the levels that fit worst, and how many there were in all. */
-export const overall = (steps: ReadonlyArray<ReadonlyArray<RoundedLevels>>): ReadonlyArray<RoundedLevels> => {
+export const overall = (steps: readonly (readonly RoundedLevels[])[]): readonly RoundedLevels[] => {
   const merged = new Map<string, RoundedLevels>()
   for (const one of steps.flat()) {
     const before = merged.get(one.name) ?? { ...one, size: 0, across: 0, difference: -1 }

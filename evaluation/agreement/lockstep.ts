@@ -14,11 +14,11 @@ export type LockstepResult = {
   readonly report: StepReport
   readonly results: Results
   /** of all steps */
-  readonly levels: ReadonlyArray<RoundedLevels>
+  readonly levels: readonly RoundedLevels[]
 }
 
 /** The reference's side of a step that had these results, or of runs on one part of a batch after another. */
-export const followStep = (model: AnyModel, target: Target, results: ReadonlyArray<Results>): Followed => {
+export const followStep = (model: AnyModel, target: Target, results: readonly Results[]): Followed => {
   const assembly = assemblyOf(model, target.precision)
   return follow(assembly.frozen, matrixNames(assembly), results, boundIn(target))
 }
@@ -35,7 +35,7 @@ export const advance = async (
   const layout = layoutFor(model, phase)
   const dtype = dtypeOf(target)
   const session = await openStep(model, phase, 'whole', target)
-  const levels: ReadonlyArray<RoundedLevels>[] = []
+  const levels: (readonly RoundedLevels[])[] = []
   let [reached, report, results] = [start, undefined as StepReport | undefined, {} as Results]
   try {
     for (let i = 0; i < steps; i++) {

@@ -23,7 +23,7 @@ export type CommonOptions = {
   readonly intermediateSize: number
   readonly rank: number
   /** tokens of each example */
-  readonly lengths: ReadonlyArray<number>
+  readonly lengths: readonly number[]
   readonly gates: GatePlacement
   readonly tau: number
   readonly beta: number

@@ -47,14 +47,14 @@ export const compare =
     }
   }
 
-const largest = (numbers: ReadonlyArray<number>): number => numbers.reduce((most, x) => Math.max(most, x), 0)
+const largest = (numbers: readonly number[]): number => numbers.reduce((most, x) => Math.max(most, x), 0)
 
 /** A share of 0 is 0 of nothing, and more than all of it otherwise. */
 export const relative = (error: number, scale: number): number =>
   error === 0 ? 0 : Number.isNaN(error) || scale === 0 ? Infinity : error / scale
 
 /** The row of each part and kind of quantity with the largest difference, in the order of their first occurrence. `gradient of head.weight` is of kind `gradient`. */
-export const worstOfEach = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
+export const worstOfEach = (rows: readonly Row[]): readonly Row[] => {
   const kinds = [...new Set(rows.map(kindOf))]
   return kinds.map((kind) =>
     rows.filter((row) => kindOf(row) === kind).reduce((worst, row) => (row.difference > worst.difference ? row : worst)),
@@ -67,7 +67,7 @@ export const kindOf = ({ part, quantity }: Row): string => `${part}: ${quantity.
 export const retainedRanks = 'retained ranks'
 
 /** A line for each run that was compared only up to T_end. */
-export const describeSkipped = (rows: ReadonlyArray<Row>): ReadonlyArray<string> =>
+export const describeSkipped = (rows: readonly Row[]): readonly string[] =>
   rows
     .filter(({ quantity, holds }) => quantity === retainedRanks && !holds)
     .map(({ model }) => `reference and accelerated path retained different ranks in model ${model + 1}; the rest of its run was skipped`)

@@ -7,9 +7,9 @@ import type { Dataset } from '../../finetuning/data/index.js'
 import { loadTask } from '../../finetuning/tasks/loadTask.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 
-export type BatchedExample = { readonly inputIds: ReadonlyArray<number>; readonly label: number }
+export type BatchedExample = { readonly inputIds: readonly number[]; readonly label: number }
 
-type Batches = ReadonlyArray<ReadonlyArray<BatchedExample>>
+type Batches = readonly (readonly BatchedExample[])[]
 
 /** RoBERTa-base's shape, as a classifier, or SmolLM2-135M's, which learns every next token. */
 export type BenchmarkKind = 'encoder' | 'decoder'
@@ -49,11 +49,11 @@ export const mrpcBatches = async (
 ): Promise<Mrpc> => {
   const { train, evaluation } = await loadTask({ task: 'mrpc', data })
   const tokenizer = await loadTokenizer(folder, model)
-  const tokenized = ({ examples }: Dataset): ReadonlyArray<BatchedExample> =>
+  const tokenized = ({ examples }: Dataset): readonly BatchedExample[] =>
     examples.map(({ text, textPair, label }) => ({ inputIds: tokenizer.encode(text, textPair, 128).inputIds, label }))
   const examples = tokenized(train)
   const lengths = examples.map(({ inputIds }) => inputIds.length)
-  const at = (rows: ReadonlyArray<number>): ReadonlyArray<BatchedExample> => rows.flatMap((row) => examples[row] ?? [])
+  const at = (rows: readonly number[]): readonly BatchedExample[] => rows.flatMap((row) => examples[row] ?? [])
   return {
     similar: batchesOfEpoch(0, 0, lengths, batchSize).map(at),
     random: inBatches([...permutation(0, 'order', 0, examples.length)], batchSize).map(at),
@@ -62,7 +62,7 @@ export const mrpcBatches = async (
 }
 
 /** Steps on texts of MRPC at their own lengths, with dropout: of similar length together, then at random. */
-export const mrpcCases = (batchSize: number, { similar, random }: Mrpc, count: number): ReadonlyArray<BenchmarkCase> => [
+export const mrpcCases = (batchSize: number, { similar, random }: Mrpc, count: number): readonly BenchmarkCase[] => [
   { name: `mrpc-${batchSize}`, kind: 'encoder', dropout: 0.1, batches: similar.slice(0, count) },
   { name: `mrpc-${batchSize}-random`, kind: 'encoder', dropout: 0.1, batches: random.slice(0, count) },
 ]
@@ -76,7 +76,7 @@ export const mrpcEpoch = ({ similar, random, evaluation }: Mrpc): BenchmarkCase 
   epoch: { peerBatches: random, evaluation },
 })
 
-export const tokensOf = (batch: ReadonlyArray<BatchedExample>): number => batch.reduce((sum, { inputIds }) => sum + inputIds.length, 0)
+export const tokensOf = (batch: readonly BatchedExample[]): number => batch.reduce((sum, { inputIds }) => sum + inputIds.length, 0)
 
 /** What a benchmark against PEFT sets beside what, and the part of it that --only names. */
 type Variant = { readonly method: string; readonly precision: string }
@@ -88,7 +88,7 @@ export type PeerMode = (typeof peerModes)[number]
 /** Ours, and PEFT's. */
 export type Pairing = Variant & { readonly peer: Variant & { readonly mode: PeerMode } }
 
-const eager: ReadonlyArray<Variant & { readonly peer: Variant }> = [
+const eager: readonly (Variant & { readonly peer: Variant })[] = [
   { method: 'lora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
   { method: 'lora', precision: 'int8', peer: { method: 'lora', precision: 'bfloat16' } },
   { method: 'salora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
@@ -99,7 +99,7 @@ const eager: ReadonlyArray<Variant & { readonly peer: Variant }> = [
 ]
 
 /** torchao's int8 has a gradient for LoRA only, so it meets ours in int8. */
-const pairingsIn: { readonly [Mode in PeerMode]: ReadonlyArray<Pairing> } = {
+const pairingsIn: { readonly [Mode in PeerMode]: readonly Pairing[] } = {
   eager: eager.map((pairing) => ({ ...pairing, peer: { ...pairing.peer, mode: 'eager' } })),
   compile: eager.map((pairing) => ({ ...pairing, peer: { ...pairing.peer, mode: 'compile' } })),
   torchao: ['lora', 'salora'].map((method) => ({
@@ -117,10 +117,10 @@ const isOf = ({ kind }: BenchmarkCase, { method }: Pairing): boolean => kind ===
  * @throws InputError for another name
  */
 export const chosenCases = (
-  cases: ReadonlyArray<BenchmarkCase>,
-  only: ReadonlyArray<string> | null,
-  modes: ReadonlyArray<PeerMode> = ['eager'],
-): ReadonlyArray<{ readonly benchmark: BenchmarkCase; readonly pairings: ReadonlyArray<Pairing> }> => {
+  cases: readonly BenchmarkCase[],
+  only: readonly string[] | null,
+  modes: readonly PeerMode[] = ['eager'],
+): readonly { readonly benchmark: BenchmarkCase; readonly pairings: readonly Pairing[] }[] => {
   const pairings = modes.flatMap((mode) => pairingsIn[mode])
   const kinds = [cases.map(({ name }) => name), eager.map(({ method }) => method), eager.map(({ precision }) => precision)]
   const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))

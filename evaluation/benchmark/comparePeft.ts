@@ -26,9 +26,9 @@ export type PeersOptions = {
   /** folder of MRPC's official files; null: without its cases */
   readonly data: string | null
   /** names of cases, methods and precisions to run; null: all */
-  readonly only: ReadonlyArray<string> | null
+  readonly only: readonly string[] | null
   /** how PEFT runs: every pairing once for each */
-  readonly modes: ReadonlyArray<PeerMode>
+  readonly modes: readonly PeerMode[]
   readonly layers: number
   readonly threads: number
   /** alternations after warm-up */
@@ -49,7 +49,7 @@ export type PeerRow = {
 export type PeersResult = {
   readonly versions: Readonly<Record<string, string>>
   readonly products: ProductRates
-  readonly rows: ReadonlyArray<PeerRow>
+  readonly rows: readonly PeerRow[]
 }
 
 type Versions = PeersResult['versions']
@@ -105,14 +105,14 @@ const writtenModels = (layers: number): WrittenModels => {
   }
 }
 
-const casesOf = async (models: WrittenModels, { data, repeats }: PeersOptions): Promise<ReadonlyArray<BenchmarkCase>> => [
+const casesOf = async (models: WrittenModels, { data, repeats }: PeersOptions): Promise<readonly BenchmarkCase[]> => [
   evenCase(16, 64, wholeVocabulary),
   evenCase(16, 128, wholeVocabulary),
   evenCase(8, 128, decoderVocabulary, 'decoder'),
   ...(data === null ? [] : await casesOfMrpc(data, await models.folderOf('encoder'), repeats)),
 ]
 
-const casesOfMrpc = async (data: string, folder: string, repeats: number): Promise<ReadonlyArray<BenchmarkCase>> => {
+const casesOfMrpc = async (data: string, folder: string, repeats: number): Promise<readonly BenchmarkCase[]> => {
   const model = { folder, model: (await openModelFolder(folder)).model }
   const [sixteen, thirtyTwo] = [await mrpcBatches(16, data, model), await mrpcBatches(32, data, model)]
   return [...mrpcCases(16, sixteen, repeats), ...mrpcCases(32, thirtyTwo, repeats), mrpcEpoch(sixteen)]

@@ -98,7 +98,7 @@ export const writeRandomModel = async (folder: string, config: object): Promise<
  * packed copy in ONNX Runtime, and trained models have none.
  */
 const stretch = Float32Array.from(uniforms(0, 'initialization', 0, 65_536), (u) => 0.07 * (u - 0.5))
-const weightsOf = (name: string, shape: ReadonlyArray<number>, number: number): Float32Array => {
+const weightsOf = (name: string, shape: readonly number[], number: number): Float32Array => {
   const size = elementCount(shape)
   if (/norm\.weight$/i.test(name)) return new Float32Array(size).fill(1)
   const weights = new Float32Array(size)

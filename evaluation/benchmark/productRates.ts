@@ -89,7 +89,7 @@ const rateInPython = async (python: string, threads: number): Promise<number> =>
 }
 
 /** The rates as rows of two cells. */
-export const ratesCells = ({ processor, float32, int8, bfloat16 }: ProductRates): ReadonlyArray<readonly [string, string]> => [
+export const ratesCells = ({ processor, float32, int8, bfloat16 }: ProductRates): readonly (readonly [string, string])[] => [
   ['processor', processor],
   ['products in float32', `${float32.toFixed(0)} GFLOP/s`],
   ['products in int8', `${int8.toFixed(0)} GOP/s`],
@@ -100,7 +100,7 @@ export const ratesCells = ({ processor, float32, int8, bfloat16 }: ProductRates)
 const products: ReadonlySet<Op> = new Set<Op>(['MatMul', 'QuantizedMatMul', 'FourBitMatMul', 'HalfMatMul'])
 
 /** Σ 2 · m · n · p over the products that `roots` need, each once. @param sizes of the named dimensions, such as `tokens` */
-export const productCount = (roots: ReadonlyArray<Expression>, sizes: Readonly<Record<string, number>>): number =>
+export const productCount = (roots: readonly Expression[], sizes: Readonly<Record<string, number>>): number =>
   topologicalOrder(roots).reduce((count, { op, inputs: [a], attributes, shape }) => {
     const { body } = attributes
     if (body !== undefined) {

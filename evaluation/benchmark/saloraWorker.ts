@@ -6,7 +6,7 @@ import { chooseDevice, deviceOf } from '../../accelerated/engines/deviceProbe.js
 import { reason } from '../../accelerated/errors/inputError.js'
 import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import type { BenchmarkCase } from './cases.js'
 import { openSteppedRun } from './steppedRun.js'
 import type { SideRequest } from './worker.js'

@@ -67,7 +67,7 @@ export const peerFile = fileURLToPath(
 )
 
 /** @throws InputError if the process does not come to its first step; with its last line on standard error */
-export const openSide = async (command: string, args: ReadonlyArray<string>, request: SideRequest): Promise<Side> => {
+export const openSide = async (command: string, args: readonly string[], request: SideRequest): Promise<Side> => {
   const began = performance.now()
   const child = spawn(command, [...args, JSON.stringify(request)], { env: environmentOf(request), stdio: ['pipe', 'pipe', 'pipe'] })
   const errors: string[] = []
@@ -160,7 +160,7 @@ const timedStep = async (side: Side, batches: BenchmarkCase['batches'], number: 
 type Ended = Pick<SideResult, 'peakBytes' | 'readySeconds'>
 const ended = async ({ close, readyAfter }: Side): Promise<Ended> => ({ peakBytes: await close(), readySeconds: readyAfter })
 
-const resultOf = (steps: ReadonlyArray<Timed>, evaluation: number | null, { peakBytes, readySeconds }: Ended): SideResult => {
+const resultOf = (steps: readonly Timed[], evaluation: number | null, { peakBytes, readySeconds }: Ended): SideResult => {
   const sum = (of: (step: Timed) => number): number => steps.reduce((total, step) => total + of(step), 0)
   const duration = sum(({ milliseconds }) => milliseconds)
   return {
@@ -174,7 +174,7 @@ const resultOf = (steps: ReadonlyArray<Timed>, evaluation: number | null, { peak
 }
 
 /** Of an epoch as a whole, else of pairs of steps. */
-const ratioOf = (own: SideResult, other: SideResult, turns: ReadonlyArray<Turn>): Ratio => {
+const ratioOf = (own: SideResult, other: SideResult, turns: readonly Turn[]): Ratio => {
   if (own.epochSeconds !== null && other.epochSeconds !== null) {
     const ratio = other.epochSeconds / own.epochSeconds
     return [ratio, ratio, ratio]

@@ -17,13 +17,13 @@ export type BleuSettings = {
 export const bleuDefaults: BleuSettings = { tokenize: '13a', lowercase: false, smoothing: 'exp', effectiveOrder: false }
 
 /** Lines of text. References are one list per file: references[k][i] belongs to hypotheses[i]. */
-type Lines = ReadonlyArray<string>
+type Lines = readonly string[]
 
 /**
  * Corpus BLEU (Papineni et al., 2002): score and precisions from 0 to 100. An empty line counts as a line without words.
  * @throws Error if there is no reference, or a reference has another number of lines than the hypotheses
  */
-export const corpusBleu = (hypotheses: Lines, references: ReadonlyArray<Lines>, settings: Partial<BleuSettings> = {}): BleuScore =>
+export const corpusBleu = (hypotheses: Lines, references: readonly Lines[], settings: Partial<BleuSettings> = {}): BleuScore =>
   bleuOf(bleuStatistics(hypotheses, references, settings), settings)
 
 /** BLEU of one sentence. Unless `effectiveOrder` is false, only orders that the sentence has n-grams of count. */
@@ -37,7 +37,7 @@ export const sentenceBleu = (hypothesis: string, references: Lines, settings: Pa
 /** Counts of a part of a corpus: add them with `addStatistics`, score them with `bleuOf`. @throws Error as corpusBleu */
 export const bleuStatistics = (
   hypotheses: Lines,
-  references: ReadonlyArray<Lines>,
+  references: readonly Lines[],
   settings: Partial<Pick<BleuSettings, 'tokenize' | 'lowercase'>> = {},
 ): BleuStatistics => {
   if (references.length === 0) throw new Error('corpusBleu: expected at least one list of references, got none')
@@ -79,16 +79,16 @@ const maximumOrder = 4
 
 export type BleuStatistics = {
   /** matched n-grams by n from 1 to 4; each is clipped at its largest count in a reference */
-  readonly counts: ReadonlyArray<number>
+  readonly counts: readonly number[]
   /** n-grams of the hypotheses, by n */
-  readonly totals: ReadonlyArray<number>
+  readonly totals: readonly number[]
   /** words of the hypotheses */
   readonly hypothesisLength: number
   /** words of the reference closest in length, summed over segments; the shorter one of two equally close */
   readonly referenceLength: number
 }
 
-const zeros: ReadonlyArray<number> = new Array<number>(maximumOrder).fill(0)
+const zeros: readonly number[] = new Array<number>(maximumOrder).fill(0)
 
 /** The counts of no segment. */
 export const noStatistics: BleuStatistics = { counts: zeros, totals: zeros, hypothesisLength: 0, referenceLength: 0 }
@@ -131,7 +131,7 @@ const countNgrams = (words: Words, n: number): ReadonlyMap<string, number> => {
   return counts
 }
 
-const closest = (length: number, of: ReadonlyArray<number>): number =>
+const closest = (length: number, of: readonly number[]): number =>
   of.reduce((best, other) => {
     const difference = Math.abs(other - length) - Math.abs(best - length)
     return difference < 0 || (difference === 0 && other < best) ? other : best
@@ -156,7 +156,7 @@ export type BleuScore = BleuStatistics & {
   /** 0 to 100 */
   readonly score: number
   /** smoothed, 0 to 100, by n from 1 to 4; all 0 if no word is shared */
-  readonly precisions: ReadonlyArray<number>
+  readonly precisions: readonly number[]
   /** 1, or e^(1 − referenceLength / hypothesisLength) if the hypotheses are shorter; 0 if they have no word */
   readonly brevityPenalty: number
 }
@@ -197,7 +197,7 @@ const smoothed = ({ counts, totals }: BleuStatistics, smoothing: BleuSmoothing, 
 // Tokenizers by name: they split a line into the words that BLEU compares.
 // The tokenizer of WMT's mteval-v13a.pl and sacrebleu's `13a`. Marks are words, except . and , within numbers and - not after one.
 /** In this order: `&amp;lt;` is a `<`. */
-const entities: ReadonlyArray<readonly [RegExp, string]> = [
+const entities: readonly (readonly [RegExp, string])[] = [
   [/&quot;/g, '"'],
   [/&amp;/g, '&'],
   [/&lt;/g, '<'],
@@ -205,18 +205,18 @@ const entities: ReadonlyArray<readonly [RegExp, string]> = [
 ]
 
 /** Applied in order, each to the whole text. The text has a blank at both ends, so that every mark has neighbors. */
-const marks: ReadonlyArray<readonly [RegExp, string]> = [
+const marks: readonly (readonly [RegExp, string])[] = [
   [/[ -&(-+/:-@[-`{-~]/g, ' $& '], // of ASCII all but ' , - .
   [/([^0-9])([.,])/g, '$1 $2 '],
   [/([.,])([^0-9])/g, ' $1 $2'],
   [/([0-9])-/g, '$1 - '],
 ]
 
-const replaced = (text: string, rules: ReadonlyArray<readonly [RegExp, string]>): string =>
+const replaced = (text: string, rules: readonly (readonly [RegExp, string])[]): string =>
   rules.reduce((so, [pattern, by]) => so.replace(pattern, by), text)
 
 /** Words of a line, which may contain SGML entities. */
-const tokenize13a = (line: string): ReadonlyArray<string> => {
+const tokenize13a = (line: string): readonly string[] => {
   const joined = withoutLastBlanks(line).replaceAll('<skipped>', '').replaceAll('-\n', '').replaceAll('\n', ' ')
   const plain = joined.includes('&') ? replaced(joined, entities) : joined
   return splitBlanks(replaced(` ${plain} `, marks))
@@ -224,6 +224,6 @@ const tokenize13a = (line: string): ReadonlyArray<string> => {
 
 /** `13a`: mteval-v13a's, for plain text · `none`: at blanks, for tokenized text · `words`: NLTK's word_tokenize. */
 export const bleuTokenizers = { '13a': tokenize13a, none: splitBlanks, words: treebankWords } as const satisfies Readonly<
-  Record<string, (line: string) => ReadonlyArray<string>>
+  Record<string, (line: string) => readonly string[]>
 >
 export type BleuTokenizer = keyof typeof bleuTokenizers

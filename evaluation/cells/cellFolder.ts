@@ -11,9 +11,9 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/paths.js'
 import { differing } from '../../accelerated/checkpoints/fingerprint.js'
 import type { StoredMetric } from '../../finetuning/metrics/metricModule.js'
-import type { RunConfig, RunOptions, RunResult } from '../../finetuning/runs/run.js'
-import { decisiveSettings, defaultsOf, type RunInputs } from '../../finetuning/runs/runFingerprint.js'
-import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
+import type { RunConfig, RunOptions, RunResult } from '../../finetuning/run/run.js'
+import { decisiveSettings, defaultsOf, type RunInputs } from '../../finetuning/run/runFingerprint.js'
+import { readRunConfig, readRunResult } from '../../finetuning/run/runFiles.js'
 
 /** One run of a sweep or of a search. */
 export type RunCell = {
@@ -66,7 +66,7 @@ export const checkSameRun = (
 }
 
 /** The states of all cells, one after another, so that the first wrong folder is reported. @throws InputError as cellState */
-export const cellStates = async (output: string, cells: ReadonlyArray<RunCell>): Promise<ReadonlyArray<CellState>> => {
+export const cellStates = async (output: string, cells: readonly RunCell[]): Promise<readonly CellState[]> => {
   const states: CellState[] = []
   for (const cell of cells) states.push(await cellState(output, cell))
   return states

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
-import { checkVersion, remoteOptionsOf, remoteOptionsSchema } from '../../finetuning/runs/remoteRun.js'
-import { inputsSchema } from '../../finetuning/runs/runFiles.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { checkVersion, remoteOptionsOf, remoteOptionsSchema } from '../../finetuning/run/remoteRun.js'
+import { inputsSchema } from '../../finetuning/run/runFiles.js'
+import { versions } from '../../finetuning/run/versions.js'
 import type { RunCell } from './cellFolder.js'
 
 /** One queue for all sweeps and searches of a version of salora. Another version may train other numbers. */

@@ -5,7 +5,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { checkPositions } from '../../accelerated/training/runLength.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import { readRunConfig } from '../../finetuning/run/runFiles.js'
 
 /** Downloads the model once, and opens it without its weights. @param model a folder in Hugging Face layout, or a hub id @throws InputError */
 export const openSweepModel = async (model: string): Promise<ModelFolder> =>
@@ -18,6 +18,6 @@ export const refuseRunFolder = async (output: string): Promise<void> => {
 }
 
 /** @throws SettingsError for the first run whose texts would exceed the model's positions */
-export const checkLengths = (model: Model, runs: ReadonlyArray<Settings>): void => {
+export const checkLengths = (model: Model, runs: readonly Settings[]): void => {
   for (const settings of runs) checkPositions(methodOf(settings.method), settings, model)
 }

@@ -4,7 +4,7 @@ import { on } from 'node:events'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fromSentError, type SentError } from '../../accelerated/errors/sentError.js'
 import type { JoinEvent, JoinOptions } from '../../finetuning/joinRun.js'
-import type { FinetuneEvent, RunOptions } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions } from '../../finetuning/run/run.js'
 
 /** A message to the child process. */
 export type ToChild =

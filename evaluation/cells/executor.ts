@@ -1,7 +1,7 @@
 /** Runs the cells of a sweep, several at a time: finished runs are reused, started ones resume, and a failure ends its own cell only. */
 import pMap from 'p-map'
 import type { QueueEvent } from '../../finetuning/machines/redis.js'
-import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/run/run.js'
 import type { RunCell } from './cellFolder.js'
 import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
 import { childProcessRun } from './childProcess.js'
@@ -35,9 +35,9 @@ export type ExecutorOptions = {
 
 /** Makes the runs of cells: in child processes, or on the workers of a queue. Outcomes are in the order of the cells. */
 export type Executor<Cell extends RunCell = RunCell> = (
-  cells: ReadonlyArray<Cell>,
+  cells: readonly Cell[],
   context: Pick<ExecutorOptions, 'output' | 'signal' | 'onEvent'>,
-) => Promise<ReadonlyArray<CellOutcome>>
+) => Promise<readonly CellOutcome[]>
 
 /** @param jobs cells at a time */
 export const localExecutor =
@@ -46,7 +46,7 @@ export const localExecutor =
     runCells(cells, { ...context, jobs })
 
 /** Outcomes in the order of the cells. @throws InputError if a cell's folder has another run; then no run starts */
-export const runCells = async (cells: ReadonlyArray<RunCell>, options: ExecutorOptions): Promise<ReadonlyArray<CellOutcome>> => {
+export const runCells = async (cells: readonly RunCell[], options: ExecutorOptions): Promise<readonly CellOutcome[]> => {
   const states = await cellStates(options.output, cells)
   return pMap(
     cells,

@@ -10,7 +10,7 @@ import { cellFolder, cellState, cellStates } from './cellFolder.js'
 import { jobDataOf, jobIdOf, queueName, type CellJob } from './cellJob.js'
 import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'
 import { keepFinishedRun } from './finishedRun.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { loadBullmq } from '../../finetuning/machines/redis.js'
 import {
   aborted,
@@ -49,7 +49,7 @@ export const queueExecutor =
  * Outcomes in the order of the cells. If the signal aborts, the jobs stay in the queue: workers continue, and the same call finds their results.
  * @throws InputError if a cell's folder has another run, bullmq is not installed, or Redis does not answer or refuses the jobs
  */
-export const runQueuedCells = async (cells: ReadonlyArray<RunCell>, options: QueueOptions): Promise<ReadonlyArray<CellOutcome>> => {
+export const runQueuedCells = async (cells: readonly RunCell[], options: QueueOptions): Promise<readonly CellOutcome[]> => {
   const { output, signal, onEvent } = options
   const states = await cellStates(output, cells)
   const queue = await openQueue(options.redis)

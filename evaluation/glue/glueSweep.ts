@@ -6,7 +6,7 @@ import { makeFolder } from '../../accelerated/storage/folders.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { type Cell, scoreOf } from './sweep.js'
 import {
   type GlueSweepOptions,
@@ -33,7 +33,7 @@ export type GlueSweepResult = {
   readonly chosenOn: Grid['on'] | null
   readonly cells: number
   readonly done: number
-  readonly failed: ReadonlyArray<{ readonly cell: string; readonly message: string; readonly attempts: number }>
+  readonly failed: readonly { readonly cell: string; readonly message: string; readonly attempts: number }[]
   readonly table: SweepTable
   readonly submission: Submission | null
   readonly versions: typeof versions
@@ -60,7 +60,7 @@ export const glueSweep = async (
   await prepareFolders(options, planned)
   const lock = await lockFolder(output, `--output ${output}`)
   try {
-    const run = (cells: ReadonlyArray<Cell>) => execute(cells, { output, signal, onEvent })
+    const run = (cells: readonly Cell[]) => execute(cells, { output, signal, onEvent })
     const choice = grid === null ? noChoice : await chooseRates(options, model, grid, { onEvent, run, signal })
     const cells = grid === null ? planned : cellsOf(options, model.spec, choice.rates)
     await writePlan(output, sweepPlan(options, model, 'table', cells))
@@ -84,7 +84,7 @@ export const glueSweep = async (
 }
 
 /** Finds mistakes before runs that may take days, and makes the folders. @throws InputError */
-const prepareFolders = async ({ output, submission, data, baseline }: GlueSweepOptions, planned: ReadonlyArray<Cell>): Promise<void> => {
+const prepareFolders = async ({ output, submission, data, baseline }: GlueSweepOptions, planned: readonly Cell[]): Promise<void> => {
   checkRow('--baseline', baseline, planned)
   checkRow('--submission-row', submission?.row ?? null, planned)
   if (submission !== null) {
@@ -100,16 +100,16 @@ const makeWritable = (flag: string, folder: string): Promise<void> =>
   })
 
 /** @throws InputError for a row that the table will not have */
-const checkRow = (flag: string, row: string | null, planned: ReadonlyArray<Cell>): void => {
+const checkRow = (flag: string, row: string | null, planned: readonly Cell[]): void => {
   const names = [...new Set(planned.map((cell) => cell.row))]
   if (row !== null && !names.includes(row)) throw inputError(flag, `a row of the table (${names.join('; ')})`, quoted(row))
 }
 
 /** The outcome of every cell that has one. */
-const endedCells = (cells: ReadonlyArray<Cell>, outcomes: ReadonlyArray<CellOutcome>): ReadonlyArray<EndedCell> =>
+const endedCells = (cells: readonly Cell[], outcomes: readonly CellOutcome[]): readonly EndedCell[] =>
   cells.flatMap((cell, i) => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
 
-const resultOf = (options: GlueSweepOptions, model: Model, ended: ReadonlyArray<EndedCell>, choice: Choice): GlueSweepResult => ({
+const resultOf = (options: GlueSweepOptions, model: Model, ended: readonly EndedCell[], choice: Choice): GlueSweepResult => ({
   sweep: options.sweep.name,
   model: options.model,
   chosen: Object.fromEntries(choice.rates),
@@ -133,12 +133,12 @@ const writeResult = async (output: string, result: GlueSweepResult): Promise<voi
 }
 
 /** The search for learning rates. Each rate of the grid is tried with one seed, which no reported run has; each task and row gets the best one. */
-type Choice = { readonly rates: ChosenRates; readonly ended: ReadonlyArray<EndedCell> }
+type Choice = { readonly rates: ChosenRates; readonly ended: readonly EndedCell[] }
 const noChoice: Choice = { rates: new Map(), ended: [] }
 
 type Context = {
   readonly onEvent: OnSweepEvent
-  readonly run: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>
+  readonly run: (cells: readonly Cell[]) => Promise<readonly CellOutcome[]>
   readonly signal: AbortSignal
 }
 

@@ -5,7 +5,7 @@ import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 export type PaperScore = { readonly mean: number; readonly maximumDeviation: number | null }
 type Scores = Readonly<Partial<Record<GlueName, PaperScore>>>
 
-const order: ReadonlyArray<GlueName> = ['mnli', 'sst2', 'cola', 'qqp', 'qnli', 'rte', 'mrpc', 'stsb']
+const order: readonly GlueName[] = ['mnli', 'sst2', 'cola', 'qqp', 'qnli', 'rte', 'mrpc', 'stsb']
 
 /** Parses `87.49±0.44 …` in Table 1's order of tasks; numbers that the paper took from others have no ±. */
 const scoresOf = (line: string): Scores =>
@@ -86,7 +86,7 @@ const tableA2: Readonly<Record<GlueName, Readonly<Record<PaperSize, Recipe>>>> =
 const notInPaper: SettingsInput = { batchSize: 32, maxLength: 128, warmupRatio: 0.06, weightDecay: 0.01 }
 
 /** Appendix B. Its print lost the signs of the exponents, which are restored here. */
-export const gridOfAppendixB: ReadonlyArray<number> = [5e-5, 7e-5, 9e-5, 2e-4, 3e-4, 4e-4, 5e-4, 7e-4]
+export const gridOfAppendixB: readonly number[] = [5e-5, 7e-5, 9e-5, 2e-4, 3e-4, 4e-4, 5e-4, 7e-4]
 
 /** T_start and T_end of appendix B. Elsewhere, SaLoRA's default is an earlier window. */
 const window: SettingsInput = { gateStart: 0.2, gateEnd: 0.5 }

@@ -22,10 +22,10 @@ export type SweepRequest = {
   /** the folder with GLUE's official folders, or a dataset of the hub */
   readonly data: string
   /** empty: the sweep's tasks */
-  readonly tasks: ReadonlyArray<GlueName>
+  readonly tasks: readonly GlueName[]
   /** null: the sweep's rows */
-  readonly rows: ReadonlyArray<Row> | null
-  readonly seeds: ReadonlyArray<number>
+  readonly rows: readonly Row[] | null
+  readonly seeds: readonly number[]
   /** settings for all runs; they override recipe and row */
   readonly overrides: SettingsInput
   /** use only the first n training examples of each task; null: all */
@@ -36,7 +36,7 @@ export type SweepRequest = {
 export const sizeOf = ({ hiddenSize }: Pick<ModelSpec, 'hiddenSize'>): PaperSize => (hiddenSize >= 1024 ? 'large' : 'base')
 
 /** Learning rates to choose from, and the data that decides: a held-out tenth of the training examples, or the dev file. */
-export type Grid = { readonly rates: ReadonlyArray<number>; readonly on: 'train' | 'dev' }
+export type Grid = { readonly rates: readonly number[]; readonly on: 'train' | 'dev' }
 
 /** What a sweep over GLUE is asked for, and the events that it emits. */
 export type GlueSweepOptions = SweepRequest & {
@@ -64,7 +64,7 @@ export type ChosenRates = ReadonlyMap<string, number>
 export const rateKey = ({ task, row }: Pick<Cell, 'task' | 'row'>): string => `${task}, ${row}`
 
 /** Seed by seed, so that a stopped sweep has complete tables of fewer seeds. @throws SettingsError */
-export const cellsOf = (request: SweepRequest, spec: ModelSpec, chosen: ChosenRates = new Map()): ReadonlyArray<Cell> =>
+export const cellsOf = (request: SweepRequest, spec: ModelSpec, chosen: ChosenRates = new Map()): readonly Cell[] =>
   request.seeds.flatMap((seed) =>
     entriesOf(request, spec).map(({ task, row }) => {
       const rate = chosen.get(rateKey({ task, row: row.name }))
@@ -76,7 +76,7 @@ export const cellsOf = (request: SweepRequest, spec: ModelSpec, chosen: ChosenRa
 export const gridSeed = 1000
 
 /** The runs that choose learning rates, with `gridSeed`. A row with a rate of its own has none. @throws SettingsError */
-export const gridCells = (request: SweepRequest, spec: ModelSpec, { rates, on }: Grid): ReadonlyArray<Cell> =>
+export const gridCells = (request: SweepRequest, spec: ModelSpec, { rates, on }: Grid): readonly Cell[] =>
   entriesOf(request, spec).flatMap(({ task, row }) =>
     (row.overrides?.learningRate === undefined ? rates : []).map((learningRate) =>
       cellOf(request, spec, {
@@ -107,7 +107,7 @@ const digestOf = (text: string): string => createHash('sha256').update(text).dig
 /** A task and a row: an entry of the table. */
 type Entry = { readonly task: GlueName; readonly row: Row }
 
-const entriesOf = ({ sweep, tasks, rows }: SweepRequest, spec: ModelSpec): ReadonlyArray<Entry> => {
+const entriesOf = ({ sweep, tasks, rows }: SweepRequest, spec: ModelSpec): readonly Entry[] => {
   const sweepRows = sweep.rows(spec, rows)
   return (tasks.length > 0 ? tasks : sweep.tasks).flatMap((task) => sweepRows.map((row) => ({ task, row })))
 }
@@ -148,7 +148,7 @@ const cellOf = (
 })
 
 /** The plan that a sweep writes for others to follow: its title, its baseline, and its cells. */
-export const sweepPlan = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stage'], cells: ReadonlyArray<Cell>): SweepPlan => ({
+export const sweepPlan = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stage'], cells: readonly Cell[]): SweepPlan => ({
   sweep: options.sweep.name,
   title: titleOf(options),
   reported: options.reported,
@@ -192,7 +192,7 @@ export type SweepPlan = {
   readonly paper: 'base' | 'large' | null
   /** 'grid': these runs choose learning rates, and the table's runs are planned after them */
   readonly stage: 'grid' | 'table'
-  readonly cells: ReadonlyArray<PlannedCell>
+  readonly cells: readonly PlannedCell[]
 }
 
 /** Limits on what is read: bytes of the file, and cells in it. */

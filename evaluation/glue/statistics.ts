@@ -14,7 +14,7 @@ export type Summary = {
 }
 
 /** null for no values */
-export const summaryOf = (values: ReadonlyArray<number>): Summary | null => {
+export const summaryOf = (values: readonly number[]): Summary | null => {
   if (values.length === 0) return null
   const center = mean([...values])
   return {
@@ -27,11 +27,11 @@ export const summaryOf = (values: ReadonlyArray<number>): Summary | null => {
 }
 
 /** The standard error of the mean, s / √n; null for fewer than two values. */
-export const standardError = (values: ReadonlyArray<number>): number | null =>
+export const standardError = (values: readonly number[]): number | null =>
   values.length < 2 ? null : sampleStandardDeviation([...values]) / Math.sqrt(values.length)
 
 /** mean ± t_{n−1} · s / √n, which contains the mean of the population in 95 % of samples; null for fewer than two values. */
-export const tInterval = (values: ReadonlyArray<number>): Interval | null => {
+export const tInterval = (values: readonly number[]): Interval | null => {
   const error = standardError(values)
   return error === null ? null : around(mean([...values]), tQuantile(0.975, values.length - 1) * error)
 }
@@ -41,7 +41,7 @@ const around = (center: number, radius: number): Interval => [center - radius, c
 /** A mean difference over several tasks. The pairs of one task are not independent, so a task counts as one observation. */
 export type ClusteredDifference = {
   /** the mean difference of each task, in the order given; only tasks with pairs */
-  readonly effects: ReadonlyArray<number>
+  readonly effects: readonly number[]
   readonly pairs: number
   /** the mean of the effects: each task counts the same */
   readonly mean: number
@@ -52,7 +52,7 @@ export type ClusteredDifference = {
 }
 
 /** @param byTask differences of pairs, task by task; null if there is no pair */
-export const clusteredDifference = (byTask: ReadonlyArray<ReadonlyArray<number>>): ClusteredDifference | null => {
+export const clusteredDifference = (byTask: readonly (readonly number[])[]): ClusteredDifference | null => {
   const tasks = byTask.filter(({ length }) => length > 0)
   if (tasks.length === 0) return null
   const effects = tasks.map((differences) => mean([...differences]))

@@ -9,7 +9,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { readTexts } from '../../finetuning/data/delimited.js'
 import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { glueTests, glueTestsOnHub, submissionNames, type GlueTest } from '../../finetuning/data/glueTestSet.js'
-import { openTrainedAdapter, type Text } from '../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter, type Text } from '../../finetuning/use/trainedAdapter.js'
 import { cellFolder } from '../cells/cellFolder.js'
 import { scoreOf, type Reported } from './sweep.js'
 import type { EndedCell } from './sweepTable.js'
@@ -20,11 +20,11 @@ export type Submission = {
   /** the run that predicts each task: the seed with the best score on dev */
   readonly runs: Readonly<Record<string, string>>
   /** files of a full submission that are not in the zip */
-  readonly missing: ReadonlyArray<string>
+  readonly missing: readonly string[]
 }
 
 export type SubmissionOptions = {
-  readonly ended: ReadonlyArray<EndedCell>
+  readonly ended: readonly EndedCell[]
   readonly row: string
   readonly reported: Reported
   /** the sweep's folder */
@@ -36,8 +36,8 @@ export type SubmissionOptions = {
 }
 
 /** The test files of tasks; those of a hub dataset are downloaded. @throws InputError if no task has one */
-export const loadTests = async (data: string, tasks: ReadonlyArray<GlueName>): Promise<ReadonlyMap<GlueName, ReadonlyArray<GlueTest>>> => {
-  const tests = new Map<GlueName, ReadonlyArray<GlueTest>>()
+export const loadTests = async (data: string, tasks: readonly GlueName[]): Promise<ReadonlyMap<GlueName, readonly GlueTest[]>> => {
+  const tests = new Map<GlueName, readonly GlueTest[]>()
   for (const task of tasks) tests.set(task, glueTests(task, isHubAddress(data) ? await resolveDataset(data, glueTestsOnHub(task)) : data))
   if ([...tests.values()].every((files) => files.length === 0))
     throw inputError('--submission', `GLUE's test files in ${data}`, `none for ${tasks.join(', ')}`)
@@ -64,7 +64,7 @@ export const writeSubmission = async (options: SubmissionOptions): Promise<Submi
 }
 
 /** The run of this row and task with the highest score, the first of equal ones; null if none is done. */
-export const bestRun = (ended: ReadonlyArray<EndedCell>, row: string, task: GlueName, reported: Reported): EndedCell | null => {
+export const bestRun = (ended: readonly EndedCell[], row: string, task: GlueName, reported: Reported): EndedCell | null => {
   let best: { readonly run: EndedCell; readonly score: number } | null = null
   for (const run of ended) {
     if (run.cell.row !== row || run.cell.task !== task || run.outcome.kind !== 'done') continue
@@ -91,7 +91,7 @@ const predictions = async ({ output }: SubmissionOptions, { cell }: EndedCell, t
   }
 }
 
-const testTexts = async ({ files, columns }: GlueTest): Promise<ReadonlyArray<Text>> => {
+const testTexts = async ({ files, columns }: GlueTest): Promise<readonly Text[]> => {
   const texts: Text[] = []
   for (const file of files)
     await readTexts(file, columns, (row, text, textPair) => {
@@ -102,7 +102,7 @@ const testTexts = async ({ files, columns }: GlueTest): Promise<ReadonlyArray<Te
 }
 
 /** A label as GLUE writes it, or a similarity from 0 to 5. */
-export const answerOf = (task: GlueName, logits: ReadonlyArray<number>): string => {
+export const answerOf = (task: GlueName, logits: readonly number[]): string => {
   const { labels } = GLUE_TASKS[task]
   return labels === null
     ? Math.min(5, Math.max(0, logits[0] ?? NaN)).toFixed(3)

@@ -3,7 +3,7 @@ import type { SettingsInput, MethodName } from '../../accelerated/settings/setti
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import { type GlueName, GLUE_TASKS } from '../../finetuning/data/glueTasks.js'
 import type { RunCell } from '../cells/cellFolder.js'
-import type { RunResult, Scores } from '../../finetuning/runs/run.js'
+import type { RunResult, Scores } from '../../finetuning/run/run.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Setting } from '../../accelerated/settings/setting.js'
@@ -25,9 +25,9 @@ export type Sweep = {
   /** a few words for --help */
   readonly summary: string
   /** the tasks without --tasks */
-  readonly tasks: ReadonlyArray<GlueName>
+  readonly tasks: readonly GlueName[]
   /** @param methods the rows of --methods; null: the sweep's own */
-  readonly rows: (spec: ModelSpec, methods: ReadonlyArray<Row> | null) => ReadonlyArray<Row>
+  readonly rows: (spec: ModelSpec, methods: readonly Row[] | null) => readonly Row[]
   /** run one after another, whatever --jobs says: the table compares their times */
   readonly inTurn?: boolean
 }
@@ -55,7 +55,7 @@ export const scoreOf = (task: GlueName, reported: Reported, result: Pick<RunResu
  * Rows by the names of --methods: a method (`lora`), a method with a rank (`lora-4`), or one with settings (`salora:retain=random:beta=0.2`).
  * With a rank, alpha is twice the rank, so that the scale stays.
  */
-const names: ReadonlyArray<string> = methods.map(({ name }) => name)
+const names: readonly string[] = methods.map(({ name }) => name)
 
 /** @throws InputError for an unknown method, a rank of a method without one, or an unknown setting */
 export const rowOf = (name: string): Row => {

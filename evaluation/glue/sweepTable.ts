@@ -2,7 +2,7 @@
 import { mean } from 'simple-statistics'
 import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { secondSetMetric } from '../../finetuning/metrics/index.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { type Cell, reportedScores, scoreOf, type Reported } from './sweep.js'
 import type { CellOutcome } from '../cells/executor.js'
 import { type PaperScore, paperScore } from './paper.js'
@@ -18,14 +18,14 @@ export type TableCell = {
   readonly second?: { readonly name: string; readonly values: Readonly<Record<string, number>>; readonly summary: Summary }
   readonly paper: PaperScore | null
   /** error messages of the failed runs */
-  readonly failures: ReadonlyArray<string>
+  readonly failures: readonly string[]
   /** SaLoRA's retained share, mean over seeds; null for methods without gates */
   readonly retained: number | null
 }
 
 export type TableRow = {
   readonly name: string
-  readonly cells: ReadonlyArray<TableCell>
+  readonly cells: readonly TableCell[]
   /** mean over tasks of the means; null until every task has one */
   readonly average: number | null
   /** trained parameters in the first finished run: the method's and the head's */
@@ -39,11 +39,11 @@ export type TableRow = {
 export type SweepTable = {
   readonly title: string
   readonly reported: Reported
-  readonly tasks: ReadonlyArray<{ readonly task: GlueName; readonly metric: string }>
-  readonly rows: ReadonlyArray<TableRow>
+  readonly tasks: readonly { readonly task: GlueName; readonly metric: string }[]
+  readonly rows: readonly TableRow[]
   readonly baseline: string | null
-  readonly differences: ReadonlyArray<Difference>
-  readonly overall: ReadonlyArray<OverallDifference>
+  readonly differences: readonly Difference[]
+  readonly overall: readonly OverallDifference[]
 }
 
 /** A cell and how it ended. */
@@ -59,7 +59,7 @@ export type TableOptions = {
   readonly paper: (row: string, task: GlueName) => PaperScore | null
 }
 
-export const sweepTable = (ended: ReadonlyArray<TabulatedCell>, options: TableOptions): SweepTable => {
+export const sweepTable = (ended: readonly TabulatedCell[], options: TableOptions): SweepTable => {
   const { title, reported } = options
   const tasks = [...new Set(ended.map(({ cell }) => cell.task))]
   const byRow = new Map<string, TabulatedCell[]>()
@@ -80,7 +80,7 @@ export const sweepTable = (ended: ReadonlyArray<TabulatedCell>, options: TableOp
   }
 }
 
-const tableRow = (name: string, tasks: ReadonlyArray<GlueName>, ended: ReadonlyArray<TabulatedCell>, options: TableOptions): TableRow => {
+const tableRow = (name: string, tasks: readonly GlueName[], ended: readonly TabulatedCell[], options: TableOptions): TableRow => {
   const results = ended.flatMap(({ outcome }) => (outcome.kind === 'done' ? [outcome.result] : []))
   const cells = tasks.map((task) =>
     tableCell(
@@ -105,9 +105,9 @@ const tableRow = (name: string, tasks: ReadonlyArray<GlueName>, ended: ReadonlyA
 
 type SeedResult = { readonly seed: number; readonly result: RunResult }
 
-const tableCell = (row: string, task: GlueName, ended: ReadonlyArray<TabulatedCell>, { reported, paper }: TableOptions): TableCell => {
-  const done = ended.flatMap(
-    ({ cell, outcome }): ReadonlyArray<SeedResult> => (outcome.kind === 'done' ? [{ seed: cell.seed, result: outcome.result }] : []),
+const tableCell = (row: string, task: GlueName, ended: readonly TabulatedCell[], { reported, paper }: TableOptions): TableCell => {
+  const done = ended.flatMap(({ cell, outcome }): readonly SeedResult[] =>
+    outcome.kind === 'done' ? [{ seed: cell.seed, result: outcome.result }] : [],
   )
   const retained = done.flatMap(({ result }) => result.retainedDensity ?? [])
   const second = secondScores(task, reported, done)
@@ -124,7 +124,7 @@ const tableCell = (row: string, task: GlueName, ended: ReadonlyArray<TabulatedCe
 }
 
 /** Scores on the task's second evaluation set; undefined if no run has one. */
-const secondScores = (task: GlueName, reported: Reported, done: ReadonlyArray<SeedResult>): TableCell['second'] => {
+const secondScores = (task: GlueName, reported: Reported, done: readonly SeedResult[]): TableCell['second'] => {
   const { second, paperMetric } = GLUE_TASKS[task]
   if (second === undefined) return undefined
   const values = done.flatMap(({ seed, result }) => {
@@ -151,12 +151,12 @@ type OverallDifference = Omit<ClusteredDifference, 'effects'> & { readonly row: 
 
 type ComparedRow = {
   readonly name: string
-  readonly cells: ReadonlyArray<{ readonly task: GlueName; readonly values: Readonly<Record<string, number>> }>
+  readonly cells: readonly { readonly task: GlueName; readonly values: Readonly<Record<string, number>> }[]
 }
 
-type Differences = { readonly differences: ReadonlyArray<Difference>; readonly overall: ReadonlyArray<OverallDifference> }
+type Differences = { readonly differences: readonly Difference[]; readonly overall: readonly OverallDifference[] }
 
-const differencesFrom = (baseline: ComparedRow, rows: ReadonlyArray<ComparedRow>): Differences => {
+const differencesFrom = (baseline: ComparedRow, rows: readonly ComparedRow[]): Differences => {
   const others = rows.filter(({ name }) => name !== baseline.name).map((row) => ({ row: row.name, byTask: pairedByTask(row, baseline) }))
   return {
     differences: others.flatMap(({ row, byTask }) =>
@@ -172,10 +172,7 @@ const differencesFrom = (baseline: ComparedRow, rows: ReadonlyArray<ComparedRow>
 }
 
 /** Differences of runs with the same seed, by task; only tasks with at least one pair. */
-const pairedByTask = (
-  row: ComparedRow,
-  baseline: ComparedRow,
-): ReadonlyArray<{ readonly task: GlueName; readonly pairs: ReadonlyArray<number> }> =>
+const pairedByTask = (row: ComparedRow, baseline: ComparedRow): readonly { readonly task: GlueName; readonly pairs: readonly number[] }[] =>
   row.cells.flatMap(({ task, values }) => {
     const other = baseline.cells.find((cell) => cell.task === task)?.values ?? {}
     const pairs = Object.entries(values).flatMap(([seed, value]) => (other[seed] === undefined ? [] : [value - other[seed]]))
@@ -185,7 +182,7 @@ const pairedByTask = (
 /** The table of a plan from the cells that are done so far. */
 export const partialTable = (
   { sweep, title, reported, baseline, paper }: Omit<SweepPlan, 'stage' | 'cells'>,
-  ended: ReadonlyArray<{ readonly cell: PlannedCell; readonly outcome: CellOutcome }>,
+  ended: readonly { readonly cell: PlannedCell; readonly outcome: CellOutcome }[],
 ): SweepTable =>
   sweepTable(ended, {
     title,

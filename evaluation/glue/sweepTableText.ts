@@ -27,7 +27,7 @@ const metricTitle = ({ rows }: SweepTable, task: GlueName, metric: string): stri
   return second === undefined ? metric : `${metric} / ${second.name} ${metric}`
 }
 
-export const tableHeader = (table: SweepTable): ReadonlyArray<string> => [
+export const tableHeader = (table: SweepTable): readonly string[] => [
   '',
   'parameters',
   'head',
@@ -37,7 +37,7 @@ export const tableHeader = (table: SweepTable): ReadonlyArray<string> => [
   'peak memory',
 ]
 
-export const tableLine = ({ name, parameters, cells, average, seconds, peakMemoryBytes }: TableRow): ReadonlyArray<string> => [
+export const tableLine = ({ name, parameters, cells, average, seconds, peakMemoryBytes }: TableRow): readonly string[] => [
   name,
   parameters === null ? '–' : millions(parameters.method),
   parameters === null ? '–' : millions(parameters.head),

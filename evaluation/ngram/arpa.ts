@@ -108,7 +108,7 @@ const wordsByNumber = (size: number, { words, probabilities, backoffs }: Level):
 
 /** Errors of the tables, with the line of the n-gram. */
 const complainer =
-  (sections: ReadonlyArray<Section>, vocabulary: Vocabulary, lineError: LineError): Complain =>
+  (sections: readonly Section[], vocabulary: Vocabulary, lineError: LineError): Complain =>
   (order, listed, problem) => {
     const { firstLine, words } = sections[order - 1] as Section
     const parts = Array.from(words.numbers().subarray(listed * order, (listed + 1) * order), (word) =>

@@ -18,7 +18,7 @@ export type Counted = {
 }
 
 /** @returns by order, from 1. `tick` receives the finished share, and may throw */
-export const countNgrams = async (corpus: Corpus, tick: (share: number) => Promise<void>): Promise<ReadonlyArray<Counted>> => {
+export const countNgrams = async (corpus: Corpus, tick: (share: number) => Promise<void>): Promise<readonly Counted[]> => {
   const { tokens, order } = corpus
   const places = await inSuffixOrder(corpus, (share) => tick(share / 2))
   const { same, reach } = comparison(tokens, places, order)

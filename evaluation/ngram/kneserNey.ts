@@ -25,9 +25,9 @@ type Kept = { readonly grams: Uint32Array; readonly placeOf: Uint32Array; readon
  */
 export const kneserNey = async (
   { vocabulary, tokens }: Corpus,
-  counted: ReadonlyArray<Counted>,
-  discounts: ReadonlyArray<Discounts>,
-  thresholds: ReadonlyArray<number>,
+  counted: readonly Counted[],
+  discounts: readonly Discounts[],
+  thresholds: readonly number[],
   tick: (share: number) => Promise<void>,
 ): Promise<BackoffModel> => {
   const kept = counted.map((order, i) => keptOf(order, i + 1, thresholds[i] as number))

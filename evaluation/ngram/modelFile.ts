@@ -79,7 +79,7 @@ async function* gzipped(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
 }
 
 /** How binaries begin that are no ARPA files, and what to do about them. */
-const binaries: ReadonlyArray<readonly [magic: string, got: string]> = [
+const binaries: readonly (readonly [magic: string, got: string])[] = [
   ['mmap lm http://kheafield.com/code', "KenLM's own binary (write an ARPA beside it: lmplz --arpa FILE)"],
   ['salora n-grams\0', 'the compact file of an earlier salora (train it again: salora ngram train --output FILE.arpa)'],
 ]

@@ -100,7 +100,7 @@ export type NgramScorer = {
   /** a sentence whose words have blanks between them, from <s> to </s>, as KenLM's `score` */
   readonly sentence: (text: string) => SentenceScore
   /** words one after another, as KenLM's `full_scores`, after <s> or after nothing; </s> is a word like others */
-  readonly words: (words: ReadonlyArray<string>, after?: 'sentence' | 'nothing') => ReadonlyArray<WordScore>
+  readonly words: (words: readonly string[], after?: 'sentence' | 'nothing') => readonly WordScore[]
   /** each line of a text, as a sentence; `take` receives each score. Rejects with InputError for a line that is not UTF-8 or too long */
   readonly lines: (source: TextSource, take: (score: SentenceScore) => void, signal?: AbortSignal) => Promise<void>
 }

@@ -11,7 +11,7 @@ export type NgramOptions = {
   /** words of the longest n-grams, 1 to 6 */
   readonly order: number
   /** by order from 1, the last one for higher orders: n-grams with this count or less are pruned; empty: none */
-  readonly prune?: ReadonlyArray<number>
+  readonly prune?: readonly number[]
   /** discounts of orders whose own cannot be estimated; null: an error */
   readonly discountFallback?: Discounts | null
   /** read <s>, </s> and <unk> in the text as blanks instead of refusing them */
@@ -31,8 +31,8 @@ export type TrainedNgram = {
   readonly sentences: number
   readonly words: number
   /** n-grams by order: those in the model, and those in the text (with <unk>, <s> and </s>) */
-  readonly ngrams: ReadonlyArray<{ readonly kept: number; readonly found: number }>
-  readonly discounts: ReadonlyArray<DiscountReport>
+  readonly ngrams: readonly { readonly kept: number; readonly found: number }[]
+  readonly discounts: readonly DiscountReport[]
 }
 
 /**
@@ -69,7 +69,7 @@ export const trainNgram = async (
 }
 
 /** One threshold an order. @throws InputError */
-const checkedThresholds = ({ order, prune = [] }: NgramOptions): ReadonlyArray<number> => {
+const checkedThresholds = ({ order, prune = [] }: NgramOptions): readonly number[] => {
   if (!Number.isInteger(order) || order < 1 || order > highestTrainedOrder)
     throw inputError('--order', `a whole number from 1 to ${highestTrainedOrder}`, `${order}`)
   const shown = prune.join(' ')

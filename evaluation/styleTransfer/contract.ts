@@ -1,8 +1,8 @@
 /** What a style transfer is asked for, what it reports meanwhile, and its result. */
 import type { GenerationInput } from '../../accelerated/generation/settings.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
-import type { GeneratorOptions } from '../../finetuning/adapters/generator.js'
-import type { versions } from '../../finetuning/runs/versions.js'
+import type { GeneratorOptions } from '../../finetuning/use/generator.js'
+import type { versions } from '../../finetuning/run/versions.js'
 import type { TransferDataset } from './datasets.js'
 import type { DirectionScores, SentenceScores } from './scores.js'
 import type { TransferTable } from './transferTable.js'
@@ -50,7 +50,7 @@ export type StyleTransferResult = {
   /** the classifier's accuracy on the sources, its test set, in percent; null without one */
   readonly classifier: { readonly name: string; readonly accuracy: Readonly<Record<string, number>> } | null
   /** by style */
-  readonly languageModels: ReadonlyArray<string>
+  readonly languageModels: readonly string[]
   /** the number of sentences of each direction; null: all */
   readonly limit: number | null
   readonly table: TransferTable
@@ -58,7 +58,7 @@ export type StyleTransferResult = {
   readonly versions: typeof versions
 }
 
-export type Outputs = readonly [ReadonlyArray<string>, ReadonlyArray<string>]
+export type Outputs = readonly [readonly string[], readonly string[]]
 
 /** Single transfers with their scores, for a reader who judges them by eye. */
 type TransferExample = {
@@ -69,6 +69,6 @@ type TransferExample = {
   readonly scores: SentenceScores
 }
 
-export type ExampleGroup = { readonly direction: string; readonly examples: ReadonlyArray<TransferExample> }
+export type ExampleGroup = { readonly direction: string; readonly examples: readonly TransferExample[] }
 
-export type TransferExamples = { readonly title: string; readonly groups: ReadonlyArray<ExampleGroup> }
+export type TransferExamples = { readonly title: string; readonly groups: readonly ExampleGroup[] }

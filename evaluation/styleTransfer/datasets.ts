@@ -14,9 +14,9 @@ export type Direction = {
   readonly instruction: string
   /** the file of the sources, for messages */
   readonly file: string
-  readonly sources: ReadonlyArray<string>
+  readonly sources: readonly string[]
   /** one list per person, normalized: references[k][i] belongs to sources[i] */
-  readonly references: ReadonlyArray<ReadonlyArray<string>>
+  readonly references: readonly (readonly string[])[]
 }
 
 export type TransferData = {
@@ -40,7 +40,7 @@ export type TransferDataset = {
   readonly read: (folder: string) => Promise<TransferData>
 }
 
-export const bothStyles: ReadonlyArray<Style> = [0, 1]
+export const bothStyles: readonly Style[] = [0, 1]
 export const otherStyle = (style: Style): Style => (style === 0 ? 1 : 0)
 
 // Normalized sentences of style transfer: lower case, NLTK's words between blanks (TSST's preprocessing, Xiao et al., 2021).
@@ -64,7 +64,7 @@ export const firstLine = (answer: string): string => answer.trimStart().split('\
 const mostLines = 1_000_000
 
 /** A file's lines. The last line needs no line feed. @throws InputError if the file is unreadable, empty, too long or not UTF-8 */
-export const linesOf = async (file: string): Promise<ReadonlyArray<string>> => {
+export const linesOf = async (file: string): Promise<readonly string[]> => {
   const lines: string[] = []
   await eachTextLine(await fileSource(file), (bytes, start, end, line) => {
     if (line > mostLines) throw inputError(file, `at most ${mostLines} lines`, 'more')
@@ -89,7 +89,7 @@ export const trainingFiles = (name: StyleName, folder: string): readonly [string
 }
 
 /** @throws InputError if two files that belong together line by line have different numbers of lines */
-export const checkLines = (lines: ReadonlyArray<string>, file: string, count: number, like: string): void => {
+export const checkLines = (lines: readonly string[], file: string, count: number, like: string): void => {
   if (lines.length !== count) throw inputError(file, `${count} lines, as many as ${like} has`, String(lines.length))
 }
 

@@ -33,7 +33,7 @@ export type SentenceScores = {
   readonly perplexity: number | null
 }
 
-export type Scored = { readonly scores: DirectionScores; readonly sentences: ReadonlyArray<SentenceScores> }
+export type Scored = { readonly scores: DirectionScores; readonly sentences: readonly SentenceScores[] }
 
 /** As in the published numbers (NLTK's corpus_bleu): words between blanks, no smoothing. */
 const publishedSettings = { tokenize: 'none', smoothing: 'none' } as const
@@ -41,7 +41,7 @@ const publishedSettings = { tokenize: 'none', smoothing: 'none' } as const
 /** Scores tokenized sentences: line i belongs to source i. An empty line has neither style and a BLEU of 0. */
 export const scoreDirection = async (
   { references, from }: Pick<Direction, 'references' | 'from'>,
-  outputs: ReadonlyArray<string>,
+  outputs: readonly string[],
   { classify, models }: Scorers,
 ): Promise<Scored> => {
   const isEmpty = outputs.map((line) => line.trim() === '')
@@ -70,14 +70,14 @@ export const scoreDirection = async (
 }
 
 /** The unchanged input, normalized as in the published row. */
-export const unchanged = ({ sources }: Pick<Direction, 'sources'>): ReadonlyArray<string> => sources.map(normalized)
+export const unchanged = ({ sources }: Pick<Direction, 'sources'>): readonly string[] => sources.map(normalized)
 
 /** The prediction for each line; null for an empty line. */
 const predictStyles = async (
-  outputs: ReadonlyArray<string>,
-  isEmpty: ReadonlyArray<boolean>,
+  outputs: readonly string[],
+  isEmpty: readonly boolean[],
   classify: NonNullable<Scorers['classify']>,
-): Promise<ReadonlyArray<StylePrediction | null>> => {
+): Promise<readonly (StylePrediction | null)[]> => {
   const predictions = await classify(outputs.filter((_, i) => isEmpty[i] !== true))
   let next = 0
   return isEmpty.map((empty) => (empty ? null : (predictions[next++] ?? null)))
@@ -87,7 +87,7 @@ const predictStyles = async (
 /** The style that the classifier assigns to a sentence, and the probability of each style. */
 type StylePrediction = { readonly style: Style; readonly probabilities: readonly [number, number] }
 
-export type Classify = (sentences: ReadonlyArray<string>) => Promise<ReadonlyArray<StylePrediction>>
+export type Classify = (sentences: readonly string[]) => Promise<readonly StylePrediction[]>
 
 type Scorers = {
   /** null: no accuracy */
@@ -99,7 +99,7 @@ type Scorers = {
 /** Perplexity of sentences by the formula of TSST's evaluator (null without words), and the share of unknown words. */
 const fluency = (
   model: NgramScorer,
-  sentences: ReadonlyArray<string>,
+  sentences: readonly string[],
 ): { readonly perplexity: number | null; readonly perplexityWithoutUnknown: number | null; readonly unknownShare: number } => {
   const { perplexity, perplexityWithoutUnknown, unknown, words } = textScore(sentences.map(model.sentence))
   return { perplexity, perplexityWithoutUnknown, unknownShare: words === 0 ? 0 : unknown / words }
@@ -164,7 +164,7 @@ const trained = async function* (
 /** Sentences in one chunk of text. */
 const chunkSentences = 10_000
 
-async function* asText(sentences: ReadonlyArray<string>): AsyncGenerator<Uint8Array> {
+async function* asText(sentences: readonly string[]): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < sentences.length; at += chunkSentences)
     yield Buffer.from(
       sentences

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { styleCorpora, type Style, type StyleName } from '../../finetuning/data/styles.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
-import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
+import { readRunConfig } from '../../finetuning/run/runFiles.js'
+import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/use/trainedAdapter.js'
 
 /** A line's predicted style: its index, its name, and its probability, from 0.5 to 1. */
 export type StyleAnswer = { readonly style: Style; readonly label: string; readonly score: number }
@@ -12,7 +12,7 @@ export type StyleAnswer = { readonly style: Style; readonly label: string; reado
 export type StyleClassifier = {
   readonly styles: readonly [string, string]
   /** Logits of many lines at once: [lines][style]. */
-  readonly logits: (lines: ReadonlyArray<string>) => Promise<ReadonlyArray<readonly [number, number]>>
+  readonly logits: (lines: readonly string[]) => Promise<readonly (readonly [number, number])[]>
   readonly release: () => Promise<void>
 }
 
@@ -85,9 +85,9 @@ const linesAtOnce = 256
  */
 export const classifyStyles = async (
   { styles, logits }: StyleClassifier,
-  lines: ReadonlyArray<string>,
+  lines: readonly string[],
   { onProgress, signal }: Watch = {},
-): Promise<ReadonlyArray<StyleAnswer>> => {
+): Promise<readonly StyleAnswer[]> => {
   const answers: StyleAnswer[] = []
   for (let at = 0; at < lines.length; at += linesAtOnce) {
     signal?.throwIfAborted()

@@ -14,10 +14,10 @@ import type {
 } from './contract.js'
 import { createHash } from 'node:crypto'
 import { fileSha256 } from '../../accelerated/storage/digests.js'
-import { adapterFiles } from '../../finetuning/runs/runFingerprint.js'
+import { adapterFiles } from '../../finetuning/run/runFingerprint.js'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { published, csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 
 // Everything that the outputs of a style transfer depend on: a folder of transfers is of one of these.
@@ -82,7 +82,7 @@ const transferredAndScored = async function* (
       classify: classifier === null ? null : classifyWith(classifier, signal),
       models: [models[0]?.model ?? null, models[1]?.model ?? null] as const,
     }
-    const scored = async (linesFrom: (direction: Direction) => ReadonlyArray<string>): Promise<readonly [Scored, Scored]> => {
+    const scored = async (linesFrom: (direction: Direction) => readonly string[]): Promise<readonly [Scored, Scored]> => {
       const [from0, from1] = data.directions
       return [await scoreDirection(from0, linesFrom(from0), scorers), await scoreDirection(from1, linesFrom(from1), scorers)]
     }
@@ -128,7 +128,7 @@ export const resultOf = (
   options: StyleTransferOptions,
   data: TransferData,
   scored: AllScored,
-  languageModels: ReadonlyArray<string>,
+  languageModels: readonly string[],
   seconds: StyleTransferResult['seconds'],
 ): StyleTransferResult => {
   const { transfers, copies, human } = scored

@@ -13,7 +13,7 @@ export type RowScores = Pick<DirectionScores, 'accuracy' | 'bleu' | 'perplexity'
 export type TransferTable = {
   readonly title: string
   readonly directions: readonly [string, string]
-  readonly rows: ReadonlyArray<TableRow>
+  readonly rows: readonly TableRow[]
 }
 
 export const publishedRow = ({ method, scores }: Published, dataset: string): TableRow | null => {
@@ -25,18 +25,18 @@ export const publishedRow = ({ method, scores }: Published, dataset: string): Ta
 
 const metrics = ['ACC', 'BLEU', 'PPL'] as const
 
-const cells = ({ scores }: TableRow, none: string): ReadonlyArray<string> =>
+const cells = ({ scores }: TableRow, none: string): readonly string[] =>
   scores.flatMap(({ accuracy, bleu, perplexity }) => [accuracy, bleu, perplexity].map((value) => value?.toFixed(2) ?? none))
 
 const sourceOf = ({ published }: TableRow): string => (published ? 'paper' : 'here')
 
-export const tableHeader = ({ directions }: Pick<TransferTable, 'directions'>): ReadonlyArray<string> => [
+export const tableHeader = ({ directions }: Pick<TransferTable, 'directions'>): readonly string[] => [
   '',
   '',
   ...directions.flatMap((direction) => metrics.map((metric) => `${direction}: ${metric}`)),
 ]
 
-export const tableLine = (row: TableRow): ReadonlyArray<string> => [row.method, sourceOf(row), ...cells(row, '–')]
+export const tableLine = (row: TableRow): readonly string[] => [row.method, sourceOf(row), ...cells(row, '–')]
 
 export const markdownTable = (table: TransferTable): string => {
   const align = tableHeader(table).map((_, i) => (i < 2 ? 'left' : 'right'))
@@ -74,7 +74,7 @@ type Published = { readonly method: string; readonly scores: Readonly<Record<str
 type Triple = readonly [accuracy: number, bleu: number, perplexity: number]
 
 /** The paper's row of LLaMA-7B without an adapter is the unchanged input: its BLEU is that of the sources, digit by digit. */
-export const published: ReadonlyArray<Published> = [
+export const published: readonly Published[] = [
   row('Reference', [64.6, 100, 102.62], [93.8, 100, 77.53], [88.44, 100, 66.86], [87.63, 100, 105.28]),
   row('StyTrans', [88.4, 25.85, 173.35], [94.2, 24.9, 141.88], [32.81, 54.91, 144.15], [80.86, 27.69, 201.78]),
   row('StyIns', [92.4, 25.98, 116.01], [89.6, 26.08, 105.79], [54.73, 60.87, 96.53], [80.57, 30.25, 132.54]),

@@ -8,10 +8,10 @@ import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
-import { orderedOutput } from '../../finetuning/adapters/orderedOutput.js'
-import { appendedFile } from '../../finetuning/runs/appendedFile.js'
+import { orderedOutput } from '../../finetuning/use/orderedOutput.js'
+import { appendedFile } from '../../finetuning/run/appendedFile.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
-import { type Generator, openGenerator } from '../../finetuning/adapters/generator.js'
+import { type Generator, openGenerator } from '../../finetuning/use/generator.js'
 import { type Direction, type TransferData, firstLine, normalized, checkLines, linesOf } from './datasets.js'
 import type { Style } from '../../finetuning/data/styles.js'
 import type { StyleTransferOptions, StyleTransferEvent, Outputs } from './contract.js'
@@ -27,7 +27,7 @@ export type Transfer = z.infer<typeof transfer>
 const fileLimit = 1_000_000_000
 
 /** The transfers in a file: line i belongs to source i. An incomplete last line is removed. @throws InputError */
-export const transfersIn = async (file: string, { sources }: Pick<Direction, 'sources'>): Promise<ReadonlyArray<Transfer>> => {
+export const transfersIn = async (file: string, { sources }: Pick<Direction, 'sources'>): Promise<readonly Transfer[]> => {
   if (!existsSync(file)) return []
   const text = await readText(file, fileLimit)
   const complete = text.slice(0, text.lastIndexOf('\n') + 1)
@@ -97,7 +97,7 @@ export const outputsOf = async function* (
   signal: AbortSignal,
 ): AsyncGenerator<StyleTransferEvent, Outputs | null> {
   if ('files' in source) {
-    const read = async (i: 0 | 1): Promise<ReadonlyArray<string>> => {
+    const read = async (i: 0 | 1): Promise<readonly string[]> => {
       const { sources, file } = data.directions[i]
       const lines = await linesOf(source.files[i])
       const expected = limit === null ? sources.length : Math.max(sources.length, lines.length)
@@ -119,7 +119,7 @@ export const outputsOf = async function* (
   } finally {
     await generator.release()
   }
-  const lines = async (i: 0 | 1): Promise<ReadonlyArray<string>> =>
+  const lines = async (i: 0 | 1): Promise<readonly string[]> =>
     (await transfersIn(fileOf(i), data.directions[i])).map(({ text }) => normalized(firstLine(text)))
   return [await lines(0), await lines(1)]
 }

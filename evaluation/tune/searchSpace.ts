@@ -4,10 +4,10 @@ import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { methodOf, resolveSettings, settingsOfMethod } from '../../accelerated/training/settings.js'
 
 export type SearchSpace = {
-  readonly methods: ReadonlyArray<string>
+  readonly methods: readonly string[]
   /** null: 0.3, 1 and 3 times the method's default */
-  readonly learningRates: ReadonlyArray<number> | null
-  readonly ranks: ReadonlyArray<number>
+  readonly learningRates: readonly number[] | null
+  readonly ranks: readonly number[]
   /** settings of every candidate */
   readonly overrides: SettingsInput
 }
@@ -22,7 +22,7 @@ export type Candidate = {
 const factors = [0.3, 1, 3]
 
 /** @throws SettingsError for a setting that no candidate of the method can have */
-export const candidatesOf = ({ methods, learningRates, ranks, overrides }: SearchSpace): ReadonlyArray<Candidate> =>
+export const candidatesOf = ({ methods, learningRates, ranks, overrides }: SearchSpace): readonly Candidate[] =>
   methods.flatMap((method) => {
     const rates = learningRates ?? factors.map((factor) => Number((factor * learningRateOf(method)).toPrecision(2)))
     return rankSettings(method, ranks).flatMap(({ name, settings }) =>
@@ -34,10 +34,10 @@ export const candidatesOf = ({ methods, learningRates, ranks, overrides }: Searc
     )
   })
 
-type Ranked = { readonly name: ReadonlyArray<string>; readonly settings: SettingsInput }
+type Ranked = { readonly name: readonly string[]; readonly settings: SettingsInput }
 
 /** alpha / rank stays 2, so that a rank does not change the scale of an update. AdaLoRA starts at one and a half times its final rank. */
-const rankSettings = (method: string, ranks: ReadonlyArray<number>): ReadonlyArray<Ranked> => {
+const rankSettings = (method: string, ranks: readonly number[]): readonly Ranked[] => {
   const has = (setting: string): boolean => Object.hasOwn(settingsOfMethod(methodOf(method)), setting)
   if (has('targetR'))
     return ranks.map((rank) => {
@@ -63,7 +63,7 @@ export type Rung = { readonly steps: number; readonly candidates: number }
  * The rungs of a search, the shortest first. Each costs about as much as the longest: a third of the candidates take three times the steps.
  * @param steps of the last rung
  */
-export const rungsOf = (candidates: number, steps: number): ReadonlyArray<Rung> => {
+export const rungsOf = (candidates: number, steps: number): readonly Rung[] => {
   const lengths = [steps]
   for (let left = candidates; left > 1 && (lengths[0] ?? 0) / third >= leastSteps; left /= third)
     lengths.unshift(Math.round((lengths[0] ?? 0) / third))
@@ -72,10 +72,10 @@ export const rungsOf = (candidates: number, steps: number): ReadonlyArray<Rung> 
 
 /** The best `count` by score; of equal ones, those with the lower loss, then the earlier. A score of NaN never continues. */
 export const survivors = <T>(
-  candidates: ReadonlyArray<T>,
+  candidates: readonly T[],
   count: number,
   judged: (candidate: T) => { readonly score: number; readonly loss: number },
-): ReadonlyArray<T> =>
+): readonly T[] =>
   candidates
     .map((candidate, place) => ({ candidate, place, ...judged(candidate) }))
     .filter(({ score }) => !Number.isNaN(score))

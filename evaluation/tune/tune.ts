@@ -7,12 +7,12 @@ import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { plannedSteps } from '../../accelerated/training/runLength.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { looksLikeFile } from '../../finetuning/data/delimited.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { runInputs, type RunInputs } from '../../finetuning/runs/runFingerprint.js'
-import { storedMetric, withMetricModule } from '../../finetuning/runs/runMetric.js'
+import { runInputs, type RunInputs } from '../../finetuning/run/runFingerprint.js'
+import { storedMetric, withMetricModule } from '../../finetuning/run/runMetric.js'
 import type { LoadedMetric } from '../../finetuning/metrics/metricModule.js'
 import { bindWithMetric, withMetric } from '../../finetuning/tasks/chosenMetric.js'
 import { loadTask, type LoadedTask, type TaskOptions } from '../../finetuning/tasks/index.js'
@@ -64,9 +64,9 @@ export type Trial = {
 export type TuneResult = {
   /** the metric that the scores are of */
   readonly selectedBy: string
-  readonly rungs: ReadonlyArray<Rung>
+  readonly rungs: readonly Rung[]
   /** in the order of their runs */
-  readonly trials: ReadonlyArray<Trial>
+  readonly trials: readonly Trial[]
   /** null: no candidate has a score, or the search was stopped before one */
   readonly best: Trial | null
   readonly interrupted: boolean
@@ -107,7 +107,7 @@ export const tune = async (
 type Part = { readonly task: TaskOptions; readonly inputs: RunInputs; readonly rows: number }
 
 /** One after another, so that the rows of one part are in memory at a time. */
-const partsOf = async (tasks: ReadonlyArray<TaskOptions>, base: ModelFolder, metric: LoadedMetric | null): Promise<ReadonlyArray<Part>> => {
+const partsOf = async (tasks: readonly TaskOptions[], base: ModelFolder, metric: LoadedMetric | null): Promise<readonly Part[]> => {
   const parts: Part[] = []
   for (const task of tasks) {
     const data = await loadTask(task)
@@ -121,9 +121,9 @@ const partsOf = async (tasks: ReadonlyArray<TaskOptions>, base: ModelFolder, met
 const checkMetric = (data: LoadedTask, metric: LoadedMetric): void => void bindWithMetric(withMetric(data, metric, true))
 
 type Plan = {
-  readonly candidates: ReadonlyArray<Candidate>
-  readonly parts: ReadonlyArray<Part>
-  readonly rungs: ReadonlyArray<Rung>
+  readonly candidates: readonly Candidate[]
+  readonly parts: readonly Part[]
+  readonly rungs: readonly Rung[]
   readonly metric: LoadedMetric | null
 }
 type Context = { readonly signal: AbortSignal; readonly onEvent: (event: TuneEvent) => void; readonly execute: Executor }
@@ -133,7 +133,7 @@ const search = async (options: TuneOptions, { candidates, parts, rungs, metric }
   const { signal, onEvent, execute } = context
   const trials: Trial[] = []
   let selectedBy = ''
-  let left: ReadonlyArray<Candidate> = candidates
+  let left: readonly Candidate[] = candidates
   for (const [rung, { steps }] of rungs.entries()) {
     const cells = left.flatMap((candidate) => parts.map((part, fold) => cellOf(options, candidate, { ...part, fold, steps, metric })))
     onEvent({ kind: 'rung', rung, rungs: rungs.length, candidates: left.length, steps, runs: cells.length })
@@ -157,8 +157,8 @@ const rankOf = (trial: Trial | undefined): { readonly score: number; readonly lo
 })
 
 /** The task with each part held out in turn. A test split and the dev file of GLUE are never read: people report them. @throws InputError */
-const heldOutTasks = ({ task: { testData: _, ...task }, folds }: TuneOptions): ReadonlyArray<TaskOptions> => {
-  const named = (GLUE_NAMES as ReadonlyArray<string>).includes(task.task)
+const heldOutTasks = ({ task: { testData: _, ...task }, folds }: TuneOptions): readonly TaskOptions[] => {
+  const named = (GLUE_NAMES as readonly string[]).includes(task.task)
   if (folds === 1) return [named ? { ...task, holdOutTrain: true } : task]
   if (!looksLikeFile(task.task)) throw inputError('--folds', `1 with --task ${task.task}: only files have folds`, String(folds))
   if (task.evalData !== undefined) throw inputError('--folds', 'none with --eval-data, which judges every candidate', String(folds))
@@ -168,7 +168,7 @@ const heldOutTasks = ({ task: { testData: _, ...task }, folds }: TuneOptions): R
 }
 
 /** The steps of the last rung: those of an ordinary run on the same data, which no candidate changes. */
-const longestRun = (candidates: ReadonlyArray<Candidate>, rows: number): number => {
+const longestRun = (candidates: readonly Candidate[], rows: number): number => {
   const { batchSize, gradientAccumulationSteps, ...length } = resolveSettings(candidates[0]?.settings ?? {})
   return plannedSteps(length, Math.ceil(rows / (batchSize * gradientAccumulationSteps)))
 }
@@ -191,7 +191,7 @@ const cellOf = (
   ...(metric === null ? {} : { metric: storedMetric(metric) }),
 })
 
-const trialOf = ({ name, settings }: Candidate, steps: number, outcomes: ReadonlyArray<CellOutcome>): Trial => {
+const trialOf = ({ name, settings }: Candidate, steps: number, outcomes: readonly CellOutcome[]): Trial => {
   const results = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? [outcome.result] : []))
   const failed = outcomes.find((outcome) => outcome.kind === 'failed')
   const isStopped = outcomes.some(({ kind }) => kind === 'stopped')
@@ -210,6 +210,6 @@ const stopped = 'it was stopped; rerun the search to resume it'
 
 const keptLoss = ({ best }: RunResult): number => best?.scores['loss'] ?? NaN
 
-const meanOf = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
+const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
 
 const finiteOr = (value: number): number | null => (Number.isFinite(value) ? value : null)

@@ -24,13 +24,13 @@ const jsonBody = async (request: IncomingMessage): Promise<unknown> => {
   return JSON.parse(Buffer.concat(chunks).toString('utf8'))
 }
 
-const textsOf = (body: unknown): ReadonlyArray<string> | null => {
+const textsOf = (body: unknown): readonly string[] | null => {
   const texts = typeof body === 'object' && body !== null && 'texts' in body ? body.texts : null
   return Array.isArray(texts) && texts.length <= 100 && texts.every((text) => typeof text === 'string' && text !== '') ? texts : null
 }
 
 /** Probabilities of the classes, from logits. */
-const softmax = (logits: ReadonlyArray<number>): ReadonlyArray<number> => {
+const softmax = (logits: readonly number[]): readonly number[] => {
   const largest = Math.max(...logits)
   const powers = logits.map((logit) => Math.exp(logit - largest))
   const sum = powers.reduce((a, b) => a + b, 0)
@@ -40,7 +40,7 @@ const softmax = (logits: ReadonlyArray<number>): ReadonlyArray<number> => {
 /** POST /classify `{ texts: [...] }` → `[{ text, label, score }, ...]`. One request at a time uses the session; the others wait for it. */
 export const classifierServer = (classifier: Pick<TrainedAdapter, 'predict' | 'labelNames'>): Server => {
   let last: Promise<unknown> = Promise.resolve()
-  const classify = (texts: ReadonlyArray<string>) => {
+  const classify = (texts: readonly string[]) => {
     const answer = last.then(() => classifier.predict(texts.map((text) => ({ text }))))
     last = answer.catch(() => undefined)
     return answer
@@ -80,7 +80,7 @@ const openRun = async (run: string): Promise<TrainedAdapter> => {
   return openTrainedAdapter({ model, adapter: join(run, 'adapter'), maxLength: settings.maxLength })
 }
 
-const main = async ([run, port = '8080']: ReadonlyArray<string>): Promise<void> => {
+const main = async ([run, port = '8080']: readonly string[]): Promise<void> => {
   if (run === undefined) throw new Error('usage: server.js RUN [PORT]')
   const classifier = await openRun(run)
   const server = classifierServer(classifier).listen(Number(port), '127.0.0.1', () => {

@@ -59,7 +59,7 @@ export const pageServer = (model: string): Server => {
   })
 }
 
-const main = ([model, port = '8080']: ReadonlyArray<string>): void => {
+const main = ([model, port = '8080']: readonly string[]): void => {
   if (model === undefined) throw new Error('usage: server.js EXPORTED_MODEL [PORT]')
   pageServer(model).listen(Number(port), '127.0.0.1', () => console.log(`http://127.0.0.1:${port}/`))
 }

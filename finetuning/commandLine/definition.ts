@@ -5,7 +5,7 @@ import { switchFlag, type FlagGroups, type FlagValues } from './flag.js'
 export type Argument = { readonly name: string; readonly description: string; readonly several?: boolean; readonly required?: boolean }
 
 /** A word without a flag was meant for the first of these flags that is not typed. `text` says where a text goes, which is a word with spaces. */
-export type LooseWords = { readonly flags: ReadonlyArray<string>; readonly text?: string }
+export type LooseWords = { readonly flags: readonly string[]; readonly text?: string }
 
 export type Example = { readonly command: string; readonly result: string }
 
@@ -16,17 +16,17 @@ export type Definition<G extends FlagGroups = FlagGroups> = {
   readonly description: string
   /** what follows the name in the usage line, where required flags and arguments say too little */
   readonly usage?: string
-  readonly arguments?: ReadonlyArray<Argument>
+  readonly arguments?: readonly Argument[]
   readonly flags: G
   /** where a word without a flag belongs; absent where the command takes arguments, or nothing */
   readonly looseWords?: LooseWords
-  readonly examples: ReadonlyArray<Example>
+  readonly examples: readonly Example[]
 }
 
 /** The values of a command line. */
 export type Values<G extends FlagGroups> = {
   readonly flags: FlagValues<G>
-  readonly words: ReadonlyArray<string>
+  readonly words: readonly string[]
 }
 
 /** Flags that every command has; they end it before it starts. */

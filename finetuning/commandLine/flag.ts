@@ -5,7 +5,7 @@ import { flagOf } from './shell.js'
 import { requiredError, usageError } from './usageError.js'
 
 /** What the user typed for one flag: nothing, the flag alone (`--no-…`: false), one text or several. */
-export type Typed = undefined | boolean | string | ReadonlyArray<string>
+export type Typed = undefined | boolean | string | readonly string[]
 
 /** How many texts follow a flag; one that is repeatable takes one text each time. */
 export type Arity = 'none' | 'one' | 'optional' | 'several' | 'optionalSeveral' | 'repeatable'
@@ -153,7 +153,7 @@ export const countFlag = <D extends number | null = null>(
   })
 
 export const choiceFlag = <T extends string, D extends T | null = null>(
-  names: ReadonlyArray<T>,
+  names: readonly T[],
   placeholder: string,
   description: string,
   fallback: Fallback<D> = {},
@@ -164,18 +164,18 @@ export const listFlag = (
   placeholder: string,
   description: string,
   fallback: Pick<Fallback<never>, 'defaultText'> = {},
-): Flag<ReadonlyArray<string> | null> => ofText(placeholder, description, fallback, listOf)
+): Flag<readonly string[] | null> => ofText(placeholder, description, fallback, listOf)
 
 /** One text or several, up to the next flag. */
 export const severalFlag = (
   placeholder: string,
   description: string,
   fallback: Pick<Fallback<never>, 'defaultText'> = {},
-): Flag<ReadonlyArray<string> | null> =>
+): Flag<readonly string[] | null> =>
   flag({ arity: 'several', placeholder, description, defaultText: fallback.defaultText ?? null, parse: (_, typed) => textsOf(typed) })
 
 /** One text each time that the flag is given. */
-export const repeatableFlag = (placeholder: string, description: string): Flag<ReadonlyArray<string>> =>
+export const repeatableFlag = (placeholder: string, description: string): Flag<readonly string[]> =>
   flag({
     arity: 'repeatable',
     placeholder,
@@ -183,7 +183,7 @@ export const repeatableFlag = (placeholder: string, description: string): Flag<R
     parse: (where, typed) => (textsOf(typed) ?? []).map((text) => textOf(where, text)),
   })
 
-const textsOf = (typed: Typed): ReadonlyArray<string> | null => (Array.isArray(typed) ? typed.map(String) : null)
+const textsOf = (typed: Typed): readonly string[] | null => (Array.isArray(typed) ? typed.map(String) : null)
 
 /** @throws UsageError for a text that is empty */
 export const textOf = (where: string, text: string): string => {
@@ -199,14 +199,14 @@ export const numberOf = (where: string, text: string): number => {
 }
 
 /** @throws UsageError for a part that is empty */
-export const listOf = (where: string, text: string): ReadonlyArray<string> => {
+export const listOf = (where: string, text: string): readonly string[] => {
   const parts = text.split(',').map((part) => part.trim())
   if (parts.includes('')) throw usageError(where, 'names separated by commas', quoted(text))
   return parts
 }
 
 /** @throws UsageError for a name that is not among `names` */
-export const choiceOf = <T extends string>(where: string, text: string, names: ReadonlyArray<T>): T => {
+export const choiceOf = <T extends string>(where: string, text: string, names: readonly T[]): T => {
   const chosen = names.find((name) => name === text)
   if (chosen === undefined) throw usageError(where, `one of ${names.join(', ')}`, quoted(text))
   return chosen

@@ -32,9 +32,9 @@ export const helpText = (definition: Definition, { width, all }: HelpOptions): s
 }
 
 type Row = { readonly name: string; readonly description: string; readonly defaultText: string | null }
-type Section = { readonly heading: string; readonly rows: ReadonlyArray<Row> }
+type Section = { readonly heading: string; readonly rows: readonly Row[] }
 
-const sectionsOf = ({ flags }: Definition, all: boolean): ReadonlyArray<Section> =>
+const sectionsOf = ({ flags }: Definition, all: boolean): readonly Section[] =>
   Object.entries(withHelp(flags)).map(([heading, table]) => ({
     heading,
     rows: Object.entries(table)
@@ -78,7 +78,7 @@ const usageOf = ({ usage, flags, arguments: words = [] }: Definition): string =>
 type Layout = { readonly left: number; readonly width: number; readonly all: boolean }
 
 /** A flag that is wider than its column has its description below it. */
-const rowLines = (row: Row, { left, width, all }: Layout): ReadonlyArray<string> => {
+const rowLines = (row: Row, { left, width, all }: Layout): readonly string[] => {
   const { name } = row
   const indent = ' '.repeat(left + 4)
   const columns = Math.max(20, width - indent.length)
@@ -101,7 +101,7 @@ const withoutRemarks = (text: string): string => {
 }
 
 /** Lines of at most `width` columns, cut at spaces; line feeds stay. */
-export const wrapped = (text: string, width: number): ReadonlyArray<string> =>
+export const wrapped = (text: string, width: number): readonly string[] =>
   text.split('\n').flatMap((paragraph) => {
     const lines: string[] = []
     for (const word of paragraph.split(' ')) {

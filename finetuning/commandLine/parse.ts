@@ -14,7 +14,7 @@ export type Parsed<G extends FlagGroups> =
   | { readonly kind: 'values'; readonly values: Values<G> }
 
 /** What an unknown flag may have meant, as `did you mean --rank?`; null where nothing is near. */
-export type Suggest = (typed: string, known: ReadonlyArray<string>) => string | null
+export type Suggest = (typed: string, known: readonly string[]) => string | null
 
 /** The nearest flag by edit distance. */
 export const suggestNearest: Suggest = (typed, known) => {
@@ -31,7 +31,7 @@ export const flagsIn = (groups: FlagGroups): FlagTable => Object.assign({}, ...O
 /** @throws UsageError for a flag, a text or an argument that is wrong */
 export const parseArguments = <const G extends FlagGroups>(
   definition: Definition<G>,
-  args: ReadonlyArray<string>,
+  args: readonly string[],
   suggest: Suggest = suggestNearest,
 ): Parsed<G> => {
   const table = flagsIn(definition.flags)
@@ -58,9 +58,9 @@ export const parseArguments = <const G extends FlagGroups>(
   return { kind: 'values', values: { flags, words: wordsOf(definition, command.args, command.opts(), table) } }
 }
 
-const optionsOf = (name: string, flag: Flag): ReadonlyArray<Option> => {
+const optionsOf = (name: string, flag: Flag): readonly Option[] => {
   const option = new Option(shownFlag(name, flag))
-  if (flag.arity === 'repeatable') option.argParser((text: string, earlier: ReadonlyArray<string> = []) => [...earlier, text])
+  if (flag.arity === 'repeatable') option.argParser((text: string, earlier: readonly string[] = []) => [...earlier, text])
   return flag.negatable ? [option, new Option(flagOf(name).replace('--', '--no-'))] : [option]
 }
 
@@ -80,10 +80,10 @@ const takenFlag = (table: FlagTable, typed: Readonly<Record<string, Typed>>): Ta
 
 const wordsOf = (
   definition: Definition,
-  words: ReadonlyArray<string>,
+  words: readonly string[],
   typed: Readonly<Record<string, Typed>>,
   table: FlagTable,
-): ReadonlyArray<string> => {
+): readonly string[] => {
   const { name, arguments: expected = [] } = definition
   const lacking = expected[words.length]
   if (lacking?.required === true) throw new UsageError(`${lacking.name.toUpperCase()} is required (see ${name} --help)`)

@@ -15,7 +15,7 @@ export const inShell = (word: string): string => {
 export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
 
 /** Values that are neither null nor a default, as flags. Lists are cut at commas; a switch takes nothing. */
-export const flagsOf = (values: Readonly<Record<string, unknown>>): ReadonlyArray<string> =>
+export const flagsOf = (values: Readonly<Record<string, unknown>>): readonly string[] =>
   Object.entries(values).flatMap(([name, value]) => {
     if (value === null || value === undefined || value === false) return []
     return value === true ? [flagOf(name)] : [flagOf(name), String(value)]

@@ -4,7 +4,7 @@ import { nearest } from '../../accelerated/errors/nearest.js'
 import { columnExpected, columnsFound, type RequestedColumn } from './table.js'
 
 /** What datasets call the column of a text and of a label, the likeliest names first. */
-const usualNames: Readonly<Record<string, ReadonlyArray<string>>> = {
+const usualNames: Readonly<Record<string, readonly string[]>> = {
   '--text': 'text sentence review content comment body message tweet question sentence1 premise title headline description utterance'.split(
     ' ',
   ),
@@ -15,25 +15,21 @@ const usualNames: Readonly<Record<string, ReadonlyArray<string>>> = {
 const folded = (name: string): string => name.trim().toLowerCase()
 
 /** The column's own name among `names`; undefined if none matches, or several do without regard to case. */
-export const columnNamed = (names: ReadonlyArray<string>, wanted: string): string | undefined => {
+export const columnNamed = (names: readonly string[], wanted: string): string | undefined => {
   if (names.includes(wanted)) return wanted
   const alike = names.filter((name) => folded(name) === folded(wanted))
   return alike.length === 1 ? alike[0] : undefined
 }
 
 /** The columns that are read under other names than the requested ones, in words. */
-export const renamedColumns = (
-  file: string,
-  names: ReadonlyArray<string>,
-  requested: ReadonlyArray<RequestedColumn>,
-): ReadonlyArray<string> =>
+export const renamedColumns = (file: string, names: readonly string[], requested: readonly RequestedColumn[]): readonly string[] =>
   requested.flatMap(({ name }) => {
     const actual = columnNamed(names, name)
     return actual === undefined || actual === name ? [] : [`${file}: the column ${quoted(actual)} is read as ${quoted(name)}`]
   })
 
 /** The columns that were probably meant, as flags: `--text review --label stars`; null if no name is likely. */
-export const likelyColumns = (names: ReadonlyArray<string>, requested: ReadonlyArray<RequestedColumn>): string | null => {
+export const likelyColumns = (names: readonly string[], requested: readonly RequestedColumn[]): string | null => {
   const present = requested.flatMap(({ name }) => columnNamed(names, name) ?? [])
   const missing = requested.filter(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
   let left = names.filter((name) => !present.includes(name))
@@ -49,7 +45,7 @@ export const likelyColumns = (names: ReadonlyArray<string>, requested: ReadonlyA
 }
 
 /** Columns of rows that are no texts with labels, any of these, and how they are trained on. */
-const ofOtherTasks: ReadonlyArray<readonly [columns: ReadonlyArray<ReadonlyArray<string>>, remedy: string]> = [
+const ofOtherTasks: readonly (readonly [columns: readonly (readonly string[])[], remedy: string])[] = [
   [
     [['messages'], ['conversations'], ['instruction', 'output'], ['instruction', 'response'], ['prompt', 'completion']],
     'for conversations and instructions, give this file by --data, with --task alpaca',
@@ -63,7 +59,7 @@ const ofOtherTasks: ReadonlyArray<readonly [columns: ReadonlyArray<ReadonlyArray
 ]
 
 /** What was probably meant, in words; empty if nothing is likely. */
-const suggestion = (names: ReadonlyArray<string>, requested: ReadonlyArray<RequestedColumn>): string => {
+const suggestion = (names: readonly string[], requested: readonly RequestedColumn[]): string => {
   const other = ofOtherTasks.find(([files]) => files.some((columns) => columns.every((column) => names.includes(column))))
   if (other !== undefined) return ` (${other[1]})`
   const likely = likelyColumns(names, requested)
@@ -71,7 +67,7 @@ const suggestion = (names: ReadonlyArray<string>, requested: ReadonlyArray<Reque
 }
 
 /** @throws InputError for the first requested column that is missing, with those that are there and those that were probably meant */
-export const checkColumns = (where: string, names: ReadonlyArray<string>, requested: ReadonlyArray<RequestedColumn>): void => {
+export const checkColumns = (where: string, names: readonly string[], requested: readonly RequestedColumn[]): void => {
   const missing = requested.find(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
   if (missing !== undefined) throw inputError(where, columnExpected(missing), columnsFound(names) + suggestion(names, requested))
   const twice = requested.find(({ name }, i) => {

@@ -16,7 +16,7 @@ class Block {
   private readonly widths = new Uint8Array(2 * blockRows)
   readonly label = new Float64Array(blockRows)
   readonly row = new Float64Array(blockRows)
-  readonly labels: ReadonlyArray<number>[] = []
+  readonly labels: (readonly number[])[] = []
   readonly words: ArrayLike<number>[] = []
 
   constructor(leastBytes: number) {
@@ -64,10 +64,10 @@ export class StoredExample implements Example {
   set label(label: number) {
     this.#block.label[this.#at] = label
   }
-  get labels(): ReadonlyArray<number> | undefined {
+  get labels(): readonly number[] | undefined {
     return this.#block.labels[this.#at]
   }
-  set labels(labels: ReadonlyArray<number>) {
+  set labels(labels: readonly number[]) {
     this.#block.labels[this.#at] = labels
   }
   get words(): ArrayLike<number> | undefined {

@@ -18,7 +18,7 @@ const besides = ['system', 'history', 'tools'] as const
 type Field = (typeof fields)[number] | (typeof besides)[number]
 
 /** Every value is taken as its JSON text. */
-export const conversationColumns: ReadonlyArray<RequestedColumn> = [...fields, ...besides].map((name) => ({
+export const conversationColumns: readonly RequestedColumn[] = [...fields, ...besides].map((name) => ({
   name,
   optional: true,
   json: true,
@@ -28,14 +28,14 @@ export const conversationColumns: ReadonlyArray<RequestedColumn> = [...fields, .
 export type UserMessage = Message & { readonly parts?: { readonly instruction: string; readonly input: string } }
 
 export type Conversation = {
-  readonly turns: ReadonlyArray<UserMessage>
-  readonly tools: ReadonlyArray<unknown>
+  readonly turns: readonly UserMessage[]
+  readonly tools: readonly unknown[]
   /** How many of the turns are from fields of their own: the system prompt and the history. */
   readonly before: number
   /** The row's fields that make the conversation. */
-  readonly read: ReadonlyArray<string>
+  readonly read: readonly string[]
   /** Fields of messages that are not read, such as `weight`. */
-  readonly unread: ReadonlyArray<string>
+  readonly unread: readonly string[]
 }
 
 const roles: Readonly<Record<string, string>> = {
@@ -44,7 +44,7 @@ const roles: Readonly<Record<string, string>> = {
 }
 
 /** Names of other tools for the roles. */
-export const roleNames: ReadonlyArray<string> = Object.keys(roles)
+export const roleNames: readonly string[] = Object.keys(roles)
 
 /** Not for names that every object inherits, such as `constructor`. */
 const roleOf = (name: string): string => (Object.hasOwn(roles, name) ? (roles[name] ?? name) : name)
@@ -63,7 +63,7 @@ const messages = z.array(message).min(1).max(mostMessages)
 const pairs = z.array(z.tuple([text, text])).max(mostMessages)
 
 /** @throws InputError for the first thing wrong in the row */
-export const conversationOf = (cells: ReadonlyArray<Cell>, where: string): Conversation => {
+export const conversationOf = (cells: readonly Cell[], where: string): Conversation => {
   const values = new Map<Field, unknown>()
   for (const [i, { name }] of conversationColumns.entries()) {
     const cell = cells[i]
@@ -86,7 +86,7 @@ export const conversationOf = (cells: ReadonlyArray<Cell>, where: string): Conve
   }
 }
 
-type Turns = Pick<Conversation, 'turns'> & { readonly unread?: ReadonlyArray<string>; readonly read: ReadonlyArray<string> }
+type Turns = Pick<Conversation, 'turns'> & { readonly unread?: readonly string[]; readonly read: readonly string[] }
 
 export const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
   if (arePlain(value)) return { turns: value.map(({ role, content }) => ({ role: roleOf(role), content })) }
@@ -112,7 +112,7 @@ export const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
 }
 
 /** Whether all messages have a role and a text alone, as most have. They need no schema, which takes a third of the time. */
-const arePlain = (value: unknown): value is ReadonlyArray<{ readonly role: string; readonly content: string }> =>
+const arePlain = (value: unknown): value is readonly { readonly role: string; readonly content: string }[] =>
   Array.isArray(value) && value.length > 0 && value.length <= mostMessages && value.every(isPlain)
 
 const isPlain = (one: unknown): boolean => {
@@ -123,7 +123,7 @@ const isPlain = (one: unknown): boolean => {
 
 /** Parts of text are joined. @throws InputError for other parts, such as images, and for no content without calls */
 const contentOf = (
-  content: string | ReadonlyArray<{ readonly type: string; readonly text?: string | undefined }> | null | undefined,
+  content: string | readonly { readonly type: string; readonly text?: string | undefined }[] | null | undefined,
   where: string,
   hasCalls: boolean,
 ): string => {
@@ -153,7 +153,7 @@ const plainTurns = (values: ReadonlyMap<Field, unknown>, where: string): Turns =
       read: ['prompt', 'completion'],
     }
   }
-  const used = (names: ReadonlyArray<Field>): Field => names.find((name) => values.has(name)) ?? (names[0] as Field)
+  const used = (names: readonly Field[]): Field => names.find((name) => values.has(name)) ?? (names[0] as Field)
   const [outputField, inputField] = [used(['output', 'response']), used(['input', 'context'])]
   for (const name of ['instruction', outputField] as const) if (!values.has(name)) throw missing(where, name)
   const [instruction, input, output] = (['instruction', inputField, outputField] as const).map((name) =>
@@ -196,19 +196,17 @@ const turnsBefore = (values: ReadonlyMap<Field, unknown>, where: string, hasSyst
   return {
     turns: [
       ...(usesSystem ? [{ role: 'system', content: written }] : []),
-      ...earlier.flatMap(
-        ([asked, answered]): ReadonlyArray<Message> => [
-          { role: 'user', content: asked },
-          { role: 'assistant', content: answered },
-        ],
-      ),
+      ...earlier.flatMap(([asked, answered]): readonly Message[] => [
+        { role: 'user', content: asked },
+        { role: 'assistant', content: answered },
+      ]),
     ],
     read: [...(usesSystem || written.trim() === '' ? ['system'] : []), 'history'],
   }
 }
 
 /** Tools are a list, or its JSON text. @throws InputError */
-const toolsOf = (value: unknown, where: string): ReadonlyArray<unknown> => {
+const toolsOf = (value: unknown, where: string): readonly unknown[] => {
   const list = typeof value === 'string' && value.trim() !== '' ? parseExact(value, where, 'written') : value === '' ? [] : value
   return validate(z.array(z.unknown()).max(mostParts), list, where, 'a list of tools')
 }

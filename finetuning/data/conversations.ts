@@ -12,9 +12,7 @@ import { conversationColumns, conversationOf, roleNames, type Conversation, type
 
 /** The messages and tools of a `chat` example. Its text is their JSON: only the model's own template can render them. */
 export const conversationIn = (text: string): Pick<Conversation, 'turns' | 'tools'> => {
-  const value = parseStored(text) as
-    | ReadonlyArray<Message>
-    | { readonly messages: ReadonlyArray<Message>; readonly tools: ReadonlyArray<unknown> }
+  const value = parseStored(text) as readonly Message[] | { readonly messages: readonly Message[]; readonly tools: readonly unknown[] }
   return 'messages' in value ? { turns: value.messages, tools: value.tools } : { turns: value, tools: [] }
 }
 
@@ -32,8 +30,8 @@ export const readConversations = async (
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
   const [unread, otherRoles] = [rowCounts(), rowCounts()]
-  let names: ReadonlyArray<string> = []
-  const takeRow = (row: number, cells: ReadonlyArray<Cell>): void => {
+  let names: readonly string[] = []
+  const takeRow = (row: number, cells: readonly Cell[]): void => {
     const where = atRow(file, row)
     const conversation = conversationOf(cells, where)
     const { turns, read: used } = template === 'chat' ? conversation : withoutChat(conversation)
@@ -52,7 +50,7 @@ export const readConversations = async (
       skipped.push({ row, reason: 'no response' })
     } else examples.push(store({ ...textsOf({ ...conversation, turns }, template, where), label: 0, row }))
   }
-  const keys = (found: ReadonlyArray<string>): void => {
+  const keys = (found: readonly string[]): void => {
     names = found
   }
   await read(conversationColumns, takeRow, keys)
@@ -77,7 +75,7 @@ const withoutChat = ({ turns, before, read }: Conversation): Pick<Conversation, 
 })
 
 /** Fields that `paper` and `alpaca` cannot show. */
-const chatOnly: ReadonlyArray<string> = ['system', 'history', 'tools']
+const chatOnly: readonly string[] = ['system', 'history', 'tools']
 
 const textsOf = ({ turns, tools }: Conversation, template: PromptTemplate, where: string): Pick<Example, 'text' | 'textPair'> => {
   if (template === 'chat') {
@@ -111,8 +109,8 @@ type RowCount = readonly [name: string, rows: number]
 
 const inRows = ([name, rows]: RowCount): string => `${quoted(name, 40)} in ${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}`
 
-const unreadNotes = (file: string, counts: ReadonlyMap<string, number>, template: PromptTemplate): ReadonlyArray<string> => {
-  const listed = (names: ReadonlyArray<RowCount>): string => names.map(inRows).join(', ')
+const unreadNotes = (file: string, counts: ReadonlyMap<string, number>, template: PromptTemplate): readonly string[] => {
+  const listed = (names: readonly RowCount[]): string => names.map(inRows).join(', ')
   const all = [...counts]
   const chat = template === 'chat' ? [] : all.filter(([name]) => chatOnly.includes(name))
   const others = all.filter((one) => !chat.includes(one)).slice(0, 12)
@@ -123,10 +121,10 @@ const unreadNotes = (file: string, counts: ReadonlyMap<string, number>, template
 }
 
 /** What most chat templates know. One of another role may be right, so it is no error. */
-const knownRoles: ReadonlyArray<string> = ['system', 'developer', 'user', 'assistant', 'tool']
+const knownRoles: readonly string[] = ['system', 'developer', 'user', 'assistant', 'tool']
 
 /** At most one line: the roles that are probably misspelled. */
-const roleWarnings = (file: string, counts: ReadonlyMap<string, number>): ReadonlyArray<string> => {
+const roleWarnings = (file: string, counts: ReadonlyMap<string, number>): readonly string[] => {
   const found = [...counts].slice(0, 12).map((one) => {
     const near = nearest(one[0].toLowerCase(), [...knownRoles, ...roleNames])
     return inRows(one) + (near === null ? '' : ` (did you mean ${quoted(near)}?)`)

@@ -6,7 +6,7 @@ export type Example = {
   /** Classification: the index in `labelNames`. Regression: the score, in the file's units. */
   readonly label: number
   /** Multi-label: the indices of all classes that hold, perhaps none. `label` is then not read. */
-  readonly labels?: ReadonlyArray<number> | undefined
+  readonly labels?: readonly number[] | undefined
   /** Token classification: where each word begins and ends in `text`, one after another. `labels` then has one class per word. */
   readonly words?: ArrayLike<number> | undefined
   /** The line of the file on which the example begins, counted from 1, the header included. */
@@ -19,21 +19,21 @@ export type SkippedRow = { readonly row: number; readonly reason: string }
 export type Dataset = {
   /** Where the examples come from: a path, or the name of the embedded dataset. */
   readonly source: string
-  readonly examples: ReadonlyArray<Example>
+  readonly examples: readonly Example[]
   /** The classes in the order of their indices; null: there are none. */
-  readonly labelNames: ReadonlyArray<string> | null
+  readonly labelNames: readonly string[] | null
   /** Every row of the file is an example, the header, or listed here. */
-  readonly skipped: ReadonlyArray<SkippedRow>
+  readonly skipped: readonly SkippedRow[]
   /** What was read otherwise than it was asked for, one line each; absent: nothing. */
-  readonly notes?: ReadonlyArray<string>
+  readonly notes?: readonly string[]
   /** What is probably wrong in the rows, one line each; absent: nothing. */
-  readonly warnings?: ReadonlyArray<string>
+  readonly warnings?: readonly string[]
   /** Labels that are read as one class, such as 1 and 1.0; absent: none. */
-  readonly mergedLabels?: ReadonlyArray<ReadonlyArray<string>>
+  readonly mergedLabels?: readonly (readonly string[])[]
   /** A second set at the end of `examples`, with scores of its own: MNLI's mismatched sentences. */
   readonly second?: SecondSet
   /** The files of a mixture in their order; absent: there is one file. */
-  readonly files?: ReadonlyArray<FileRows>
+  readonly files?: readonly FileRows[]
 }
 
 /** A file of a mixture. `drawn`: its rows in an epoch, which repeats or leaves out rows where files have weights */

@@ -30,7 +30,7 @@ export type DelimitedOptions = TextColumns &
     /** How the label column is read; one class per row by default. */
     readonly labelColumn?: LabelColumn
     /** The classes of the training data, which an evaluation file must keep to. By default those that occur, sorted. */
-    readonly labelNames?: ReadonlyArray<string>
+    readonly labelNames?: readonly string[]
     /** Labels are texts, whatever they look like: 1.10 and 1.1 are two classes, and so are 1 and 1.0. */
     readonly labelsAsText?: boolean
     /** Skip rows without text or label and list them, instead of refusing the file. */
@@ -69,7 +69,7 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
     ...(separator === undefined ? {} : { list: separator }),
     ...(named === undefined ? {} : { named }),
   }
-  const takeRow = (row: number, cells: ReadonlyArray<Cell>): void => {
+  const takeRow = (row: number, cells: readonly Cell[]): void => {
     const missing = missingCell(cells, options, separator !== undefined)
     if (missing === null) {
       const [label = null, text, textPair] = cells
@@ -95,7 +95,7 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
 
 /** The first cell that has nothing where a text or a label is needed. */
 const missingCell = (
-  [label = null, text = null, textPair]: ReadonlyArray<Cell>,
+  [label = null, text = null, textPair]: readonly Cell[],
   { text: textColumn = 'text', textPair: pairColumn = '' }: TextColumns,
   labelMayBeEmpty: boolean,
 ): { readonly what: string; readonly cell: Cell } | null => {
@@ -110,8 +110,8 @@ const isMissing = (cell: Cell): boolean => cell === null || cell.trim() === ''
 const rowsOf = async (
   file: string,
   { text, textPair, delimiter, quote, encoding, storage }: TextColumns & Placed,
-  before: ReadonlyArray<RequestedColumn>,
-  take: (row: number, cells: ReadonlyArray<Cell>) => void,
+  before: readonly RequestedColumn[],
+  take: (row: number, cells: readonly Cell[]) => void,
   observers: Observers = {},
 ): Promise<void> => {
   const requested = [

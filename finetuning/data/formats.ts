@@ -23,10 +23,10 @@ const formats: Readonly<Record<string, { readonly read: ReadRows; readonly cells
   '.parquet': { read: parquetRows, cells: false },
 }
 
-export const fileEndings: ReadonlyArray<string> = Object.keys(formats)
+export const fileEndings: readonly string[] = Object.keys(formats)
 
 /** What to do with files of other programs, by ending. */
-const remedies: Readonly<Record<string, ReadonlyArray<string>>> = {
+const remedies: Readonly<Record<string, readonly string[]>> = {
   'save it as CSV': ['.xlsx', '.xls', '.xlsm', '.ods', '.numbers'],
   'unpack it first': ['.zip', '.bz2', '.xz', '.zst', '.7z', '.tar', '.tgz'],
   'write it as Parquet or CSV': [

@@ -52,7 +52,7 @@ export const readGlue = (name: GlueName, file: string): Dataset => {
 }
 
 /** The classes of a task in Hugging Face's order; null for STS-B. */
-export const labelNamesOf = (name: GlueName): ReadonlyArray<string> | null => GLUE_TASKS[name].labels?.map((label) => label.name) ?? null
+export const labelNamesOf = (name: GlueName): readonly string[] | null => GLUE_TASKS[name].labels?.map((label) => label.name) ?? null
 
 /** Label, text and, of a pair, the second text, in that order. */
 const pick =

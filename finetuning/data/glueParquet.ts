@@ -33,13 +33,13 @@ const splitName = (name: GlueName, split: GlueSplit): string =>
   ({ train: 'train', dev: name === 'mnli' ? 'validation_matched' : 'validation', second: GLUE_TASKS[name].second?.split ?? '' })[split]
 
 /** The files of a split in order; empty if the folder has none. @param folder the task's, or its parent @throws InputError if parts are missing */
-export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: string): ReadonlyArray<string> => {
+export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: string): readonly string[] => {
   const taskFolder = [join(folder, name), folder].find(isFolder)
   return taskFolder === undefined ? [] : parquetParts(taskFolder, splitName(name, split))
 }
 
 /** The parts of a split by its name on the hub; empty if the folder does not exist. @throws InputError if some are missing */
-export const parquetParts = (folder: string, split: string): ReadonlyArray<string> => {
+export const parquetParts = (folder: string, split: string): readonly string[] => {
   if (!isFolder(folder)) return []
   const partName = new RegExp(`^${split}-(\\d{5})-of-(\\d{5})\\.parquet$`)
   const files = readdirSync(folder)
@@ -55,7 +55,7 @@ const isFolder = (place: string): boolean => existsSync(place) && statSync(place
 
 /** The files of a task in nyu-mll/glue, without the test files, which have no labels. */
 export const glueOnHub = (name: GlueName): WantedFiles => {
-  const splits: ReadonlyArray<GlueSplit> = ['train', 'dev', ...(GLUE_TASKS[name].second === undefined ? [] : (['second'] as const))]
+  const splits: readonly GlueSplit[] = ['train', 'dev', ...(GLUE_TASKS[name].second === undefined ? [] : (['second'] as const))]
   const names = splits.map((split) => splitName(name, split)).join('|')
   const form = new RegExp(`^${name}/(${names})-\\d{5}-of-\\d{5}\\.parquet$`)
   const isThere = (folder: string, split: GlueSplit): boolean => {
@@ -71,7 +71,7 @@ export const glueOnHub = (name: GlueName): WantedFiles => {
 const highestScore = 5
 
 /** Reads examples. Labels are class indices in our order; those of STS-B are scores from 0 to 5. @throws InputError */
-export const readGlueParquet = async (name: GlueName, files: ReadonlyArray<string>): Promise<Dataset> => {
+export const readGlueParquet = async (name: GlueName, files: readonly string[]): Promise<Dataset> => {
   const store = exampleStore()
   const examples: Example[] = []
   const [text, second] = texts[name]

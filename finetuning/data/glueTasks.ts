@@ -24,8 +24,8 @@ export type GlueTask = {
   readonly second?: { readonly name: string; readonly devFile: string; readonly split: string }
   readonly columns: GlueColumns
   /** How each class is written in the file, and its name at Hugging Face; null: a score from 0 to 5. */
-  readonly labels: ReadonlyArray<{ readonly written: string; readonly name: string }> | null
-  readonly metrics: ReadonlyArray<GlueMetric>
+  readonly labels: readonly { readonly written: string; readonly name: string }[] | null
+  readonly metrics: readonly GlueMetric[]
   readonly selectionMetric: SelectionMetric
   readonly paperMetric: GlueMetric
 }
@@ -35,10 +35,10 @@ const files = (folder: string, devFile = 'dev.tsv') => ({ folder, trainFile: 'tr
 const pair = (text: string, textPair: string, label: string): GlueColumns => ({ header: true, text, textPair, label })
 
 /** Classes written as 0, 1, …, in this order. */
-const numbered = (...names: ReadonlyArray<string>) => names.map((name, index) => ({ written: String(index), name }))
+const numbered = (...names: readonly string[]) => names.map((name, index) => ({ written: String(index), name }))
 
 /** Classes written by name. */
-const named = (...names: ReadonlyArray<string>) => names.map((name) => ({ written: name, name }))
+const named = (...names: readonly string[]) => names.map((name) => ({ written: name, name }))
 
 const byOne = (metric: GlueMetric) => ({ metrics: [metric], selectionMetric: metric, paperMetric: metric }) as const
 const byMeanOf = (first: GlueMetric, second: GlueMetric) =>
@@ -102,6 +102,6 @@ export const GLUE_TASKS: Readonly<Record<GlueName, GlueTask>> = {
   },
 }
 
-export const GLUE_NAMES = Object.keys(GLUE_TASKS) as ReadonlyArray<GlueName>
+export const GLUE_NAMES = Object.keys(GLUE_TASKS) as readonly GlueName[]
 
 export const isGlueName = (task: string): task is GlueName => Object.hasOwn(GLUE_TASKS, task)

@@ -10,7 +10,7 @@ export type GlueTest = {
   /** the file of its predictions in a submission */
   readonly name: string
   /** the parts in order */
-  readonly files: ReadonlyArray<string>
+  readonly files: readonly string[]
   readonly columns: TextColumns
 }
 
@@ -22,13 +22,13 @@ type TestSet = {
   readonly hub: readonly [folder: string, split: string]
 }
 
-const alone = (task: GlueName): ReadonlyArray<TestSet> => {
+const alone = (task: GlueName): readonly TestSet[] => {
   const { folder } = GLUE_TASKS[task]
   return [{ name: `${folder}.tsv`, official: [folder, 'test.tsv'], hub: [task, 'test'] }]
 }
 
 /** MNLI's model also answers the diagnostic set, AX, which the official script stores as diagnostic/diagnostic.tsv. */
-const testSets: Readonly<Record<GlueName, ReadonlyArray<TestSet>>> = {
+const testSets: Readonly<Record<GlueName, readonly TestSet[]>> = {
   cola: alone('cola'),
   sst2: alone('sst2'),
   mrpc: alone('mrpc'),
@@ -45,11 +45,11 @@ const testSets: Readonly<Record<GlueName, ReadonlyArray<TestSet>>> = {
 }
 
 /** All files of a submission. */
-export const submissionNames: ReadonlyArray<string> = Object.values(testSets).flatMap((sets) => sets.map(({ name }) => name))
+export const submissionNames: readonly string[] = Object.values(testSets).flatMap((sets) => sets.map(({ name }) => name))
 
 /** The test files that exist. @param data the parent of the tasks' folders, or the task's own @throws InputError if Parquet parts are missing */
-export const glueTests = (task: GlueName, data: string): ReadonlyArray<GlueTest> =>
-  testSets[task].flatMap(({ name, official, hub: [folder, split] }): ReadonlyArray<GlueTest> => {
+export const glueTests = (task: GlueName, data: string): readonly GlueTest[] =>
+  testSets[task].flatMap(({ name, official, hub: [folder, split] }): readonly GlueTest[] => {
     const within = (subfolder: string): string => (existsSync(join(data, subfolder)) ? join(data, subfolder) : data)
     const parts = parquetParts(within(folder), split)
     if (parts.length > 0) return [{ name, files: parts, columns: parquetColumns(task) }]

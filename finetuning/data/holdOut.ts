@@ -14,7 +14,7 @@ export type HoldOutPart = {
 export type HoldOutSettings<A> = HoldOutPart & {
   readonly seed: number
   /** Each stratum, such as a class, keeps its proportion. @param distinct the first example of each text */
-  readonly strata: (distinct: ReadonlyArray<A>, share: number) => (example: A, index: number) => string | number
+  readonly strata: (distinct: readonly A[], share: number) => (example: A, index: number) => string | number
 }
 
 /**
@@ -24,7 +24,7 @@ export type HoldOutSettings<A> = HoldOutPart & {
  */
 export const holdOut =
   <A extends Pick<Example, 'text' | 'textPair'>>({ seed, strata, share, isHeld }: HoldOutSettings<A>) =>
-  <B extends A>(examples: ReadonlyArray<B>): { readonly kept: ReadonlyArray<B>; readonly held: ReadonlyArray<B> } => {
+  <B extends A>(examples: readonly B[]): { readonly kept: readonly B[]; readonly held: readonly B[] } => {
     const keys = new Float64Array(examples.length)
     examples.forEach((example, index) => {
       keys[index] = textKey(seed, example)

@@ -50,7 +50,7 @@ const hasLarge = (value: unknown, where: string, levels = rowLevels): boolean =>
 const isBlank = (line: Buffer): boolean => line.every((byte) => blanks.includes(byte))
 
 /** Reports the columns of the first object that have other names than the requested ones. */
-const notedOnce = (file: string, requested: ReadonlyArray<RequestedColumn>, { note }: RowFormat) => {
+const notedOnce = (file: string, requested: readonly RequestedColumn[], { note }: RowFormat) => {
   let isFirst = true
   return (object: JsonObject): void => {
     if (isFirst && note !== undefined) for (const line of renamedColumns(file, Object.keys(object), requested)) note(line)
@@ -58,10 +58,10 @@ const notedOnce = (file: string, requested: ReadonlyArray<RequestedColumn>, { no
   }
 }
 
-const keysOf = (object: JsonObject): ReadonlyArray<string> => Object.keys(object).filter((name) => object[name] !== null)
+const keysOf = (object: JsonObject): readonly string[] => Object.keys(object).filter((name) => object[name] !== null)
 
 /** Columns that are taken as JSON keep all numbers as they are written. */
-const keptFor = (requested: ReadonlyArray<RequestedColumn>): Kept => (requested.some(({ json }) => json === true) ? 'written' : 'large')
+const keptFor = (requested: readonly RequestedColumn[]): Kept => (requested.some(({ json }) => json === true) ? 'written' : 'large')
 
 /** The object of a line; a whole number beyond 2^53 is a bigint. @throws InputError */
 export const objectIn = (text: string, where: string, kept: Kept = 'large'): JsonObject => {
@@ -87,11 +87,11 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
   if (!Array.isArray(list))
     throw inputError(file, "a list of objects (pandas: orient='records'; one a line is .jsonl)", isObject(list) ? 'an object' : shown(list))
   if (list.length === 0) throw inputError(file, 'at least one row', 'an empty list')
-  let spelled = kept === 'written' && mayHold(text, kept) ? (spelledJson(text, kept) as ReadonlyArray<unknown>) : null
+  let spelled = kept === 'written' && mayHold(text, kept) ? (spelledJson(text, kept) as readonly unknown[]) : null
   list.forEach((plain: unknown, index) => {
     const where = atRow(file, index + 1)
     if (!isObject(plain)) throw inputError(where, 'a JSON object', shown(plain))
-    if (hasLarge(plain, where)) spelled ??= spelledJson(text, kept) as ReadonlyArray<unknown>
+    if (hasLarge(plain, where)) spelled ??= spelledJson(text, kept) as readonly unknown[]
     const value = spelled === null ? plain : (withDigits(plain, spelled[index]) as JsonObject)
     const cells = cellsOf(where, requested, value)
     noted(value)

@@ -10,18 +10,18 @@ export type LabelColumn = {
   /** whether labels are classes, whose names a file may hold apart */
   readonly named?: true
   /** @param labelNames the classes of the training data; undefined: those that occur in the file @param asText labels are texts, not numbers */
-  readonly open: (file: string, labelNames: ReadonlyArray<string> | undefined, asText?: boolean) => LabelReader
+  readonly open: (file: string, labelNames: readonly string[] | undefined, asText?: boolean) => LabelReader
   /** The stratum of each example, so that a hold-out keeps the proportions of labels. @param share what is held out of each stratum */
-  readonly strata: (examples: ReadonlyArray<Example>, share: number) => (example: Example, index: number) => number
+  readonly strata: (examples: readonly Example[], share: number) => (example: Example, index: number) => number
 }
 
 export type LabelReader = {
   /** The label of a row, from its text without blanks at the ends. @throws InputError */
   readonly read: (written: string, row: number) => Pick<Example, 'label' | 'labels'>
   /** After the last row: sets class indices, and returns the classes in order (null: there are none). @throws InputError */
-  readonly finish: (examples: ReadonlyArray<StoredExample>) => ReadonlyArray<string> | null
+  readonly finish: (examples: readonly StoredExample[]) => readonly string[] | null
   /** After `finish`: labels that are read as one class. */
-  readonly merged?: () => ReadonlyArray<ReadonlyArray<string>>
+  readonly merged?: () => readonly (readonly string[])[]
 }
 
 /** One class per row. */
@@ -29,7 +29,7 @@ export const classColumn: LabelColumn = {
   named: true,
   open: (file, labelNames, asText) => {
     const classes = classReader(file, labelNames, classesOf, asText)
-    let merged: ReadonlyArray<ReadonlyArray<string>> = []
+    let merged: readonly (readonly string[])[] = []
     return {
       read: (written, row) => ({ label: classes.read(written, row) }),
       finish: (examples) => {
@@ -91,7 +91,7 @@ const loneSurrogate = /\p{Surrogate}/u
 /** Reads class names. Without `labelNames` a label is its place among those met, until `finish` has seen all of them and sorts them. */
 const classReader = (
   file: string,
-  labelNames: ReadonlyArray<string> | undefined,
+  labelNames: readonly string[] | undefined,
   sorted: (file: string, firstRows: ReadonlyMap<string, number>, asText?: boolean) => Classes,
   asText = false,
 ) => {

@@ -5,10 +5,10 @@ import { decimal, isInteger, atRow } from './dataset.js'
 
 /** The classes of a file, and the class index of each written label. */
 export type Classes = {
-  readonly names: ReadonlyArray<string>
+  readonly names: readonly string[]
   readonly indexOf: ReadonlyMap<string, number>
   /** labels that are read as one class: `1` and `1.0` */
-  readonly merged: ReadonlyArray<ReadonlyArray<string>>
+  readonly merged: readonly (readonly string[])[]
 }
 
 /**
@@ -44,13 +44,13 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>, as
   }
 }
 
-const areNumbers = (labels: ReadonlyArray<string>): boolean => labels.every((label) => decimal(label) !== null)
+const areNumbers = (labels: readonly string[]): boolean => labels.every((label) => decimal(label) !== null)
 
 /** 1.0 → 1 */
 const whole = (label: string): string => /^([+-]?\d+)\.0*$/.exec(label)?.[1] ?? label
 
 /** The names with which data is recognized, whether its file writes 1 or 1.0. */
-export const comparableNames = (labelNames: ReadonlyArray<string>): ReadonlyArray<string> => {
+export const comparableNames = (labelNames: readonly string[]): readonly string[] => {
   const wholes = labelNames.map(whole)
   return areNumbers(labelNames) && new Set(wholes).size === labelNames.length ? wholes : labelNames
 }
@@ -59,7 +59,7 @@ export const comparableNames = (labelNames: ReadonlyArray<string>): ReadonlyArra
 export type Respelled = { readonly first: string; readonly second: string; readonly as: 'number' | 'case' }
 
 /** The first class that two lists spell differently, if they have the same classes but for how numbers are written, and for case; else null. */
-export const respelled = (first: ReadonlyArray<string>, second: ReadonlyArray<string>): Respelled | null => {
+export const respelled = (first: readonly string[], second: readonly string[]): Respelled | null => {
   const keyOf = (name: string): string => String(decimal(name) ?? name.toLowerCase())
   const bySpelling = new Map(second.map((name) => [keyOf(name), name]))
   const pairs = first.map((name) => ({ first: name, second: bySpelling.get(keyOf(name)) }))
@@ -71,14 +71,14 @@ export const respelled = (first: ReadonlyArray<string>, second: ReadonlyArray<st
 }
 
 /** The index of a label among names; a whole number may be written otherwise (1, 1.0). undefined: it is not there */
-export const labelIndexIn = (labelNames: ReadonlyArray<string>): ((label: string) => number | undefined) => {
+export const labelIndexIn = (labelNames: readonly string[]): ((label: string) => number | undefined) => {
   const wholes = new Map(comparableNames(labelNames).map((name, index) => [name, index]))
   const indices = new Map(labelNames.map((name, index) => [name, index]))
   return (label) => indices.get(label) ?? wholes.get(whole(label))
 }
 
 /** Returns the index of a written label among `labelNames`. @throws InputError for an unknown label */
-export const classIndex = (labelNames: ReadonlyArray<string>, asText = false) => {
+export const classIndex = (labelNames: readonly string[], asText = false) => {
   const exact = new Map(labelNames.map((name, index) => [name, index]))
   const indexOf = asText ? (label: string) => exact.get(label) : labelIndexIn(labelNames)
   return (label: string, where: () => string): number =>
@@ -89,7 +89,7 @@ export const classIndex = (labelNames: ReadonlyArray<string>, asText = false) =>
 export const labelSeparator = '|'
 
 /** The labels of a cell that may have any number of labels. */
-export const labelsIn = (cell: string): ReadonlyArray<string> =>
+export const labelsIn = (cell: string): readonly string[] =>
   [...new Set(cell.split(labelSeparator).map((part) => part.trim()))].filter((part) => part !== '')
 
 /** The classes among cells with any number of labels, sorted. @throws InputError if there are fewer than two */

@@ -3,7 +3,7 @@ import { permutation } from '../../accelerated/parameters/random.js'
 import type { Dataset, Example, FileRows } from './dataset.js'
 
 /** The rows of several files, one file after another. */
-export const joined = (sets: ReadonlyArray<Dataset>): Dataset => {
+export const joined = (sets: readonly Dataset[]): Dataset => {
   const [notes, warnings] = [sets.flatMap((set) => set.notes ?? []), sets.flatMap((set) => set.warnings ?? [])]
   const mergedLabels = sets.flatMap((set) => set.mergedLabels ?? [])
   return {
@@ -22,7 +22,7 @@ export const joined = (sets: ReadonlyArray<Dataset>): Dataset => {
  * Rows of each file in an epoch that is as long as the files together: total · weight / Σ weights, and at least 1.
  * They are rounded so that they add up: the largest remainder is rounded up first.
  */
-export const rowsDrawn = (rows: ReadonlyArray<number>, weights: ReadonlyArray<number>): ReadonlyArray<number> => {
+export const rowsDrawn = (rows: readonly number[], weights: readonly number[]): readonly number[] => {
   const total = rows.reduce((sum, n) => sum + n, 0)
   const weight = weights.reduce((sum, w) => sum + w, 0)
   const exact = weights.map((w) => (total * w) / weight)
@@ -33,7 +33,7 @@ export const rowsDrawn = (rows: ReadonlyArray<number>, weights: ReadonlyArray<nu
 }
 
 /** The dataset with the rows that an epoch would draw, all rows given. @param weights null: every row once */
-export const withDraws = (set: Dataset, weights: ReadonlyArray<number> | null): Dataset => {
+export const withDraws = (set: Dataset, weights: readonly number[] | null): Dataset => {
   if (set.files === undefined || weights === null) return set
   const drawn = rowsDrawn(
     set.files.map(({ rows }) => rows),
@@ -48,15 +48,15 @@ export const withDraws = (set: Dataset, weights: ReadonlyArray<number> | null): 
  */
 export const drawMixture = (
   all: Dataset,
-  kept: ReadonlyArray<Example>,
-  weights: ReadonlyArray<number> | null,
+  kept: readonly Example[],
+  weights: readonly number[] | null,
   seed: number,
 ): Pick<Dataset, 'examples' | 'files' | 'notes'> => {
   const { files, notes } = all
   if (files === undefined) return { examples: kept, ...(notes === undefined ? {} : { notes }) }
   const parts = keptByFile(all.examples, files, kept)
   const present = parts.flatMap((part, i) => (part.length === 0 ? [] : [i]))
-  const of = <T>(list: ReadonlyArray<T>): ReadonlyArray<T> => present.map((i) => list[i] as T)
+  const of = <T>(list: readonly T[]): readonly T[] => present.map((i) => list[i] as T)
   const counts = of(parts).map(({ length }) => length)
   const drawn = weights === null ? counts : rowsDrawn(counts, of(weights))
   const found = of(files).map(({ source }, i): FileRows => ({ source, rows: counts[i] ?? 0, drawn: drawn[i] ?? 0 }))
@@ -67,17 +67,13 @@ export const drawMixture = (
   }
 }
 
-const mixtureNote = (files: ReadonlyArray<FileRows>): string =>
+const mixtureNote = (files: readonly FileRows[]): string =>
   `each epoch draws ${files.map(({ source, rows, drawn }) => `${counted(drawn)} rows from the ${counted(rows)} of ${source}`).join(', ')}`
 
 const counted = (n: number): string => n.toLocaleString('en-US')
 
 /** `kept` has examples of `all` in their order. */
-const keptByFile = (
-  all: ReadonlyArray<Example>,
-  files: ReadonlyArray<FileRows>,
-  kept: ReadonlyArray<Example>,
-): ReadonlyArray<ReadonlyArray<Example>> => {
+const keptByFile = (all: readonly Example[], files: readonly FileRows[], kept: readonly Example[]): readonly (readonly Example[])[] => {
   let [at, next] = [0, 0]
   return files.map(({ rows }) => {
     const part: Example[] = []
@@ -91,7 +87,7 @@ const keptByFile = (
   })
 }
 
-const drawRows = (part: ReadonlyArray<Example>, count: number, seed: number, file: number): ReadonlyArray<Example> => {
+const drawRows = (part: readonly Example[], count: number, seed: number, file: number): readonly Example[] => {
   const rest = count % part.length
   const copies = Array.from({ length: Math.floor(count / part.length) }, () => part).flat()
   if (rest === 0) return copies

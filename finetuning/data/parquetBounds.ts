@@ -46,7 +46,7 @@ const checkStruct = (bytes: DataView, at: number, file: string): void => {
 export const checkParquetPages = async (
   file: string,
   { row_groups: groups }: FileMetaData,
-  { columns, size, read }: { readonly columns: ReadonlyArray<string>; readonly size: number; readonly read: ReadPart },
+  { columns, size, read }: { readonly columns: readonly string[]; readonly size: number; readonly read: ReadPart },
 ): Promise<void> => {
   const [mostBytes, mostValues] = [alwaysBytes + bytesPerByte * size, alwaysValues + valuesPerByte * size]
   const total = new Map<string, number>()

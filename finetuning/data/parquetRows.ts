@@ -52,10 +52,10 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys, stor
 
 /** The columns whose numbers are read as names, with these names. */
 const namedColumns = (
-  names: ReadonlyArray<string>,
-  requested: ReadonlyArray<RequestedColumn>,
-  classes: ReadonlyMap<string, ReadonlyArray<string>>,
-): ReadonlyArray<readonly [string, ReadonlyArray<string>]> =>
+  names: readonly string[],
+  requested: readonly RequestedColumn[],
+  classes: ReadonlyMap<string, readonly string[]>,
+): readonly (readonly [string, readonly string[]])[] =>
   requested.flatMap(({ name, named }) => {
     const column = named === true ? columnNamed(names, name) : undefined
     const ofColumn = column === undefined ? undefined : classes.get(column)
@@ -79,8 +79,8 @@ const written = z.object({ info: z.object({ features: z.record(z.string(), z.unk
 
 /** By column; other columns, and what another program wrote under this key, have no names. @param metadata the file's own keys and values */
 export const classNamesIn = (
-  metadata: ReadonlyArray<{ readonly key: string; readonly value?: string }> = [],
-): ReadonlyMap<string, ReadonlyArray<string>> => {
+  metadata: readonly { readonly key: string; readonly value?: string }[] = [],
+): ReadonlyMap<string, readonly string[]> => {
   const text = metadata.find(({ key }) => key === 'huggingface')?.value
   const parsed = written.safeParse(text === undefined ? undefined : parsedOrNothing(text))
   const features = Object.entries(parsed.data?.info.features ?? {})
@@ -101,7 +101,7 @@ const parsedOrNothing = (text: string): unknown => {
 }
 
 /** A number, or each number of a list, as its name; −1 is no label. @throws InputError for a number without a name */
-const withNames = (value: unknown, classes: ReadonlyArray<string>, where: () => string): unknown => {
+const withNames = (value: unknown, classes: readonly string[], where: () => string): unknown => {
   if (Array.isArray(value)) return value.map((part) => withNames(part, classes, where))
   if (typeof value !== 'number' && typeof value !== 'bigint') return value
   if (Number(value) === -1) return null

@@ -10,7 +10,7 @@ import { exactJson } from '../../accelerated/storage/json.js'
 export type Cell = string | null
 
 /** Receives each row in the order of the file, its cells in the order of the requested columns. Reading ends if it throws. */
-export type TakeRow = (row: number, cells: ReadonlyArray<Cell>) => void
+export type TakeRow = (row: number, cells: readonly Cell[]) => void
 
 /** Where a file is: on the disk, unless a storage is given. */
 export type Placed = { readonly storage?: Storage }
@@ -27,11 +27,11 @@ export type RowFormat = Placed & {
   /** receives each row with all of its columns, before its cells are taken */
   readonly whole?: (row: WholeRow) => void
   /** receives the names of a row's values that are not null, before the row */
-  readonly keys?: (names: ReadonlyArray<string>) => void
+  readonly keys?: (names: readonly string[]) => void
 }
 
 /** All columns of a row, in the order of the file. A table may have several of one name. */
-export type WholeRow = { readonly names: ReadonlyArray<string>; readonly values: ReadonlyArray<unknown> }
+export type WholeRow = { readonly names: readonly string[]; readonly values: readonly unknown[] }
 
 export const wholeRow = (object: Readonly<Record<string, unknown>>): WholeRow => ({
   names: Object.keys(object),
@@ -39,7 +39,7 @@ export const wholeRow = (object: Readonly<Record<string, unknown>>): WholeRow =>
 })
 
 /** Reads all rows of `file`. @throws InputError for the first thing wrong in it */
-export type ReadRows = (file: string, requested: ReadonlyArray<RequestedColumn>, format: RowFormat, take: TakeRow) => Promise<void>
+export type ReadRows = (file: string, requested: readonly RequestedColumn[], format: RowFormat, take: TakeRow) => Promise<void>
 
 /** Bytes of a row. No model reads a thousandth of them, and a JavaScript string cannot hold four times as many. */
 export const longestRow = 2 ** 27
@@ -64,9 +64,9 @@ export const cellOf = (where: string, { name, list, json }: RequestedColumn, val
 /** The requested values of an object. @throws InputError if one is missing */
 export const cellsOf = (
   where: string,
-  requested: ReadonlyArray<RequestedColumn>,
+  requested: readonly RequestedColumn[],
   object: Readonly<Record<string, unknown>>,
-): ReadonlyArray<Cell> => {
+): readonly Cell[] => {
   const isComplete = requested.every(({ name, optional }) => optional === true || Object.hasOwn(object, name))
   if (isComplete) return requested.map((column) => cellOf(where, column, Object.hasOwn(object, column.name) ? object[column.name] : null))
   const names = Object.keys(object)

@@ -5,7 +5,7 @@ import type { Dataset, Example } from './dataset.js'
 import { holdOut } from './holdOut.js'
 import { packageFile } from '../../accelerated/storage/packages.js'
 
-export const SENTIMENT_LABELS: ReadonlyArray<string> = ['negative', 'positive']
+export const SENTIMENT_LABELS: readonly string[] = ['negative', 'positive']
 
 export const SENTIMENT_SOURCES = ['yelp', 'amazon', 'imdb'] as const
 
@@ -39,7 +39,7 @@ export const readSentiment = (): Sentiment => {
 
 const stratumOf = ({ source, label }: SentimentExample): string => `${source} ${label}`
 
-const dataset = (part: string, examples: ReadonlyArray<SentimentExample>, skipped: Dataset['skipped']): Dataset => ({
+const dataset = (part: string, examples: readonly SentimentExample[], skipped: Dataset['skipped']): Dataset => ({
   source: `sentiment (${part})`,
   examples,
   labelNames: SENTIMENT_LABELS,
@@ -51,7 +51,7 @@ type Sentence = { readonly source: Source; readonly label: 0 | 1; readonly text:
 const sentencesFile = packageFile('finetuning/data/sentiment/sentences.jsonl')
 
 /** The sentences as published, source by source. @throws InputError if the file is missing from the package */
-export const readSentences = (): ReadonlyArray<Sentence> => {
+export const readSentences = (): readonly Sentence[] => {
   try {
     return readFileSync(sentencesFile, 'utf8')
       .trimEnd()
@@ -69,7 +69,7 @@ const WINDOWS_1252 = '€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–�
 const restored = (text: string): string =>
   text.replace(/[\u0080-\u009f]/g, (control) => WINDOWS_1252[control.charCodeAt(0) - 0x80] ?? control).trim()
 
-const withoutRepetitions = <A extends Example>(examples: ReadonlyArray<A>): ReadonlyArray<A> => {
+const withoutRepetitions = <A extends Example>(examples: readonly A[]): readonly A[] => {
   const firsts = new Map<string, A>()
   examples.forEach((example) => {
     const key = example.text.toLowerCase().replace(/\s+/g, ' ')

@@ -14,7 +14,7 @@ type Separated = Omit<RowFormat, 'quote'>
 /** Splits each line at the delimiter. Bytes are split before they are decoded: in UTF-8 no character is part of another. */
 export const plainRows = async (
   file: string,
-  requested: ReadonlyArray<RequestedColumn>,
+  requested: readonly RequestedColumn[],
   { delimiter = '\t', encoding = utf8, note, whole, storage }: Separated,
   take: TakeRow,
 ): Promise<void> => {
@@ -38,7 +38,7 @@ export const plainRows = async (
  */
 export const quotedRows = async (
   file: string,
-  requested: ReadonlyArray<RequestedColumn>,
+  requested: readonly RequestedColumn[],
   { delimiter: given, encoding = utf8, note, whole, storage }: Separated,
   take: TakeRow,
 ): Promise<void> => {
@@ -50,7 +50,7 @@ export const quotedRows = async (
   // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
   let [number, start] = [1, 0]
   let empty: number[] = [] // they count once a row that is not empty follows
-  const takeRecord = (cells: ReadonlyArray<string>, end: number): void => {
+  const takeRecord = (cells: readonly string[], end: number): void => {
     if (cells.length === 1 && cells[0] === '') empty.push(number)
     else {
       for (const at of empty) row(at, 1, () => '')
@@ -66,7 +66,7 @@ export const quotedRows = async (
       relax_column_count: true,
       record_delimiter: ['\r\n', '\n'],
       max_record_size: longestRow,
-      on_record: (cells: ReadonlyArray<string>, { bytes: end }) => {
+      on_record: (cells: readonly string[], { bytes: end }) => {
         takeRecord(cells, end)
         return null // csv-parse keeps nothing
       },
@@ -86,12 +86,12 @@ const delimiterName = (delimiter: string): string => (delimiter === '\t' ? 'tabs
 const longestHeader = 2 ** 16
 
 /** A comma, unless it leaves the header in one cell that another delimiter cuts. */
-const delimiterIn = (bytes: Buffer, requested: ReadonlyArray<RequestedColumn>): string => {
+const delimiterIn = (bytes: Buffer, requested: readonly RequestedColumn[]): string => {
   const feed = bytes.subarray(0, longestHeader).indexOf('\n')
   const header = bytes.subarray(0, feed === -1 ? longestHeader : feed)
-  const cells = (delimiter: string): ReadonlyArray<string> => {
+  const cells = (delimiter: string): readonly string[] => {
     try {
-      return (parse(header, { delimiter, relax_column_count: true }) as ReadonlyArray<ReadonlyArray<string>>)[0] ?? []
+      return (parse(header, { delimiter, relax_column_count: true }) as readonly (readonly string[])[])[0] ?? []
     } catch {
       return [] // a quoted cell with a line break
     }
@@ -114,11 +114,11 @@ type RowTaker = ((number: number, width: number, cell: (column: number) => strin
 /** Takes rows; the first is the header. @throws InputError if a column is missing or a row has another width */
 const rowTaker = (
   file: string,
-  requested: ReadonlyArray<RequestedColumn>,
+  requested: readonly RequestedColumn[],
   { delimiter, note, whole }: { readonly delimiter: string; readonly note: RowFormat['note']; readonly whole: RowFormat['whole'] },
   take: TakeRow,
 ): RowTaker => {
-  let header: { readonly width: number; readonly names: ReadonlyArray<string>; readonly places: ReadonlyArray<number> } | null = null
+  let header: { readonly width: number; readonly names: readonly string[]; readonly places: readonly number[] } | null = null
   let rows = 0
   const row = (number: number, width: number, cell: (column: number) => string): void => {
     if (header === null) {
@@ -143,10 +143,10 @@ const rowTaker = (
 /** The places of the requested columns. @param delimiter what separated the header's cells @throws InputError */
 export const placesIn = (
   file: string,
-  header: ReadonlyArray<string>,
-  requested: ReadonlyArray<RequestedColumn>,
+  header: readonly string[],
+  requested: readonly RequestedColumn[],
   delimiter: string,
-): ReadonlyArray<number> => {
+): readonly number[] => {
   try {
     checkColumns(atRow(file, 1), header, requested)
   } catch (thrown) {

@@ -18,9 +18,9 @@ type StyleCorpus = {
   /** the names of style 0 and style 1 */
   readonly styles: readonly [string, string]
   /** file names of each part; the first that exists is read */
-  readonly parts: Readonly<Record<(typeof styleParts)[number], ReadonlyArray<string>>>
+  readonly parts: Readonly<Record<(typeof styleParts)[number], readonly string[]>>
   /** endings of the files of style 0 and style 1; the first pair that exists is read */
-  readonly endings: ReadonlyArray<readonly [string, string]>
+  readonly endings: readonly (readonly [string, string])[]
   /** the official folder, if `--data` may be its parent */
   readonly folder?: string
   /** A line as the style classifier sees it, in training and later (TSST's preprocessing). */
@@ -57,7 +57,7 @@ export const styleCorpora: Readonly<Record<StyleName, StyleCorpus>> = {
   },
 }
 
-export const styleNames: ReadonlyArray<StyleName> = ['yelp', 'gyafc']
+export const styleNames: readonly StyleName[] = ['yelp', 'gyafc']
 
 export const isStyleName = (task: string): task is StyleName => Object.hasOwn(styleCorpora, task)
 
@@ -80,7 +80,7 @@ export const readStyles = async (name: StyleName, part: string, folder: string |
 }
 
 /** The lines of style 0, and those of style 1. */
-export const linesByStyle = ({ examples }: Dataset): readonly [ReadonlyArray<string>, ReadonlyArray<string>] => {
+export const linesByStyle = ({ examples }: Dataset): readonly [readonly string[], readonly string[]] => {
   const of = (style: Style) => examples.filter(({ label }) => label === style).map(({ text }) => text)
   return [of(0), of(1)]
 }

@@ -19,8 +19,8 @@ export type RequestedColumn = {
   readonly named?: true
 }
 
-export type TableRow = { readonly row: number; readonly cells: ReadonlyArray<string> }
-export type Table = { readonly rows: ReadonlyArray<TableRow>; readonly skipped: ReadonlyArray<SkippedRow> }
+export type TableRow = { readonly row: number; readonly cells: readonly string[] }
+export type Table = { readonly rows: readonly TableRow[]; readonly skipped: readonly SkippedRow[] }
 
 export type RaggedRows = 'refuse' | 'skip'
 
@@ -31,7 +31,7 @@ export const columnExpected = ({ name, flag }: RequestedColumn): string =>
 const MOST_COLUMNS = 12
 
 /** `the columns "a", "b"`, or `no columns` */
-export const columnsFound = (names: ReadonlyArray<string>): string => {
+export const columnsFound = (names: readonly string[]): string => {
   const more = names.length > MOST_COLUMNS ? ` and ${names.length - MOST_COLUMNS} more` : ''
   const first = names.slice(0, MOST_COLUMNS).map((name) => quoted(name))
   return names.length === 0 ? 'no columns' : `the columns ${first.join(', ')}${more}`
@@ -39,7 +39,7 @@ export const columnsFound = (names: ReadonlyArray<string>): string => {
 
 /** The requested columns of records without header. @param places column numbers from 0 @param width the number of columns @throws InputError */
 export const pickPlaces =
-  (file: string, width: number, places: ReadonlyArray<number>, ragged: RaggedRows) =>
+  (file: string, width: number, places: readonly number[], ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): Table => {
     const rows: TableRow[] = []
     const skipped: SkippedRow[] = []
@@ -54,7 +54,7 @@ export const pickPlaces =
 
 /** The requested columns of records whose first is the header. @throws InputError */
 export const pickNamed =
-  (file: string, requested: ReadonlyArray<RequestedColumn>, ragged: RaggedRows) =>
+  (file: string, requested: readonly RequestedColumn[], ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): Table => {
     const iterator = records[Symbol.iterator]()
     const first = iterator.next()
@@ -65,7 +65,7 @@ export const pickNamed =
   }
 
 const placeIn =
-  (file: string, header: ReadonlyArray<string>) =>
+  (file: string, header: readonly string[]) =>
   (requested: RequestedColumn): number => {
     const place = header.indexOf(requested.name)
     if (place === -1) throw inputError(atRow(file, 1), columnExpected(requested), columnsFound(header))

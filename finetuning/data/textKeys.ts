@@ -5,7 +5,7 @@ import type { Example } from './dataset.js'
 export type Texts = Pick<Example, 'text' | 'textPair'>
 
 /** The first 8 bytes of each row's SHA-256. Copies each digest at once: half a million digest buffers would take too much memory. */
-export const textKeys = (rows: ReadonlyArray<Texts>): BigUint64Array => {
+export const textKeys = (rows: readonly Texts[]): BigUint64Array => {
   const keys = new BigUint64Array(rows.length)
   const bytes = new Uint8Array(keys.buffer)
   rows.forEach(({ text, textPair }, i) => {

@@ -25,7 +25,7 @@ const lastPeriod: Rule = (text) => {
 }
 
 /** Applied to the whole text in this order: each rule sees the blanks that earlier rules insert. */
-const beforePadding: ReadonlyArray<Rule> = [
+const beforePadding: readonly Rule[] = [
   separated(/[«“‘„]|`+/g),
   replace(/^"/, '``'),
   separated(/``/g),
@@ -45,7 +45,7 @@ const contraction = (first: string, second: string): Rule =>
   replace(new RegExp(`(?<!${letter})(${first})(${second})(?!${letter})`, 'giu'), ' $1 $2 ')
 
 /** For a text with a blank at each end. */
-const afterPadding: ReadonlyArray<Rule> = [
+const afterPadding: readonly Rule[] = [
   separated(/[»”’]/g),
   replace(/''|"/g, " '' "),
   replace(new RegExp(`[${blank}]+`, 'g'), ' '),
@@ -63,8 +63,7 @@ const afterPadding: ReadonlyArray<Rule> = [
   replace(new RegExp(` ('t)(was)(?!${letter})`, 'giu'), ' $1 $2 '),
 ]
 
-const applied = (text: string, rules: ReadonlyArray<Rule>): string => rules.reduce((so, rule) => rule(so), text)
+const applied = (text: string, rules: readonly Rule[]): string => rules.reduce((so, rule) => rule(so), text)
 
 /** The words of one sentence. A line counts as one sentence: a period inside it ends nothing. */
-export const treebankWords = (line: string): ReadonlyArray<string> =>
-  splitBlanks(applied(` ${applied(line, beforePadding)} `, afterPadding))
+export const treebankWords = (line: string): readonly string[] => splitBlanks(applied(` ${applied(line, beforePadding)} `, afterPadding))

@@ -13,14 +13,14 @@ export type DataFacts = {
   readonly source: string
   readonly rows: number
   /** The files of a mixture; null: one file. `drawn`: rows in an epoch */
-  readonly files: ReadonlyArray<FileRows> | null
+  readonly files: readonly FileRows[] | null
   readonly skipped: number
   /** Rows of each class, in the order of the classes; null: there are none. */
-  readonly classes: ReadonlyArray<ClassCount> | null
+  readonly classes: readonly ClassCount[] | null
   /** Whether the labels are sets (multi-label): a row counts in each of its classes, or in none. */
   readonly hasLabelSets: boolean
   /** Entities of each type, in token classification, whose classes are not those of rows; null for other tasks. */
-  readonly entities: ReadonlyArray<ClassCount> | null
+  readonly entities: readonly ClassCount[] | null
   /** Of a regression; null for other tasks. */
   readonly scores: { readonly least: number; readonly median: number; readonly most: number } | null
   /** Rows whose text (and second text) an earlier row has. */
@@ -28,7 +28,7 @@ export type DataFacts = {
   /** Texts with more than one label, and the first two rows that contradict each other. */
   readonly contradictions: { readonly texts: number; readonly first: readonly [number, number] | null }
   /** Labels that are read as one class, such as 1 and 1.0. */
-  readonly merged: ReadonlyArray<ReadonlyArray<string>>
+  readonly merged: readonly (readonly string[])[]
   /** null: not measured */
   readonly lengths: LengthFacts | null
 }
@@ -67,20 +67,20 @@ export const dataFacts = (dataset: Dataset, keys: BigUint64Array, hasScores = fa
   }
 }
 
-const countsOf = (labelNames: ReadonlyArray<string>, examples: ReadonlyArray<Example>): ReadonlyArray<ClassCount> => {
+const countsOf = (labelNames: readonly string[], examples: readonly Example[]): readonly ClassCount[] => {
   const counts = new Array<number>(labelNames.length).fill(0)
   for (const { label, labels } of examples) for (const at of labels ?? [label]) counts[at] = (counts[at] ?? 0) + 1
   return labelNames.map((label, i) => ({ label, rows: counts[i] ?? 0 }))
 }
 
 /** Tags are read as IOB2, where each entity begins with a tag of its own. */
-const entityCounts = (labelNames: ReadonlyArray<string>, examples: ReadonlyArray<Example>): ReadonlyArray<ClassCount> =>
+const entityCounts = (labelNames: readonly string[], examples: readonly Example[]): readonly ClassCount[] =>
   countsOf(labelNames, examples).flatMap(({ label, rows }) => {
     const { kind, type } = parseTag(label)
     return kind === 'begin' ? [{ label: type, rows }] : []
   })
 
-const scoresOf = (examples: ReadonlyArray<Example>): DataFacts['scores'] => {
+const scoresOf = (examples: readonly Example[]): DataFacts['scores'] => {
   const sorted = Float64Array.from(examples, ({ label }) => label).sort()
   return { least: sorted[0] ?? NaN, median: percentile(sorted, 50), most: sorted.at(-1) ?? NaN }
 }
@@ -90,7 +90,7 @@ const labelOf = ({ label, labels, words }: Example): string | number => {
   return (words === undefined ? [...labels].sort((a, b) => a - b) : labels).join(',')
 }
 
-const repetitions = (examples: ReadonlyArray<Example>, keys: BigUint64Array): Pick<DataFacts, 'duplicates' | 'contradictions'> => {
+const repetitions = (examples: readonly Example[], keys: BigUint64Array): Pick<DataFacts, 'duplicates' | 'contradictions'> => {
   const firstRow = firstRows(keys)
   const contradicted = new Set<number>()
   let duplicates = 0
@@ -135,7 +135,7 @@ export const lengthFacts = (
 }
 
 /** Words between blanks: the lengths where no model names its tokens. @param areChats texts are conversations as JSON, whose contents count */
-export const wordLengths = (examples: ReadonlyArray<Example>, areChats: boolean): Int32Array =>
+export const wordLengths = (examples: readonly Example[], areChats: boolean): Int32Array =>
   Int32Array.from(examples, ({ text, textPair = '' }) =>
     (areChats ? conversationIn(text).turns.map(({ content }) => content) : [text, textPair]).reduce((sum, one) => sum + wordsIn(one), 0),
   )

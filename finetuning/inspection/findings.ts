@@ -19,7 +19,7 @@ export type Choices = {
 }
 
 /** Findings in the rows that are trained on. */
-export const findingsIn = (facts: DataFacts, choices: Choices = {}): ReadonlyArray<Finding> => [
+export const findingsIn = (facts: DataFacts, choices: Choices = {}): readonly Finding[] => [
   ...(facts.classes === null ? [] : classFindings(facts.classes, facts.hasLabelSets, choices)),
   ...(facts.scores === null ? [] : scoreFindings(facts.scores, facts.rows)),
   ...facts.merged.map(
@@ -32,7 +32,7 @@ export const findingsIn = (facts: DataFacts, choices: Choices = {}): ReadonlyArr
   ...repetitionFindings(facts),
 ]
 
-const scoreFindings = ({ least, most }: NonNullable<DataFacts['scores']>, rows: number): ReadonlyArray<Finding> =>
+const scoreFindings = ({ least, most }: NonNullable<DataFacts['scores']>, rows: number): readonly Finding[] =>
   least !== most || rows === 1
     ? []
     : [{ kind: 'labels', message: `every score is ${least}, so there is nothing to learn: check the column (--label)`, warns: true }]
@@ -44,13 +44,13 @@ const some = (n: number, noun: string): string => `${counted(n)} ${noun}${n === 
 /** The maximum number of names in a line. */
 const mostNames = 5
 
-const listed = (names: ReadonlyArray<string>): string =>
+const listed = (names: readonly string[]): string =>
   names
     .slice(0, mostNames)
     .map((name) => quoted(name, 40))
     .join(', ') + (names.length > mostNames ? ` and ${names.length - mostNames} more` : '')
 
-const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean, choices: Choices): ReadonlyArray<Finding> => {
+const classFindings = (classes: readonly ClassCount[], hasLabelSets: boolean, choices: Choices): readonly Finding[] => {
   const rare = classes.filter(({ rows }) => rows === 1)
   const labels = classes.map(({ label }) => label)
   const alike = alikeLabels(labels)
@@ -77,7 +77,7 @@ const classFindings = (classes: ReadonlyArray<ClassCount>, hasLabelSets: boolean
 }
 
 /** Three classes or more whose names are numbers may be an order, such as stars. */
-const numberFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> => {
+const numberFindings = (labels: readonly string[]): readonly Finding[] => {
   const numbers = labels.map(decimal).filter((number) => number !== null)
   return numbers.length < labels.length || labels.length < 3
     ? []
@@ -90,7 +90,7 @@ const numberFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> =
       ]
 }
 
-const joinedFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> =>
+const joinedFindings = (labels: readonly string[]): readonly Finding[] =>
   [labelSeparator, ';', ','].flatMap((separator) => {
     const joined = joinedLabels(labels, separator)
     if (joined.length === 0) return []
@@ -103,7 +103,7 @@ const joinedFindings = (labels: ReadonlyArray<string>): ReadonlyArray<Finding> =
   })
 
 /** Labels that are several others with a separator between them: other labels have each part, alone or beside others, too. */
-export const joinedLabels = (labels: ReadonlyArray<string>, separator: string): ReadonlyArray<string> => {
+export const joinedLabels = (labels: readonly string[], separator: string): readonly string[] => {
   const parts = labels.map((label) => [...new Set(label.split(separator).map((part) => part.trim()))])
   const uses = new Map<string, number>()
   for (const part of parts.flat()) uses.set(part, (uses.get(part) ?? 0) + 1)
@@ -113,10 +113,10 @@ export const joinedLabels = (labels: ReadonlyArray<string>, separator: string): 
   })
 }
 
-type Alike = { readonly labels: ReadonlyArray<string>; readonly differ: string }
+type Alike = { readonly labels: readonly string[]; readonly differ: string }
 
 /** Groups of labels that differ in case, in blanks or in the form of a number. */
-export const alikeLabels = (labels: ReadonlyArray<string>): ReadonlyArray<Alike> => {
+export const alikeLabels = (labels: readonly string[]): readonly Alike[] => {
   const groups = new Map<string, string[]>()
   for (const label of labels) {
     const key = foldedLabel(label)
@@ -132,7 +132,7 @@ const foldedLabel = (label: string): string => {
   return number === null ? `text ${withoutBlanks(label).toLowerCase()}` : `number ${number}`
 }
 
-const differenceOf = (group: ReadonlyArray<string>): string => {
+const differenceOf = (group: readonly string[]): string => {
   if (group.every((label) => decimal(label.trim()) !== null)) return 'the form of a number'
   if (new Set(group.map((label) => label.toLowerCase())).size === 1) return 'case'
   return new Set(group.map(withoutBlanks)).size === 1 ? 'blanks' : 'case and blanks'
@@ -141,7 +141,7 @@ const differenceOf = (group: ReadonlyArray<string>): string => {
 /** From here on, always answering the largest class looks like a good model. */
 const largeShare = 0.8
 
-const imbalance = (classes: ReadonlyArray<ClassCount>, { classWeights = null, selectionMetric }: Choices): ReadonlyArray<Finding> => {
+const imbalance = (classes: readonly ClassCount[], { classWeights = null, selectionMetric }: Choices): readonly Finding[] => {
   const rows = classes.reduce((sum, one) => sum + one.rows, 0)
   const largest = classes.reduce((most, one) => (one.rows > most.rows ? one : most), { label: '', rows: 0 })
   if (rows === 0 || largest.rows / rows < largeShare) return []
@@ -169,7 +169,7 @@ const repetitionFindings = ({
   classes,
   hasLabelSets,
   contradictions: { texts, first },
-}: DataFacts): ReadonlyArray<Finding> => [
+}: DataFacts): readonly Finding[] => [
   ...(duplicates === 0
     ? []
     : [
@@ -191,13 +191,13 @@ const repetitionFindings = ({
 ]
 
 /** Texts of a set that are also in a set before it. */
-export const overlapFindings = ({ training, evaluation, test }: RowKeys): ReadonlyArray<Finding> => [
+export const overlapFindings = ({ training, evaluation, test }: RowKeys): readonly Finding[] => [
   ...overlap(sharedTexts(evaluation, training), evaluation, 'evaluation texts are also trained on', '--eval-data'),
   ...overlap(sharedTexts(test, training), test, 'test texts are also trained on', '--test-data'),
   ...overlap(sharedTexts(test, evaluation), test, 'test texts also choose the step, as evaluation texts', '--test-data'),
 ]
 
-const overlap = (shared: number, { length }: BigUint64Array, what: string, flag: string): ReadonlyArray<Finding> =>
+const overlap = (shared: number, { length }: BigUint64Array, what: string, flag: string): readonly Finding[] =>
   shared === 0
     ? []
     : [
@@ -209,15 +209,15 @@ const overlap = (shared: number, { length }: BigUint64Array, what: string, flag:
       ]
 
 /** What the readers of the sets say, each line once. */
-export const readerFindings = (sets: ReadonlyArray<Pick<Dataset, 'notes' | 'warnings'>>): ReadonlyArray<Finding> => [
+export const readerFindings = (sets: readonly Pick<Dataset, 'notes' | 'warnings'>[]): readonly Finding[] => [
   ...distinct(sets.flatMap(({ warnings = [] }) => warnings)).map((message): Finding => ({ kind: 'roles', message, warns: true })),
   ...distinct(sets.flatMap(({ notes = [] }) => notes)).map((message): Finding => ({ kind: 'columns', message, warns: false })),
 ]
 
-const distinct = (lines: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(lines)]
+const distinct = (lines: readonly string[]): readonly string[] => [...new Set(lines)]
 
 /** @param facts with lengths in tokens */
-export const lengthFindings = ({ lengths, rows }: DataFacts): ReadonlyArray<Finding> => {
+export const lengthFindings = ({ lengths, rows }: DataFacts): readonly Finding[] => {
   if (lengths === null || lengths.truncated === null || lengths.truncated.texts === 0) return []
   const { texts, maxLength } = lengths.truncated
   const longer = 8 * Math.ceil(Math.max(lengths.p99, maxLength + 1) / 8)
@@ -230,5 +230,5 @@ export const lengthFindings = ({ lengths, rows }: DataFacts): ReadonlyArray<Find
   ]
 }
 
-export const truncationFindings = (warnings: ReadonlyArray<string>): ReadonlyArray<Finding> =>
+export const truncationFindings = (warnings: readonly string[]): readonly Finding[] =>
   warnings.map((message) => ({ kind: 'truncation', message, warns: true }))

@@ -24,10 +24,10 @@ export type InspectOptions = {
 
 export type Inspection = {
   /** The file or the training set, then the evaluation set and the test set, where there are. */
-  readonly sets: ReadonlyArray<DataFacts>
-  readonly findings: ReadonlyArray<Finding>
+  readonly sets: readonly DataFacts[]
+  readonly findings: readonly Finding[]
   /** The first examples of the first set; none without a model, and for tasks other than text generation. */
-  readonly examples: ReadonlyArray<ShownExample>
+  readonly examples: readonly ShownExample[]
 }
 
 /** @throws InputError for the first thing wrong in the data or the model */
@@ -56,7 +56,7 @@ export const inspectData = async ({
   return { sets, findings: allFindings(loaded, sets, keys, choices), examples }
 }
 
-const allFindings = ({ sets }: LoadedSets, facts: ReadonlyArray<DataFacts>, keys: RowKeys, choices: Choices): ReadonlyArray<Finding> => [
+const allFindings = ({ sets }: LoadedSets, facts: readonly DataFacts[], keys: RowKeys, choices: Choices): readonly Finding[] => [
   ...readerFindings(Object.values(sets)),
   ...facts.slice(0, 1).flatMap((one) => [...findingsIn(one, choices), ...lengthFindings(one)]),
   ...overlapFindings(keys),
@@ -86,7 +86,7 @@ const tokenFacts = async (loaded: LoadedSets, set: Dataset, base: ModelFolder, m
 const withWholeExchanges = async (
   base: ModelFolder,
   text: TextTokenOptions,
-  longer: ReadonlyArray<Example>,
+  longer: readonly Example[],
   maxLength: number,
 ): Promise<number> => {
   const { explained } = await openTextTokens(base, text, maxLength)

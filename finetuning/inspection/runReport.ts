@@ -10,7 +10,7 @@ export type DataReport = {
   readonly evaluation: DataFacts
   /** Absent without test data. */
   readonly test?: DataFacts
-  readonly findings: ReadonlyArray<Finding>
+  readonly findings: readonly Finding[]
 }
 
 type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'taskType' | 'selectionMetric'> & {
@@ -36,7 +36,7 @@ export const reportOf = (data: Data, keys: RowKeys, choices: Pick<Choices, 'clas
 }
 
 /** The report with the lengths of the texts as they are trained on, and warnings of those that lose a part. */
-export const withLengths = (report: DataReport, training: Examples<TokenizedExample>, warnings: ReadonlyArray<string>): DataReport => {
+export const withLengths = (report: DataReport, training: Examples<TokenizedExample>, warnings: readonly string[]): DataReport => {
   const lengths = Int32Array.from({ length: training.length }, (_, i) => training.at(i)?.inputIds.length ?? 0)
   return {
     ...report,

@@ -22,9 +22,9 @@ export type ShownExample = {
   /** Learned ones among them. */
   readonly learned: number
   /** What truncation left out, before which token. */
-  readonly cuts: ReadonlyArray<Cut>
+  readonly cuts: readonly Cut[]
   /** The first ones, at most 2,000. */
-  readonly tokens: ReadonlyArray<ShownToken>
+  readonly tokens: readonly ShownToken[]
 }
 
 const mostTokens = 2_000
@@ -35,7 +35,7 @@ export const shownExamples = async (
   options: TextTokenOptions,
   { examples }: Pick<Dataset, 'examples'>,
   { count, maxLength }: { readonly count: number; readonly maxLength: number },
-): Promise<ReadonlyArray<ShownExample>> => {
+): Promise<readonly ShownExample[]> => {
   const tokenizer = await loadTokenizer(base.folder, base.model, base.storage)
   const { explained } = await openTextTokens(base, options, Math.min(maxLength, base.model.spec.maxPositions))
   const shown: ShownExample[] = []
@@ -65,9 +65,9 @@ const context = 5
 const unfinished = '\ufffd'
 
 /** The text of each token. */
-export const tokenTexts = (tokenizer: Pick<Tokenizer, 'decode' | 'pieceOf'>, ids: ReadonlyArray<number>): ReadonlyArray<string> => {
+export const tokenTexts = (tokenizer: Pick<Tokenizer, 'decode' | 'pieceOf'>, ids: readonly number[]): readonly string[] => {
   const decode = decodeOf(tokenizer)
-  let [before, pending]: [ReadonlyArray<number>, ReadonlyArray<number>] = [[], []]
+  let [before, pending]: [readonly number[], readonly number[]] = [[], []]
   return ids.map((id) => {
     if (decode([id]) === '') {
       ;[before, pending] = [[], []]

@@ -5,7 +5,7 @@ import { zeros, type Vector } from '../../accelerated/parameters/vectors.js'
 
 /** How gradients travel. `float32`: in the precision of the run */
 export type Exchange = 'float32' | 'float16'
-export const exchanges = ['float32', 'float16'] as const satisfies ReadonlyArray<Exchange>
+export const exchanges = ['float32', 'float16'] as const satisfies readonly Exchange[]
 
 /** Numbers that share a power of two. */
 const chunk = 1_024

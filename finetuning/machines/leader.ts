@@ -27,7 +27,7 @@ export type Leader = {
   readonly executor: PartExecutor
   readonly answers: AnswersExecutor
   /** What happened since the last call. */
-  readonly events: () => ReadonlyArray<LeaderEvent>
+  readonly events: () => readonly LeaderEvent[]
   /** Ends the run in Redis and closes the connection. */
   readonly close: () => Promise<void>
 }

@@ -1,7 +1,7 @@
 /** Metrics of predicted classes: accuracy, F1, macro F1 and Matthews' correlation coefficient, and the counts they come from. */
 import { assertSameLength } from './losses.js'
 
-type Classes = ReadonlyArray<number>
+type Classes = readonly number[]
 
 /** How often a class was predicted, labeled, and both at once. */
 export type ClassCount = { readonly predicted: number; readonly labeled: number; readonly both: number }
@@ -78,7 +78,7 @@ export type ClassReport = {
 }
 
 /** One report per class in `classes`, as scikit-learn's `classification_report`. */
-export const reportByClass = (predictions: Classes, labels: Classes, classes: Classes): ReadonlyArray<ClassReport> => {
+export const reportByClass = (predictions: Classes, labels: Classes, classes: Classes): readonly ClassReport[] => {
   const counts = classCounts(predictions, labels, 'reportByClass')
   return classes.map((value) => {
     const count = counts.get(value) ?? never
@@ -93,7 +93,7 @@ export const reportByClass = (predictions: Classes, labels: Classes, classes: Cl
 }
 
 /** Counts of examples by label (rows) and prediction (columns), of classes 0 to `classes` − 1, as scikit-learn's `confusion_matrix`. */
-export const confusionMatrix = (predictions: Classes, labels: Classes, classes: number): ReadonlyArray<ReadonlyArray<number>> => {
+export const confusionMatrix = (predictions: Classes, labels: Classes, classes: number): readonly (readonly number[])[] => {
   assertSameLength('confusionMatrix', predictions, labels)
   const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
   predictions.forEach((prediction, i) => {
@@ -113,7 +113,7 @@ export type MajorityClass = {
 }
 
 /** The most frequent label; among equals, the smallest. @throws Error if there is no label */
-export const majorityClass = (labels: ReadonlyArray<number>): MajorityClass => {
+export const majorityClass = (labels: readonly number[]): MajorityClass => {
   const counts = new Map<number, number>()
   labels.forEach((label) => counts.set(label, (counts.get(label) ?? 0) + 1))
   const [first] = Array.from(counts).sort(([a, m], [b, n]) => n - m || a - b)
@@ -126,7 +126,7 @@ export const majorityClass = (labels: ReadonlyArray<number>): MajorityClass => {
  * The one value that all predictions share. It is null if they differ by more than `tolerance` (in the predictions' units; 0 for
  * classes), or if there are fewer than two. It detects a collapsed training whose accuracy looks fair.
  */
-export const constantPrediction = (predictions: ReadonlyArray<number>, tolerance = 0): number | null => {
+export const constantPrediction = (predictions: readonly number[], tolerance = 0): number | null => {
   const [first] = predictions
   if (first === undefined || predictions.length < 2) return null
   const [least, most] = predictions.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [first, first])

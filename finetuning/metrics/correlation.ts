@@ -2,7 +2,7 @@
 import { sampleCorrelation, sampleRankCorrelation } from 'simple-statistics'
 import { assertSameLength } from './losses.js'
 
-type Numbers = ReadonlyArray<number>
+type Numbers = readonly number[]
 
 /**
  * Pearson's r = Σ(x − x̄)(y − ȳ) / √(Σ(x − x̄)² Σ(y − ȳ)²), in [−1, 1]. If predictions or labels are all equal, r is

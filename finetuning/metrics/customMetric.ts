@@ -2,7 +2,7 @@
 import { inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
 
 /** A class by name, the classes that hold, the tags of a sentence's words, or a number. */
-export type MetricValue = string | number | ReadonlyArray<string>
+export type MetricValue = string | number | readonly string[]
 
 /**
  * The exports of a metric's module, or its default export.
@@ -19,11 +19,11 @@ export type MetricDefinition<Value extends MetricValue = MetricValue> = {
   /** The direction: whether the best checkpoint has the largest score, or the smallest. */
   readonly higherIsBetter: boolean
   /** A pure function. Both lists have one value per evaluation example, in the same order. */
-  score(predictions: ReadonlyArray<Value>, labels: ReadonlyArray<Value>): number
+  score(predictions: readonly Value[], labels: readonly Value[]): number
 }
 
 /** What a metric compares. */
-export type Compared = { readonly predictions: ReadonlyArray<MetricValue>; readonly labels: ReadonlyArray<MetricValue> }
+export type Compared = { readonly predictions: readonly MetricValue[]; readonly labels: readonly MetricValue[] }
 
 /** @throws InputError if the exports are no metric */
 export const metricIn = (exports: Readonly<Record<string, unknown>>, file: string): MetricDefinition => {

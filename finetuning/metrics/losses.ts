@@ -1,10 +1,10 @@
 /** Losses of an evaluation (smaller is better): cross-entropy of logits, mean squared error and mean absolute error. */
 import { mean } from 'simple-statistics'
 
-type Numbers = ReadonlyArray<number>
+type Numbers = readonly number[]
 
 /** The mean of −log softmax(logits)[label]. logits: [examples][classes] */
-export const crossEntropy = (logits: ReadonlyArray<Numbers>, labels: Numbers): number =>
+export const crossEntropy = (logits: readonly Numbers[], labels: Numbers): number =>
   mean(
     logits.map((row, i) => {
       const largest = row.reduce((most, x) => Math.max(most, x), -Infinity)
@@ -26,7 +26,7 @@ export const mae = (predictions: Numbers, labels: Numbers): number => {
  * The precondition of every metric: as many predictions as labels, at least one, all finite.
  * @param metric the caller's name. @throws Error if the precondition does not hold: NaN must not count as a wrong prediction
  */
-export const assertSameLength = (metric: string, predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>): void => {
+export const assertSameLength = (metric: string, predictions: readonly number[], labels: readonly number[]): void => {
   if (predictions.length !== labels.length || labels.length === 0) {
     throw new Error(`${metric}: expected as many predictions as labels and at least one, got ${predictions.length} and ${labels.length}`)
   }
@@ -34,7 +34,7 @@ export const assertSameLength = (metric: string, predictions: ReadonlyArray<numb
   assertFinite(metric, 'label', labels)
 }
 
-const assertFinite = (metric: string, role: string, values: ReadonlyArray<number>): void => {
+const assertFinite = (metric: string, role: string, values: readonly number[]): void => {
   const index = values.findIndex((value) => !Number.isFinite(value))
   if (index >= 0) throw new Error(`${metric}: expected finite numbers, got ${role} ${index} = ${values[index]}`)
 }

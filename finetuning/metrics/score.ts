@@ -4,7 +4,7 @@ import { accuracy, f1, macroF1, matthews } from './classification.js'
 import { pearson, spearman } from './correlation.js'
 import { mae, mse } from './losses.js'
 
-export type Metric = (predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>) => number
+export type Metric = (predictions: readonly number[], labels: readonly number[]) => number
 
 /** Metrics of one prediction per example. */
 export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse, mae } as const satisfies Readonly<Record<string, Metric>>
@@ -25,7 +25,7 @@ export type MetricName =
   | 'rejectedReward'
   | 'accuracyNorm'
 
-const lowerIsBetter: ReadonlyArray<string> = ['loss', 'perplexity', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
+const lowerIsBetter: readonly string[] = ['loss', 'perplexity', 'mse', 'mae'] satisfies readonly MetricName[]
 
 export const isLowerBetter = (metric: string): boolean => lowerIsBetter.includes(metric)
 
@@ -36,8 +36,8 @@ export type MetricScores = Readonly<Partial<Record<MetricName, number>>>
 
 /** Each of `metrics` of predicted classes or scores against the labels, in the order of `metrics`. */
 export const score =
-  (metrics: ReadonlyArray<keyof typeof METRICS>) =>
-  (predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>): MetricScores =>
+  (metrics: readonly (keyof typeof METRICS)[]) =>
+  (predictions: readonly number[], labels: readonly number[]): MetricScores =>
     Object.fromEntries(metrics.map((name) => [name, METRICS[name](predictions, labels)]))
 
 export const isPredictionMetric = (name: string): name is keyof typeof METRICS => Object.hasOwn(METRICS, name)
@@ -50,7 +50,7 @@ export const secondSetMetric = (set: string, metric: string): string => `${set}$
  * @throws Error if `scores` lacks the metric
  */
 export const selectionScore =
-  (selection: string, metrics?: ReadonlyArray<string>) =>
+  (selection: string, metrics?: readonly string[]) =>
   (scores: Readonly<Record<string, number | undefined>>): number => {
     const values = (selection === 'mean' ? (metrics ?? Object.keys(scores)) : [selection]).map((name) => scores[name])
     const present = values.filter((value) => value !== undefined)

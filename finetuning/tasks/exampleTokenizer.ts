@@ -6,11 +6,11 @@ export type ExampleTokenizer<E> = {
   readonly training: (texts: Iterable<Example>) => Examples<E>
   readonly evaluation: (texts: Iterable<Example>) => Examples<E>
   /** Warnings about the texts, once they are tokenized. */
-  readonly warnings: () => ReadonlyArray<string>
+  readonly warnings: () => readonly string[]
 }
 
 /** @param truncated how many of the `texts` have more than `maxLength` tokens */
-export const truncationWarnings = (truncated: number, texts: number, maxLength: number): ReadonlyArray<string> => {
+export const truncationWarnings = (truncated: number, texts: number, maxLength: number): readonly string[] => {
   const [count, all] = [truncated, texts].map((n) => n.toLocaleString('en-US'))
   return truncated === 0 ? [] : [`${count} of ${all} texts are longer than --max-length ${maxLength}: they lose their end`]
 }

@@ -17,7 +17,7 @@ export const loadFrom = async (source: TaskSource, options: TaskOptions & Placed
 const testDataOf = async (
   { loadEvaluation }: TaskSource,
   { testData, ...options }: TaskOptions & Placed,
-  labelNames: ReadonlyArray<string> | null,
+  labelNames: readonly string[] | null,
 ): Promise<Dataset | null> => {
   if (testData === undefined) return null
   const { evaluation } = await loadEvaluation({ ...options, evalData: testData, ...(labelNames === null ? {} : { labelNames }) })
@@ -27,7 +27,7 @@ const testDataOf = async (
 /** The task with the positive label and the selection metric that the options choose. */
 export const withChosenMetrics = <T extends Scoring>(
   task: T,
-  labelNames: ReadonlyArray<string> | null,
+  labelNames: readonly string[] | null,
   { positiveLabel, metricForBestModel }: TaskOptions,
 ): T => {
   const positive = positiveLabel === undefined ? task.positive : positiveClass(positiveLabel, task, labelNames ?? [])
@@ -43,7 +43,7 @@ export const withChosenMetrics = <T extends Scoring>(
 }
 
 /** The index of the class that F1 is of. @throws InputError */
-const positiveClass = (positiveLabel: string, { taskType }: Scoring, labelNames: ReadonlyArray<string>): number => {
+const positiveClass = (positiveLabel: string, { taskType }: Scoring, labelNames: readonly string[]): number => {
   const index = labelIndexIn(labelNames)(positiveLabel) ?? -1
   const { positiveLabel: refusal } = taskType.refuses
   if (refusal !== undefined || index < 0) throw inputError('--positive-label', refusal ?? alternatives(labelNames), quoted(positiveLabel))

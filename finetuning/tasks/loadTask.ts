@@ -10,7 +10,7 @@ import { taskSources } from './sources.js'
 import { checkTaskOptions, taskFlags } from './taskFlags.js'
 
 /** Every task that has a name. */
-export const taskNames: ReadonlyArray<string> = taskSources.flatMap(({ names }) => names)
+export const taskNames: readonly string[] = taskSources.flatMap(({ names }) => names)
 
 /** Whether `evalData` is the name of a part of the task's own data, whatever file has that name. */
 export const isPart = (task: string, evalData: string): boolean =>

@@ -5,7 +5,7 @@ import { labeledFileSource } from './files/labeledFile.js'
 import { tasks } from './table.js'
 import type { TaskSource } from './task.js'
 
-export const taskSources: ReadonlyArray<TaskSource> = [
+export const taskSources: readonly TaskSource[] = [
   glueSource,
   stylesSource,
   sentimentSource,

@@ -10,7 +10,7 @@ import { preferences } from './preferences/index.js'
 import { regressionTask } from './regression/index.js'
 import { tokenClassificationTask } from './tokenClassification/index.js'
 
-export const tasks: ReadonlyArray<Task> = [
+export const tasks: readonly Task[] = [
   classification,
   regressionTask,
   multiLabelTask,

@@ -31,9 +31,9 @@ export type TaskOptions = {
   /** A file that is scored once, after training, by the adapter that is kept. It takes no part in choosing the step. Styles: also a part */
   readonly testData?: string
   /** Files, `alpaca` and `text` only: further files of the same kind to train on. Default: none */
-  readonly mixData?: ReadonlyArray<string> | string
+  readonly mixData?: readonly string[] | string
   /** With `mixData`: shares of an epoch's rows, one for each file, the task's own first. Default: every row once */
-  readonly mixWeights?: ReadonlyArray<number> | string
+  readonly mixWeights?: readonly number[] | string
   /** Files only: which part is held out if there is no `evalData`. It is not the run's seed, so that runs compare. Default: 0 */
   readonly holdOutSeed?: number
   /** Files only: hold out this part of the data instead of a tenth. Each part is held out once in a cross-validation. */
@@ -73,7 +73,7 @@ export type TaskOptions = {
   /** Token classification only: the tags that the numbers of a file stand for, in order, separated by commas. Default: a file has tags by name */
   readonly tagNames?: string
   /** Files only: the classes of the training data, which an evaluation file must keep to. Default: those that occur */
-  readonly labelNames?: ReadonlyArray<string>
+  readonly labelNames?: readonly string[]
   /** Files only: labels are texts, whatever they look like, so 1.10 and 1.1 are two classes. Default: false */
   readonly labelsAsText?: boolean
   /** Files and `alpaca` only: skip rows without text, label or response instead of refusing the file. Default: false */
@@ -104,24 +104,24 @@ export type Evaluation = Scoring &
 /** What a model is trained for: an entry of the table of tasks, and the content of the folder beside it. */
 export type Task = {
   /** What models and runs store by name; most tasks have one. */
-  readonly types: ReadonlyArray<TaskType>
+  readonly types: readonly TaskType[]
   /** Data that --task names. Absent: files of the user, which --problem-type or their ending gives to the task. */
-  readonly sources?: ReadonlyArray<TaskSource>
+  readonly sources?: readonly TaskSource[]
 }
 
 /** Data that are read by the same code. Everything that names or recognizes tasks follows from this. */
 export type TaskSource = {
   /** The tasks by name; empty if they have no names, as files do. */
-  readonly names: ReadonlyArray<string>
+  readonly names: readonly string[]
   /** What the tasks are, in a few words that can follow `expected` or `or`. */
   readonly help: string
   readonly recognizes: (task: string) => boolean
   /** The options that only this source takes, for the command line. */
-  readonly flags?: ReadonlyArray<TaskFlag>
+  readonly flags?: readonly TaskFlag[]
   /** Whether the task is one file of the user. A part of it is held out unless `evalData` names another file. */
   readonly isOneFile?: true
   /** Parts of the data that `evalData` may name instead of a file. */
-  readonly parts?: ReadonlyArray<string>
+  readonly parts?: readonly string[]
   /** Which files of a hub dataset a task needs. Absent: `data` cannot be a hub dataset. */
   readonly hub?: (task: string) => WantedFiles
   /** Published recipes for the source's tasks, by a name for --preset. */

@@ -11,13 +11,13 @@ const merged = (name: TaskFlag['name']): TaskFlag => {
   return { placeholder: '', ...flags.at(-1), name, description: descriptions.join('; ') }
 }
 
-export const taskFlags: ReadonlyArray<TaskFlag> = [...new Set(all.map(({ name }) => name))].map(merged)
+export const taskFlags: readonly TaskFlag[] = [...new Set(all.map(({ name }) => name))].map(merged)
 
 /** Options that are no flags of a source. */
 const others = [
   ...(['task', 'evalData', 'testData', 'holdOutSeed', 'fold'] as const),
   ...(['positiveLabel', 'metricForBestModel', 'labelNames'] as const),
-] satisfies ReadonlyArray<keyof TaskOptions>
+] satisfies readonly (keyof TaskOptions)[]
 
 /** @throws InputError for the first other key */
 export const checkTaskOptions = (options: object): void =>

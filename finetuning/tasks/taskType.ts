@@ -24,7 +24,7 @@ import type { TextTokenOptions } from './texts/tokens.js'
 export type Scoring = {
   readonly taskType: TaskType
   /** the task's own metrics, higher is better for each; those that its type always has come after them */
-  readonly metrics: ReadonlyArray<string>
+  readonly metrics: readonly string[]
   /** the metric that selects the best checkpoint; `mean` is the unweighted mean of `metrics` */
   readonly selectionMetric: string
   /** the class that F1 is of; without it F1 is not computed */
@@ -43,7 +43,7 @@ export type TaskData = Scoring & {
   readonly evaluation: Dataset
   readonly metric?: ChosenMetric
   /** the classes in the order of the outputs; null: the task has none */
-  readonly labelNames: ReadonlyArray<string> | null
+  readonly labelNames: readonly string[] | null
   /** how texts become tokens in language modeling */
   readonly text?: TextTokenOptions
   /** how preferences become tokens, and their loss */
@@ -57,13 +57,13 @@ export type TypedTask<E extends TrainingExample, O> = {
   /** @throws InputError */
   readonly tokenizer: (base: ModelFolder, maxLength: number) => Promise<ExampleTokenizer<E>>
   /** Scores all answers. It keeps labels, but no text. */
-  readonly score: (answers: ReadonlyArray<O>) => Scored
+  readonly score: (answers: readonly O[]) => Scored
   /** Predictions and labels by name, for custom metrics. Absent: answers are no predictions of labels. */
-  readonly compared?: (answers: ReadonlyArray<O>) => Compared
+  readonly compared?: (answers: readonly O[]) => Compared
   /** What `salora evaluate` adds to the scores. */
-  readonly report: (answers: ReadonlyArray<O>) => EvaluationReport
+  readonly report: (answers: readonly O[]) => EvaluationReport
   /** The `count` worst errors, the worst first. Absent: an answer is not right or wrong. */
-  readonly worstErrors?: (answers: ReadonlyArray<O>, count: number) => ReadonlyArray<EvaluationError>
+  readonly worstErrors?: (answers: readonly O[], count: number) => readonly EvaluationError[]
   /** the majority-class baseline, where there are classes */
   readonly majority: { readonly label: string; readonly share: number } | null
 }
@@ -89,32 +89,32 @@ export type EvaluationError = {
 
 export type EvaluationReport = {
   /** one row per class; null where there are no classes, or too many to read */
-  readonly byClass: ReadonlyArray<ClassReport & { readonly label: string }> | null
+  readonly byClass: readonly (ClassReport & { readonly label: string })[] | null
   /** counts by label (rows) and prediction (columns), in the order of `byClass` */
-  readonly confusion: ReadonlyArray<ReadonlyArray<number>> | null
+  readonly confusion: readonly (readonly number[])[] | null
   /** how many tokens were predicted, in language modeling */
   readonly tokens?: number
 }
 
 /** One text's prediction: the JSON object that `salora predict` prints, and its cells in a CSV file. */
-export type Prediction = { readonly json: object; readonly cells: ReadonlyArray<string> }
+export type Prediction = { readonly json: object; readonly cells: readonly string[] }
 
 export type PredictionFormat = {
   /** columns of a CSV file */
-  readonly columns: ReadonlyArray<string>
+  readonly columns: readonly string[]
   /** whether `json` has `scores`, one for each class */
   readonly scoresClasses?: true
   /** @param output the model's outputs for one text: [labels], or [words · labels] @param labelNames one per output @param read the text */
-  readonly predict: (output: ReadonlyArray<number>, labelNames: ReadonlyArray<string>, read: ReadText) => Prediction
+  readonly predict: (output: readonly number[], labelNames: readonly string[], read: ReadText) => Prediction
 }
 
 /** A text as a model read it. words, places: of token classification, as in `Example` and `TaggedExample` */
 export type ReadText = {
   readonly text: string
   readonly words?: ArrayLike<number>
-  readonly places?: ReadonlyArray<number>
+  readonly places?: readonly number[]
   /** of embeddings: where each text ends among the tokens */
-  readonly ends?: ReadonlyArray<number>
+  readonly ends?: readonly number[]
 }
 
 /** A text to predict. */
@@ -132,7 +132,7 @@ export type EncodedText = Encoding & Pick<ReadText, 'words' | 'places' | 'ends'>
 export type Reading = {
   /** @throws InputError or SettingsError for a text that the tokenizer or the model cannot take */
   readonly encode: (text: Text) => EncodedText
-  readonly objective: Objective<TrainingExample, ReadonlyArray<number>>
+  readonly objective: Objective<TrainingExample, readonly number[]>
   /** What the objective reads of a text; only its loss reads a label. */
   readonly toExample: (encoding: EncodedText, row: number) => TrainingExample
 }
@@ -140,7 +140,7 @@ export type Reading = {
 /** Hides the type of a task's examples, which it alone makes and reads. */
 export const toReading = <E extends TrainingExample>(
   encode: Reading['encode'],
-  objective: Objective<E, ReadonlyArray<number>>,
+  objective: Objective<E, readonly number[]>,
   toExample: (encoding: EncodedText, row: number) => E,
 ): Reading => ({ encode, objective: objective as unknown as Reading['objective'], toExample })
 
@@ -155,7 +155,7 @@ export type FileReading = {
   /** what the labels are instead of classes, for --labels-as-text */
   readonly noClasses?: string
   /** endings of the names of files that are of this type without --problem-type */
-  readonly endings?: ReadonlyArray<string>
+  readonly endings?: readonly string[]
 }
 
 export type FileOptions = Omit<DelimitedOptions, 'labelColumn'> & Pick<TaggedOptions, 'tagNames'>
@@ -168,13 +168,13 @@ export type TaskType = {
   /** `labels of a classification`: what its data has, in messages */
   readonly dataNoun: string
   /** The head that a model needs. @param labelNames null: the task has no classes */
-  readonly outputs: (labelNames: ReadonlyArray<string> | null) => ModelOutputs
+  readonly outputs: (labelNames: readonly string[] | null) => ModelOutputs
   /** Whether a head that names no task type is of this one. */
   readonly isImpliedBy: (outputs: ModelOutputs) => boolean
   /** @throws InputError if the model cannot do the task */
   readonly checkModel?: (model: Model, task: string) => void
   /** Every metric of a task, its own first. */
-  readonly metricNames: (scoring: Pick<Scoring, 'metrics' | 'positive'>) => ReadonlyArray<string>
+  readonly metricNames: (scoring: Pick<Scoring, 'metrics' | 'positive'>) => readonly string[]
   /** How a file is read, and its metrics if the file says no more. Absent: --problem-type cannot name this type. */
   readonly file?: FileReading & Pick<Scoring, 'metrics' | 'selectionMetric'>
   /** what --positive-label, --class-weights and --labels expect instead of a value; absent: they are allowed */
@@ -191,11 +191,11 @@ export type TaskType = {
   /** the command that uses the result */
   readonly command: 'predict' | 'generate'
   /** What a user of an exported model must know. @param format `transformers.js`, … */
-  readonly exportWarnings?: (format: string, texts: { readonly havePairs: boolean }) => ReadonlyArray<string>
+  readonly exportWarnings?: (format: string, texts: { readonly havePairs: boolean }) => readonly string[]
 }
 
 /** The `count` worst errors; a loss that is not finite is none. */
-export const worstOf = <E extends Pick<EvaluationError, 'index' | 'loss'>>(errors: ReadonlyArray<E>, count: number): ReadonlyArray<E> =>
+export const worstOf = <E extends Pick<EvaluationError, 'index' | 'loss'>>(errors: readonly E[], count: number): readonly E[] =>
   errors
     .filter(({ loss }) => Number.isFinite(loss))
     .sort((a, b) => b.loss - a.loss || a.index - b.index)

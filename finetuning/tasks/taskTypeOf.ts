@@ -5,7 +5,7 @@ import type { TaskType } from './taskType.js'
 import { tasks } from './table.js'
 
 /** The types of all tasks, each once. */
-export const taskTypes: ReadonlyArray<TaskType> = [...new Set(tasks.flatMap(({ types }) => types))]
+export const taskTypes: readonly TaskType[] = [...new Set(tasks.flatMap(({ types }) => types))]
 
 /** undefined: no task type of this version has the name */
 export const taskTypeNamed = (name: string | undefined): TaskType | undefined => taskTypes.find((taskType) => taskType.name === name)

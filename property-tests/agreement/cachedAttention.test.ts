@@ -60,10 +60,10 @@ const graphOf = ({ keyValueHeads, sharing, headSize, scale, cap }: Case) => {
   return { attended, 'present.key': present.key, 'present.value': present.value }
 }
 
-const range = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const range = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
 /** Rows of tokens [rows, tokens, width] as a cache [rows, heads, capacity, headSize] with their first `kept` tokens. */
-const cacheOf = (one: Case, rows: ReadonlyArray<ReadonlyArray<number>>, kept: number): Float32Array => {
+const cacheOf = (one: Case, rows: readonly (readonly number[])[], kept: number): Float32Array => {
   const { keyValueHeads: heads, headSize, past, sequence, room } = one
   const capacity = past + sequence + room
   const cached = new Float32Array(rows.length * heads * capacity * headSize)
@@ -86,7 +86,7 @@ const agrees = async (one: Case, seed: number): Promise<void> => {
     numbers(keyValueHeads * headSize, 3),
   ] as const
   const paddingOf = (row: number): number => (row % 2 === 1 ? Math.min(one.padding, all - 1) : 0)
-  const newOnes = (of: ReadonlyArray<ReadonlyArray<number>>, width: number) =>
+  const newOnes = (of: readonly (readonly number[])[], width: number) =>
     float32(
       of.flatMap((x) => x.slice(past * width)),
       [rows, sequence, width],
@@ -114,7 +114,7 @@ const agrees = async (one: Case, seed: number): Promise<void> => {
   expect(cachedValue.data, 'the values in the cache').toEqual(cacheOf(one, value, all))
   range(rows).forEach((row) => {
     const before = paddingOf(row)
-    const part = (of: ReadonlyArray<ReadonlyArray<number>>, width: number) =>
+    const part = (of: readonly (readonly number[])[], width: number) =>
       tensor([all - before, width], Float32Array.from(of[row] ?? []).subarray(before * width))
     const expected = causalAttention({ heads, keyValueHeads, headSize, scale: null, cap: one.cap, lengths: [all - before], window })({
       query: scaleBy(one.scale)(part(query, heads * headSize)),

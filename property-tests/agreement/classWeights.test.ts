@@ -21,7 +21,7 @@ describe('class weights', () => {
   const state = startOf(model, 'open', 'float64')
   const [phase, examples] = [phaseIn(state), toExamples(model.batch).map((example, i) => ({ ...example, label: i % model.config.labels }))]
 
-  const step = async (batch: typeof examples, weights: ReadonlyArray<number> | null) => {
+  const step = async (batch: typeof examples, weights: readonly number[] | null) => {
     const plain = assemblyOf(model, 'float64')
     const objective = sequenceClassification(plain.model, headOutputs(model.config), weights === null ? {} : { classWeights: weights })
     const prepared = objective.prepare(batch, { seed: 0, step: 0 })

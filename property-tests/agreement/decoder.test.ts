@@ -12,7 +12,7 @@ const agrees = async (options: DecoderOptions, dtype: 'float64' | 'float32', gat
   expect(disagreements(await compareStep(drawDecoder(options), { device: 'cpu', precision: dtype }, gating))).toEqual([])
 }
 
-const edges: ReadonlyArray<readonly [string, Partial<DecoderOptions>]> = [
+const edges: readonly (readonly [string, Partial<DecoderOptions>])[] = [
   ['one token, one example, r = 1', { lengths: [1], rank: 1 }],
   ['one head of keys for four of queries', { keyValueHeads: 1 }],
   ['as many heads of keys as of queries', { keyValueHeads: 4 }],

@@ -20,7 +20,7 @@ import { liveRuns } from '../../finetuning/machines/runKeys.js'
 import { finetuneJob, nodeMachine } from '../../finetuning/nodeMachine.js'
 import { joinRun } from '../../finetuning/joinRun.js'
 import { prepareRun } from '../../finetuning/recipe.js'
-import type { RunOptions } from '../../finetuning/runs/run.js'
+import type { RunOptions } from '../../finetuning/run/run.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { hasRedis, startRedis } from '../support/redisServer.js'
@@ -31,7 +31,7 @@ const found = 'import importlib.util, sys; sys.exit(importlib.util.find_spec("pe
 const hasPeft = hasRedis && spawnSync(python, ['-c', found]).status === 0
 
 const { folder } = temporaryFolder('distributed-data')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 const [steps, parts] = [50, 2]
 const { signal } = new AbortController()
 
@@ -116,7 +116,7 @@ it.skipIf(!hasPeft)(
     const program = fileURLToPath(new URL('./ddp_in_peft.py', import.meta.url))
     const { stdout, stderr } = spawnSync(python, [program, at('tiny'), at('start/adapter'), at('batches.json')], { encoding: 'utf8' })
     expect(stdout, stderr).toMatch(/^\[/)
-    const theirs = JSON.parse(stdout) as ReadonlyArray<number>
+    const theirs = JSON.parse(stdout) as readonly number[]
     expect([ours.length, theirs.length]).toEqual([steps, steps])
     const difference = Math.max(...ours.map((loss, i) => Math.abs(loss - (theirs[i] ?? NaN))))
     console.log(`greatest difference of a loss to DistributedDataParallel: ${difference.toExponential(1)}`)

@@ -34,13 +34,13 @@ const model = encoderModel({ ...config, embeddingSize: config.hiddenSize })
 const width = config.hiddenSize
 
 /** Pairs of these lengths: their ids do not matter, since the hidden states are given. */
-const examplesOf = (lengths: ReadonlyArray<readonly [number, number]>): ReadonlyArray<PairExample> =>
+const examplesOf = (lengths: readonly (readonly [number, number])[]): readonly PairExample[] =>
   lengths.map(([a, b], i) => ({ inputIds: new Array<number>(a + b).fill(3), ends: [a, a + b], score: Math.sin(i), row: i + 1 }))
 
 const pairLengths = fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })), { minLength: 1, maxLength: 5 })
 
 /** The loss and its gradient with respect to the hidden states, as training builds them. */
-const accelerated = async (loss: EmbeddingLoss, examples: ReadonlyArray<PairExample>, hidden: Tensor) => {
+const accelerated = async (loss: EmbeddingLoss, examples: readonly PairExample[], hidden: Tensor) => {
   const objective = sentenceEmbedding(model, loss)
   const states = input('hidden', ['tokens', width], 'float64')
   const forward = () => ({ hidden: states, host: undefined as never, dtype: 'float64' as const })
@@ -59,7 +59,7 @@ const accelerated = async (loss: EmbeddingLoss, examples: ReadonlyArray<PairExam
   }
 }
 
-const reference = (loss: EmbeddingLoss, examples: ReadonlyArray<PairExample>, hidden: Tensor) => {
+const reference = (loss: EmbeddingLoss, examples: readonly PairExample[], hidden: Tensor) => {
   const lengths = examples.flatMap(({ ends }) => [ends[0] ?? 0, (ends[1] ?? 0) - (ends[0] ?? 0)])
   const pooled = meanPool(hidden, lengths)
   const sides = [0, 1].map((side) => examples.map((_, i) => 2 * i + side)) as [number[], number[]]
@@ -71,7 +71,7 @@ const reference = (loss: EmbeddingLoss, examples: ReadonlyArray<PairExample>, hi
   return { value, slope: meanPoolVjp(bar, lengths), embeddings: unitRows(pooled) }
 }
 
-const hiddenOf = (examples: ReadonlyArray<PairExample>, seed: number): Tensor =>
+const hiddenOf = (examples: readonly PairExample[], seed: number): Tensor =>
   normal([examples.reduce((sum, { ends }) => sum + (ends[1] ?? 0), 0), width])(seed)[0]
 
 describe.each(['ranking', 'similarity'] as const)('the %s loss of pairs', (loss) => {

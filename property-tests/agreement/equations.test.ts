@@ -140,7 +140,7 @@ describe(`the equations in a graph (seed ${SEED})`, () => {
         const rows = gatedRows(factors, g)
         const value = rows.map((y, i) => reduceSum(mul(y, bars[i] ?? y))).reduce((a, b) => add(a, b))
         const [gBar, ...aBars] = gradient(value, [g, ...factors])
-        const entries = (name: string, values: ReadonlyArray<Expression>) => values.map((one, i) => [`${name}${i}`, one] as const)
+        const entries = (name: string, values: readonly Expression[]) => values.map((one, i) => [`${name}${i}`, one] as const)
         const feeds = matrices.flatMap(({ A, yBar }, i) => [[`A${i}`, feed(A)] as const, [`yBar${i}`, feed(yBar)] as const])
         const results = await evaluate(Object.fromEntries([...entries('rows', rows), ...entries('aBar', aBars), ['gBar', gBar ?? g]]), {
           ...Object.fromEntries(feeds),
@@ -228,7 +228,7 @@ describe(`the equations in a graph (seed ${SEED})`, () => {
           const results = await evaluate(outputs, feeds)
           const close = (name: string, expected: ArrayLike<number>) =>
             assertClose(resultOf(results, name), expected, { relative, absolute: 1e-12, name })
-          const norms = (squared: ReadonlyArray<number>) => (folded ? reference.tensor([squared.length], squared) : undefined)
+          const norms = (squared: readonly number[]) => (folded ? reference.tensor([squared.length], squared) : undefined)
           close(
             'a',
             matrices.map(({ A }) => reference.orthogonalityOfA(A)),

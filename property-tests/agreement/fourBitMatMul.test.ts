@@ -45,7 +45,7 @@ const cases = fc
   .chain(({ n, k, p }) => fc.record({ x: matrix(n, k), W: matrix(p, k), yBar: matrix(n, p), b: matrix(1, p) }))
 
 /** The levels of a stored matrix, one by one. */
-const unpacked = (packed: Uint8Array): ReadonlyArray<number> => [...packed].flatMap((two) => [two & 15, two >> 4])
+const unpacked = (packed: Uint8Array): readonly number[] => [...packed].flatMap((two) => [two & 15, two >> 4])
 
 /** As the accelerated side stores it. */
 const stored = (W: Tensor): FourBitMatrix & { readonly scales: NonNullable<FourBitMatrix['scales']> } => {

@@ -159,7 +159,7 @@ describe(`a product in float16 (seed ${SEED})`, () => {
         )
         const expected = halfLinear.value('', scaled, W)
         for (let row = 0; row < n; row++) {
-          const ofRow = (all: Tensor): ReadonlyArray<number> => [...all.data.slice(row * p, (row + 1) * p)]
+          const ofRow = (all: Tensor): readonly number[] => [...all.data.slice(row * p, (row + 1) * p)]
           const most = Math.max(...scaled.data.slice(row * k, (row + 1) * k).map(Math.abs))
           assertClose(ofRow(y), ofRow(expected), { relative: 1e-3, absolute: 1e-3 * most * k }) // sums are exact in both; quotients in float32
         }

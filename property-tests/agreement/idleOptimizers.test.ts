@@ -24,7 +24,7 @@ import { temporaryFolder } from '../support/temporaryFolder.js'
 const { folder } = temporaryFolder('optimizers')
 
 /** The model as ONNX Runtime runs it. */
-const optimized = async (model: Uint8Array, weights: string, without: ReadonlyArray<string>): Promise<Buffer> => {
+const optimized = async (model: Uint8Array, weights: string, without: readonly string[]): Promise<Buffer> => {
   const file = join(folder, 'optimized.onnx')
   const session = await ort.InferenceSession.create(model, {
     optimizedModelFilePath: file,

@@ -13,7 +13,7 @@ import { SEED } from '../support/seed.js'
 import { disagreements, someDecoder, someOptions } from './modelOptions.js'
 
 const int4 = { device: 'cpu', precision: 'int4' } as const
-const agrees = (rows: ReadonlyArray<Row>): void => expect(disagreements(rows)).toEqual([])
+const agrees = (rows: readonly Row[]): void => expect(disagreements(rows)).toEqual([])
 const stepsAgree = async (model: Model<ModelConfig>): Promise<void> => {
   agrees(await compareStep(model, int4, 'sampled'))
   agrees(await compareSteps(model, int4, 10))

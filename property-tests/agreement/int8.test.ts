@@ -27,12 +27,12 @@ import { SEED } from '../support/seed.js'
 import { decoderOptions, disagreements, modelOptions, someDecoder, someOptions } from './modelOptions.js'
 
 const int8 = { device: 'cpu', precision: 'int8' } as const
-const agrees = (rows: ReadonlyArray<Row>): void => expect(disagreements(rows)).toEqual([])
+const agrees = (rows: readonly Row[]): void => expect(disagreements(rows)).toEqual([])
 const stepsAgree = async (model: Model<ModelConfig>, gating: 'sampled' | 'open' = 'sampled'): Promise<void> => {
   agrees(await compareStep(model, int8, gating))
   agrees(await compareSteps(model, int8, 10))
 }
-const levelsIn = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => rows.filter(({ across }) => across !== undefined)
+const levelsIn = (rows: readonly Row[]): readonly Row[] => rows.filter(({ across }) => across !== undefined)
 /** A stream of one number has a norm without a gradient: all that comes back is what float32 leaves of it. */
 const widerDecoders = decoderOptions.filter(({ heads, headSize }) => heads * headSize > 2)
 
@@ -66,15 +66,15 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
   })
 
   it('round every matrix and its other factor, in both directions, except below the lowest adapter', async () => {
-    const reportedNames = async (model: Model<ModelConfig>): Promise<ReadonlyArray<string>> => {
+    const reportedNames = async (model: Model<ModelConfig>): Promise<readonly string[]> => {
       const rows = levelsIn(await compareStep(model, int8))
       for (const { size, reference, quantity } of rows) expect(size > 0 && reference !== 0, quantity).toBe(true)
       return rows.map(({ quantity }) => quantity.replace('levels of ', '')).sort()
     }
-    const expectedNames = (modules: ReadonlyArray<string>, lowest: ReadonlyArray<string>): ReadonlyArray<string> =>
+    const expectedNames = (modules: readonly string[], lowest: readonly string[]): readonly string[] =>
       modules.flatMap((module) => ['weight', 'x', ...(lowest.includes(module) ? [] : ['yBar'])].map((of) => `${module}.${of}`)).sort()
     const [encoder, decoder] = [drawModel(someOptions({ layers: 2 })), drawDecoder(someDecoder())]
-    const below = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
+    const below = (names: readonly string[]): readonly string[] =>
       names.filter((name) => /layers?\.0\.(attention\.self|self_attn\.[qkv])/.test(name))
     for (const model of [encoder, decoder]) {
       const modules = Object.keys(model.parameters.adapters)

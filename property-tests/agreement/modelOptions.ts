@@ -62,9 +62,9 @@ export const someOptions = (change: Partial<ModelOptions> = {}): ModelOptions =>
 })
 
 /** What does not hold, in words: [] where all agree. */
-export const disagreements = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => rows.filter(({ holds }) => !holds).map(describeRow)
+export const disagreements = (rows: readonly Row[]): readonly string[] => rows.filter(({ holds }) => !holds).map(describeRow)
 
-const scalings: ReadonlyArray<DecoderOptions['rotaryScaling']> = [
+const scalings: readonly DecoderOptions['rotaryScaling'][] = [
   null,
   { kind: 'linear', factor: 4 },
   { kind: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 64 },

@@ -14,8 +14,8 @@ const graphOf = (gating: 'open' | 'sampled', change: { readonly tau?: number; re
   const model = drawModel(someOptions(change))
   return print(stepOutputs(model, phaseIn(startOf(model, gating, 'float32')), 'whole', 'float32').outputs)
 }
-const operators = (text: string): ReadonlyArray<string> => [...text.matchAll(/ = (\w+)\(/g)].map(([, op]) => op ?? '')
-const inputs = (text: string): ReadonlyArray<string> => [...text.matchAll(/^(\S+): .* = Input\(/gm)].map(([, name]) => name ?? '')
+const operators = (text: string): readonly string[] => [...text.matchAll(/ = (\w+)\(/g)].map(([, op]) => op ?? '')
+const inputs = (text: string): readonly string[] => [...text.matchAll(/^(\S+): .* = Input\(/gm)].map(([, name]) => name ?? '')
 
 describe('the graph of a plain step', () => {
   const [plain, gated] = [graphOf('open'), graphOf('sampled')]

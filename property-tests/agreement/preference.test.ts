@@ -64,7 +64,7 @@ const openLoss = async (settings: PreferenceSettings) => {
 }
 
 /** log p of each labeled token of a text by the reference, with adapters or without. */
-const tokenLogs = ({ inputIds, targets }: LabeledText, adapted: boolean): ReadonlyArray<number> => {
+const tokenLogs = ({ inputIds, targets }: LabeledText, adapted: boolean): readonly number[] => {
   const adapters = adapted ? model.parameters.adapters : {}
   const operands = { base: model.base, adapters, gates: {}, head: {} }
   const { logits } = modelOf(model.config, { scale: scaleOf(model.settings) })(operands, { inputIds: [Array.from(inputIds)] })
@@ -75,7 +75,7 @@ const tokenLogs = ({ inputIds, targets }: LabeledText, adapted: boolean): Readon
     return [(scores[label] ?? NaN) - Math.log(scores.reduce((total, score) => total + Math.exp(score), 0))]
   })
 }
-const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, x) => total + x, 0)
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, x) => total + x, 0)
 
 const answersByHand = ({ loss }: PreferenceSettings) =>
   examples.map(({ chosen, rejected }) => {
@@ -156,7 +156,7 @@ describe('a preference loss', () => {
       const predictor = await openPredictor(assembly, objective, phase, runtime)
       return predictor.predict(parameters, examples, 2).finally(predictor.release)
     }
-    const numbers = (answers: ReadonlyArray<PreferenceAnswer>) => answers.flatMap((answer) => Object.values(answer))
+    const numbers = (answers: readonly PreferenceAnswer[]) => answers.flatMap((answer) => Object.values(answer))
     assertClose(numbers(await answersOf(state)), numbers(answersByHand(settings)), { relative: 1e-9 })
     const sessions = await openPhaseSessions(assembly, state.phase, runtime, { batch: 4, sequence: 6, tokens: 18 })
     const context = { assembly, objective, progress: { step: 0, steps: 10 }, learningRate: 1e-3, spare: null }

@@ -51,7 +51,7 @@ const stored = (W: Tensor, type: 'int8' | 'uint8' = 'int8') => {
 }
 
 /** How far values lie from the nearest boundary between levels, in levels. */
-const fromBoundary = (x: Tensor): ReadonlyArray<number> => {
+const fromBoundary = (x: Tensor): readonly number[] => {
   const { scales } = quantizeRows(x)
   const [, m = 1] = x.shape
   return Array.from(x.data, (value, i) => {
@@ -63,7 +63,7 @@ const fromBoundary = (x: Tensor): ReadonlyArray<number> => {
 const near = 1e-4
 
 /** Rows without a value near a boundary agree to float32; in the others, each boundary value may be one level off. rounded: [n, k], levels: [p, k], factors: [p] */
-const assertRows = (actual: ReadonlyArray<number>, expected: Tensor, rounded: Tensor, levels: Tensor, factors: Tensor): number => {
+const assertRows = (actual: readonly number[], expected: Tensor, rounded: Tensor, levels: Tensor, factors: Tensor): number => {
   const [[n = 0, k = 0], [, p = 0]] = [rounded.shape, expected.shape]
   const [margins, { scales }] = [fromBoundary(rounded), quantizeRows(rounded)]
   let clear = 0

@@ -12,7 +12,7 @@ import { assertClose } from '../support/assertClose.js'
 import { SEED } from '../support/seed.js'
 import { someOptions } from './modelOptions.js'
 
-type Matrix = { readonly d: number; readonly k: number; readonly logTheta: ReadonlyArray<number> }
+type Matrix = { readonly d: number; readonly k: number; readonly logTheta: readonly number[] }
 
 /** Locations with ties, as they are before any gradient, and saturated ones. */
 const location = fc.oneof(fc.constantFrom(0, -Math.log(11), 40, -40), fc.double({ min: -6, max: 6, noNaN: true }))
@@ -22,9 +22,8 @@ const matrix: fc.Arbitrary<Matrix> = fc.record({
   logTheta: fc.array(location, { minLength: 1, maxLength: 6 }),
 })
 const settings = { tau: 1, gamma: -0.1, zeta: 1.1 }
-const modulesOf = (matrices: ReadonlyArray<Matrix>) =>
-  matrices.map(({ d, k, logTheta }, i) => ({ name: `m${i}`, d, k, r: logTheta.length }))
-const adaptersOf = (matrices: ReadonlyArray<Matrix>): reference.Adapters =>
+const modulesOf = (matrices: readonly Matrix[]) => matrices.map(({ d, k, logTheta }, i) => ({ name: `m${i}`, d, k, r: logTheta.length }))
+const adaptersOf = (matrices: readonly Matrix[]): reference.Adapters =>
   Object.fromEntries(
     matrices.map(({ d, k, logTheta }, i) => [
       `m${i}`,
@@ -35,10 +34,10 @@ const adaptersOf = (matrices: ReadonlyArray<Matrix>): reference.Adapters =>
       },
     ]),
   )
-const all = (matrices: ReadonlyArray<Matrix>): ReadonlyArray<number> => matrices.flatMap(({ logTheta }) => logTheta)
-const norm = (numbers: ReadonlyArray<number>): number => Math.hypot(...numbers)
+const all = (matrices: readonly Matrix[]): readonly number[] => matrices.flatMap(({ logTheta }) => logTheta)
+const norm = (numbers: readonly number[]): number => Math.hypot(...numbers)
 /** What T_end finds of them: their factors are those of adaptersOf. */
-const tripletsOf = (matrices: ReadonlyArray<Matrix>) => ({
+const tripletsOf = (matrices: readonly Matrix[]) => ({
   logTheta: all(matrices),
   magnitudes: Object.values(adaptersOf(matrices)).flatMap(({ A, B, logTheta }) =>
     [...logTheta.data].map((_, j) => {

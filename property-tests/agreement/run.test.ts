@@ -9,7 +9,7 @@ import { describeSkipped } from '../../evaluation/agreement/index.js'
 import { tensorOf } from '../../accelerated/parameters/vectors.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
-const cases: ReadonlyArray<readonly [RunRules, Partial<ModelOptions>, 'float64' | 'float32']> = [
+const cases: readonly (readonly [RunRules, Partial<ModelOptions>, 'float64' | 'float32'])[] = [
   [{ retain: 'budget', gateAfter: 'soft', density: 0.5 }, { layers: 2, rank: 3 }, 'float64'],
   [{ retain: 'budget', gateAfter: 'binary', density: 0.3 }, { family: 'bert', taskType: 'regression', dropout: 0.5 }, 'float64'],
   [{ retain: 'paper', gateAfter: 'soft', density: 0.5 }, { rank: 1, lengths: [1], dropout: 0 }, 'float64'],

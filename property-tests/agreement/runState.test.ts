@@ -26,7 +26,7 @@ const noisy = (state: RunState, seed: number): RunState => {
 }
 const vectors = ['parameters', 'firstMoment', 'secondMoment'] as const
 type Moved = Pick<RunState, (typeof vectors)[number] | 'phase'>
-const part = (state: Moved, vector: (typeof vectors)[number], name: string): ReadonlyArray<number> => [
+const part = (state: Moved, vector: (typeof vectors)[number], name: string): readonly number[] => [
   ...tensorOf(layoutOf(phaseIn(state)), state[vector], name),
 ]
 const opened = (state: RunState): RunState => {

@@ -9,7 +9,7 @@ import { assertClose } from '../support/assertClose.js'
 import { referenceSchedules } from '../support/referenceSchedules.js'
 import { SEED } from '../support/seed.js'
 
-const names = Object.keys(schedules) as ReadonlyArray<ScheduleName>
+const names = Object.keys(schedules) as readonly ScheduleName[]
 
 const settings = fc.record({
   learningRate: fc.double({ min: 1e-5, max: 1, noNaN: true }),

@@ -30,7 +30,7 @@ const common = { maxSteps: 4, maxLength: 16, batchSize: 2, saveSteps: 3, dropout
 const long = { maxSteps: 12, saveSteps: 5, evalSteps: 6, dropout: 0.1 } as const
 
 /** Every method, the phases of those that have some, and what changes a step's graph. */
-const cases: ReadonlyArray<SettingsInput> = [
+const cases: readonly SettingsInput[] = [
   { ...long, method: 'salora', rank: 2, gateStart: 0.25, gateEnd: 0.75, gradientAccumulationSteps: 3 },
   {
     method: 'salora',
@@ -60,7 +60,7 @@ beforeAll(async () => {
 })
 
 /** Differs for other numbers, or another order. */
-const weightedSum = (numbers: ReadonlyArray<unknown>): number => numbers.reduce((sum: number, x, i) => sum + Number(x) * (i + 1), 0)
+const weightedSum = (numbers: readonly unknown[]): number => numbers.reduce((sum: number, x, i) => sum + Number(x) * (i + 1), 0)
 
 /** The task as a process of its own opens it, and its start. */
 const openTask = async (input: SettingsInput) => {
@@ -96,7 +96,7 @@ type TraceOptions = {
 const traceOf = async (
   input: SettingsInput,
   { executor, answers, resumed, onCheckpoint }: TraceOptions = {},
-): Promise<ReadonlyArray<unknown>> => {
+): Promise<readonly unknown[]> => {
   const { task, start } = await openTask(input)
   const spread = { ...(executor === undefined ? {} : { executor }), ...(answers === undefined ? {} : { answers }) }
   const run = train({ ...task, ...spread }, resumed?.state ?? start, resumed ?? null, new AbortController().signal)
@@ -127,7 +127,7 @@ const copyOf = ({ gradient, tokens, results }: PartGradient): PartGradient => ({
 
 /** Parts in the order of their ranks; odd ranks go to a worker that sees only copies of what a leader publishes. Every fourth is done twice. */
 const shuffled =
-  (worker: ReturnType<typeof openPartWorker>, ranks: ReadonlyArray<number>): PartExecutor =>
+  (worker: ReturnType<typeof openPartWorker>, ranks: readonly number[]): PartExecutor =>
   async ({ step, phase, parameters, progress, parts, compute }) => {
     const atWorker = (part: number): Promise<PartGradient> => worker.gradients.compute(source, part)
     const source = { step, phase: JSON.parse(JSON.stringify(phase)) as unknown, parameters: parameters.slice(), progress: { ...progress } }

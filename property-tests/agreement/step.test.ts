@@ -11,7 +11,7 @@ const agrees = async (options: ModelOptions, dtype: 'float64' | 'float32', gatin
   expect(disagreements(await compareStep(drawModel(options), { device: 'cpu', precision: dtype }, gating))).toEqual([])
 }
 
-const edges: ReadonlyArray<readonly [string, Partial<ModelOptions>]> = [
+const edges: readonly (readonly [string, Partial<ModelOptions>])[] = [
   ['r = 1, one token, one example', { rank: 1, lengths: [1] }],
   ['the same, without regularizer', { rank: 1, lengths: [1], beta: 0 }],
   ['all gates shut', { gates: 'shut' }],

@@ -72,13 +72,13 @@ const taskOf = (model: Model, change: SettingsInput): Task => {
   }
 }
 
-const rowsOf = ({ inputIds, tokenTypeIds, labels }: Batch, rows: ReadonlyArray<number>): Batch => ({
+const rowsOf = ({ inputIds, tokenTypeIds, labels }: Batch, rows: readonly number[]): Batch => ({
   inputIds: rows.map((i) => inputIds[i] ?? []),
   labels: rows.map((i) => labels[i] ?? NaN),
   ...(tokenTypeIds === undefined ? {} : { tokenTypeIds: rows.map((i) => tokenTypeIds[i] ?? []) }),
 })
 
-const once = <A extends ReadonlyArray<unknown>, B>(make: (...given: A) => B): ((...given: A) => B) => {
+const once = <A extends readonly unknown[], B>(make: (...given: A) => B): ((...given: A) => B) => {
   const made = new Map<string, B>()
   return (...given) => {
     const key = JSON.stringify(given)
@@ -113,7 +113,7 @@ const masksOf = (model: Model, task: Task, state: TrainingState, gated: boolean,
 }
 
 /** Algorithm 1 by the reference, with what the run's settings and seed say of each step. */
-const replay = (model: Model, task: Task): { readonly state: TrainingState; readonly orders: ReadonlyArray<string> } => {
+const replay = (model: Model, task: Task): { readonly state: TrainingState; readonly orders: readonly string[] } => {
   const { settings, training } = task
   const { gateStart = NaN, gateEnd = NaN, density: budget = NaN, controlLearningRate = NaN, control: rule = 'ramp' } = settings
   const own = {
@@ -169,10 +169,7 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
   return { state, orders }
 }
 
-const runOf = async (
-  model: Model,
-  task: Task,
-): Promise<{ readonly reports: ReadonlyArray<StepReport>; readonly result: TrainingResult }> => {
+const runOf = async (model: Model, task: Task): Promise<{ readonly reports: readonly StepReport[]; readonly result: TrainingResult }> => {
   const events = train(task, startOfRun(model, 'float64').accelerated, null, new AbortController().signal)
   const reports: StepReport[] = []
   for (;;) {
@@ -215,7 +212,7 @@ describe('the training loop', () => {
 
 describe('the best evaluation of a run', () => {
   /** Scores and losses of the evaluations after the gates close, in order. → the steps that were the best so far, and the last step */
-  const bestSteps = async (evaluations: ReadonlyArray<readonly [number, number]>, earlyStoppingPatience: number | null = null) => {
+  const bestSteps = async (evaluations: readonly (readonly [number, number])[], earlyStoppingPatience: number | null = null) => {
     const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 3, 3, 4] }))
     const first = 16 // gates close after step 15 of 20, and no earlier step can be the best
     let step = 0
@@ -272,7 +269,7 @@ describe('the best evaluation of a run', () => {
       null,
       new AbortController().signal,
     )
-    let after16: ReadonlyArray<number> = []
+    let after16: readonly number[] = []
     for (;;) {
       const next = await events.next()
       if (next.done === true) {

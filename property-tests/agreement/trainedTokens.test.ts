@@ -38,7 +38,7 @@ import { someDecoder, someOptions } from './modelOptions.js'
 const words = 'embed_tokens.weight'
 
 /** The tables that a comparison trains rows of, and which. Of 11 words, the file has 9: tokens 9 and 10 are new. */
-type Tables = Readonly<Record<string, ReadonlyArray<number>>>
+type Tables = Readonly<Record<string, readonly number[]>>
 
 /** A drawn model whose files lack the last two words, and its trained rows. */
 const split = (model: AnyModel, tables: Tables, isExtended: boolean) => {
@@ -85,9 +85,9 @@ const bind = (model: AnyModel, tables: Tables, dtype: FloatType, of: (assembly: 
 }
 
 /** Loss and gradient by the graph. */
-const byGraph = async (bound: ReturnType<typeof bind>, examples: ReadonlyArray<unknown>, dtype: FloatType) => {
+const byGraph = async (bound: ReturnType<typeof bind>, examples: readonly unknown[], dtype: FloatType) => {
   const { assembly, objective, phase, layout, parameters } = bound
-  const prepared = objective.prepare(examples as ReadonlyArray<never>, { seed: 0, step: 0 })
+  const prepared = objective.prepare(examples as readonly never[], { seed: 0, step: 0 })
   const { outputs } = stepGraph(assembly, phase, 'add')
   const session = await runtimeOf({ device: 'cpu', precision: dtype }).engine.open(outputs, noWeights)
   const gradientSum = zeros(layout.size, dtype)
@@ -170,7 +170,7 @@ const encoderOf = (): AnyModel => {
 }
 
 const head = 'lm_head.weight'
-const decoders: ReadonlyArray<readonly [string, Parameters<typeof someDecoder>[0], Tables]> = [
+const decoders: readonly (readonly [string, Parameters<typeof someDecoder>[0], Tables])[] = [
   ['tied, two words of the vocabulary', { tied: true }, { [words]: [2, 4] }],
   ['tied, a word and two new ones', { tied: true }, { [words]: [2, 9, 10] }],
   ['tied, scaled embeddings and capped logits, new words', { tied: true, gemma: true }, { [words]: [9, 10] }],

@@ -17,7 +17,7 @@ import { hasChromium, launchChromium, openPage, type OpenedPage, longestFrame } 
 import { killedAfterEach } from '../support/childProcesses.js'
 
 const cwd = toyFolder('board-browser')
-const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const at = (...path: readonly string[]): string => join(cwd, ...path)
 const hostile = '<b id=injected onclick=alert(1)>bold</b><script>document.title = "run"<∕script>'.replaceAll('/', '∕')
 
 let browser: Browser | null = null
@@ -177,7 +177,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     await page.locator('#score summary', { hasText: 'Numbers' }).click()
     await page.locator('#score table').waitFor()
     expect(await width()).toBe(320)
-    const [ground, text, label] = await page.evaluate<ReadonlyArray<string>>(`[
+    const [ground, text, label] = await page.evaluate<readonly string[]>(`[
       getComputedStyle(document.body).backgroundColor,
       getComputedStyle(document.body).color,
       getComputedStyle(document.querySelector('#score svg text')).fill,

@@ -11,7 +11,7 @@ import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const { folder } = temporaryFolder('run-tables')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 const hostile = '</td><script>alert(1)</script> \u202e "x",'
 
 const details = (step: number) => ({

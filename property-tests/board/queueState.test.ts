@@ -5,7 +5,7 @@ import { jobKinds, type JobKind } from '../../reporting/board/events.js'
 
 const address = 'redis://127.0.0.1:6379'
 const job = { id: '1', data: { cell: { id: 'a' }, output: '/sweep' } }
-const moves: ReadonlyArray<readonly [JobKind, JobKind]> = [
+const moves: readonly (readonly [JobKind, JobKind])[] = [
   ['waiting', 'active'],
   ['active', 'failed'],
   ['active', 'delayed'],

@@ -4,7 +4,7 @@ import { etaEstimator, metricsSummarizer, noMetrics, plannedSteps } from '../../
 import { runLine } from '../../reporting/board/views.js'
 import { statusOf, type WatchedRun } from '../../reporting/board/watchRun.js'
 
-const summaryOf = (...events: ReadonlyArray<object | string>) => {
+const summaryOf = (...events: readonly (object | string)[]) => {
   const { onLine, summary, onReset } = metricsSummarizer()
   for (const event of events) onLine(Buffer.from(typeof event === 'string' ? event : JSON.stringify(event)))
   const before = summary()

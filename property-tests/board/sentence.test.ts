@@ -3,8 +3,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RunResult } from '../../finetuning/runs/run.js'
-import type { OpenRun } from '../../finetuning/serving/openRun.js'
+import type { RunResult } from '../../finetuning/run/run.js'
+import type { OpenRun } from '../../finetuning/use/serving/openRun.js'
 import { shownAnswer } from '../../reporting/views/board.js'
 import { openSentenceModel, sentenceLimit, waitingLimit } from '../../reporting/board/sentenceModel.js'
 import { startBoard, type Board } from '../../reporting/board/server.js'
@@ -103,7 +103,7 @@ describe('a sentence on the board', () => {
     expect(answer.prediction).toEqual(await predicted('tagged', text))
     const { parts } = shownAnswer(text, answer.prediction as object)
     expect(parts.map((part) => part.text).join('')).toBe(text)
-    const { entities } = answer.prediction as { readonly entities: ReadonlyArray<{ readonly word: string; readonly entity_group: string }> }
+    const { entities } = answer.prediction as { readonly entities: readonly { readonly word: string; readonly entity_group: string }[] }
     expect(entities.map(({ word }) => word)).toContain('Rome')
     expect(parts.flatMap(({ text: word, entity }) => (entity === null ? [] : [[word, entity.type]]))).toEqual(
       entities.map(({ word, entity_group }) => [word, entity_group]),

@@ -21,7 +21,7 @@ import { follow, pageHeaders, send } from './boardClient.js'
 import { killedAfterEach } from '../support/childProcesses.js'
 
 const cwd = toyFolder('stop')
-const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const at = (...path: readonly string[]): string => join(cwd, ...path)
 let board: Board
 beforeAll(async () => {
   await mkdir(at('runs'))
@@ -30,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => board.close())
 
 const tracked = killedAfterEach()
-const started = (...words: ReadonlyArray<string>): ChildProcess => {
+const started = (...words: readonly string[]): ChildProcess => {
   return tracked(spawn(process.execPath, words, { cwd, stdio: ['ignore', 'pipe', 'ignore'] }))
 }
 const isAlive = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null
@@ -47,7 +47,7 @@ const withoutSpeeds = (text: string): string => text.replaceAll(/"tokensPerSecon
 
 describe.skipIf(process.platform !== 'linux')('a running run (on Linux)', () => {
   it('stops as with Ctrl-C, also when stopped twice, and after a resume ends like an uninterrupted run', async () => {
-    const args = (output: string): ReadonlyArray<string> => [
+    const args = (output: string): readonly string[] => [
       ...toyTrain,
       ...['--batch-size', '4', '--threads', '1'],
       ...['--max-steps', '800', '--eval-steps', '400', '--quiet', '--output', output],

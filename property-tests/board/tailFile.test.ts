@@ -26,7 +26,7 @@ const newTail = (options: { readonly lastBytes?: number; readonly maxBytes?: num
   })
   return { file, state, read: tail.read }
 }
-const wholeLines = (text: string): ReadonlyArray<string> => text.split('\n').slice(0, -1)
+const wholeLines = (text: string): readonly string[] => text.split('\n').slice(0, -1)
 
 describe('tailing a file', () => {
   it('passes the complete lines of the file after any history of changes', () => {

@@ -14,10 +14,10 @@ import { toyFolder, toyTrain } from '../cli/toyFolder.js'
 import { killedAfterEach } from '../support/childProcesses.js'
 
 const cwd = toyFolder('board')
-const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const at = (...path: readonly string[]): string => join(cwd, ...path)
 
 const tracked = killedAfterEach()
-const train = (output: string, ...more: ReadonlyArray<string>): ChildProcess => {
+const train = (output: string, ...more: readonly string[]): ChildProcess => {
   const args = [...toyTrain, '--batch-size', '4', '--threads', '1', '--output', output, '--quiet', ...more]
   return tracked(spawn(process.execPath, [program, ...args], { cwd, stdio: 'ignore' }))
 }

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { openWatch } from '../../reporting/board/watch.js'
 import { runView } from '../../reporting/board/views.js'
-import { readWorkers, workersWriter } from '../../finetuning/runs/workersFile.js'
+import { readWorkers, workersWriter } from '../../finetuning/run/workersFile.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const { folder } = temporaryFolder('workers')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 
 it('shows the workers of a running run, and what a damaged file has is not shown', async () => {
   await writeRun(at('runs/spread'), {})

@@ -9,10 +9,10 @@ import { adalora } from '../../accelerated/methods/adalora/adalora.js'
 import type { AdaloraPhase } from '../../accelerated/methods/adalora/phase.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
 import { summaryText } from '../../cli/format/summary.js'
-import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
-import type { ExportFormat } from '../../finetuning/adapters/exportFormats.js'
-import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
+import type { ExportFormat } from '../../finetuning/use/exportFormats.js'
+import { rankPatternOfRun } from '../../finetuning/use/rankPattern.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { bytesIn, runJob } from './jobRun.js'
@@ -21,7 +21,7 @@ import { toyFile } from './toyTask.js'
 
 const { folder: cwd } = temporaryFolder('adalora')
 let result: RunResult
-const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const at = (...path: readonly string[]): string => join(cwd, ...path)
 const flags = (output: string) => ({ config: at('settings.json'), model: at('tiny'), task: at('toy.tsv'), output: at(output) })
 const matrices = 12
 /** Steps 1 to 4 cut nothing, 5 to 10 all but the last: t_init = 3, T − t_final = 10 in steps that count from 0. */
@@ -47,11 +47,11 @@ beforeAll(async () => {
   result = await runJob(flags('whole'))
 })
 
-const lines = async (run: string): Promise<ReadonlyArray<Readonly<Record<string, unknown>>>> =>
+const lines = async (run: string): Promise<readonly Readonly<Record<string, unknown>>[]> =>
   jsonLines<Readonly<Record<string, unknown>>>(await readFile(at(run, 'metrics.jsonl'), 'utf8'))
 
 /** What a run leaves at its end, in digests. */
-const left = async (run: string): Promise<ReadonlyArray<readonly [string, string]>> =>
+const left = async (run: string): Promise<readonly (readonly [string, string])[]> =>
   Object.entries(await bytesIn(at(run), ['adapter', 'checkpoints'])).flatMap(([name, bytes]) =>
     /^adapter|16\.safetensors$/.test(name) ? [[name, createHash('sha256').update(bytes).digest('hex')] as const] : [],
   )
@@ -114,7 +114,7 @@ describe('an AdaLoRA adapter', () => {
       ...{ model: at('tiny'), adapter: at('whole', 'adapter'), format, output: at(format) },
       ...{ precision: 'float32', maxLength: 16, targeted: null },
     })
-  const config = async (...path: ReadonlyArray<string>) =>
+  const config = async (...path: readonly string[]) =>
     JSON.parse(await readFile(at(...path, 'adapter_config.json'), 'utf8')) as Readonly<Record<string, unknown>>
 
   it("stores the remaining triplets and the schedule of the run in PEFT's layout", async () => {

@@ -46,7 +46,7 @@ describe('productCount', () => {
 describe('salora bench', () => {
   it('counts the operations of a LoRA step from its shape, and compares the rates', async () => {
     const [batchSize, sequence, rank] = [2, 8, 8]
-    const measured = async (...more: ReadonlyArray<string>): Promise<Measured> => {
+    const measured = async (...more: readonly string[]): Promise<Measured> => {
       const shape = ['--layers', '1', '--batch-size', '2', '--sequence', '8', '--repeats', '1', '--device', 'cpu']
       const { code, stdout } = await salora(['bench', ...shape, '--json', '--quiet', ...more], { cwd: tmpdir() })
       expect(code).toBe(0)
@@ -132,7 +132,7 @@ describe('salora verify', () => {
     const args = ['verify', '--device', 'cpu', '--precision', 'int8', '--cases', '1', '--quiet']
     const [table, json] = [await salora(args, { cwd: tmpdir() }), await salora([...args, '--json'], { cwd: tmpdir() })]
     expect([table.code, json.code]).toEqual([0, 0])
-    const { rows, precision } = JSON.parse(json.stdout) as { rows: ReadonlyArray<{ size: number; across?: number }>; precision: string }
+    const { rows, precision } = JSON.parse(json.stdout) as { rows: readonly { size: number; across?: number }[]; precision: string }
     const rounded = rows.filter(({ across }) => across !== undefined)
     const [values, across] = [rounded.reduce((sum, { size }) => sum + size, 0), rounded.reduce((sum, row) => sum + (row.across ?? 0), 0)]
     expect(precision).toBe('int8')

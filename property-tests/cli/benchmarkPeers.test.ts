@@ -16,7 +16,7 @@ const stub = async (name: string, body: string): Promise<string> => {
   await chmod(file, 0o755)
   return file
 }
-const bench = (...args: ReadonlyArray<string>) =>
+const bench = (...args: readonly string[]) =>
   salora(['bench', '--layers', '1', '--repeats', '3', '--only', '16x64,lora,float32', '--json', '--quiet', ...args], {
     cwd,
     environment: { TMPDIR: cwd },
@@ -139,7 +139,7 @@ describe('salora bench --peer', () => {
     const ratio = (row?.peer?.epochSeconds ?? NaN) / (row?.ours.epochSeconds ?? NaN)
     expect(row?.ratio).toEqual([ratio, ratio, ratio])
     expect(ratio).toBeGreaterThan(100)
-    const sorted = (lengths: ReadonlyArray<number>): boolean => lengths.every((length, i) => i === 0 || length <= (lengths[i - 1] ?? 0))
+    const sorted = (lengths: readonly number[]): boolean => lengths.every((length, i) => i === 0 || length <= (lengths[i - 1] ?? 0))
     expect(logged.lengths.some((lengths) => !sorted(lengths))).toBe(true) // at random, where ours are sorted
   }, 120_000)
 

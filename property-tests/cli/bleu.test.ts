@@ -14,7 +14,7 @@ const write = async (name: string, content: string | Uint8Array): Promise<string
   await writeFile(join(cwd, name), content)
   return join(cwd, name)
 }
-const bleu = async (...args: ReadonlyArray<string>) => {
+const bleu = async (...args: readonly string[]) => {
   const { stderr, ...finished } = await saloraHere('bleu', ...args)
   return { ...finished, stderr: stderr.replaceAll(cwd, '@') }
 }
@@ -53,7 +53,7 @@ describe('the score of salora bleu', () => {
   })
 
   it('changes with each flag', async () => {
-    const flags: ReadonlyArray<readonly [string, number]> = [
+    const flags: readonly (readonly [string, number])[] = [
       ['--lowercase', 39.76353643835255],
       ['--tokenize none', 27.19393264843193],
       ['--tokenize none --smooth-method none', 0],
@@ -116,7 +116,7 @@ describe('the score of salora bleu', () => {
 })
 
 describe('an error of salora bleu', () => {
-  const failure = async (...args: ReadonlyArray<string>): Promise<readonly [number | undefined, string]> => {
+  const failure = async (...args: readonly string[]): Promise<readonly [number | undefined, string]> => {
     const { code, stdout, stderr } = await bleu(...args)
     expect(stdout).toBe('')
     expect(stderr.trimEnd().split('\n')).toHaveLength(1)

@@ -17,7 +17,7 @@ import { killedAfterEach } from '../support/childProcesses.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const { folder: root } = temporaryFolder('board')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(async () => {
   await writeRun(at('runs/one'), {})
   await writeFile(at('file'), '')
@@ -77,7 +77,7 @@ describe('salora board', () => {
     expect([code, stdout, stderr]).toEqual([1, '', `--port ${port}: expected a free port (--port 0 takes any), got one in use\n`])
   })
 
-  it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
+  it.each<readonly [string, readonly string[], RegExp, number]>([
     ['no folder', [], /^DIR is required \(see salora board --help\)\n$/, 2],
     ['two folders', ['runs', 'file'], /^salora board: expected 1 argument, got ".*file" \(see salora board --help\)\n$/, 2],
     ['a file instead of a folder', ['file'], /file: expected a folder, got a file\n$/, 1],
@@ -129,7 +129,7 @@ describe.skipIf(!hasRedis)('the queue (skipped where there is no redis-server)',
       problem: null,
     }
     const sorted = (state: unknown) => {
-      const { sweeps = [], ...rest } = (state ?? {}) as { readonly sweeps?: ReadonlyArray<{ readonly folder: string }> }
+      const { sweeps = [], ...rest } = (state ?? {}) as { readonly sweeps?: readonly { readonly folder: string }[] }
       return { ...rest, sweeps: [...sweeps].sort((a, b) => (a.folder < b.folder ? -1 : 1)) }
     }
     await expect.poll(() => sorted(queueState())).toMatchObject(sorted(full))

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { summaryText } from '../../cli/format/summary.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { runJob } from './jobRun.js'
@@ -12,7 +12,7 @@ import { toyFolder, toyTrain } from './toyFolder.js'
 const cwd = toyFolder('budget')
 
 const words = [...toyTrain, '--gate-start', '0.2', '--gate-end', '0.5', '--max-steps', '6', '--batch-size', '8', '--quiet', '--json']
-const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn([...words, '--output', output, ...flags], { cwd })
+const train = (output: string, ...flags: readonly string[]) => saloraIn([...words, '--output', output, ...flags], { cwd })
 
 describe.concurrent('a budget below one triplet', () => {
   // 2 layers of 4 matrices 16 × 16 and 2 of 16 × 32, each of rank 8: 3,584 parameters in 96 triplets, the smallest of 32
@@ -54,7 +54,7 @@ type Line = {
   readonly density?: number | null
   readonly ranks?: Readonly<Record<string, number>>
 }
-const linesOf = async (run: string): Promise<ReadonlyArray<Line>> => jsonLines<Line>(await readFile(join(run, 'metrics.jsonl'), 'utf8'))
+const linesOf = async (run: string): Promise<readonly Line[]> => jsonLines<Line>(await readFile(join(run, 'metrics.jsonl'), 'utf8'))
 const flags = (output: string, more: object) => ({
   method: 'salora',
   model: at('tiny'),

@@ -13,7 +13,7 @@ import { toyFile, toyRows } from './toyTask.js'
 const { folder: complete } = temporaryFolder('changed')
 let root = ''
 let made = 0
-const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
+const at = (...names: readonly string[]): string => join(root, ...names)
 
 /** Model, task and a finished run beside each other. */
 beforeAll(async () => {
@@ -46,7 +46,7 @@ const edit = async (name: string, change: (text: string) => string): Promise<voi
   expect(change(before)).not.toBe(before)
   await writeFile(at(name), change(before))
 }
-const editRows = (change: (rows: ReadonlyArray<string>) => ReadonlyArray<string>): Promise<void> =>
+const editRows = (change: (rows: readonly string[]) => readonly string[]): Promise<void> =>
   edit('toy.tsv', (text) => {
     const [header = '', ...rows] = text.split('\n')
     return [header, ...change(rows)].join('\n')
@@ -160,12 +160,12 @@ describe('a run whose inputs are unchanged', () => {
 })
 
 type Scored = { readonly examples: number; readonly scores: object; readonly trainedOn: number | null }
-const scored = async (...args: ReadonlyArray<string>) => {
+const scored = async (...args: readonly string[]) => {
   const { code, stdout, stderr } = await saloraHere('evaluate', '--run', at('run'), '--json', ...args)
   expect([code, stderr.includes('expected')]).toEqual([0, false])
   return { ...(JSON.parse(stdout) as Scored), warnings: stderr.match(/warning: (?!every example).*/g) ?? [] }
 }
-const newRows = (count: number): ReadonlyArray<string> =>
+const newRows = (count: number): readonly string[] =>
   toyRows(60 + count)
     .slice(60)
     .map(({ text, label }) => `${text}\t${label}`)

@@ -5,7 +5,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { chatLine } from '../../cli/commands/chat.js'
-import { openConversation } from '../../finetuning/adapters/conversation.js'
+import { openConversation } from '../../finetuning/use/conversation.js'
 import { openGenerator } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -22,13 +22,13 @@ beforeAll(async () => {
   await writeFile(join(cwd, 'llama', 'tokenizer_config.json'), JSON.stringify({ chat_template: template }))
 })
 
-const chat = (input: string | Uint8Array, ...args: ReadonlyArray<string>) =>
+const chat = (input: string | Uint8Array, ...args: readonly string[]) =>
   saloraIn(['chat', '--model', 'llama', '--threads', '1', '--quiet', '--max-new-tokens', '5', ...args], { cwd, input })
 
 type Message = { readonly role: string; readonly content: string }
 
 /** What `generate` answers to these messages, from a decoder that reads all of them. */
-const generated = async (messages: ReadonlyArray<Message>): Promise<string> => {
+const generated = async (messages: readonly Message[]): Promise<string> => {
   await writeFile(join(cwd, 'prompt.jsonl'), JSON.stringify({ messages }))
   const { stdout } = await saloraIn(
     ['generate', '--model', 'llama', '--input', 'prompt.jsonl', '--threads', '1', '--quiet', '--max-new-tokens', '5'],
@@ -36,7 +36,7 @@ const generated = async (messages: ReadonlyArray<Message>): Promise<string> => {
   )
   return (JSON.parse(stdout) as { readonly text: string }).text
 }
-const conversationOf = async (said: ReadonlyArray<string>, opening: ReadonlyArray<Message> = []): Promise<ReadonlyArray<Message>> => {
+const conversationOf = async (said: readonly string[], opening: readonly Message[] = []): Promise<readonly Message[]> => {
   let messages = opening
   for (const content of said) {
     const asked = [...messages, { role: 'user', content }]
@@ -44,7 +44,7 @@ const conversationOf = async (said: ReadonlyArray<string>, opening: ReadonlyArra
   }
   return messages
 }
-const answers = (messages: ReadonlyArray<Message>): string =>
+const answers = (messages: readonly Message[]): string =>
   messages.flatMap(({ role, content }) => (role === 'assistant' ? [`${content}\n`] : [])).join('')
 
 describe('salora chat', () => {
@@ -72,7 +72,7 @@ describe('salora chat', () => {
     )
   })
 
-  it.each<readonly [string, ReadonlyArray<string>, string | Uint8Array, RegExp]>([
+  it.each<readonly [string, readonly string[], string | Uint8Array, RegExp]>([
     ['bytes that are not UTF-8', [], Uint8Array.of(0x77, 0xe9), /^standard input, line 1: expected text in UTF-8, got other bytes\n$/],
     [
       'more than the model’s positions',

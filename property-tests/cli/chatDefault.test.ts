@@ -3,7 +3,7 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { FinetuneOptions, RunConfig, RunResult } from '../../finetuning/runs/run.js'
+import type { FinetuneOptions, RunConfig, RunResult } from '../../finetuning/run/run.js'
 import { openRun } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -60,7 +60,7 @@ describe('--task alpaca with a model that has a chat template', () => {
   })
 
   it('is framed so by evaluate and inspect, too', async () => {
-    const score = async (...args: ReadonlyArray<string>): Promise<number | undefined> => {
+    const score = async (...args: readonly string[]): Promise<number | undefined> => {
       const { stdout } = await saloraIn(['evaluate', ...args, '--task', 'alpaca', '--data', 'rows.json', '--device', 'cpu', '--json'], {
         cwd,
       })
@@ -70,9 +70,9 @@ describe('--task alpaca with a model that has a chat template', () => {
     expect(await score(...adapter)).toBe(await score(...adapter, '--prompt-template', 'chat'))
     expect(await score(...adapter)).not.toBe(await score(...adapter, '--prompt-template', 'paper'))
     expect(await score('--run', 'paper')).toBe(await score('--run', 'paper', '--prompt-template', 'paper'))
-    const lengths = async (...args: ReadonlyArray<string>): Promise<unknown> => {
+    const lengths = async (...args: readonly string[]): Promise<unknown> => {
       const { stdout } = await saloraIn(['inspect', 'rows.json', '--task', 'alpaca', '--model', 'llama', '--json', ...args], { cwd })
-      return (JSON.parse(stdout) as { readonly sets: ReadonlyArray<{ readonly lengths: { readonly longest: number } }> }).sets[0]?.lengths
+      return (JSON.parse(stdout) as { readonly sets: readonly { readonly lengths: { readonly longest: number } }[] }).sets[0]?.lengths
         .longest
     }
     // <s> w48 WORD </s> <s> w49 WORD WORD </s>
@@ -82,11 +82,11 @@ describe('--task alpaca with a model that has a chat template', () => {
 })
 
 describe('salora generate without a run', () => {
-  const answersTo = async (row: object, ...args: ReadonlyArray<string>): Promise<unknown> => {
+  const answersTo = async (row: object, ...args: readonly string[]): Promise<unknown> => {
     await writeFile(join(cwd, 'prompts.jsonl'), JSON.stringify(row))
     const machine = ['--device', 'cpu', '--threads', '1', '--max-new-tokens', '6', '--json']
     const { stdout } = await saloraIn(['generate', ...args, '--input', 'prompts.jsonl', ...machine], { cwd })
-    return (JSON.parse(stdout) as ReadonlyArray<{ readonly text: string }>)[0]?.text
+    return (JSON.parse(stdout) as readonly { readonly text: string }[])[0]?.text
   }
 
   it("frames instructions in the model's chat template, with an adapter too; a run keeps its own template", async () => {
@@ -105,13 +105,13 @@ describe('salora generate without a run', () => {
 
 describe('a prompt for a run that was trained with a template', () => {
   const machine = ['--device', 'cpu', '--threads', '1', '--max-new-tokens', '6', '--json']
-  const answerOf = async (...args: ReadonlyArray<string>): Promise<unknown> => {
+  const answerOf = async (...args: readonly string[]): Promise<unknown> => {
     const { code, stdout, stderr } = await saloraIn(['generate', ...args, ...machine], { cwd })
     expect([code, stderr], stderr).toMatchObject([0, expect.any(String)])
     const answers = JSON.parse(stdout) as object | readonly [object]
     return (Array.isArray(answers) ? answers[0] : answers) as unknown
   }
-  const textOf = async (...args: ReadonlyArray<string>): Promise<unknown> => ((await answerOf(...args)) as { readonly text: unknown }).text
+  const textOf = async (...args: readonly string[]): Promise<unknown> => ((await answerOf(...args)) as { readonly text: unknown }).text
   const byHand = 'w48 w30 </s> <s> w49' // a text gets the first <s> from the tokenizer
 
   it('is framed as in training, also as a line of --input', async () => {
@@ -158,7 +158,7 @@ describe('a prompt for a run that was trained with a template', () => {
 
 describe('a chat template that fails', () => {
   const settings = ['--method', 'lora', '--max-steps', '1', '--batch-size', '4', '--max-length', '32', '--device', 'cpu']
-  const commands: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+  const commands: readonly (readonly [string, readonly string[]])[] = [
     ['train', ['--task', 'alpaca', '--data', 'rows.json', '--output', 'failing', ...settings]],
     ['evaluate', ['--adapter', 'paper/adapter', '--task', 'alpaca', '--data', 'rows.json', '--device', 'cpu']],
     ['inspect', ['rows.json', '--task', 'alpaca']],
@@ -172,7 +172,7 @@ describe('a chat template that fails', () => {
       ["{{ raise_exception('no') }}", 'a chat template that takes these messages'],
     ] as const) {
       await writeFile(join(cwd, 'broken', 'tokenizer_config.json'), JSON.stringify({ chat_template: broken }))
-      const run = (...more: ReadonlyArray<string>) => saloraIn([command, '--model', 'broken', ...args, '--quiet', ...more], { cwd })
+      const run = (...more: readonly string[]) => saloraIn([command, '--model', 'broken', ...args, '--quiet', ...more], { cwd })
       const { code, stdout, stderr } = await run()
       expect([code, stdout]).toEqual([1, ''])
       expect(stderr.replaceAll(cwd, '@')).toMatch(/^@\/broken\/tokenizer_config\.json: [^\n]+\n$/)

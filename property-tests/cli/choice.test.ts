@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readChoices } from '../../finetuning/tasks/multipleChoice/rows.js'
 import { scoreChoices } from '../../finetuning/tasks/multipleChoice/metrics.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
 
 const { folder: cwd, write } = temporaryFolder('choice')
-const jsonl = (rows: ReadonlyArray<object>): string => rows.map((row) => JSON.stringify(row)).join('\n')
+const jsonl = (rows: readonly object[]): string => rows.map((row) => JSON.stringify(row)).join('\n')
 const rows = Array.from({ length: 40 }, (_, i) => ({
   question: `w${3 + i}`,
   choices: ['w10', 'w11 w12', 'w13 w14 w15'],
@@ -24,9 +24,9 @@ beforeAll(async () => {
   write('rows.jsonl', jsonl(rows))
 })
 
-const run = (...args: ReadonlyArray<string>) =>
+const run = (...args: readonly string[]) =>
   saloraIn([...args, ...(args[0] === 'inspect' ? [] : ['--device', 'cpu', '--threads', '1']), '--quiet', '--json'], { cwd })
-const train = (...args: ReadonlyArray<string>) =>
+const train = (...args: readonly string[]) =>
   run(
     ...['train', '--model', 'llama', '--task', 'choice', '--data', 'rows.jsonl', '--method', 'lora', '--rank', '2', '--max-steps', '8'],
     ...['--eval-steps', '4', '--batch-size', '8', '--max-length', '32', '--learning-rate', '3e-2', ...args],
@@ -79,7 +79,7 @@ describe('salora train --task choice', () => {
 describe('rows of multiple choice', () => {
   const read = async (row: object) => (await readChoices(write('row.jsonl', JSON.stringify(row)))).examples[0]
   const usual = { question: 'Why?', choices: ['a', 'bb', 'c'] }
-  const arc = (label: ReadonlyArray<string>, answerKey: unknown) => ({
+  const arc = (label: readonly string[], answerKey: unknown) => ({
     question: 'Why?',
     choices: { text: usual.choices, label },
     answerKey,
@@ -132,7 +132,7 @@ describe('rows of multiple choice', () => {
 })
 
 describe('scores of multiple choice', () => {
-  const answer = (logProbabilities: ReadonlyArray<number>, lengths: ReadonlyArray<number>, right: number) => ({
+  const answer = (logProbabilities: readonly number[], lengths: readonly number[], right: number) => ({
     logProbabilities,
     lengths,
     right,

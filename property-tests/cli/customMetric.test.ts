@@ -3,8 +3,8 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { scoreOf } from '../../finetuning/metrics/customMetric.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import type { RunResult } from '../../finetuning/run/run.js'
+import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { seriesOf } from '../../reporting/runs/series.js'
 import { bestRun, bestSeries } from '../../reporting/runs/scores.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -37,8 +37,8 @@ beforeAll(async () => {
   write('errorRate.mjs', module('errorRate', errors, false))
 })
 
-const run = (...args: ReadonlyArray<string>) => saloraIn([...args, '--device', 'cpu', '--threads', '1', '--quiet', '--json'], { cwd })
-const train = (...args: ReadonlyArray<string>) =>
+const run = (...args: readonly string[]) => saloraIn([...args, '--device', 'cpu', '--threads', '1', '--quiet', '--json'], { cwd })
+const train = (...args: readonly string[]) =>
   run(
     ...['train', '--model', 'tiny', '--method', 'lora', '--max-steps', '6', '--eval-steps', '2', '--batch-size', '8', '--max-length', '16'],
     ...['--learning-rate', '1e-2', ...(args.includes('--task') ? [] : ['--task', 'toy.tsv', '--eval-data', 'dev.tsv']), ...args],
@@ -47,8 +47,8 @@ const unwarned = (stderr: string): string => stderr.replaceAll(/^warning: .*\n/g
 const resultOf = (stdout: string): RunResult => JSON.parse(stdout) as RunResult
 /** What the metric of a module was called with, by a module that throws it. */
 const seenBy = async (
-  ...args: ReadonlyArray<string>
-): Promise<{ readonly predictions: ReadonlyArray<unknown>; readonly labels: ReadonlyArray<unknown> }> => {
+  ...args: readonly string[]
+): Promise<{ readonly predictions: readonly unknown[]; readonly labels: readonly unknown[] }> => {
   const file = `seen-${Math.random()}.mjs`
   write(
     file,
@@ -57,8 +57,8 @@ const seenBy = async (
   const { code, stderr } = await train(...args, '--metric', file, '--max-steps', '2', '--output', file.slice(0, -4))
   expect([code, unwarned(stderr)]).toEqual([0, ''])
   return JSON.parse(await readFile(join(cwd, 'seen.json'), 'utf8')) as {
-    readonly predictions: ReadonlyArray<unknown>
-    readonly labels: ReadonlyArray<unknown>
+    readonly predictions: readonly unknown[]
+    readonly labels: readonly unknown[]
   }
 }
 

@@ -39,7 +39,7 @@ afterAll(() => {
 
 it('train and estimate print the progress of a download', async () => {
   const caches = await mkdtemp(join(tmpdir(), 'salora-caches-'))
-  const run = (cache: string, ...args: ReadonlyArray<string>) =>
+  const run = (cache: string, ...args: readonly string[]) =>
     salora([...args, '--model', 'me/tiny'], {
       cwd,
       environment: {

@@ -6,8 +6,8 @@ import { env, pipeline } from '@huggingface/transformers'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { spearman } from '../../finetuning/metrics/index.js'
 import { findSeconds, scorePairs } from '../../finetuning/tasks/embeddings/metrics.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
-import { readDetails } from '../../finetuning/runs/evaluationDetails.js'
+import type { RunResult } from '../../finetuning/run/run.js'
+import { readDetails } from '../../finetuning/run/evaluationDetails.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { fixtures } from '../golden/golden.js'
@@ -42,7 +42,7 @@ beforeAll(async () => {
   trained = await runJob({ ...flags, ...task, ...steps(80), output: at('run') })
 })
 
-const vectorsOf = async (run: ReadonlyArray<string>, texts: ReadonlyArray<string>): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+const vectorsOf = async (run: readonly string[], texts: readonly string[]): Promise<readonly (readonly number[])[]> => {
   const { stdout } = await saloraIn(['predict', ...run, '--quiet'], { cwd, input: texts.map((text) => `${text}\n`).join('') })
   return stdout
     .trimEnd()
@@ -50,8 +50,8 @@ const vectorsOf = async (run: ReadonlyArray<string>, texts: ReadonlyArray<string
     .map((line) => (JSON.parse(line) as { embedding: number[] }).embedding)
 }
 
-const dot = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
-const close = (a: ReadonlyArray<number>, b: ArrayLike<number>, bound: number): void => {
+const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
+const close = (a: readonly number[], b: ArrayLike<number>, bound: number): void => {
   expect(b).toHaveLength(a.length)
   a.forEach((x, i) => expect(Math.abs(x - (b[i] ?? NaN))).toBeLessThan(bound))
 }

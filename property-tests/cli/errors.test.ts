@@ -15,7 +15,7 @@ import { toyFile } from './toyTask.js'
 const cwd = toyFolder('mistake')
 
 /** The one line on standard error, with this run's folder as `@`. */
-const mistake = async (args: ReadonlyArray<string>): Promise<string> => {
+const mistake = async (args: readonly string[]): Promise<string> => {
   const finished = await saloraIn(args, { cwd })
   expect(finished.stderr.trimEnd().split('\n')).toHaveLength(1)
   expect(finished.stderr).not.toMatch(/^\s+at /m)

@@ -9,8 +9,8 @@ import { methodOf, resolveSettings } from '../../accelerated/training/settings.j
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { estimateLine, estimateWarning } from '../../cli/format/estimate.js'
-import { estimateOf, type Estimate } from '../../finetuning/runs/estimate.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import { estimateOf, type Estimate } from '../../finetuning/run/estimate.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { writeRandomModel } from '../../evaluation/benchmark/model.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
@@ -39,7 +39,7 @@ beforeAll(async () => {
   await writeFile(join(cwd, 'dev.tsv'), rows(32))
 })
 
-const document = async (args: ReadonlyArray<string>): Promise<unknown> => {
+const document = async (args: readonly string[]): Promise<unknown> => {
   const { code, stdout, stderr } = await salora([...args, '--json', '--quiet'], { cwd })
   expect(code, stderr).toBe(0)
   return JSON.parse(stdout)

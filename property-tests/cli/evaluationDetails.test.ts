@@ -2,15 +2,15 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { errorLimit, readDetails, textLimit, type EvaluationDetails } from '../../finetuning/runs/evaluationDetails.js'
-import { readRunResult } from '../../finetuning/runs/runFiles.js'
+import { errorLimit, readDetails, textLimit, type EvaluationDetails } from '../../finetuning/run/evaluationDetails.js'
+import { readRunResult } from '../../finetuning/run/runFiles.js'
 import { makeReport } from '../../reporting/report/report.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
 
 const { folder: cwd } = temporaryFolder('details')
-const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const at = (...path: readonly string[]): string => join(cwd, ...path)
 const hostile = '</td><script>alert(1)</script><img src=x onerror=alert(2)> \u202e film'
 /** Texts that say nothing about their labels, so that many predictions are wrong. */
 const rows = (count: number, offset: number) =>
@@ -20,9 +20,9 @@ const rows = (count: number, offset: number) =>
     score: i % 5,
   }))
 const evaluation = rows(120, 1)
-const lines = (of: ReadonlyArray<object>): string => of.map((row) => JSON.stringify(row)).join('\n')
+const lines = (of: readonly object[]): string => of.map((row) => JSON.stringify(row)).join('\n')
 
-const train = async (output: string, ...more: ReadonlyArray<string>): Promise<EvaluationDetails> => {
+const train = async (output: string, ...more: readonly string[]): Promise<EvaluationDetails> => {
   const settings = ['--max-length', '16', '--max-steps', '12', '--eval-steps', '4', '--batch-size', '8', '--learning-rate', '0.02']
   const args = ['--model', 'tiny', '--task', 'train.jsonl', '--eval-data', 'dev.jsonl', '--method', 'lora', '--device', 'cpu']
   const { code, stderr } = await saloraIn(['train', ...args, ...settings, '--output', output, '--quiet', ...more], { cwd })
@@ -54,7 +54,7 @@ describe('evaluation.json', () => {
       cwd,
       input: evaluation.map(({ text }) => text).join('\n'),
     })
-    const predictions = JSON.parse(stdout) as ReadonlyArray<{ readonly label: string; readonly scores: Readonly<Record<string, number>> }>
+    const predictions = JSON.parse(stdout) as readonly { readonly label: string; readonly scores: Readonly<Record<string, number>> }[]
     const errors = evaluation
       .map(({ text, label }, i) => ({ text, label, row: i + 1, predicted: predictions[i]?.label, p: predictions[i]?.scores[label] ?? NaN }))
       .filter(({ label, predicted }) => label !== predicted)

@@ -3,20 +3,20 @@ import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { linearSchedule, warmupStepsOf } from '../../reference/training/schedules.js'
-import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
+import type { RunConfig, RunResult } from '../../finetuning/run/run.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('extension')
-const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
+const at = (...names: readonly string[]): string => join(cwd, ...names)
 const ofModel = [...toyTrain.slice(1), '--batch-size', '6', '--threads', '1']
-const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn(['train', '--output', output, '--quiet', ...flags], { cwd })
-const begin = (output: string, ...flags: ReadonlyArray<string>) => train(output, ...ofModel, '--epochs', '2', ...flags) // 36 rows: 12 steps
+const train = (output: string, ...flags: readonly string[]) => saloraIn(['train', '--output', output, '--quiet', ...flags], { cwd })
+const begin = (output: string, ...flags: readonly string[]) => train(output, ...ofModel, '--epochs', '2', ...flags) // 36 rows: 12 steps
 const json = async <T>(output: string, file: string): Promise<T> => JSON.parse(await readFile(at(output, file), 'utf8')) as T
 const resultOf = (output: string): Promise<RunResult> => json<RunResult>(output, 'result.json')
 type Line = { readonly kind: string; readonly step: number; readonly learningRate?: number }
-const lines = async (output: string): Promise<ReadonlyArray<Line>> => jsonLines<Line>(await readFile(at(output, 'metrics.jsonl'), 'utf8'))
+const lines = async (output: string): Promise<readonly Line[]> => jsonLines<Line>(await readFile(at(output, 'metrics.jsonl'), 'utf8'))
 const adapter = (output: string): Promise<Buffer> => readFile(at(output, 'adapter', 'adapter_model.safetensors'))
 const contents = async (output: string): Promise<Readonly<Record<string, string>>> => {
   const files = (await readdir(at(output), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
@@ -70,7 +70,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     } else await rm(at('killed', 'checkpoints', 'step-000000018.safetensors'))
     expect((await train('killed', '--resume')).code).toBe(0)
     expect(await adapter('killed')).toEqual(await adapter('whole'))
-    const timeless = (all: ReadonlyArray<object>) => all.map((line) => ({ ...line, tokensPerSecond: 0 }))
+    const timeless = (all: readonly object[]) => all.map((line) => ({ ...line, tokensPerSecond: 0 }))
     expect(timeless(await lines('killed'))).toEqual(timeless(await lines('whole')))
     for (const name of ['whole', 'killed', 'ended']) await rm(at(name), { recursive: true })
   })
@@ -91,7 +91,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 7, steps: 18, extended: [{ steps: 12, after: 4 }] })
   })
 
-  it.each<readonly [string, ReadonlyArray<string>, number, RegExp]>([
+  it.each<readonly [string, readonly string[], number, RegExp]>([
     [
       'a length that it had already',
       ['--epochs', '1'],

@@ -28,9 +28,9 @@ import { runtimeOf } from '../../evaluation/agreement/target.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
 import { loadEvaluation, loadTask, taskNames } from '../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
-import { parseRunResult } from '../../finetuning/runs/runFiles.js'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/run/run.js'
+import { parseRunResult } from '../../finetuning/run/runFiles.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
 import { someOptions } from '../agreement/modelOptions.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
@@ -39,16 +39,16 @@ import { writeTinyModel } from './tinyModel.js'
 
 vi.mock('../../accelerated/methods/index.js', async (original) => {
   const { shift } = await import('./extensionPoints/shift.js')
-  const originals = await original<{ readonly methods: ReadonlyArray<unknown> }>()
+  const originals = await original<{ readonly methods: readonly unknown[] }>()
   return { ...originals, methods: [...originals.methods, shift] }
 })
 vi.mock('../../finetuning/tasks/table.js', async (original) => {
   const { weather } = await import('./extensionPoints/weather.js')
-  return { tasks: [...(await original<{ readonly tasks: ReadonlyArray<unknown> }>()).tasks, weather] }
+  return { tasks: [...(await original<{ readonly tasks: readonly unknown[] }>()).tasks, weather] }
 })
 vi.mock('../../accelerated/engines/devices/index.js', async (original) => {
   const { abacus } = await import('./extensionPoints/abacus.js')
-  return { devices: [...(await original<{ readonly devices: ReadonlyArray<unknown> }>()).devices, abacus] }
+  return { devices: [...(await original<{ readonly devices: readonly unknown[] }>()).devices, abacus] }
 })
 const native = vi.hoisted(() => ({ sessions: 0 }))
 vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
@@ -67,7 +67,7 @@ const given = (settings: Readonly<Record<string, unknown>>): SettingsInput => se
 const helpOf = (name: string): string => descriptionOf(allTrainFlags[name]!)
 
 /** What a command writes, in one process, with its lines joined. */
-const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
+const written = async (stream: 'stdout' | 'stderr', ...args: readonly string[]): Promise<string> => {
   const lines: string[] = []
   const spies = (['stdout', 'stderr'] as const).map((name) =>
     vi.spyOn(process[name], 'write').mockImplementation((text) => {

@@ -8,12 +8,12 @@ import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { summaryText } from '../../cli/format/summary.js'
-import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
-import { evaluationOfRun, scoreTrained } from '../../finetuning/adapters/scoreAdapter.js'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
-import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
+import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
+import { evaluationOfRun, scoreTrained } from '../../finetuning/use/scoreAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { loadTrainedModel } from '../../finetuning/use/trainedModel.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
 import { refusalOf } from '../support/refusal.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -22,7 +22,7 @@ import { writeTinyModel } from './tinyModel.js'
 import { toyRows } from './toyTask.js'
 
 vi.mock('../../finetuning/tasks/table.js', async (original) => {
-  const { tasks } = await original<{ readonly tasks: ReadonlyArray<unknown> }>()
+  const { tasks } = await original<{ readonly tasks: readonly unknown[] }>()
   const { grades } = await import('./extensionPoints/grades/index.js')
   return { tasks: [...tasks, grades] }
 })
@@ -34,7 +34,7 @@ const scores = { exactGrade: 1, withinOne: 1 }
 const { folder: root } = temporaryFolder('grades')
 let result: RunResult
 const warnings: string[] = []
-const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
+const at = (...names: readonly string[]): string => join(root, ...names)
 const adapter = (): string => at('run', 'adapter')
 beforeAll(async () => {
   await writeTinyModel(at('tiny'))

@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
@@ -40,7 +40,7 @@ const classNames: Readonly<Record<string, string>> = {
 }
 /** As the map of ranks calls a layer's matrices. */
 const ofDecoders = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
-const columns: Readonly<Record<string, ReadonlyArray<string>>> = {
+const columns: Readonly<Record<string, readonly string[]>> = {
   llama: ofDecoders,
   mistral: ofDecoders,
   qwen2: ofDecoders,
@@ -56,7 +56,7 @@ const columns: Readonly<Record<string, ReadonlyArray<string>>> = {
   'deberta-v2': ['query_proj', 'key_proj', 'value_proj', 'attention output', 'intermediate', 'output'],
 }
 const model = (family: string): string => join(fixtures, family)
-const trainBy = (run: typeof saloraIn, family: string, output: string, ...more: ReadonlyArray<string>) =>
+const trainBy = (run: typeof saloraIn, family: string, output: string, ...more: readonly string[]) =>
   run(
     [
       'train',

@@ -17,10 +17,10 @@ const file = async (name: string, content: string): Promise<string> => {
   await writeFile(join(root, name), content)
   return join(root, name)
 }
-const generate = (...args: ReadonlyArray<string>) => saloraHere('generate', '--model', model, '--threads', '1', '--quiet', ...args)
+const generate = (...args: readonly string[]) => saloraHere('generate', '--model', model, '--threads', '1', '--quiet', ...args)
 
 /** `w7 w14` of golden tokens, whose special ones are not shown. */
-const words = (tokens: ReadonlyArray<number>): string =>
+const words = (tokens: readonly number[]): string =>
   tokens
     .filter((token) => token > 2)
     .map((token) => `w${token}`)
@@ -40,12 +40,12 @@ describe(`salora generate (seed ${SEED})`, () => {
 
   it('prints the tokens that transformers generates, and stops after --max-new-tokens', async () => {
     const golden = JSON.parse(await readFile(join(model, 'generation.json'), 'utf8')) as {
-      readonly prompts: ReadonlyArray<ReadonlyArray<number>>
-      readonly cases: ReadonlyArray<{
+      readonly prompts: readonly (readonly number[])[]
+      readonly cases: readonly {
         readonly name: string
-        readonly ends: ReadonlyArray<number>
-        readonly tokens: ReadonlyArray<ReadonlyArray<number>>
-      }>
+        readonly ends: readonly number[]
+        readonly tokens: readonly (readonly number[])[]
+      }[]
     }
     const folder = join(root, 'bare')
     await cp(model, folder, { recursive: true })
@@ -65,9 +65,9 @@ describe(`salora generate (seed ${SEED})`, () => {
 
   it('says how to ask a model of conversations whose text ends at once', async () => {
     const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as object
-    const of = (folder: string, ...args: ReadonlyArray<string>) => saloraHere('generate', '--model', folder, '--threads', '1', ...args)
+    const of = (folder: string, ...args: readonly string[]) => saloraHere('generate', '--model', folder, '--threads', '1', ...args)
     /** Its end token is the first one that the model writes for this prompt. */
-    const ending = async (name: string, ...args: ReadonlyArray<string>): Promise<string> => {
+    const ending = async (name: string, ...args: readonly string[]): Promise<string> => {
       const first = /w(\d+)/.exec((await of(model, ...args, '--max-new-tokens', '1')).stdout)?.[1]
       await cp(model, join(root, name), { recursive: true })
       await writeFile(join(root, name, 'config.json'), JSON.stringify({ ...config, eos_token_id: Number(first) }))
@@ -98,7 +98,7 @@ describe(`salora generate (seed ${SEED})`, () => {
   })
 
   it('samples the same text with the same seed, and another text with another seed', async () => {
-    const drawn = async (...more: ReadonlyArray<string>) => (await generate('--prompt', 'w8', '--temperature', '3', ...more)).stdout
+    const drawn = async (...more: readonly string[]) => (await generate('--prompt', 'w8', '--temperature', '3', ...more)).stdout
     const first = await drawn('--seed', '1')
     expect(await drawn('--seed', '1')).toBe(first)
     expect(await drawn('--seed', '2')).not.toBe(first)

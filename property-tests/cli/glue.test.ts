@@ -20,12 +20,12 @@ describe('a run on MNLI', () => {
     type Trained = { readonly best: Pick<Scored, 'scores'> } & Pick<Scored, 'majority'>
     const { best, majority } = JSON.parse(train.stdout) as Trained
     type Scored = { readonly scores: Readonly<Record<string, number>>; readonly majority: { readonly share: number } }
-    const scored = async (...more: ReadonlyArray<string>): Promise<Scored> => {
+    const scored = async (...more: readonly string[]): Promise<Scored> => {
       const { code, stdout, stderr } = await saloraIn(['evaluate', ...mnli, '--adapter', 'mnli/adapter', ...more], { cwd: root })
       expect(code, stderr).toBe(0)
       return JSON.parse(stdout) as Scored
     }
-    const file = (name: string): ReadonlyArray<string> => ['--eval-data', `glue/MNLI/${name}.tsv`]
+    const file = (name: string): readonly string[] => ['--eval-data', `glue/MNLI/${name}.tsv`]
     const [both, matched, other] = [await scored(), await scored(...file('dev_matched')), await scored(...file('dev_mismatched'))]
     expect(both.scores['mismatchedAccuracy']).toBe(other.scores['accuracy'])
     expect(both).toMatchObject({ scores: matched.scores, majority: matched.majority })

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { stopRunProcess } from '../../reporting/board/runProcess.js'
 import { sweepLine, sweepView } from '../../reporting/board/views.js'
 import { openWatch } from '../../reporting/board/watch.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
 import { tableLine } from '../../evaluation/glue/sweepTableText.js'
 import { salora } from './spawnSalora.js'
@@ -61,7 +61,7 @@ describe('salora glue', () => {
 })
 
 /** The processes that make cells of this test's own sweeps, by the folder that each works in. */
-const cellProcesses = async (): Promise<ReadonlyArray<number>> => {
+const cellProcesses = async (): Promise<readonly number[]> => {
   const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const processIds = await Promise.all(
     numbers.map(async (pid) => {

@@ -9,7 +9,7 @@ import type { Command } from '../../cli/terminal/command.js'
 import { flagsIn } from '../../finetuning/commandLine/parse.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { helpText, wrapped } from '../../finetuning/commandLine/help.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { saloraHere } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 
@@ -20,7 +20,7 @@ const load = async (name: string): Promise<Command> => {
   if (entry === undefined) throw new Error(`expected a command, got ${name}`)
   return entry.load()
 }
-const linesOf = (text: string): ReadonlyArray<string> => text.trimEnd().split('\n')
+const linesOf = (text: string): readonly string[] => text.trimEnd().split('\n')
 
 describe('salora --help', () => {
   it('groups the commands, with one imperative line each, and shows an example', async () => {

@@ -8,7 +8,7 @@ import type { runProgram } from '../../cli/program.js'
 
 export type Output = { readonly code: number | undefined; readonly stdout: string; readonly stderr: string }
 
-const runHere = async (run: typeof runProgram, args: ReadonlyArray<string>): Promise<Output> => {
+const runHere = async (run: typeof runProgram, args: readonly string[]): Promise<Output> => {
   const written = { stdout: '', stderr: '' }
   const spies = (['stdout', 'stderr'] as const).map((name) =>
     vi.spyOn(process[name], 'write').mockImplementation((text) => {
@@ -33,12 +33,12 @@ const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
   return next
 }
 
-export const saloraHere = (...args: ReadonlyArray<string>): Promise<Output> =>
+export const saloraHere = (...args: readonly string[]): Promise<Output> =>
   inTurn(async () => runHere((await import('../../cli/program.js')).runProgram, args))
 
 /** @param input standard input */
 export const saloraIn = (
-  args: ReadonlyArray<string>,
+  args: readonly string[],
   { cwd, input = '' }: { readonly cwd: string; readonly input?: string | Uint8Array },
 ): Promise<Output> =>
   inTurn(async () => {

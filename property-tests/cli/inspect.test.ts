@@ -15,7 +15,7 @@ beforeAll(async () => {
   await writeFile(join(cwd, 'reviews.csv'), `Text,label\n${rows.join('\n')}\n`)
   await writeFile(join(cwd, 'notes.txt'), 'One two three.\n\nFour.\n')
 })
-const salora = (...args: ReadonlyArray<string>) => saloraIn(args, { cwd })
+const salora = (...args: readonly string[]) => saloraIn(args, { cwd })
 
 describe('salora inspect', () => {
   it('prints rows, classes with counts, repetitions, lengths in words, and findings with their remedies', async () => {
@@ -43,7 +43,7 @@ describe('salora inspect', () => {
 
   it('counts the tokens of a model and the texts that --max-length truncates', async () => {
     const { stdout } = await salora('inspect', '--task', 'reviews.csv', '--model', 'tiny', '--max-length', '16', '--json')
-    const { sets } = JSON.parse(stdout) as { readonly sets: ReadonlyArray<{ readonly lengths: Readonly<Record<string, unknown>> }> }
+    const { sets } = JSON.parse(stdout) as { readonly sets: readonly { readonly lengths: Readonly<Record<string, unknown>> }[] }
     const { model, folder } = await openModelFolder(join(cwd, 'tiny'))
     const tokenizer = await loadTokenizer(folder, model)
     const lengths = rows.map((row) => tokenizer.encode(row.split(',')[0] ?? '', undefined, 78).inputIds.length)

@@ -31,18 +31,18 @@ beforeAll(async () => {
 })
 afterEach(() => vi.unstubAllEnvs())
 
-const inspect = (...args: ReadonlyArray<string>) =>
+const inspect = (...args: readonly string[]) =>
   saloraIn(['inspect', 'chats.jsonl', '--task', 'alpaca', '--model', 'llama', '--max-length', '17', ...args], { cwd })
 
 type Shown = {
   readonly row: number
   readonly length: number
   readonly learned: number
-  readonly cuts: ReadonlyArray<object>
-  readonly tokens: ReadonlyArray<{ readonly id: number; readonly text: string; readonly learned: boolean }>
+  readonly cuts: readonly object[]
+  readonly tokens: readonly { readonly id: number; readonly text: string; readonly learned: boolean }[]
 }
-const shown = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<Shown>> =>
-  (JSON.parse((await inspect(...args, '--json')).stdout) as { readonly examples: ReadonlyArray<Shown> }).examples
+const shown = async (...args: readonly string[]): Promise<readonly Shown[]> =>
+  (JSON.parse((await inspect(...args, '--json')).stdout) as { readonly examples: readonly Shown[] }).examples
 const learnedOf = ({ tokens }: Shown): string => tokens.map(({ learned }) => (learned ? '+' : '-')).join('')
 
 /** A terminal that shows colors, or none. */
@@ -86,7 +86,7 @@ describe('salora inspect of conversations', () => {
       ['inspect', 'one.jsonl', '--task', 'alpaca', '--model', 'llama', '--prompt-template', 'paper', '--json', '--max-length', '64'],
       { cwd },
     )
-    const [paper] = (JSON.parse(stdout) as { readonly examples: ReadonlyArray<Shown> }).examples
+    const [paper] = (JSON.parse(stdout) as { readonly examples: readonly Shown[] }).examples
     expect(learnedOf(paper as Shown)).toMatch(/^-+\+\+\+$/)
     expect(paper?.tokens.slice(-3).map(({ id }) => id)).toEqual([6, 7, 2])
   })

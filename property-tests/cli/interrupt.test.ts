@@ -16,7 +16,7 @@ import { toyFolder, toyTrain } from './toyFolder.js'
 const cwd = toyFolder('cli')
 
 const steps = 300
-const args = (output: string): ReadonlyArray<string> => [
+const args = (output: string): readonly string[] => [
   ...toyTrain,
   ...['--batch-size', '4', '--max-steps', String(steps), '--save-steps', '20', '--eval-steps', '1000'],
   ...['--gate-start', '0.2', '--gate-end', '0.6'], // 120 steps with gates: enough not to be warned of
@@ -126,7 +126,7 @@ const hasScript = process.platform === 'linux' && existsSync('/usr/bin/script')
 describe.skipIf(process.platform === 'win32')('a lost terminal', () => {
   const result = async (output: string) => JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as Record<string, unknown>
 
-  it.each<readonly [string, ReadonlyArray<NodeJS.Signals>, number]>([
+  it.each<readonly [string, readonly NodeJS.Signals[], number]>([
     ['SIGHUP', ['SIGHUP'], 129],
     ['SIGHUP twice, from the kernel and from the shell', ['SIGHUP', 'SIGHUP'], 129],
     ['SIGTERM and SIGHUP, as at the end of a session', ['SIGTERM', 'SIGHUP'], 143],

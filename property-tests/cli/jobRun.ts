@@ -2,7 +2,7 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { typedRequest, type TypedFlags } from './typedFlags.js'
 
 /** @param stopAfter the step after which a signal comes */
@@ -18,7 +18,7 @@ export const runJob = async (flags: TypedFlags, stopAfter: number | null = null)
 }
 
 /** The bytes of the files of these folders of a run. */
-export const bytesIn = async (run: string, folders: ReadonlyArray<string>): Promise<Readonly<Record<string, string>>> => {
+export const bytesIn = async (run: string, folders: readonly string[]): Promise<Readonly<Record<string, string>>> => {
   const hashes: Record<string, string> = {}
   for (const folder of folders)
     for (const name of (await readdir(join(run, folder))).sort())

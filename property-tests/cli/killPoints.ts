@@ -49,8 +49,8 @@ if (!isMainThread) {
       const handle = await open(path, flags)
       if (!isWriting) return handle
       const torn =
-        <R>(operation: string, write: (content: Content, ...where: ReadonlyArray<number>) => Promise<R>) =>
-        async (content: Content, ...where: ReadonlyArray<number>): Promise<R> => {
+        <R>(operation: string, write: (content: Content, ...where: readonly number[]) => Promise<R>) =>
+        async (content: Content, ...where: readonly number[]): Promise<R> => {
           if (!isLast(`${operation} ${nameOf(path)}`)) return write(content, ...where)
           await write(half(content))
           return die()
@@ -72,10 +72,10 @@ if (!isMainThread) {
   const paths = new Map<number, string>()
   const writeTo = promisify(plain.write) as (descriptor: number, bytes: Uint8Array) => Promise<unknown>
   const sync = promisify(plain.fsync)
-  const promised = <A extends ReadonlyArray<unknown>, R>(action: (...given: A) => Promise<R>) =>
+  const promised = <A extends readonly unknown[], R>(action: (...given: A) => Promise<R>) =>
     Object.assign(() => undefined, { [promisify.custom]: action })
   Object.assign(plain, {
-    openSync: (path: string, flags: string, ...more: ReadonlyArray<never>) => {
+    openSync: (path: string, flags: string, ...more: readonly never[]) => {
       const isWriting = path !== trace && typeof flags === 'string' && flags !== 'r'
       if (isWriting && isLast(`open ${nameOf(path)}`)) die()
       const descriptor = openSync(path, flags, ...more)
@@ -91,15 +91,13 @@ if (!isMainThread) {
   })
   syncBuiltinESMExports()
 
-  const create = ort.InferenceSession.create.bind(ort.InferenceSession) as (
-    ...given: ReadonlyArray<unknown>
-  ) => Promise<ort.InferenceSession>
+  const create = ort.InferenceSession.create.bind(ort.InferenceSession) as (...given: readonly unknown[]) => Promise<ort.InferenceSession>
   Object.assign(ort.InferenceSession, {
-    create: async (...given: ReadonlyArray<unknown>) => {
+    create: async (...given: readonly unknown[]) => {
       const session = await create(...given)
-      const run = session.run.bind(session) as (...given: ReadonlyArray<unknown>) => Promise<ort.InferenceSession.ReturnType>
+      const run = session.run.bind(session) as (...given: readonly unknown[]) => Promise<ort.InferenceSession.ReturnType>
       return Object.assign(session, {
-        run: (feeds: object, ...fetches: ReadonlyArray<unknown>) =>
+        run: (feeds: object, ...fetches: readonly unknown[]) =>
           isLast(isStep(feeds) ? ('u' in feeds ? 'gated step' : 'step') : 'evaluation') ? die() : run(feeds, ...fetches),
       })
     },

@@ -17,7 +17,7 @@ export type Moment = string | number | { readonly interruptAfter: number }
 export type Killable = {
   /** the parent of `run`, the run's folder; the model and the data are beside this folder */
   readonly folder: string
-  readonly settings: ReadonlyArray<string>
+  readonly settings: readonly string[]
 }
 
 export const outputOf = ({ folder }: Killable): string => join(folder, 'run')
@@ -27,7 +27,7 @@ export const trainOnce = async (
   { folder, settings }: Killable,
   resume: boolean,
   moment: Moment | null,
-): Promise<Finished & { readonly moments: ReadonlyArray<string> }> => {
+): Promise<Finished & { readonly moments: readonly string[] }> => {
   await mkdir(folder, { recursive: true })
   const trace = join(folder, `trace-${process.hrtime.bigint()}`)
   const args = [
@@ -62,7 +62,7 @@ export const trainOnce = async (
   }
 }
 
-const linesOf = (file: string): ReadonlyArray<string> => readFileSync(file, 'utf8').split('\n').slice(0, -1)
+const linesOf = (file: string): readonly string[] => readFileSync(file, 'utf8').split('\n').slice(0, -1)
 
 const signalAfter = (child: ChildProcess, trace: string, moment: number | { readonly interruptAfter: number }): void => {
   const [signal, moments] = typeof moment === 'number' ? ['SIGKILL' as const, moment] : ['SIGINT' as const, moment.interruptAfter]
@@ -100,8 +100,8 @@ export const remains = async (run: Killable): Promise<Readonly<Record<string, st
 /** Kills the run at one moment after another, resuming in between, then lets it end. A moment may depend on what is left of the run. */
 export const killAgainAndAgain = async (
   run: Killable,
-  moments: ReadonlyArray<Moment | ((done: number) => Moment)>,
-): Promise<ReadonlyArray<Finished & { readonly moments: ReadonlyArray<string> }>> => {
+  moments: readonly (Moment | ((done: number) => Moment))[],
+): Promise<readonly (Finished & { readonly moments: readonly string[] })[]> => {
   const killed = []
   for (const [i, moment] of moments.entries()) {
     const finished = await trainOnce(run, i > 0, typeof moment === 'function' ? moment(await lastStep(run)) : moment)

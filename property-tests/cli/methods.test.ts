@@ -9,20 +9,20 @@ import { readAdapter } from '../../accelerated/formats/index.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
 import { encoderConfig } from '../../accelerated/models/bert/config.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
-import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
-import { exportFormats, type ExportFormat } from '../../finetuning/adapters/exportFormats.js'
-import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
-import { evaluationOfRun } from '../../finetuning/adapters/scoreAdapter.js'
-import { scoreAdapter } from '../../finetuning/adapters/scoreAdapter.js'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
+import { exportFormats, type ExportFormat } from '../../finetuning/use/exportFormats.js'
+import { rankPatternOfRun } from '../../finetuning/use/rankPattern.js'
+import { evaluationOfRun } from '../../finetuning/use/scoreAdapter.js'
+import { scoreAdapter } from '../../finetuning/use/scoreAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { folderOf } from '../golden/golden.js'
 import { assertClose } from '../support/assertClose.js'
 import { bytesIn, runJob } from './jobRun.js'
 import { toyFolder } from './toyFolder.js'
 
 const cwd = toyFolder('methods')
-const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const at = (...path: readonly string[]): string => join(cwd, ...path)
 beforeAll(() => {
   env.allowRemoteModels = false
 })
@@ -36,9 +36,9 @@ type Case = {
   readonly stopAfter: number
   readonly trained: Readonly<Record<string, number>>
   /** formats that change nothing, and formats that compute the same function */
-  readonly exact: ReadonlyArray<ExportFormat>
-  readonly near: ReadonlyArray<ExportFormat>
-  readonly refused: ReadonlyArray<ExportFormat>
+  readonly exact: readonly ExportFormat[]
+  readonly near: readonly ExportFormat[]
+  readonly refused: readonly ExportFormat[]
   /** what --format says of a refused one: an adapter … */
   readonly of: string
 }
@@ -183,7 +183,7 @@ describe.each(['prefix-roberta', 'prefix-bert', 'prompt-roberta', 'prompt-bert']
     const opened = await openTrainedAdapter({ model, adapter: at(run, 'adapter'), ...machine, maxLength: null })
     const logits = await opened.predict(texts).finally(opened.release)
     const classify = await pipeline('text-classification', at(`${run}-transformers.js`), { dtype: 'fp32', device: 'cpu' })
-    const ask = async (input: ReadonlyArray<string>) => (await classify([...input])) as ReadonlyArray<{ label: string; score: number }>
+    const ask = async (input: readonly string[]) => (await classify([...input])) as readonly { label: string; score: number }[]
     try {
       const answers = await ask(texts.map(({ text }) => text)) // a padded batch
       logits.forEach(([bad = NaN, good = NaN], i) => {

@@ -26,12 +26,12 @@ beforeAll(async () => {
     await writeFile(join(cwd, name), Array.from({ length: 40 }, (_, i) => JSON.stringify(row(i))).join('\n'))
 })
 
-type Case = { readonly command: string; readonly files: ReadonlyArray<readonly [string, string]>; readonly expected: string }
+type Case = { readonly command: string; readonly files: readonly (readonly [string, string])[]; readonly expected: string }
 
-const words = (text: string): ReadonlyArray<string> => (text.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, '$1'))
+const words = (text: string): readonly string[] => (text.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, '$1'))
 
 /** A case has the files that were written since the one before it. */
-const casesIn = (text: string): ReadonlyArray<Case> => {
+const casesIn = (text: string): readonly Case[] => {
   const named = new Map<string, string>()
   const expand = (command: string): string => {
     const [name = '', ...rest] = command.split(' ')

@@ -7,7 +7,7 @@ import { readGguf } from '../../accelerated/checkpoints/gguf/ggufHeader.js'
 import { readSafetensors } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
-import { estimateRun } from '../../finetuning/runs/estimate.js'
+import { estimateRun } from '../../finetuning/run/estimate.js'
 import { fixtures } from '../golden/golden.js'
 import { writeRandomDecoder } from '../llamacpp/decoders.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -15,8 +15,8 @@ import { saloraIn } from './inProcess.js'
 
 const { folder: cwd } = temporaryFolder('tokens')
 const small = '--task text --data lines.txt --max-length 16 --batch-size 8 --max-steps 3 --threads 1 --quiet'.split(' ')
-const salora = (...args: ReadonlyArray<string>) => saloraIn(args, { cwd })
-const train = (...args: ReadonlyArray<string>) => salora('train', '--model', 'qwen3', '--method', 'lora', ...small, ...args)
+const salora = (...args: readonly string[]) => saloraIn(args, { cwd })
+const train = (...args: readonly string[]) => salora('train', '--model', 'qwen3', '--method', 'lora', ...small, ...args)
 const tokens = ['--new-tokens', '<|user|>,ibuprofen', '--trainable-tokens', 'w7,5']
 
 beforeAll(async () => {
@@ -27,7 +27,7 @@ beforeAll(async () => {
   expect((await train(...tokens, '--output', 'run')).code).toBe(0)
 })
 
-const json = async (...path: ReadonlyArray<string>): Promise<Record<string, unknown>> =>
+const json = async (...path: readonly string[]): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(cwd, ...path), 'utf8')) as Record<string, unknown>
 
 describe('a run with new tokens', () => {
@@ -84,7 +84,7 @@ describe('a run with new tokens', () => {
     const { stdout } = await salora('export', '--run', 'bytes', '--format', 'gguf-merged', '--output', 'gguf', '--quiet')
     expect(stdout).toMatch(/difference over \d+ texts: (0|\d(\.\d+)?e-[67])/)
     const { keys, tensors } = await readGguf(join(cwd, 'gguf', 'model.gguf'))
-    const [names, types] = ['tokens', 'token_type'].map((key) => (keys.get(`tokenizer.ggml.${key}`) as ReadonlyArray<unknown>).slice(420))
+    const [names, types] = ['tokens', 'token_type'].map((key) => (keys.get(`tokenizer.ggml.${key}`) as readonly unknown[]).slice(420))
     expect([names?.slice(1), types]).toEqual([
       ['<|user|>', 'ibuprofen'],
       [1, 3, 4],
@@ -98,7 +98,7 @@ describe('a run with new tokens', () => {
   })
 
   it('takes a file of tokens in the library too', async () => {
-    const estimateWith = async (newTokens: ReadonlyArray<string> | null) =>
+    const estimateWith = async (newTokens: readonly string[] | null) =>
       (
         await estimateRun({
           model: join(cwd, 'qwen3'),
@@ -118,7 +118,7 @@ describe('a run with new tokens', () => {
   })
 })
 
-const mistakes: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
+const mistakes: readonly (readonly [readonly string[], string])[] = [
   [
     ['--adapter', 'run/adapter', '--new-tokens', 'ibuprofen'],
     '--new-tokens: expected "<|user|>", "ibuprofen" first, as the adapter has them, got ["ibuprofen"]',

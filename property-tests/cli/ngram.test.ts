@@ -93,7 +93,7 @@ describe('salora ngram', () => {
   })
 
   it('applies the last threshold and the last discount to higher orders and counts, as lmplz does', async () => {
-    const report = async (...flags: ReadonlyArray<string>) => {
+    const report = async (...flags: readonly string[]) => {
       const { stdout } = await saloraHere(
         'ngram',
         'train',
@@ -108,7 +108,7 @@ describe('salora ngram', () => {
       )
       return (
         JSON.parse(stdout) as {
-          readonly ngrams: ReadonlyArray<{ readonly kept: number; readonly found: number; readonly discounts: unknown }>
+          readonly ngrams: readonly { readonly kept: number; readonly found: number; readonly discounts: unknown }[]
         }
       ).ngrams
     }
@@ -140,7 +140,7 @@ describe('salora ngram', () => {
     expect(readFileSync(file, 'utf8')).toBe(`${text}\n`)
   })
 
-  it.each<readonly [ReadonlyArray<string>, RegExp]>([
+  it.each<readonly [readonly string[], RegExp]>([
     [
       [...train, '--text', 'text.txt', '--output', 'no/m.arpa'],
       /^no\/m\.arpa: expected to write the file, got no such folder \(ENOENT\)$/m,

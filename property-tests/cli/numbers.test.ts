@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { counted, duration, megabytes, percent, plural, short } from '../../cli/format/numbers.js'
 import { barLine, numbersOf, openProgress } from '../../cli/terminal/progress.js'
 import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
-import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { SEED } from '../support/seed.js'
 import { saloraHere } from './inProcess.js'
 
@@ -74,7 +74,7 @@ const step = {
   tokensPerSecond: 1234,
 } as const satisfies FinetuneEvent
 
-const shownLines = (...events: ReadonlyArray<FinetuneEvent>): ReadonlyArray<string> => {
+const shownLines = (...events: readonly FinetuneEvent[]): readonly string[] => {
   const lines: string[] = []
   const note = (line: string): void => void lines.push(line)
   const progress = openProgress({ json: false, quiet: true, color: false, note, warn: note, result: () => undefined })

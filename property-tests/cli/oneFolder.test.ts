@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { RunOptions } from '../../finetuning/runs/run.js'
+import type { RunOptions } from '../../finetuning/run/run.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { salora } from './spawnSalora.js'
@@ -11,11 +11,11 @@ import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('together')
 
-const train = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [...toyTrain, ...['--threads', '1', '--save-steps', '2'], ...args]
+const train = (...args: readonly string[]): readonly string[] => [...toyTrain, ...['--threads', '1', '--save-steps', '2'], ...args]
 const linesOf = async (output: string) =>
   jsonLines<{ readonly kind: string; readonly step: number }>(await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
 const stepsOf = async (output: string) => (await linesOf(output)).filter(({ kind }) => kind === 'step').map(({ step }) => step)
-const upTo = (steps: number): ReadonlyArray<number> => Array.from({ length: steps }, (_, i) => i + 1)
+const upTo = (steps: number): readonly number[] => Array.from({ length: steps }, (_, i) => i + 1)
 
 describe('the folder of a running run', () => {
   /** Runs to its end; once it has saved something it lives, silent, as long as `meanwhile` takes. */

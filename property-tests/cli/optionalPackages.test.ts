@@ -17,12 +17,12 @@ const environment = { ...process.env, HF_HUB_OFFLINE: '1' }
 const resvgLine = 'warning: PNG files: expected the package @resvg/resvg-js (npm install @resvg/resvg-js), got none\n'
 
 const root = toyFolder('optional-packages')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 /** The packages in peerDependencies, and Vega, which drew the charts before. */
 const optional = ['@huggingface/hub', '@huggingface/transformers', '@resvg/resvg-js', 'bullmq', 'ioredis', 'vega', 'vega-lite']
 const installed = 'without-optional-packages'
 const program = at(installed, 'dist/cli/salora.js')
-const salora = (...args: ReadonlyArray<string>) => run(process.execPath, [program, ...args], { cwd: root, env: environment })
+const salora = (...args: readonly string[]) => run(process.execPath, [program, ...args], { cwd: root, env: environment })
 
 beforeAll(async () => {
   await mkdir(at(installed))

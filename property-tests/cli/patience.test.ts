@@ -2,7 +2,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { saloraIn } from './inProcess.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 
@@ -10,7 +10,7 @@ const cwd = toyFolder('patience')
 
 // so small a rate that no evaluation is better than the first
 const words = [...toyTrain, ...'--batch-size 8 --threads 1 --quiet --eval-steps 1 --learning-rate 1e-12 --max-steps 30'.split(' ')]
-const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn([...words, '--output', output, ...flags], { cwd })
+const train = (output: string, ...flags: readonly string[]) => saloraIn([...words, '--output', output, ...flags], { cwd })
 const result = async (output: string): Promise<RunResult> =>
   JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as RunResult
 

@@ -26,14 +26,14 @@ const predict = ['predict', '--model', 'tiny', '--adapter', 'adapter', '--device
 const texts = ['two\nlines', 'a "quoted" word', 'a tab\there, a comma; and so on', 'naïve – 東京 🎬', '  blanks  ', 'plain']
 
 type Answer = { readonly label: string; readonly score: number; readonly scores?: Readonly<Record<string, number>> }
-const answersIn = (stdout: string): ReadonlyArray<Answer> => jsonLines<Answer>(stdout)
+const answersIn = (stdout: string): readonly Answer[] => jsonLines<Answer>(stdout)
 
 describe('multi-line texts of salora predict', () => {
   const fixture = (name: string): string => fileURLToPath(new URL(`../golden/fixtures/pandas/${name}`, import.meta.url))
   const cell = (text: string): string => `"${text.replaceAll('"', '""')}"`
 
   it('give the same predictions from files in every format and from standard input', async () => {
-    const given = async (args: ReadonlyArray<string>, input = '') => {
+    const given = async (args: readonly string[], input = '') => {
       const { code, stdout, stderr } = await saloraIn([...predict, '--quiet', ...args], { cwd, input })
       expect([code, stderr]).toEqual([0, 'warning: 1 of 6 texts are longer than --max-length 16: they lose their end\n'])
       return answersIn(stdout).map(({ label, score }) => ({ label, score: score.toFixed(5) })) // batches round differently
@@ -66,9 +66,7 @@ describe('multi-line texts of salora predict', () => {
     const { stdout: lines } = await saloraIn([...predict, '--quiet', '--input', fixture('pandas.json')], { cwd })
     const answers = answersIn(lines)
     const classes = ['bad', 'good, or so']
-    const given = JSON.parse(readFileSync(fixture('pandas.json'), 'utf8')) as ReadonlyArray<
-      Readonly<Record<string, string | number | null>>
-    >
+    const given = JSON.parse(readFileSync(fixture('pandas.json'), 'utf8')) as readonly Readonly<Record<string, string | number | null>>[]
     expect(parse(stdout)).toEqual([
       ['id', 'text', 'input_label', 'label', 'score', ...classes.map((name) => `score_${name}`), 'error'],
       ...texts.map((text, i) => {
@@ -96,10 +94,10 @@ describe('multi-line texts of salora predict', () => {
   })
 
   it('are written to CSV with all columns of the first row that has a text, and a warning names those of later rows', async () => {
-    const csvOf = async (...rows: ReadonlyArray<string>) => {
+    const csvOf = async (...rows: readonly string[]) => {
       const args = [...predict, '--quiet', '--from', 'jsonl', '--to', 'csv']
       const { code, stdout, stderr } = await saloraIn(args, { cwd, input: rows.join('\n') })
-      const cells = parse(stdout) as ReadonlyArray<ReadonlyArray<string>>
+      const cells = parse(stdout) as readonly (readonly string[])[]
       return { code, stderr, cells: cells.map((row) => [...row.slice(0, -5), row.at(-1)]) }
     }
     expect(await csvOf('not json', '{"id":1,"other":"a"}', '{"id":2,"text":"good"}', '{"id":3,"text":"bad"}', '[]')).toEqual({
@@ -164,7 +162,7 @@ describe('multi-line texts of salora predict', () => {
   it('with --escape-formulas have an apostrophe before what a spreadsheet would run, and numbers have none', async () => {
     const given = ['=1+1', '+a', '-a', '@a', '\ta', '-5', '+1.5', 'a=b']
     const csv = ['id,text', ...given.map((id) => `"${id}",a`)].join('\n')
-    const idsOf = async (...flags: ReadonlyArray<string>): Promise<ReadonlyArray<unknown>> => {
+    const idsOf = async (...flags: readonly string[]): Promise<readonly unknown[]> => {
       const { stdout } = await saloraIn([...predict, '--quiet', '--from', 'csv', '--to', 'csv', ...flags], { cwd, input: csv })
       return parse(stdout).map(([id]) => id)
     }
@@ -235,7 +233,7 @@ describe('salora predict --json', () => {
 })
 
 describe('the lines of standard input', () => {
-  const collected = async (chunks: ReadonlyArray<Uint8Array>) => {
+  const collected = async (chunks: readonly Uint8Array[]) => {
     const lines = []
     for await (const batch of textLines(
       (async function* () {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { preferenceLosses } from '../../finetuning/tasks/preferences/objective.js'
 import { readPreferences } from '../../finetuning/tasks/preferences/examples.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
@@ -14,8 +14,8 @@ const { folder: cwd } = temporaryFolder('preference')
 const template =
   "{% for m in messages %}{{ '<s> ' + {'system': 'w47', 'user': 'w48', 'assistant': 'w49'}[m['role']] + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
-const jsonl = (rows: ReadonlyArray<object>): string => rows.map((row) => JSON.stringify(row)).join('\n')
-const file = async (name: string, rows: ReadonlyArray<object>): Promise<string> => {
+const jsonl = (rows: readonly object[]): string => rows.map((row) => JSON.stringify(row)).join('\n')
+const file = async (name: string, rows: readonly object[]): Promise<string> => {
   await writeFile(join(cwd, name), jsonl(rows))
   return join(cwd, name)
 }
@@ -28,7 +28,7 @@ beforeAll(async () => {
   await file('pairs.jsonl', rows)
 })
 
-const train = (...args: ReadonlyArray<string>) =>
+const train = (...args: readonly string[]) =>
   saloraIn(
     [
       ...['train', '--task', 'preference', '--device', 'cpu', '--threads', '1', '--quiet', '--json'],

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { uploadFiles } from '../../accelerated/checkpoints/hub/hubUpload.js'
-import { sharedFiles } from '../../finetuning/adapters/sharedFiles.js'
+import { sharedFiles } from '../../finetuning/use/sharedFiles.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere, type Output } from './inProcess.js'
 import { commitLines, filesOf, hub, lines, sha256, token, useUploadHub } from './push/uploadHub.js'
@@ -13,7 +13,7 @@ import { writeAdapter, writeFamily } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 
 const { folder } = temporaryFolder('push')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 const [run, adapterFiles] = [at('run'), ['README.md', 'adapter_config.json', 'adapter_model.safetensors', 'salora.json']]
 const card = '---\nlibrary_name: peft\ntags:\n- "salora"\n---\n\n# A card\n'
 
@@ -43,7 +43,7 @@ const environment = (more: Readonly<Record<string, string>> = {}): Readonly<Reco
 })
 const before = { ...process.env }
 afterAll(() => Object.assign(process.env, before))
-const push = async (...args: ReadonlyArray<string>): Promise<Output> => {
+const push = async (...args: readonly string[]): Promise<Output> => {
   Object.assign(process.env, environment())
   return saloraHere('push', ...args)
 }

@@ -37,7 +37,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const sweep = (output: string, ...more: ReadonlyArray<string>) => [
+const sweep = (output: string, ...more: readonly string[]) => [
   ...['glue', '--model', 'tiny', '--data', 'glue', '--tasks', 'cola', '--methods', 'lora,salora', '--seeds', '2', '--epochs', '4'],
   ...['--batch-size', '4', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--output', output, '--json', ...more],
 ]
@@ -51,7 +51,7 @@ const tracked = killedAfterEach()
 const worker = (
   redis: string,
   onLine: (line: string, child: ChildProcess) => void = () => undefined,
-  ...more: ReadonlyArray<string>
+  ...more: readonly string[]
 ): { readonly child: ChildProcess; output: string } => {
   const child = tracked(
     spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4', ...more], { cwd: root }),
@@ -132,7 +132,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
   }, 240_000)
 
   it('of salora tune has the table of a local search despite a killed worker and a killed leader, and repeats no run', async () => {
-    const search = (output: string, ...more: ReadonlyArray<string>) => [
+    const search = (output: string, ...more: readonly string[]) => [
       ...['tune', '--model', 'tiny', '--task', 'toy.tsv', '--methods', 'lora', '--ranks', '2', '--learning-rates', '1e-5,1e-3,1e-2'],
       ...[
         '--max-steps',
@@ -288,7 +288,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     await expect.poll(() => existsSync(join(root, 'parted/cells/cola.lora.seed-0/metrics.jsonl'))).toBe(true)
     const unreachable = /^Redis is unreachable: retrying; running runs continue$/
     const reachable = /^Redis is reachable again$/
-    const linesLike = (line: RegExp): ReadonlyArray<number> =>
+    const linesLike = (line: RegExp): readonly number[] =>
       [stderr, working.output].map((text) => text.split('\n').filter((each) => line.test(each)).length)
     await redis.stop()
     await expect.poll(() => linesLike(unreachable)).toEqual([1, 1])
@@ -356,7 +356,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
 })
 
 describe('an error of salora worker or salora glue with a queue', () => {
-  it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
+  it.each<readonly [string, readonly string[], RegExp, number]>([
     ['no queue', [], /^--redis is required: redis:\/\/HOST:PORT/, 2],
     ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* got another text/, 2],
     ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* got http:\/\//, 2],
@@ -403,7 +403,7 @@ describe('an error of salora worker or salora glue with a queue', () => {
   }, 30_000)
 
   it('salora glue and salora tune print one line for --jobs with --redis, and glue for a timed sweep', async () => {
-    const glue = async (...more: ReadonlyArray<string>) =>
+    const glue = async (...more: readonly string[]) =>
       (await saloraHere('glue', '--model', 'm', '--data', 'd', '--output', 'o', '--redis', 'redis://x', ...more, '--quiet')).stderr
     expect(await glue('--sweep', 'table4')).toMatch(/^--redis: expected none with this sweep/)
     expect(await glue('--jobs', '2')).toMatch(/^--jobs: expected none with --redis/)

@@ -25,7 +25,7 @@ type Place = { readonly folder: string; readonly redis: RedisServer; readonly ta
 const rowsOf = (count: number, of: string): string =>
   Array.from({ length: count }, (_, i) => `a\t${i % 2}\t\t${of} sentence ${i} is ${i % 2 === 0 ? 'bad' : 'good'}.\n`).join('')
 
-const sweep = (output: string, ...more: ReadonlyArray<string>): ReadonlyArray<string> => [
+const sweep = (output: string, ...more: readonly string[]): readonly string[] => [
   ...['glue', '--model', 'tiny', '--data', 'glue', '--tasks', 'cola', '--methods', 'lora,salora', '--seeds', '2', '--epochs', '40'],
   ...['--batch-size', '4', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--output', output, '--json', ...more],
 ]

@@ -10,7 +10,7 @@ import { adaptedMatrices } from '../../accelerated/methods/lowRank.js'
 import { parseSettings } from '../../accelerated/training/settings.js'
 import { runProgram } from '../../cli/program.js'
 import { typedRequest } from './typedFlags.js'
-import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/adapters/rankPattern.js'
+import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/use/rankPattern.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { saloraIn } from './inProcess.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
@@ -223,7 +223,7 @@ const write = async (pattern: object): Promise<string> => {
 }
 
 /** What a command writes, without a process. */
-const outputHere = async (args: ReadonlyArray<string>, stream: 'stdout' | 'stderr' = 'stdout'): Promise<string> => {
+const outputHere = async (args: readonly string[], stream: 'stdout' | 'stderr' = 'stdout'): Promise<string> => {
   const written: string[] = []
   const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => {
     written.push(String(text))

@@ -10,7 +10,7 @@ import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
 const { folder: cwd } = temporaryFolder('ready')
-const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const at = (...path: readonly string[]): string => join(cwd, ...path)
 const machine = ['--max-length', '16', '--device', 'cpu', '--quiet']
 beforeAll(async () => {
   await writeTinyModel(at('tiny'))
@@ -25,7 +25,7 @@ type Scored = {
   readonly adapter: string | null
   readonly model: string
 }
-const evaluate = async (...flags: ReadonlyArray<string>): Promise<Scored> => {
+const evaluate = async (...flags: readonly string[]): Promise<Scored> => {
   const { stdout } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--json', ...flags)
   return JSON.parse(stdout) as Scored
 }

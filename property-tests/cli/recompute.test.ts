@@ -2,7 +2,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { bytesIn, runJob } from './jobRun.js'
 import { salora } from './spawnSalora.js'
 import { tinyConfig, writeTinyModel } from './tinyModel.js'
@@ -43,7 +43,7 @@ const writeDeepModel = async (): Promise<void> => {
 describe('--gradient-checkpointing', () => {
   it('lowers the peak memory by most of the activations of eleven of twelve layers', async () => {
     await writeDeepModel()
-    const peakOf = async (name: string, ...flags: ReadonlyArray<string>): Promise<number> => {
+    const peakOf = async (name: string, ...flags: readonly string[]): Promise<number> => {
       const { code, stdout, stderr } = await salora(
         [
           ...[

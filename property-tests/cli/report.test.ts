@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere } from './inProcess.js'
 
 const { folder: root } = temporaryFolder('report')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(async () => {
   for (const seed of [0, 1]) await writeRun(at('runs', `seed-${seed}`), { seed, ranks: ranksOf(1, 2, 3, seed) })
   await writeRun(at('some/good'), {})
@@ -79,7 +79,7 @@ describe('salora report', () => {
     expect(stderr).toMatch(/^warning: skipped: .*some\/bad\/result\.json: expected JSON, got text that is not .*\n$/)
   })
 
-  it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
+  it.each<readonly [string, readonly string[], RegExp, number]>([
     [
       'an output folder that does not exist',
       ['runs', '--output', 'absent/x.html'],

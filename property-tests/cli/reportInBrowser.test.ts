@@ -88,12 +88,12 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
   it.each(['light', 'dark'] as const)('fits a phone of 320 pixels and is legible in %s mode', async (colorScheme) => {
     const { page } = await opened(url(), { viewport: { width: 320, height: 640 }, colorScheme })
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(320)
-    const sizes = await page.evaluate<ReadonlyArray<number>>(`[...document.querySelectorAll('svg text')].map((text) => {
+    const sizes = await page.evaluate<readonly number[]>(`[...document.querySelectorAll('svg text')].map((text) => {
       const svg = text.closest('svg')
       return (Number.parseFloat(getComputedStyle(text).fontSize) * svg.getBoundingClientRect().width) / svg.viewBox.baseVal.width
     })`)
     expect(Math.min(...sizes)).toBeGreaterThan(8) // pixels of a letter on the screen
-    const [ground, text, label] = await page.evaluate<ReadonlyArray<string>>(`[
+    const [ground, text, label] = await page.evaluate<readonly string[]>(`[
       getComputedStyle(document.body).backgroundColor,
       getComputedStyle(document.body).color,
       getComputedStyle(document.querySelector('svg text')).fill,
@@ -107,7 +107,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     const { page, errors } = await opened(url(), { viewport: { width, height: 800 } })
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
     const boxes = await page.evaluate<
-      ReadonlyArray<{ readonly chart: number; readonly place: number; readonly left: number; readonly right: number }>
+      readonly { readonly chart: number; readonly place: number; readonly left: number; readonly right: number }[]
     >(
       `[...document.querySelectorAll('.chart')].map((place) => {
         const [chart, inner] = [place.querySelector('svg').getBoundingClientRect(), place.getBoundingClientRect()]

@@ -3,7 +3,7 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import { reportRun } from '../../finetuning/runs/tracking/reportRun.js'
+import { reportRun } from '../../finetuning/run/tracking/reportRun.js'
 import { startMlflow, type MlflowServer, type StoredRun } from '../support/mlflowServer.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn, type Output } from './inProcess.js'
@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-const train = (output: string, ...flags: ReadonlyArray<string>): Promise<Output> =>
+const train = (output: string, ...flags: readonly string[]): Promise<Output> =>
   saloraIn([...toyTrain, '--batch-size', '8', '--max-steps', '12', '--eval-steps', '4', '--output', output, ...flags], { cwd })
 
 const runOf = async (output: string): Promise<StoredRun> => {
@@ -31,15 +31,15 @@ const runOf = async (output: string): Promise<StoredRun> => {
 
 type Line = Readonly<Record<string, unknown>> & { readonly kind: string; readonly step: number; readonly scores?: object }
 /** `STEP train/loss VALUE` of each finite number in metrics.jsonl. */
-const inFolder = async (output: string): Promise<ReadonlyArray<string>> =>
+const inFolder = async (output: string): Promise<readonly string[]> =>
   jsonLines<Line>(await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8')).flatMap(({ kind, step, scores = {}, ...columns }) =>
     Object.entries(kind === 'step' ? columns : kind === 'evaluation' ? scores : {}).flatMap(([name, value]) =>
       typeof value === 'number' ? [`${step} ${kind === 'step' ? 'train' : kind}/${name} ${value}`] : [],
     ),
   )
-const atServer = ({ metrics }: StoredRun): ReadonlyArray<string> =>
+const atServer = ({ metrics }: StoredRun): readonly string[] =>
   metrics.filter(({ key }) => /^(train|evaluation)\//.test(key)).map(({ key, value, step }) => `${step} ${key} ${value}`)
-const timeless = (points: ReadonlyArray<string>): ReadonlyArray<string> => points.filter((point) => !point.includes('tokensPerSecond'))
+const timeless = (points: readonly string[]): readonly string[] => points.filter((point) => !point.includes('tokensPerSecond'))
 
 const textIn = async (folder: string): Promise<string> => {
   const names = await readdir(folder, { recursive: true })

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { RunOptions } from '../../finetuning/runs/run.js'
+import type { RunOptions } from '../../finetuning/run/run.js'
 import { SEED } from '../support/seed.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { killAgainAndAgain, outputOf, remains, trainOnce, type Killable, type Moment } from './killedRun.js'
@@ -46,7 +46,7 @@ const runIn = (name: string, variant: keyof typeof variants = 'often'): Killable
 })
 const file = (step: number): string => `checkpoints/step-${String(step).padStart(9, '0')}.safetensors`
 
-const uninterrupted: Record<string, { readonly remains: Readonly<Record<string, string>>; readonly moments: ReadonlyArray<string> }> = {}
+const uninterrupted: Record<string, { readonly remains: Readonly<Record<string, string>>; readonly moments: readonly string[] }> = {}
 beforeAll(async () => {
   await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
@@ -73,7 +73,7 @@ const anywhere =
 const timeout = 900_000
 
 describe.concurrent('a killed or interrupted run with --resume', { timeout }, () => {
-  it.each<readonly [string, keyof typeof variants, ReadonlyArray<Moment | ((done: number) => Moment)>]>([
+  it.each<readonly [string, keyof typeof variants, readonly (Moment | ((done: number) => Moment))[]]>([
     [
       'in the first half: before there is a checkpoint, in its rename, an evaluation, the window or a half-written save, after T_end',
       'often',
@@ -137,7 +137,7 @@ describe.concurrent('a killed or interrupted run with --resume', { timeout }, ()
       resume: false,
       settings: resolveSettings({ maxSteps: 4, maxLength: 16, device: 'cpu' }),
     }
-    const evaluations = async (runOptions: RunOptions, until: (step: number) => boolean): Promise<ReadonlyArray<number>> => {
+    const evaluations = async (runOptions: RunOptions, until: (step: number) => boolean): Promise<readonly number[]> => {
       const steps: number[] = []
       for await (const event of finetuneJob(runOptions, new AbortController().signal)) {
         if (event.kind === 'evaluation') steps.push(event.step)

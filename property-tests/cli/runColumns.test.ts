@@ -17,7 +17,7 @@ import { toyRows } from './toyTask.js'
 const { folder } = temporaryFolder('run-columns')
 const at = (name: string): string => join(folder, name)
 const rows = toyRows(24).map(({ text, label }, i) => ({ id: i, review: text, stars: label }))
-const asCsv = (mark: string, given: ReadonlyArray<object> = rows): string =>
+const asCsv = (mark: string, given: readonly object[] = rows): string =>
   [Object.keys(rows[0] ?? {}).join(mark), ...given.map((row) => Object.values(row).join(mark))].join('\n')
 
 beforeAll(async () => {
@@ -41,8 +41,8 @@ beforeAll(async () => {
   await train('pairs', { textPair: 'id' })
 })
 
-const salora = (...args: ReadonlyArray<string>) => saloraIn([...args, '--run', 'run', '--quiet'], { cwd: folder })
-const lines = (stdout: string): ReadonlyArray<Readonly<Record<string, unknown>>> => jsonLines<Readonly<Record<string, unknown>>>(stdout)
+const salora = (...args: readonly string[]) => saloraIn([...args, '--run', 'run', '--quiet'], { cwd: folder })
+const lines = (stdout: string): readonly Readonly<Record<string, unknown>>[] => jsonLines<Readonly<Record<string, unknown>>>(stdout)
 
 describe('the columns of a run', () => {
   it('are those of predict, which keeps the others in JSON lines', async () => {
@@ -61,14 +61,14 @@ describe('the columns of a run', () => {
 
   it('are written to CSV with a score of each class, from a file and from standard input', async () => {
     const { stdout } = await salora('predict', '--input', 'new.csv', '--to', 'csv')
-    const [header, first = []] = parse(stdout) as ReadonlyArray<ReadonlyArray<string>>
+    const [header, first = []] = parse(stdout) as readonly (readonly string[])[]
     expect(header).toEqual(['id', 'review', 'stars', 'label', 'score', 'score_bad', 'score_good', 'error'])
     expect(first.slice(0, 3)).toEqual(['0', 'good fine great film number 0', 'good'])
     expect(Number(first[5]) + Number(first[6])).toBeCloseTo(1, 12)
     const input = `${asCsv(',', rows.slice(0, 2))}\n9,too,many,cells\n`
     const piped = await saloraIn(['predict', '--run', 'run', '--quiet', '--from', 'csv', '--to', 'csv'], { cwd: folder, input })
     expect(piped.code).toBe(1)
-    expect((parse(piped.stdout) as ReadonlyArray<ReadonlyArray<string>>).map((cells) => [cells[0], cells.at(-1)])).toEqual([
+    expect((parse(piped.stdout) as readonly (readonly string[])[]).map((cells) => [cells[0], cells.at(-1)])).toEqual([
       ['id', 'error'],
       ['0', ''],
       ['1', ''],
@@ -85,7 +85,7 @@ describe('the columns of a run', () => {
   })
 
   it('say how many texts a line and a row must have', async () => {
-    const piped = (run: string, input: string, ...args: ReadonlyArray<string>) =>
+    const piped = (run: string, input: string, ...args: readonly string[]) =>
       saloraIn(['predict', '--run', run, '--quiet', ...args], { cwd: folder, input })
     const single = await piped('run', 'good film\ngood\tfilm\n')
     expect([single.code, single.stderr]).toEqual([

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { taskOptions } from '../../cli/options/taskRequest.js'
 import { typedRequest } from './typedFlags.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { treeOf } from '../hostile/survival.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere } from './inProcess.js'
@@ -14,7 +14,7 @@ import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
 const { folder: root } = temporaryFolder('settings')
-const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
+const at = (...names: readonly string[]): string => join(root, ...names)
 const flags = (output: string) => ({
   ...{ model: at('tiny'), task: at('toy.tsv'), output: at(output), maxSteps: '4', batchSize: '4', saveSteps: '2' },
   ...{ maxLength: '16', device: 'cpu', threads: '1' },
@@ -161,7 +161,7 @@ describe('a setting that an upgrade added', () => {
     expect(removed).toBeDefined()
     await writeFile(file, JSON.stringify({ ...rest, settings: older }))
   }
-  const warnings = async (output: string): Promise<ReadonlyArray<string>> => {
+  const warnings = async (output: string): Promise<readonly string[]> => {
     const lines: string[] = []
     const request = await typedRequest({ resume: true, output: at(output) })
     for await (const event of finetuneJob({ ...request, output: at(output) }, new AbortController().signal))

@@ -7,10 +7,10 @@ import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import type { Sample } from '../../accelerated/training/events.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { samplesText } from '../../cli/format/samples.js'
-import { estimateRun } from '../../finetuning/runs/estimate.js'
+import { estimateRun } from '../../finetuning/run/estimate.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { FinetuneEvent } from '../../finetuning/runs/run.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import type { FinetuneEvent } from '../../finetuning/run/run.js'
+import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
@@ -23,7 +23,7 @@ const { folder: cwd, write } = temporaryFolder('sample-prompts')
 const template =
   "{% for m in messages %}{{ '<s> ' + {'system': 'w47', 'user': 'w48', 'assistant': 'w49'}[m['role']] + ' ' + m['content'] + ' </s> ' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<s> w49 ' }}{% endif %}"
-const jsonl = (rows: ReadonlyArray<object>): string => rows.map((row) => JSON.stringify(row)).join('\n')
+const jsonl = (rows: readonly object[]): string => rows.map((row) => JSON.stringify(row)).join('\n')
 
 beforeAll(async () => {
   await cp(join(fixtures, 'llama'), join(cwd, 'llama'), { recursive: true })
@@ -41,18 +41,17 @@ const usual: Flags = {
   ...{ model: 'llama', task: 'alpaca', data: 'tasks.jsonl', method: 'lora', rank: '2', device: 'cpu', threads: '1', maxLength: '60' },
   ...{ maxSteps: '6', evalSteps: '3', batchSize: '8', learningRate: '1e-2', samplePrompts: 'prompts.txt', sampleMaxNewTokens: '6' },
 }
-const argsOf = (flags: Flags): ReadonlyArray<string> =>
+const argsOf = (flags: Flags): readonly string[] =>
   Object.entries(flags).flatMap(([name, value]) => [
     `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
     ...(value === true ? [] : [value]),
   ])
-const without = (flags: Flags, ...names: ReadonlyArray<string>): Flags =>
+const without = (flags: Flags, ...names: readonly string[]): Flags =>
   Object.fromEntries(Object.entries(flags).filter(([name]) => !names.includes(name)))
-const train = (flags: Flags, ...more: ReadonlyArray<string>) => saloraIn(['train', ...argsOf({ ...usual, ...flags }), ...more], { cwd })
+const train = (flags: Flags, ...more: readonly string[]) => saloraIn(['train', ...argsOf({ ...usual, ...flags }), ...more], { cwd })
 
-type Line = { readonly kind: string; readonly step: number; readonly samples?: ReadonlyArray<Sample> }
-const linesOf = async (run: string): Promise<ReadonlyArray<Line>> =>
-  jsonLines<Line>(await readFile(join(cwd, run, 'metrics.jsonl'), 'utf8'))
+type Line = { readonly kind: string; readonly step: number; readonly samples?: readonly Sample[] }
+const linesOf = async (run: string): Promise<readonly Line[]> => jsonLines<Line>(await readFile(join(cwd, run, 'metrics.jsonl'), 'utf8'))
 const samplesOf = async (run: string) =>
   (await linesOf(run)).flatMap(({ kind, step, samples = [] }) => (kind === 'samples' ? [{ step, samples }] : []))
 

@@ -9,7 +9,7 @@ import { assemble } from '../../accelerated/training/assembly.js'
 import { runOutline, startOfRun } from '../../accelerated/training/initialState.js'
 import { newestCheckpoint } from '../../accelerated/checkpoints/newestCheckpoint.js'
 import type { Checkpoint } from '../../accelerated/checkpoints/checkpointContent.js'
-import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import { readRunConfig } from '../../finetuning/run/runFiles.js'
 
 /** Throws where there is none, or the newest is damaged. `modelFolder` has the run's model; the task has two labels. */
 export const savedState = async (output: string, modelFolder: string): Promise<Checkpoint['state']> => {

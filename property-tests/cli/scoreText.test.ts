@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import { scoreLines } from '../../cli/commands/evaluate.js'
 import { alignedTable } from '../../evaluation/tables/tableText.js'
-import type { AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
+import type { AdapterScore } from '../../finetuning/use/scoreAdapter.js'
 
 /** The lines of an evaluation whose classes have these names; every example of class i is predicted as class 0. */
-const linesOf = (labels: ReadonlyArray<string>): ReadonlyArray<string> =>
+const linesOf = (labels: readonly string[]): readonly string[] =>
   scoreLines({
     scores: { accuracy: 0.25 },
     majority: null,
@@ -14,7 +14,7 @@ const linesOf = (labels: ReadonlyArray<string>): ReadonlyArray<string> =>
     confusion: labels.map((_, i) => labels.map((__, j) => (j === 0 ? 1_000 + i : 0))),
   } as unknown as AdapterScore)
 
-const names = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, i) => `class ${i}`)
+const names = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `class ${i}`)
 
 describe('an evaluation as text', () => {
   it('has a line for each score, a line for each class, and the confusion matrix with the labels down', () => {

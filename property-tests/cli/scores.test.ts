@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { normals } from '../../accelerated/parameters/random.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
@@ -19,7 +19,7 @@ const texts = Array.from({ length: 48 }, (_, i) => ({
 }))
 const file = (unit: (stars: number) => number): string =>
   texts.map(({ text, stars }) => JSON.stringify({ text, label: unit(stars) })).join('\n')
-const matrix = (seed: number, shape: ReadonlyArray<number>, size: number) => ({
+const matrix = (seed: number, shape: readonly number[], size: number) => ({
   shape,
   data: Float32Array.from(normals(seed, 'initialization', 0, size)),
 })
@@ -39,20 +39,20 @@ beforeAll(async () => {
   for (const [name, unit] of Object.entries(units)) write(`${name}.jsonl`, file(unit))
 })
 
-const run = async (...args: ReadonlyArray<string>) => {
+const run = async (...args: readonly string[]) => {
   const { code, stdout, stderr } = await saloraIn([...args, '--device', 'cpu', '--threads', '1', '--quiet'], { cwd })
   expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
   return stdout
 }
 const short = ['--max-steps', '6', '--eval-steps', '3', '--batch-size', '8', '--max-length', '16', '--dropout', '0']
-const train = async (unit: string, output: string, ...more: ReadonlyArray<string>): Promise<RunResult> =>
+const train = async (unit: string, output: string, ...more: readonly string[]): Promise<RunResult> =>
   JSON.parse(
     await run(
       ...['train', '--model', 'tiny', '--task', `${unit}.jsonl`, '--problem-type', 'regression', '--method', 'lora', ...short],
       ...['--learning-rate', '1e-2', '--output', output, '--json', ...more],
     ),
   ) as RunResult
-const scoresOf = async (...args: ReadonlyArray<string>) =>
+const scoresOf = async (...args: readonly string[]) =>
   (JSON.parse(await run('evaluate', '--max-length', '16', '--json', ...args)) as { readonly scores: Readonly<Record<string, number>> })
     .scores
 const firstScores = async (output: string): Promise<Readonly<Record<string, number>>> =>
@@ -62,7 +62,7 @@ const firstScores = async (output: string): Promise<Readonly<Record<string, numb
     .map((line) => (JSON.parse(line) as { readonly scores: Readonly<Record<string, number>> }).scores)[0] ?? {}
 
 describe('a regression on a file', () => {
-  let [stars, points]: ReadonlyArray<RunResult | undefined> = []
+  let [stars, points]: readonly (RunResult | undefined)[] = []
   beforeAll(async () => {
     stars = await train('stars', 'in-stars')
     points = await train('points', 'in-points')
@@ -77,10 +77,10 @@ describe('a regression on a file', () => {
   })
 
   it('writes an adapter that answers in the unit of the file', async () => {
-    const predictions = async (output: string): Promise<ReadonlyArray<number>> => {
+    const predictions = async (output: string): Promise<readonly number[]> => {
       const input = texts.map(({ text }) => text).join('\n')
       const { stdout } = await saloraIn(['predict', '--run', output, '--json', '--quiet'], { cwd, input })
-      return (JSON.parse(stdout) as ReadonlyArray<{ readonly value: number }>).map(({ value }) => value)
+      return (JSON.parse(stdout) as readonly { readonly value: number }[]).map(({ value }) => value)
     }
     const [inStars, inPoints] = [await predictions('in-stars'), await predictions('in-points')]
     expect(inStars.every((value) => value > 0.5 && value < 5)).toBe(true)
@@ -116,7 +116,7 @@ describe('a regression on a file', () => {
   })
 
   it('warns where the head has no bias and the scores are far from 0', async () => {
-    const warnings = async (name: string, unit: (stars: number) => number): Promise<ReadonlyArray<string>> => {
+    const warnings = async (name: string, unit: (stars: number) => number): Promise<readonly string[]> => {
       write(`${name}.jsonl`, file(unit))
       const flags = ['--task', `${name}.jsonl`, '--problem-type', 'regression', '--method', 'lora', ...short, '--max-steps', '1', '--quiet']
       const { code, stderr } = await saloraIn(

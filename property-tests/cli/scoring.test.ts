@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
@@ -31,12 +31,12 @@ beforeAll(async () => {
 type Scored = {
   readonly scores: Record<string, number>
   readonly byClass: unknown
-  readonly confusion: ReadonlyArray<ReadonlyArray<number>>
+  readonly confusion: readonly (readonly number[])[]
 }
-const run = (command: string, ...flags: ReadonlyArray<string>) =>
+const run = (command: string, ...flags: readonly string[]) =>
   saloraIn([command, '--model', 'tiny', '--max-length', '16', '--device', 'cpu', '--quiet', ...flags], { cwd, input: 'good film\n' })
-const evaluate = (...flags: ReadonlyArray<string>) => run('evaluate', '--task', 'toy.tsv', ...flags)
-const trained = (output: string, ...flags: ReadonlyArray<string>) =>
+const evaluate = (...flags: readonly string[]) => run('evaluate', '--task', 'toy.tsv', ...flags)
+const trained = (output: string, ...flags: readonly string[]) =>
   run(
     'train',
     '--task',
@@ -85,7 +85,7 @@ describe('an adapter without class names', () => {
   })
 
   it('refuses --labels if it has names, or if their number is wrong', async () => {
-    const errorOf = async (...flags: ReadonlyArray<string>) => (await evaluate(...flags)).stderr
+    const errorOf = async (...flags: readonly string[]) => (await evaluate(...flags)).stderr
     expect(await errorOf('--adapter', 'elsewhere', '--labels', 'a,b,c')).toBe(
       '--labels: expected 2 names, as the adapter has outputs, each once, got a,b,c\n',
     )

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { offerRun, runIdOf } from '../../finetuning/machines/runKeys.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { codeBlocksOf } from '../documentation/pages.js'
 import { saloraWords, shellCommands, shellLines } from '../documentation/shellCommands.js'
 import { killedAfterEach } from '../support/childProcesses.js'
@@ -27,7 +27,7 @@ const tracked = killedAfterEach()
 const flipped = (row: string): string => row.replace(/(good|bad)$/, (label) => (label === 'good' ? 'bad' : 'good'))
 
 /** A process of the program, and what it has printed. */
-const started = (words: ReadonlyArray<string>, cwd: string): { readonly child: ChildProcess; output: string } => {
+const started = (words: readonly string[], cwd: string): { readonly child: ChildProcess; output: string } => {
   const child = tracked(spawn(process.execPath, [program, ...words], { cwd }))
   const observed = { child, output: '' }
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -55,7 +55,7 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
     await redis.stop()
     await rm(root, { recursive: true })
   })
-  const train = (output: string, ...more: ReadonlyArray<string>): ReadonlyArray<string> => [
+  const train = (output: string, ...more: readonly string[]): readonly string[] => [
     ...[
       'train',
       '--model',
@@ -99,7 +99,7 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
   it('refuses in one line what cannot be spread, and a Redis that it cannot use', async () => {
     const wrong = redis.url.replace('a-secret', 'another')
     const without = redis.url.replace(':a-secret@', '')
-    const lineOf = async (...more: ReadonlyArray<string>) => {
+    const lineOf = async (...more: readonly string[]) => {
       const { code, stderr } = await salora([...train('refused', '--max-steps', '4', '--quiet'), ...more], { cwd: root })
       return [code, stderr]
     }
@@ -175,7 +175,7 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
   it('has the data of its own run, although a worker still served a dead leader in the same folder', async () => {
     const args = train('again', '--max-steps', '3000', '--eval-steps', '3000', '--gradient-accumulation-steps', '4', '--redis', redis.url)
     await writeFile(join(root, 'changing.tsv'), toyFile(200))
-    const changing = (words: ReadonlyArray<string>) => words.map((word) => (word === 'toy.tsv' ? 'changing.tsv' : word))
+    const changing = (words: readonly string[]) => words.map((word) => (word === 'toy.tsv' ? 'changing.tsv' : word))
     const dead = started(changing(args), root)
     const worker = started(['worker', '--redis', redis.url, '--root', '.'], root)
     await expect.poll(() => dead.output).toMatch(/[2-9] workers, /)

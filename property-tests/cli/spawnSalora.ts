@@ -24,14 +24,14 @@ export type SpawnOptions = {
   /** where standard output goes instead of a pipe */
   readonly output?: string
   /** for Node itself, before the program */
-  readonly nodeArguments?: ReadonlyArray<string>
+  readonly nodeArguments?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
   /** is called with the process once it runs */
   readonly onStart?: (child: ChildProcess) => void
 }
 
 export const salora = (
-  args: ReadonlyArray<string>,
+  args: readonly string[],
   { cwd, input = '', onError, largestFile, output, nodeArguments = [], environment = {}, onStart }: SpawnOptions,
 ): Promise<Finished> => {
   if (!existsSync(program)) throw new Error(`${program}: expected the built command line (npm run build), got none`)

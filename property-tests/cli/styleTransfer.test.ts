@@ -16,8 +16,8 @@ import { saloraHere } from './inProcess.js'
 const shared = join(import.meta.dirname, '../../../shared')
 const model = join(fixtures, 'llama')
 const { folder: root } = temporaryFolder('transfer')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
-const put = async (name: string, lines: ReadonlyArray<string> | Uint8Array): Promise<string> => {
+const at = (...path: readonly string[]): string => join(root, ...path)
+const put = async (name: string, lines: readonly string[] | Uint8Array): Promise<string> => {
   await mkdir(join(at(name), '..'), { recursive: true })
   await writeFile(at(name), lines instanceof Uint8Array ? lines : lines.map((line) => `${line}\n`).join(''))
   return at(name)
@@ -41,13 +41,13 @@ beforeAll(async () => {
   }
 })
 
-const transfer = (...args: ReadonlyArray<string>) => saloraHere('style-transfer', ...args, '--quiet')
-const scored = async (...args: ReadonlyArray<string>): Promise<StyleTransferResult> => {
+const transfer = (...args: readonly string[]) => saloraHere('style-transfer', ...args, '--quiet')
+const scored = async (...args: readonly string[]): Promise<StyleTransferResult> => {
   const { code, stdout, stderr } = await transfer(...args, '--json')
   expect([code, stderr]).toEqual([0, ''])
   return JSON.parse(stdout) as StyleTransferResult
 }
-const yelp = (...args: ReadonlyArray<string>) => ['--dataset', 'yelp', '--data', at('yelp'), ...args]
+const yelp = (...args: readonly string[]) => ['--dataset', 'yelp', '--data', at('yelp'), ...args]
 
 describe('salora style-transfer of files', () => {
   it('scores each direction next to the copied input, and writes tables and a page', async () => {
@@ -81,7 +81,7 @@ describe('salora style-transfer of files', () => {
   })
 
   it('trains a language model of each style, and scores by that of the target style', async () => {
-    const many = (words: ReadonlyArray<string>) => Array.from({ length: 60 }, (_, i) => words.map((word) => `${word}${i % 7}`).join(' '))
+    const many = (words: readonly string[]) => Array.from({ length: 60 }, (_, i) => words.map((word) => `${word}${i % 7}`).join(' '))
     await put('trained/train.0', many(['bad', 'cold']))
     await put('trained/train.1', many(['good', 'warm']))
     for (const name of ['test.0', 'test.1', 'reference.0', 'reference.1'])
@@ -197,7 +197,7 @@ describe('the transfers of a decoder', () => {
     const [direction] = (await transferDatasets[0]!.read(at('yelp'))).directions
     const file = at('batches.jsonl')
     const requested: number[] = []
-    const transferring = (answered: ReadonlyArray<number>): Transferring => ({
+    const transferring = (answered: readonly number[]): Transferring => ({
       direction,
       template: 'paper',
       generation: { batchSize: 2 },
@@ -210,7 +210,7 @@ describe('the transfers of a decoder', () => {
         },
       },
     })
-    const run = async (answered: ReadonlyArray<number>): Promise<ReadonlyArray<number>> => {
+    const run = async (answered: readonly number[]): Promise<readonly number[]> => {
       const progress: number[] = []
       for await (const done of transferAll(transferring(answered), new AbortController().signal)) progress.push(done)
       return progress
@@ -274,7 +274,7 @@ describe('the transfers of a decoder', () => {
 })
 
 describe('salora style-transfer prints one line for', () => {
-  const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
+  const mistakes: readonly (readonly [string, () => Promise<readonly string[]>, RegExp, number])[] = [
     [
       'a line that is not UTF-8',
       async () => yelp('--outputs', await put('latin.txt', Buffer.from('a\nb \xe9\nc\n', 'latin1')), at('yelp/test.1')),

@@ -51,7 +51,7 @@ describe('a run of --preset tsst-classifier', () => {
 
 describe('the style classifier', () => {
   it('is evaluated on dev, and on test with --eval-data test', async () => {
-    const scored = async (...flags: ReadonlyArray<string>) => {
+    const scored = async (...flags: readonly string[]) => {
       const { code, stdout, stderr } = await saloraHere('evaluate', '--run', at('run'), '--json', ...flags)
       expect([code, stderr.includes('held out')]).toEqual([0, false])
       return JSON.parse(stdout) as { examples: number; source: string; scores: { accuracy: number }; trainedOn: number }

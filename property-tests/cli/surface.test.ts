@@ -13,7 +13,7 @@ import { trainFlags } from '../../cli/options/trainFlags.js'
 import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
 import { settingsOfFlags } from '../../cli/options/layers.js'
 import { typedRequest, type TypedFlags } from './typedFlags.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 

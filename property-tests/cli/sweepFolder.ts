@@ -29,7 +29,7 @@ export const sweepFolder = (): string => {
 
 export const flags = ['--model', 'tiny', '--data', 'glue', '--tasks', 'cola', '--epochs', '2', '--batch-size', '4', '--max-length', '16']
 export const machine = ['--device', 'cpu', '--threads', '1']
-export const sweep = (output: string, ...more: ReadonlyArray<string>) => [
+export const sweep = (output: string, ...more: readonly string[]) => [
   'glue',
   ...flags,
   ...machine,

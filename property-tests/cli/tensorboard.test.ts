@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { TypedFlags } from './typedFlags.js'
-import { crc32c } from '../../finetuning/runs/tensorBoardEvents.js'
+import { crc32c } from '../../finetuning/run/tensorBoardEvents.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
 const { folder: cwd } = temporaryFolder('tensorboard')
-const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
+const at = (...names: readonly string[]): string => join(cwd, ...names)
 const flags = (output: string, method = 'salora'): TypedFlags => ({
   method,
   ...(method === 'salora' ? { gateStart: '0.2', gateEnd: '0.5' } : {}),
@@ -51,7 +51,7 @@ type Event = {
   readonly step: number
   readonly fileVersion?: string
   readonly sessionLog?: { readonly status: string }
-  readonly summary?: { readonly value?: ReadonlyArray<{ readonly tag: string; readonly simpleValue: number }> }
+  readonly summary?: { readonly value?: readonly { readonly tag: string; readonly simpleValue: number }[] }
 }
 
 /** Bit by bit, as a division of polynomials. */
@@ -69,7 +69,7 @@ const masked = (bytes: Uint8Array): number => {
 }
 
 /** Every record of the only event file; whole ones, by their checksums. */
-const eventsOf = async (output: string): Promise<ReadonlyArray<Event>> => {
+const eventsOf = async (output: string): Promise<readonly Event[]> => {
   const names = (await readdir(at(output))).filter((name) => name.includes('tfevents'))
   expect(names).toEqual([expect.stringMatching(/^events\.out\.tfevents\.\d{10}\.salora$/)])
   const file = await readFile(at(output, names[0] ?? ''))
@@ -85,11 +85,11 @@ const eventsOf = async (output: string): Promise<ReadonlyArray<Event>> => {
 }
 
 type Point = readonly [step: number, tag: string, value: number]
-const pointsOf = (events: ReadonlyArray<Event>): ReadonlyArray<Point> =>
+const pointsOf = (events: readonly Event[]): readonly Point[] =>
   events.flatMap(({ step, summary }) => (summary?.value ?? []).map(({ tag, simpleValue }) => [step, tag, simpleValue] as const))
 
 /** What metrics.jsonl says, in the float32 of an event file. */
-const told32 = async (output: string): Promise<ReadonlyArray<Point>> =>
+const told32 = async (output: string): Promise<readonly Point[]> =>
   (await readFile(at(output, 'metrics.jsonl'), 'utf8'))
     .trimEnd()
     .split('\n')
@@ -101,7 +101,7 @@ const told32 = async (output: string): Promise<ReadonlyArray<Point>> =>
     )
 
 /** Without what the clock says. */
-const timeless = (points: ReadonlyArray<Point>): ReadonlyArray<Point> => points.filter(([, tag]) => tag !== 'train/tokensPerSecond')
+const timeless = (points: readonly Point[]): readonly Point[] => points.filter(([, tag]) => tag !== 'train/tokensPerSecond')
 
 describe('CRC-32C', () => {
   it('has the values of RFC 3720, appendix B.4', () => {
@@ -121,7 +121,7 @@ describe('salora train --tensorboard', () => {
     expect(events.slice(0, 2)).toMatchObject([{ fileVersion: 'brain.Event:2' }, { step: 0, sessionLog: { status: 'START' } }])
     const points = pointsOf(events)
     expect(points).toEqual(await told32('whole'))
-    const stepsOf = (tagName: string): ReadonlyArray<number> => points.flatMap(([step, tag]) => (tag === tagName ? [step] : []))
+    const stepsOf = (tagName: string): readonly number[] => points.flatMap(([step, tag]) => (tag === tagName ? [step] : []))
     for (const name of ['taskLoss', 'loss', 'learningRate', 'gradientNorm', 'orthogonality'])
       expect([name, stepsOf(`train/${name}`)]).toEqual([name, Array.from({ length: 12 }, (_, i) => i + 1)])
     expect(stepsOf('train/density')).toEqual([4, 5, 6]) // while gates are sampled

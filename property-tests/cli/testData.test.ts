@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/run/run.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
@@ -45,9 +45,8 @@ const eventsOf = async (given: FinetuneOptions, onEvent: (event: FinetuneEvent) 
   return events
 }
 let stopAt: ((event: FinetuneEvent) => boolean) | undefined
-const json = async (...path: ReadonlyArray<string>): Promise<RunResult> =>
-  JSON.parse(await readFile(join(cwd, ...path), 'utf8')) as RunResult
-const losses = async (output: string): Promise<ReadonlyArray<unknown>> =>
+const json = async (...path: readonly string[]): Promise<RunResult> => JSON.parse(await readFile(join(cwd, ...path), 'utf8')) as RunResult
+const losses = async (output: string): Promise<readonly unknown[]> =>
   jsonLines<Record<string, unknown>>(await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8')).map(({ kind, step, loss, scores }) => ({
     kind,
     step,

@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 const model = (family: string): string => join(fixtures, family)
 /** The run that is named as its family is a process, as a user's is. */
-const train = (family: string, output: string, ...more: ReadonlyArray<string>) =>
+const train = (family: string, output: string, ...more: readonly string[]) =>
   (output === 'llama' ? salora : saloraIn)(
     [
       ...['train', '--model', model(family), '--output', output, '--max-length', '48', '--batch-size', '8', '--learning-rate', '1e-2'],
@@ -59,7 +59,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
 
   it('has the loss of its run in salora evaluate, by the adapter and by the merged model', async () => {
     const { best, examples } = (await json(`${family}/result.json`)) as Result
-    const scored = async (...args: ReadonlyArray<string>) => {
+    const scored = async (...args: readonly string[]) => {
       const { code, stdout, stderr } = await saloraIn(['evaluate', ...args, '--device', 'cpu', '--json', '--quiet'], { cwd: root })
       expect([code, stderr]).toEqual([0, ''])
       return JSON.parse(stdout) as { readonly scores: Result['last']['scores']; readonly tokens: number; readonly trainedOn: number }
@@ -90,12 +90,12 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
 
   it('generates a learned response to an instruction and stops, by the adapter and by the merged model', async () => {
     await writeFile(join(root, 'asked.jsonl'), [3, 9, 30].map((word) => `{"instruction":" w${word}"}\n`).join(''))
-    const answers = async (...of: ReadonlyArray<string>) => {
+    const answers = async (...of: readonly string[]) => {
       const { code, stdout } = await saloraIn(['generate', ...of, '--input', 'asked.jsonl', '--device', 'cpu', '--json', '--quiet'], {
         cwd: root,
       })
       expect(code).toBe(0)
-      return JSON.parse(stdout) as ReadonlyArray<{ readonly text: string; readonly ended: string }>
+      return JSON.parse(stdout) as readonly { readonly text: string; readonly ended: string }[]
     }
     const expected = await answers('--run', family)
     for (const { text, ended } of expected) expect([text, ended]).toEqual([expect.stringMatching(/^ w(10 w11|20 w21) w12$/), 'end'])

@@ -64,7 +64,7 @@ export const writeFamily = async (folder: string, family: Family, dtype: 'F32' |
   return folder
 }
 
-const random = (seed: number, stream: number, shape: ReadonlyArray<number>, scale = 1) => ({
+const random = (seed: number, stream: number, shape: readonly number[], scale = 1) => ({
   shape,
   data: Float32Array.from(normals(seed, 'initialization', stream, elementCount(shape)), (x) => scale * x),
 })
@@ -73,7 +73,7 @@ const random = (seed: number, stream: number, shape: ReadonlyArray<number>, scal
 export const writeAdapter = async (
   folder: string,
   model: string,
-  labelNames: ReadonlyArray<string> = ['bad', 'good', 'neither'],
+  labelNames: readonly string[] = ['bad', 'good', 'neither'],
 ): Promise<string> => {
   const { model: encoder } = await openModelFolder(model)
   const outputs: ModelOutputs = {

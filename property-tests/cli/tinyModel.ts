@@ -11,7 +11,7 @@ import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 const vocabulary = (): number => {
   const { model, added_tokens: added } = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')) as {
     readonly model: { readonly vocab: Readonly<Record<string, number>> }
-    readonly added_tokens: ReadonlyArray<{ readonly id: number }>
+    readonly added_tokens: readonly { readonly id: number }[]
   }
   return 1 + Math.max(...Object.values(model.vocab), ...added.map(({ id }) => id))
 }

@@ -3,12 +3,12 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AutoModelForTokenClassification, AutoTokenizer, env, pipeline } from '@huggingface/transformers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
-import { scoreAdapter } from '../../finetuning/adapters/scoreAdapter.js'
-import { readDetails } from '../../finetuning/runs/evaluationDetails.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { scoreAdapter } from '../../finetuning/use/scoreAdapter.js'
+import { readDetails } from '../../finetuning/run/evaluationDetails.js'
 import { makeReport } from '../../reporting/report/report.js'
-import { readRunRows } from '../../finetuning/runs/runRows.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import { readRunRows } from '../../finetuning/run/runRows.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { loadEvaluation } from '../../finetuning/tasks/index.js'
 import { fixtures } from '../golden/golden.js'
 import { refusalOf } from '../support/refusal.js'
@@ -158,7 +158,7 @@ describe('token classification', () => {
     errors.forEach(({ text, label, predicted }, i) => {
       const sentence = sentences.find((words) => words.map(([word]) => word).join(' ') === text)
       expect(label).toBe(sentence?.map(([, tag]) => tag).join(' '))
-      const { entities } = JSON.parse(lines[i] ?? '') as { readonly entities: ReadonlyArray<Entity> }
+      const { entities } = JSON.parse(lines[i] ?? '') as { readonly entities: readonly Entity[] }
       const types = predicted.split(' ').filter((tag) => tag.startsWith('B-')).length
       expect(predicted.split(' ')).toHaveLength(sentence?.length ?? 0)
       expect(predicted).not.toBe(label)
@@ -254,7 +254,7 @@ describe('exports of token classification', () => {
       architectures: ['RobertaForTokenClassification'],
       id2label: { 0: 'O', 1: 'B-person' },
     })
-    const answers = (model: ReadonlyArray<string>) => saloraIn(['predict', ...model, '--quiet'], { cwd, input: `${text}\n` })
+    const answers = (model: readonly string[]) => saloraIn(['predict', ...model, '--quiet'], { cwd, input: `${text}\n` })
     const [byRun, byItself] = [await answers(['--run', 'run']), await answers(['--model', 'merged'])]
     const wordsOf = ({ stdout }: { stdout: string }) => (JSON.parse(stdout) as { entities: Entity[] }).entities.map(({ word }) => word)
     expect(wordsOf(byItself)).toEqual(wordsOf(byRun))

@@ -1,5 +1,5 @@
 /** Texts whose class is plain from their words. */
-export const toyRows = (count: number): ReadonlyArray<{ readonly text: string; readonly label: string }> =>
+export const toyRows = (count: number): readonly { readonly text: string; readonly label: string }[] =>
   Array.from({ length: count }, (_, i) =>
     i % 2 === 0 ? { text: `good fine great film number ${i}`, label: 'good' } : { text: `bad awful poor film number ${i}`, label: 'bad' },
   )

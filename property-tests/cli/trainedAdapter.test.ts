@@ -5,10 +5,10 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { adapterFiles, saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { normals } from '../../accelerated/parameters/random.js'
-import { scoreAdapter } from '../../finetuning/adapters/scoreAdapter.js'
+import { scoreAdapter } from '../../finetuning/use/scoreAdapter.js'
 import type { Evaluation } from '../../finetuning/tasks/index.js'
-import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
-import { openGenerator } from '../../finetuning/adapters/generator.js'
+import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { openGenerator } from '../../finetuning/use/generator.js'
 import { writeTinyModel } from './tinyModel.js'
 import { singleLabel } from '../../finetuning/tasks/classification/index.js'
 import { regression } from '../../finetuning/tasks/regression/index.js'
@@ -24,7 +24,7 @@ const write = async (name: string, factor: number, alphaOfLayer0: number | null,
   const folder = join(root, name)
   await mkdir(folder)
   const { model, outputs } = await openModelFolder(join(root, 'tiny'))
-  const random = (stream: number, shape: ReadonlyArray<number>, scale = 1) => ({
+  const random = (stream: number, shape: readonly number[], scale = 1) => ({
     shape,
     data: Float32Array.from(
       normals(
@@ -60,7 +60,7 @@ const write = async (name: string, factor: number, alphaOfLayer0: number | null,
   return folder
 }
 
-const outputs = async (adapter: string): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+const outputs = async (adapter: string): Promise<readonly (readonly number[])[]> => {
   const opened = await openTrainedAdapter({
     model: join(root, 'tiny'),
     adapter,
@@ -109,14 +109,14 @@ describe('a folder that is none', () => {
 
 describe('scoring an adapter', () => {
   /** Says class 1 for texts that begin with g. */
-  const adapter = (labelNames: ReadonlyArray<string> | undefined): TrainedAdapter => ({
+  const adapter = (labelNames: readonly string[] | undefined): TrainedAdapter => ({
     device: 'cpu',
     outputs: { head: 'sequence', labels: 2, problemType: 'single_label_classification' },
     labelNames,
     release: async () => undefined,
     predict: async (texts) => texts.map(({ text }) => (text.startsWith('g') ? [0, 1] : [1, 0])),
   })
-  const data = (labelNames: ReadonlyArray<string>): Evaluation => ({
+  const data = (labelNames: readonly string[]): Evaluation => ({
     taskType: singleLabel,
     metrics: ['accuracy'],
     selectionMetric: 'accuracy',

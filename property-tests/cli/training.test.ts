@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import type { RunResult } from '../../finetuning/runs/run.js'
+import type { RunResult } from '../../finetuning/run/run.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
@@ -36,7 +36,7 @@ beforeAll(async () => {
   trained = await salora(['train', '--config', 'settings.json', '--max-steps', '12', ...window, '--seed', '7', '--json'], { cwd })
 })
 
-const run = (...path: ReadonlyArray<string>): string => join(cwd, 'runs', 'toy-salora-1', ...path)
+const run = (...path: readonly string[]): string => join(cwd, 'runs', 'toy-salora-1', ...path)
 const json = async (path: string): Promise<Record<string, unknown>> => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
 
 describe('salora train', () => {
@@ -95,7 +95,7 @@ describe('salora train', () => {
       expect(result).toHaveProperty(key)
     const weights = await readFile(join(cwd, 'tiny', 'model.safetensors'))
     const header = JSON.parse(weights.subarray(8, 8 + Number(weights.readBigUInt64LE(0))).toString()) as Readonly<
-      Record<string, { readonly shape?: ReadonlyArray<number> }>
+      Record<string, { readonly shape?: readonly number[] }>
     >
     const encoder = Object.entries(header).filter(([name]) => !/__metadata__|classifier|pooler|lm_head|position_ids/.test(name))
     const count = encoder.reduce((sum, [, { shape = [] }]) => sum + shape.reduce((a, b) => a * b, 1), 0)
@@ -179,7 +179,7 @@ describe('salora evaluate', () => {
 })
 
 describe('salora predict', () => {
-  const predict = (input: string | Uint8Array, ...flags: ReadonlyArray<string>) =>
+  const predict = (input: string | Uint8Array, ...flags: readonly string[]) =>
     salora(['predict', '--run', 'runs/toy-salora-1', ...flags], { cwd, input })
 
   it('prints one JSON line per line, in order', async () => {

@@ -28,7 +28,7 @@ describe('salora tune', () => {
     const { best, command, trials } = JSON.parse(first.stdout) as {
       readonly best: { readonly name: string; readonly score: number }
       readonly command: string
-      readonly trials: ReadonlyArray<unknown>
+      readonly trials: readonly unknown[]
     }
     expect([best.name, best.score, trials.length]).toEqual(['lora, rank 2, 1e-2', 1, 3])
     const [, ...words] = command.split(' ')
@@ -50,7 +50,7 @@ describe('salora tune', () => {
       readonly best: { readonly score: number; readonly name: string }
       readonly command: string
       readonly selectedBy: string
-      readonly trials: ReadonlyArray<{ readonly score: number }>
+      readonly trials: readonly { readonly score: number }[]
     }
     expect([selectedBy, best.score]).toEqual(['wrong', Math.max(...trials.map(({ score }) => score))])
     expect(Math.min(...trials.map(({ score }) => score))).toBeLessThan(0) // the negative share of wrong labels

@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 const machine = ['--max-length', '16', '--device', 'cpu', '--quiet']
 // so small a rate that a step leaves the function what it was
-const train = (output: string, ...flags: ReadonlyArray<string>) =>
+const train = (output: string, ...flags: readonly string[]) =>
   saloraIn(
     [
       'train',
@@ -82,7 +82,7 @@ describe('a run that starts from an adapter', () => {
     })
 
     it('reports with --resume that it is finished, and refuses --tensorboard', async () => {
-      const resume = (...flags: ReadonlyArray<string>) => saloraIn(['train', '--resume', '--output', 'ended', '--quiet', ...flags], { cwd })
+      const resume = (...flags: readonly string[]) => saloraIn(['train', '--resume', '--output', 'ended', '--quiet', ...flags], { cwd })
       expect(await resume()).toMatchObject({ code: 0, stderr: '' })
       expect(await resume('--tensorboard')).toMatchObject({
         code: 2,

@@ -16,22 +16,22 @@ const textOf = (file: string): string => readFileSync(new URL(file, root), 'utf8
 
 type Import = { readonly file: string; readonly of: string }
 /** Every import, types included; relative ones from the root, packages as `npm:NAME`. */
-const imports: ReadonlyArray<Import> = files.flatMap((file) =>
+const imports: readonly Import[] = files.flatMap((file) =>
   [...textOf(file).matchAll(/^(?:import|export)\s(?:[^'";=]*?\sfrom\s)?'([^']+)'|\bimport\('([^']+)'\)/gm)]
     .map(([, of, lazy]) => of ?? lazy ?? '')
     .map((of) => ({ file, of: of.startsWith('.') ? posix.join(posix.dirname(file), of) : `npm:${of}` })),
 )
-const from = (folder: string): ReadonlyArray<Import> => imports.filter(({ file }) => file.startsWith(`${folder}/`))
-const show = (imports: ReadonlyArray<Import>): ReadonlyArray<string> => imports.map(({ file, of }) => `${file} imports ${of}`)
+const from = (folder: string): readonly Import[] => imports.filter(({ file }) => file.startsWith(`${folder}/`))
+const show = (imports: readonly Import[]): readonly string[] => imports.map(({ file, of }) => `${file} imports ${of}`)
 const within =
-  (...starts: ReadonlyArray<string>) =>
+  (...starts: readonly string[]) =>
   ({ of }: Import): boolean =>
     starts.some((start) => of === start || of.startsWith(start))
 
 /** A circle of names, the first again at the end; null: there is none. */
-const circleIn = (edges: ReadonlyMap<string, ReadonlySet<string>>): ReadonlyArray<string> | null => {
+const circleIn = (edges: ReadonlyMap<string, ReadonlySet<string>>): readonly string[] | null => {
   const finished = new Set<string>()
-  const visit = (name: string, path: ReadonlyArray<string>): ReadonlyArray<string> | null => {
+  const visit = (name: string, path: readonly string[]): readonly string[] | null => {
     if (path.includes(name)) return [...path.slice(path.indexOf(name)), name]
     if (finished.has(name)) return null
     for (const next of edges.get(name) ?? []) {
@@ -97,7 +97,7 @@ describe('the architecture', () => {
     expect(show(from('accelerated/graph').filter((i) => !within('accelerated/graph/', 'npm:protobufjs')(i)))).toEqual([]))
 
   it('trains without Node: of what the training loop needs, nothing touches node: or ONNX Runtime, which the engine alone does', () => {
-    const values = (file: string): ReadonlyArray<string> =>
+    const values = (file: string): readonly string[] =>
       [...textOf(file).matchAll(/^(?:import|export)\s(?!type\b)(?:[^'";=]*?\sfrom\s)?'([^']+)'/gm)].map(([, of = '']) => of)
     const needed = new Set<string>()
     const visit = (file: string): void => {

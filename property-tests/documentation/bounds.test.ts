@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 const page = 'docs/explanation/bounds.md'
 
 type Link = { readonly text: string; readonly path: string }
-const linksIn = (cell: string): ReadonlyArray<Link> =>
+const linksIn = (cell: string): readonly Link[] =>
   [...cell.matchAll(/\[((?:[^[\]]|\[[^\]]*\])+)\]\(([^)\s]+)\)/g)].map(([, text = '', to = '']) => ({
     text,
     path: posix.join(posix.dirname(page), to),
@@ -53,7 +53,7 @@ const expressionsOf = (file: string): ReadonlyMap<string, string> => {
 }
 
 /** The number that a constant has in these files; NaN if none of them has it. */
-const numberOf = (name: string, files: ReadonlyArray<string>): number => {
+const numberOf = (name: string, files: readonly string[]): number => {
   const expression = files.map((file) => expressionsOf(file).get(name)).find((found) => found !== undefined)
   if (expression === undefined || !/^[\w\s*+.,()<-]+$/.test(expression)) return NaN
   const others = [...expression.matchAll(/(?<![\w.])[a-z]\w*/g)].map(([other]) => other).filter((other) => other !== 'constants')

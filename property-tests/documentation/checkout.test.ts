@@ -9,7 +9,7 @@ const { folder, write } = temporaryFolder('checkout')
 const hasGit = spawnSync('git', ['--version']).status === 0
 
 it.skipIf(!hasGit)('a file of text is checked out with its own line ends', () => {
-  const git = (...args: ReadonlyArray<string>) => execFileSync('git', ['-c', 'core.autocrlf=true', ...args], { cwd: folder, stdio: 'pipe' })
+  const git = (...args: readonly string[]) => execFileSync('git', ['-c', 'core.autocrlf=true', ...args], { cwd: folder, stdio: 'pipe' })
   git('init', '--quiet')
   copyFileSync('.gitattributes', join(folder, '.gitattributes'))
   const contents = { 'rows.tsv': 'a\tb\n', 'crlf.csv': 'a,b\r\n' }

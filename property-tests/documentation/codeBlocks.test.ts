@@ -11,7 +11,7 @@ import { codeBlocksOf, pagesBelow, type CodeBlock } from './pages.js'
 
 const pages = pagesBelow('.').filter((page) => !page.startsWith('property-tests/') && !page.startsWith('finetuning/'))
 const blocks = pages.flatMap((page) => codeBlocksOf(page, readFileSync(page, 'utf8')))
-const ofLanguage = (language: string): ReadonlyArray<CodeBlock> => blocks.filter((block) => block.language === language)
+const ofLanguage = (language: string): readonly CodeBlock[] => blocks.filter((block) => block.language === language)
 const places = (language: string) => ofLanguage(language).map((block) => ({ place: `${block.page}:${block.line}`, code: block.code }))
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-blocks-'))

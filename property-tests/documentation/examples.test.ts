@@ -38,7 +38,7 @@ const freePort = async (): Promise<number> => {
 }
 
 /** Starts a built example that prints its address once it listens. */
-const startServer = async (file: string, ...args: ReadonlyArray<string>): Promise<string> => {
+const startServer = async (file: string, ...args: readonly string[]): Promise<string> => {
   const child = spawn(process.execPath, [resolve('dist/examples', file), ...args, String(await freePort())], { cwd: folder })
   servers.push(child)
   let printed = ''
@@ -77,7 +77,7 @@ describe('examples/http-classifier', () => {
     const { status, answer } = await post(JSON.stringify({ texts: ['good fine great film', 'bad awful poor film'] }))
     expect(status).toBe(200)
     expect(answer).toMatchObject([{ label: 'good' }, { label: 'bad' }])
-    for (const { score } of answer as ReadonlyArray<{ readonly score: number }>) expect(score).toBeGreaterThan(0.5)
+    for (const { score } of answer as readonly { readonly score: number }[]) expect(score).toBeGreaterThan(0.5)
     expect((await post('{ "texts": [1] }')).status).toBe(400)
     expect((await post('texts')).status).toBe(400)
     expect((await post(JSON.stringify({ texts: ['x'.repeat(1 << 20)] }))).status).toBe(413)

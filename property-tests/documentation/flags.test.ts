@@ -53,14 +53,14 @@ const problemOf = ({ words }: PlacedCommand): string | null => {
   }
 }
 
-const problemsOf = (placed: ReadonlyArray<PlacedCommand>): ReadonlyArray<string> =>
+const problemsOf = (placed: readonly PlacedCommand[]): readonly string[] =>
   placed.flatMap((one) => {
     const problem = problemOf(one)
     return problem === null ? [] : [`${one.place} → ${problem}`]
   })
 
 /** Except npm's. */
-const flagsIn = (text: string): ReadonlyArray<string> =>
+const flagsIn = (text: string): readonly string[] =>
   [...text.matchAll(/(?<![\w-])--(?!ignore-scripts\b)([a-z][a-z0-9-]+)/g)].map(([flag]) => flag)
 
 describe('the shell blocks of the documentation', () => {

@@ -10,7 +10,7 @@ import { taskNames } from '../../finetuning/tasks/index.js'
 
 const page = readFileSync('docs/reference/models-and-methods.md', 'utf8')
 const readme = readFileSync('README.md', 'utf8')
-const table: ReadonlyArray<Method> = methods
+const table: readonly Method[] = methods
 
 describe('the lists of the documentation', () => {
   it.each([

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs'
 const ignored = new Set(['node_modules', 'dist', '.git', 'api', '.vitepress', 'fixtures', 'runs'])
 
 /** Every Markdown page below a folder, as paths from the root with slashes. */
-export const pagesBelow = (folder: string): ReadonlyArray<string> =>
+export const pagesBelow = (folder: string): readonly string[] =>
   readdirSync(folder, { withFileTypes: true })
     .flatMap((entry) => {
       const path = folder === '.' ? entry.name : `${folder}/${entry.name}`
@@ -18,7 +18,7 @@ const fence = /^( *)(`{3,}|~{3,})(.*)\n([\s\S]*?)^\1\2[ \t]*$/gm
 const withoutCode = (markdown: string): string => markdown.replace(fence, '').replace(/<!--[\s\S]*?-->/g, '')
 
 /** Targets of links and pictures, in order; none in code and comments. */
-export const linksOf = (markdown: string): ReadonlyArray<string> =>
+export const linksOf = (markdown: string): readonly string[] =>
   [
     ...withoutCode(markdown)
       .replace(/`[^`\n]*`\]?/g, (span) => (span.endsWith(']') ? span : '')) // the text of a link may be code
@@ -26,7 +26,7 @@ export const linksOf = (markdown: string): ReadonlyArray<string> =>
   ].map(([, link, attribute]) => link ?? attribute ?? '')
 
 /** Anchors as code hosts and VitePress make them: lower case, words with hyphens; a repeated one gets a number. */
-export const anchorsOf = (markdown: string): ReadonlyArray<string> => {
+export const anchorsOf = (markdown: string): readonly string[] => {
   const counts = new Map<string, number>()
   const text = withoutCode(markdown)
   const headings = [...text.matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => {
@@ -52,7 +52,7 @@ export type CodeBlock = {
 }
 
 /** Code blocks of a page with the words after the language. */
-export const codeBlocksOf = (page: string, markdown: string): ReadonlyArray<CodeBlock> =>
+export const codeBlocksOf = (page: string, markdown: string): readonly CodeBlock[] =>
   [...markdown.matchAll(fence)].map((block) => {
     const [, , , info = '', code = ''] = block
     const [language = '', ...rest] = info.trim().split(/\s+/)

@@ -16,7 +16,7 @@ const paper = existsSync(file)
 const lineOf = (start: string): string => paper.split('\n').find((line) => line.startsWith(start.replaceAll(' ', ''))) ?? ''
 
 describe.skipIf(paper === '')("the paper's numbers (need ../shared/paper)", () => {
-  const order: ReadonlyArray<GlueName> = ['mnli', 'sst2', 'cola', 'qqp', 'qnli', 'rte', 'mrpc', 'stsb']
+  const order: readonly GlueName[] = ['mnli', 'sst2', 'cola', 'qqp', 'qnli', 'rte', 'mrpc', 'stsb']
   const names: Readonly<Record<string, string>> = {
     full: '(FT)',
     prefix: '(Prefix)',

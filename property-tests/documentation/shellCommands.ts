@@ -2,10 +2,10 @@
 import { codeBlocksOf } from './pages.js'
 
 /** Words of one command; what `echo` pipes into it is `input`. */
-export type ShellCommand = { readonly words: ReadonlyArray<string>; readonly input: string }
+export type ShellCommand = { readonly words: readonly string[]; readonly input: string }
 
 /** The lines of a shell block: continuations joined, comments left out. */
-export const shellLines = (code: string): ReadonlyArray<string> =>
+export const shellLines = (code: string): readonly string[] =>
   code
     .replaceAll(/\s*\\\n\s*/g, ' ')
     .split('\n')
@@ -15,7 +15,7 @@ export const shellLines = (code: string): ReadonlyArray<string> =>
 const piece = /\s+|(\|\||&&|[|;]|>)|((?:'[^']*'|"[^"]*"|[^\s'"|;&>])+)/g
 
 /** Cuts a line into commands at `|`, `;` and `&&`. A redirection and its file are left out. */
-export const shellCommands = (line: string): ReadonlyArray<ShellCommand> => {
+export const shellCommands = (line: string): readonly ShellCommand[] => {
   const commands: { words: string[]; input: string }[] = [{ words: [], input: '' }]
   let isTarget = false
   for (const [, operator, word] of line.matchAll(piece)) {
@@ -33,21 +33,21 @@ export const shellCommands = (line: string): ReadonlyArray<ShellCommand> => {
 }
 
 /** What follows `salora` or `npx salora`; null for another program. */
-export const saloraWords = (words: ReadonlyArray<string>): ReadonlyArray<string> | null => {
+export const saloraWords = (words: readonly string[]): readonly string[] | null => {
   const command = words[0] === 'npx' ? words.slice(1) : words
   return command[0] === 'salora' ? command.slice(1) : null
 }
 
-export type PlacedCommand = { readonly place: string; readonly words: ReadonlyArray<string> }
+export type PlacedCommand = { readonly place: string; readonly words: readonly string[] }
 
 /** Commands of salora in the shell blocks of a page. */
-export const saloraCommands = (page: string, markdown: string): ReadonlyArray<PlacedCommand> =>
+export const saloraCommands = (page: string, markdown: string): readonly PlacedCommand[] =>
   codeBlocksOf(page, markdown)
     .filter(({ language }) => language === 'sh')
     .flatMap(({ line, code }) => shellLines(code).flatMap((text) => placedCommands(`${page}:${line}`, text)))
 
 /** Commands of salora in the code spans of a page's sentences; words after a comma are no part of them. */
-export const saloraSpans = (page: string, markdown: string): ReadonlyArray<PlacedCommand> =>
+export const saloraSpans = (page: string, markdown: string): readonly PlacedCommand[] =>
   [...withoutBlocks(markdown).matchAll(/`((?:npx )?salora [^`]+)`/g)].flatMap(([, code = '']) =>
     placedCommands(page, code.replaceAll(/\s+/g, ' ').replace(/, .*$/, '')),
   )
@@ -55,7 +55,7 @@ export const saloraSpans = (page: string, markdown: string): ReadonlyArray<Place
 /** The page without its code blocks. */
 export const withoutBlocks = (markdown: string): string => markdown.replace(/^ *```[\s\S]*?^ *```/gm, '')
 
-const placedCommands = (place: string, text: string): ReadonlyArray<PlacedCommand> =>
+const placedCommands = (place: string, text: string): readonly PlacedCommand[] =>
   shellCommands(text).flatMap((command) => {
     const words = saloraWords(command.words)
     return words === null ? [] : [{ place: `${place}: ${text}`, words }]

@@ -8,7 +8,7 @@ const beforeRegex = /(?:^|[([{,;:=!&|?+\-*%~^<>}]|\b(?:return|typeof|case|in|of|
 const escapes: Readonly<Record<string, string>> = { n: '\n', t: '\t', "'": "'", '"': '"', '`': '`', '\\': '\\' }
 
 /** Comments and strings, in order. `${…}` in a template becomes one word, and its own strings are tokens too. */
-export const tokensOf = (source: string): ReadonlyArray<Token> => {
+export const tokensOf = (source: string): readonly Token[] => {
   const tokens: Token[] = []
   let at = 0
   const lineAt = (index: number): number => source.slice(0, index).split('\n').length

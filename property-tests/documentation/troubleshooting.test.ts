@@ -5,7 +5,7 @@ import { tokensOf } from './sourceTexts.js'
 
 const page = readFileSync('docs/how-to/troubleshooting.md', 'utf8')
 
-const sourcesBelow = (folder: string): ReadonlyArray<string> =>
+const sourcesBelow = (folder: string): readonly string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
     entry.isDirectory() ? sourcesBelow(`${folder}/${entry.name}`) : entry.name.endsWith('.ts') ? [`${folder}/${entry.name}`] : [],
   )
@@ -26,7 +26,7 @@ const around = [...texts].flatMap((text) => {
 })
 
 /** The parts of `where: expected X, got Y`, which the program joins; another message is one part. */
-const partsOf = (message: string): ReadonlyArray<string> => {
+const partsOf = (message: string): readonly string[] => {
   const [, where = message, expected, got] = /^(.*): expected (.*), got (.*)$/.exec(message) ?? []
   return expected === undefined ? [message] : [where, expected, got ?? '']
 }

@@ -84,7 +84,7 @@ const savedAs = (markdown: string, line: number): string | undefined =>
       .slice(-200),
   )?.[1]
 
-const shellLinesOf = (page: string): ReadonlyArray<string> =>
+const shellLinesOf = (page: string): readonly string[] =>
   codeBlocksOf(page, readFileSync(page, 'utf8')).flatMap(({ language, code }) => (language === 'sh' ? shellLines(code) : []))
 
 const reasonOf = (line: string, { notRun = {} }: Walkthrough): string | undefined =>

@@ -7,21 +7,21 @@ export type Walkthrough = {
   /** What the reader is supposed to have, in small. */
   readonly files?: Readonly<Record<string, string>>
   /** Commands for what the page presupposes, such as a finished run. */
-  readonly before?: ReadonlyArray<string>
+  readonly before?: readonly string[]
   /** What is smaller than on the page, beside what `smaller` has. */
-  readonly replaced?: ReadonlyArray<readonly [text: string, by: string]>
+  readonly replaced?: readonly (readonly [text: string, by: string])[]
   /** Commands that are not run, by their beginning, with the reason. */
   readonly notRun?: Readonly<Record<string, string>>
   /** Files that the folder has in the end. */
-  readonly leaves: ReadonlyArray<string>
+  readonly leaves: readonly string[]
   /** What the commands print, among other things. */
-  readonly prints?: ReadonlyArray<RegExp>
+  readonly prints?: readonly RegExp[]
   /** Commands are processes of the built program, as a reader's are. */
   readonly inProcesses?: true
 }
 
 /** In every page: `encoder` is a random RoBERTa of two layers, `decoder` a random LLaMA of two layers; both have the embedded tokenizer. */
-export const smaller: ReadonlyArray<readonly [RegExp, string]> = [
+export const smaller: readonly (readonly [RegExp, string])[] = [
   [/FacebookAI\/roberta-base|google-bert\/bert-base-uncased/, 'encoder'],
   [/HuggingFaceTB\/SmolLM2-135M-Instruct|\.\/llama\b/, 'decoder'],
   [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 8 --eval-steps 8 --batch-size 4 --max-length 64 --threads 1'],
@@ -49,7 +49,7 @@ const instructions = {
   ),
 }
 
-const lines = (...texts: ReadonlyArray<string>): string => texts.map((text) => `${text}\n`).join('')
+const lines = (...texts: readonly string[]): string => texts.map((text) => `${text}\n`).join('')
 const styleLines = (word: string, count: number): string => lines(...toyRows(count).map((_, i) => `the film number ${i} was ${word} .`))
 /** Real sentences: discounts of n-grams need a text that is not artificial. */
 const sentences = readFileSync('finetuning/data/sentiment/sentences.jsonl', 'utf8')
@@ -76,7 +76,7 @@ const npmOnly = 'needs the network and a fresh clone; .ci/run installs, builds a
 const serveRuns = 'runs until Ctrl-C; property-tests/serving starts it'
 const boardRuns = 'runs until Ctrl-C; property-tests/cli/board.test.ts starts it'
 
-export const walkthroughs: ReadonlyArray<Walkthrough> = [
+export const walkthroughs: readonly Walkthrough[] = [
   {
     page: 'README.md',
     files: { 'reviews.csv': reviews },

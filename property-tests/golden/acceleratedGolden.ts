@@ -39,7 +39,7 @@ export type GoldenRun = {
     batch: GoldenBatch,
     more?: Feeds,
   ) => Promise<{ readonly state: RunState; readonly loss: number; readonly results: Results }>
-  readonly logits: (parameters: Vector, batch: GoldenBatch) => Promise<ReadonlyArray<number>>
+  readonly logits: (parameters: Vector, batch: GoldenBatch) => Promise<readonly number[]>
   readonly release: () => Promise<void>
 }
 

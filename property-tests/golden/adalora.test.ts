@@ -32,15 +32,15 @@ import {
 } from './golden.js'
 import { describeMethod } from './methodGolden.js'
 
-type Step = { readonly budget: number; readonly threshold?: number; readonly mask?: ReadonlyArray<string> }
+type Step = { readonly budget: number; readonly threshold?: number; readonly mask?: readonly string[] }
 type More = {
-  readonly modules: ReadonlyArray<string>
-  readonly float64: { readonly orthogonality: number; readonly allocation: ReadonlyArray<Step> }
+  readonly modules: readonly string[]
+  readonly float64: { readonly orthogonality: number; readonly allocation: readonly Step[] }
   readonly interval: {
     readonly deltaT: number
-    readonly losses: ReadonlyArray<number>
-    readonly allocation: ReadonlyArray<Step>
-    readonly finalLogits: ReadonlyArray<ReadonlyArray<number>>
+    readonly losses: readonly number[]
+    readonly allocation: readonly Step[]
+    readonly finalLogits: readonly (readonly number[])[]
   }
 }
 
@@ -63,19 +63,18 @@ const settings = (theirs: Readonly<Record<string, number>>): SettingsInput => {
 describeMethod({ method: 'adalora', settings })
 
 /** E of all triplets after a step: [matrices][rank] */
-const strengths = (layout: ParameterLayout, { parameters }: RunState, modules: ReadonlyArray<string>) =>
+const strengths = (layout: ParameterLayout, { parameters }: RunState, modules: readonly string[]) =>
   modules.map((name) => Array.from(tensorOf(layout, parameters, `${name}.E`)))
 
-const masks = (E: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<string> =>
-  E.map((row) => row.map((e) => (e === 0 ? '0' : '1')).join(''))
+const masks = (E: readonly (readonly number[])[]): readonly string[] => E.map((row) => row.map((e) => (e === 0 ? '0' : '1')).join(''))
 
 /** s(E_j) + mean s(A_j) + mean s(B_j) from the averages that the state holds, as PEFT's fixture sums it up. */
-const scoresOf = (layout: ParameterLayout, { memory }: RunState, modules: ReadonlyArray<string>, rank: number): ReadonlyArray<number> => {
-  const scores = (name: string): ReadonlyArray<number> => {
+const scoresOf = (layout: ParameterLayout, { memory }: RunState, modules: readonly string[], rank: number): readonly number[] => {
+  const scores = (name: string): readonly number[] => {
     const [importance, uncertainty] = ['importance', 'uncertainty'].map((of) => tensorOf(layout, memory[of] as Vector, name))
     return Array.from(importance ?? [], (x, i) => x * (uncertainty?.[i] ?? NaN))
   }
-  const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
+  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
   return modules.flatMap((name) => {
     const [A, B, E] = [scores(`${name}.A`), scores(`${name}.B`), scores(`${name}.E`)]
     const k = A.length / rank
@@ -193,7 +192,7 @@ const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
 describe.each(families)('adapters of adalora on %s', (family) => {
   const golden = readMethod<More>(family, 'adalora')
   const saved = (name: string): string => join(methodFolder(family, 'adalora'), name)
-  const bytes = (...path: ReadonlyArray<string>): Promise<Buffer> => readFile(join(...path))
+  const bytes = (...path: readonly string[]): Promise<Buffer> => readFile(join(...path))
   const config = async (at: string) => JSON.parse((await bytes(at, 'adapter_config.json')).toString()) as Readonly<Record<string, unknown>>
 
   it.each(['saved-full', 'saved-pruned'])(

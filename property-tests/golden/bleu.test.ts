@@ -8,17 +8,17 @@ import { fixtures } from './golden.js'
 
 type Corpus = {
   readonly settings: BleuSettings
-  readonly hypotheses: ReadonlyArray<string>
-  readonly references: ReadonlyArray<ReadonlyArray<string>>
+  readonly hypotheses: readonly string[]
+  readonly references: readonly (readonly string[])[]
   readonly expected: BleuScore
 }
-type Sentence = { readonly hypothesis: string; readonly references: ReadonlyArray<string>; readonly score: number }
+type Sentence = { readonly hypothesis: string; readonly references: readonly string[]; readonly score: number }
 
 const { lines, corpora, sentences, digests } = JSON.parse(readFileSync(join(fixtures, 'bleu.json'), 'utf8')) as {
-  readonly lines: ReadonlyArray<{ readonly line: string; readonly words: ReadonlyArray<string> }>
-  readonly corpora: ReadonlyArray<Corpus>
-  readonly sentences: ReadonlyArray<Sentence>
-  readonly digests: Readonly<Record<string, ReadonlyArray<string>>>
+  readonly lines: readonly { readonly line: string; readonly words: readonly string[] }[]
+  readonly corpora: readonly Corpus[]
+  readonly sentences: readonly Sentence[]
+  readonly digests: Readonly<Record<string, readonly string[]>>
 }
 const data = join(import.meta.dirname, '../../../shared/data')
 
@@ -78,8 +78,8 @@ describe('words for BLEU', () => {
 })
 
 describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', () => {
-  const read = (file: string): ReadonlyArray<string> => readFileSync(join(data, file), 'utf8').split('\n')
-  const segments = (file: string, count: number): ReadonlyArray<string> => read(file).slice(0, count) // some files lack the last line's end
+  const read = (file: string): readonly string[] => readFileSync(join(data, file), 'utf8').split('\n')
+  const segments = (file: string, count: number): readonly string[] => read(file).slice(0, count) // some files lack the last line's end
   const words = (line: string): string => bleuTokenizers.words(line).join(' ')
   const plain = { tokenize: 'none', smoothing: 'none' } as const
 
@@ -89,7 +89,7 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
      * end gets a period. That file is tokenized once more, so these are NLTK's words of them, with `` for a '' after a blank.
      */
     const withEnd = (line: string): string => (/[.!?]$/.test(line) ? line : `${line} .`)
-    const rewrites = (source: 0 | 1): ReadonlyArray<string> =>
+    const rewrites = (source: 0 | 1): readonly string[] =>
       segments(`yelp/reference.${source}`, 500).map((line) => words(withEnd(words((line.split('\t')[1] ?? '').toLowerCase()))))
 
     it.each<readonly [string, 0 | 1, string, number]>([

@@ -12,7 +12,7 @@ import { compareNumbers, expectAgreement, familiesOf, folderOf, goldenBounds, me
 import { describeMethod } from './methodGolden.js'
 
 type Name = 'houlsby' | 'pfeiffer'
-const names: ReadonlyArray<Name> = ['houlsby', 'pfeiffer']
+const names: readonly Name[] = ['houlsby', 'pfeiffer']
 const folder = exportFolder()
 
 for (const method of names) describeMethod({ method, settings: ({ reduction = NaN }) => ({ method, reductionFactor: reduction }) })

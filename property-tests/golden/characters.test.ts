@@ -6,7 +6,7 @@ import { libraryTokenizer } from '../../accelerated/checkpoints/tokenizer/librar
 import { parseTokenizerFile } from '../../accelerated/checkpoints/tokenizer/tokenizerFile.js'
 import { fixtures } from './golden.js'
 
-type Ranges = ReadonlyArray<readonly [from: number, to: number]>
+type Ranges = readonly (readonly [from: number, to: number])[]
 /** A text with some character, written as ·, after a cut or a normalizer; and the characters with this result. */
 type Shapes = Readonly<Record<string, Ranges>>
 
@@ -16,12 +16,12 @@ const golden = JSON.parse(readFileSync(join(fixtures, 'characters.json'), 'utf8'
   readonly normalized: Readonly<Record<string, Shapes>>
   readonly lowercase: Readonly<Record<string, readonly [lowercase: string, bert: string]>>
 }
-const codesOf = (ranges: Ranges): ReadonlyArray<number> =>
+const codesOf = (ranges: Ranges): readonly number[] =>
   ranges.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, i) => from + i))
 const characters = new Set(codesOf(golden.characters))
 
 type Parts = {
-  readonly pre_tokenizer: { readonly pre_tokenize: (text: string) => ReadonlyArray<string> }
+  readonly pre_tokenizer: { readonly pre_tokenize: (text: string) => readonly string[] }
   readonly normalizer: { readonly normalize: (text: string) => string }
 }
 /** The parts of a tokenizer.json that has these. */
@@ -32,7 +32,7 @@ const partsOf = (parts: object): Parts => {
 }
 
 /** Characters with another result than theirs, with both: the first few. */
-const differing = (shapes: Shapes, shapeOf: (character: string) => string): ReadonlyArray<string> =>
+const differing = (shapes: Shapes, shapeOf: (character: string) => string): readonly string[] =>
   Object.entries(shapes)
     .flatMap(([shape, ranges]) =>
       codesOf(ranges).flatMap((code) => {
@@ -75,7 +75,7 @@ describe("as Hugging Face's tokenizers", () => {
 
   it.each(Object.entries(golden.cuts))('%s cuts a text', (name, shapes) => {
     const { pre_tokenizer: cut } = partsOf({ pre_tokenizer: cuts[name] })
-    const words = (text: string): ReadonlyArray<string> => cut.pre_tokenize(text).map(name === 'ByteLevel' ? textOf : (word) => word)
+    const words = (text: string): readonly string[] => cut.pre_tokenize(text).map(name === 'ByteLevel' ? textOf : (word) => word)
     expect(differing(shapes, (letter) => words(`a${letter}b ${letter}1`).join('|').replaceAll(letter, '·'))).toEqual([])
   })
 

@@ -9,12 +9,12 @@ import { fixtures } from './golden.js'
 type Golden = {
   readonly templates: Readonly<Record<string, string>>
   readonly tokens: Readonly<Record<string, string>>
-  readonly cases: ReadonlyArray<{
+  readonly cases: readonly {
     readonly template: string
-    readonly messages: ReadonlyArray<Message>
+    readonly messages: readonly Message[]
     readonly ask: boolean
     readonly text: string
-  }>
+  }[]
 }
 const golden = parseStored(readFileSync(join(fixtures, 'chatTemplates.json'), 'utf8')) as Golden
 

@@ -8,8 +8,8 @@ import { readAdapter } from '../../accelerated/formats/index.js'
 import { choice, type ChoiceExample } from '../../finetuning/tasks/multipleChoice/objective.js'
 import type { Objective } from '../../accelerated/objectives/objective.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { openAnswers } from '../../finetuning/adapters/openModel.js'
-import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
+import { openAnswers } from '../../finetuning/use/openModel.js'
+import { loadTrainedModel } from '../../finetuning/use/trainedModel.js'
 import { readChoices } from '../../finetuning/tasks/multipleChoice/rows.js'
 import { scoreChoices } from '../../finetuning/tasks/multipleChoice/metrics.js'
 import { openChoiceTokens } from '../../finetuning/tasks/multipleChoice/tokens.js'
@@ -20,7 +20,7 @@ const folder = join(fixtures, 'llama')
 const golden = JSON.parse(readFileSync(join(folder, 'choice', 'golden.json'), 'utf8')) as {
   readonly acc: number
   readonly acc_norm: number
-  readonly logLikelihoods: ReadonlyArray<ReadonlyArray<number>>
+  readonly logLikelihoods: readonly (readonly number[])[]
 }
 
 it("the answers of ARC's layouts have the log-likelihoods, acc and acc_norm of transformers (float64)", async () => {
@@ -49,7 +49,7 @@ it('the loss of a step covers the right answers alone (float64)', async () => {
   const base = await openModelFolder(folder)
   const { training, evaluation } = await openChoiceTokens(base, 64)
   const own = choice(base.model)
-  const objective: Objective<ChoiceExample, ReadonlyArray<number>> = {
+  const objective: Objective<ChoiceExample, readonly number[]> = {
     ...own,
     prepare: (...args) => {
       const prepared = own.prepare(...args)

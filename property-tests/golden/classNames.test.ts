@@ -6,10 +6,10 @@ import { classNamesIn } from '../../finetuning/data/parquetRows.js'
 import { loadEvaluation } from '../../finetuning/tasks/index.js'
 import { refusalOf } from '../support/refusal.js'
 
-type Row = { readonly text?: string; readonly label?: string | number | ReadonlyArray<string>; readonly ner_tags?: ReadonlyArray<string> }
+type Row = { readonly text?: string; readonly label?: string | number | readonly string[]; readonly ner_tags?: readonly string[] }
 const fixtures = fileURLToPath(new URL('./fixtures/', import.meta.url))
 const { rows } = JSON.parse(readFileSync(`${fixtures}class_names.json`, 'utf8')) as {
-  readonly rows: Readonly<Record<string, ReadonlyArray<Row>>>
+  readonly rows: Readonly<Record<string, readonly Row[]>>
 }
 const file = (name: string): string => `${fixtures}datasets/${name}.parquet`
 

@@ -6,9 +6,9 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
-import { openTextDecoder } from '../../finetuning/adapters/generator.js'
-import { loadTextModel } from '../../finetuning/adapters/trainedModel.js'
+import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
+import { openTextDecoder } from '../../finetuning/use/generator.js'
+import { loadTextModel } from '../../finetuning/use/trainedModel.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
 import { exportDecoderGolden, exportNames } from './exportGolden.js'
 import { fixtures, readGolden } from './golden.js'
@@ -18,7 +18,7 @@ const families = ['qwen3', 'gemma2', 'gemma3', 'gpt2', 'phi3', 'opt'] as const
 type Family = (typeof families)[number]
 
 /** Logits of the token after each text of the first batch. */
-const logitsOf = async (family: Family, model: string, adapter: string | null): Promise<ReadonlyArray<number>> => {
+const logitsOf = async (family: Family, model: string, adapter: string | null): Promise<readonly number[]> => {
   const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, deviceOf('cpu'))
   try {
     return (await decoder.begin(readGolden(family).batches[0]?.inputIds ?? [])).logits().flatMap((row) => [...row])

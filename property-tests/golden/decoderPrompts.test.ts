@@ -17,8 +17,8 @@ import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
-import { openTextDecoder } from '../../finetuning/adapters/generator.js'
-import { openAnswers } from '../../finetuning/adapters/openModel.js'
+import { openTextDecoder } from '../../finetuning/use/generator.js'
+import { openAnswers } from '../../finetuning/use/openModel.js'
 import {
   decoderFamilies,
   compareNumbers,
@@ -31,14 +31,14 @@ import {
   under,
 } from './golden.js'
 
-type Batch = { readonly inputIds: ReadonlyArray<ReadonlyArray<number>>; readonly targets: ReadonlyArray<ReadonlyArray<number>> }
-type Golden = Readonly<Record<'float64' | 'float32', { readonly losses: ReadonlyArray<number> }>> & {
+type Batch = { readonly inputIds: readonly (readonly number[])[]; readonly targets: readonly (readonly number[])[] }
+type Golden = Readonly<Record<'float64' | 'float32', { readonly losses: readonly number[] }>> & {
   readonly settings: Readonly<Record<'virtualTokens' | 'steps' | 'learningRate' | 'weightDecay', number>>
   readonly saved: number
-  readonly greedy: ReadonlyArray<ReadonlyArray<number>>
+  readonly greedy: readonly (readonly number[])[]
 }
-const json = (...path: ReadonlyArray<string>): unknown => JSON.parse(readFileSync(join(fixtures, ...path), 'utf8'))
-const textsOf = ({ inputIds, targets }: Batch): ReadonlyArray<TextExample> =>
+const json = (...path: readonly string[]): unknown => JSON.parse(readFileSync(join(fixtures, ...path), 'utf8'))
+const textsOf = ({ inputIds, targets }: Batch): readonly TextExample[] =>
   inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
 
 const cases = decoderFamilies.flatMap((family) =>
@@ -47,7 +47,7 @@ const cases = decoderFamilies.flatMap((family) =>
 
 describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) => {
   const golden = json(family, name, 'golden.json') as Golden
-  const { batches } = json(family, 'golden.json') as { readonly batches: ReadonlyArray<Batch> }
+  const { batches } = json(family, 'golden.json') as { readonly batches: readonly Batch[] }
   const tensors = tensorsIn(join(fixtures, family, name, 'golden.safetensors'))
 
   it.each(dtypes)('has our gradients of the first step, and our losses and parameters through twenty (%s)', async (dtype) => {

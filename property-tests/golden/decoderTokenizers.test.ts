@@ -9,14 +9,14 @@ import { fixtures } from './golden.js'
 
 type Kind = {
   readonly tokenizer: object
-  readonly ids: ReadonlyArray<ReadonlyArray<number>>
-  readonly pairs: ReadonlyArray<ReadonlyArray<number>>
+  readonly ids: readonly (readonly number[])[]
+  readonly pairs: readonly (readonly number[])[]
   /** the text of all ids, and of those from the middle on */
-  readonly decoded: ReadonlyArray<string>
-  readonly halves: ReadonlyArray<string>
+  readonly decoded: readonly string[]
+  readonly halves: readonly string[]
 }
 const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
-  readonly texts: ReadonlyArray<string>
+  readonly texts: readonly string[]
   readonly kinds: Readonly<Record<string, Kind>>
 }
 

@@ -25,7 +25,7 @@ import type { RunState } from '../../accelerated/parameters/runState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { constants } from '../../evaluation/agreement/convert.js'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
 import {
   adamw,
   causalLoss,
@@ -63,17 +63,17 @@ import {
 
 type Family = (typeof families)[number]
 
-type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
+type Golden = Readonly<Record<FloatType, { readonly losses: readonly number[] }>> & {
   readonly classifier: {
-    readonly texts: ReadonlyArray<readonly [string, string?]>
-    readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
-    readonly logits: ReadonlyArray<ReadonlyArray<number>>
+    readonly texts: readonly (readonly [string, string?])[]
+    readonly inputIds: readonly (readonly number[])[]
+    readonly logits: readonly (readonly number[])[]
   }
   readonly lora: Readonly<Record<'rank' | 'alpha' | 'steps' | 'learningRate' | 'weightDecay', number>>
-  readonly batches: ReadonlyArray<{
-    readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
-    readonly targets: ReadonlyArray<ReadonlyArray<number>>
-  }>
+  readonly batches: readonly {
+    readonly inputIds: readonly (readonly number[])[]
+    readonly targets: readonly (readonly number[])[]
+  }[]
 }
 type Batch = Golden['batches'][number]
 
@@ -90,7 +90,7 @@ const read = (family: Family) => {
   return { golden: json('golden.json') as Golden, tensors: tensorsIn(join(folder, 'golden.safetensors')), config, base }
 }
 
-const textsOf = ({ inputIds, targets }: Batch): ReadonlyArray<TextExample> =>
+const textsOf = ({ inputIds, targets }: Batch): readonly TextExample[] =>
   inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
 
 const openAccelerated = async (family: Family, dtype: FloatType) => {
@@ -105,7 +105,7 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
   const engine = deviceOf('cpu').engine({ threads: 1 })
   const open = async (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, noWeights)
   /** Logits of every token, which no graph of a run has. */
-  const logits = async (parameters: Vector, batch: Batch): Promise<ReadonlyArray<number>> => {
+  const logits = async (parameters: Vector, batch: Batch): Promise<readonly number[]> => {
     const trained = constants(
       Object.fromEntries(layout.entries.map(({ name, shape }) => [name, tensor(shape, tensorOf(layout, parameters, name))])),
       dtype,
@@ -211,7 +211,7 @@ describe.each(families)('%s as a classifier', (family) => {
   })
 })
 
-type ReferenceModel = { readonly modules: ReadonlyArray<string>; readonly run: (options: ModelOptions) => RunModel }
+type ReferenceModel = { readonly modules: readonly string[]; readonly run: (options: ModelOptions) => RunModel }
 
 /** LLaMA's kind. */
 const llamaReference = (json: object): ReferenceModel => {

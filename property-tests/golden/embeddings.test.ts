@@ -11,10 +11,10 @@ import { sentenceEmbedding, type PairExample } from '../../finetuning/tasks/embe
 import { objectiveStep } from './objectiveStep.js'
 import { compareNumbers, expectAgreement, families, folderOf, furtherFamilies, readGolden, type Family } from './golden.js'
 
-type LossGolden = { readonly loss: number; readonly gradients: Readonly<Record<string, ReadonlyArray<number>>> }
+type LossGolden = { readonly loss: number; readonly gradients: Readonly<Record<string, readonly number[]>> }
 type Golden = {
-  readonly scores: ReadonlyArray<number>
-  readonly embeddings: ReadonlyArray<ReadonlyArray<number>>
+  readonly scores: readonly number[]
+  readonly embeddings: readonly (readonly number[])[]
   readonly ranking: LossGolden
   readonly similarity: LossGolden
 }

@@ -6,17 +6,17 @@ import { entitiesOf, iob2, reportByType, scoreEntities } from '../../finetuning/
 import { readTagged } from '../../finetuning/tasks/tokenClassification/examples.js'
 import { assertClose } from '../support/assertClose.js'
 
-type Tags = ReadonlyArray<ReadonlyArray<string>>
+type Tags = readonly (readonly string[])[]
 type Case = {
   readonly scheme: string
   readonly labels: Tags
   readonly predictions: Tags
-  readonly entities: ReadonlyArray<ReadonlyArray<readonly [string, number, number]>>
+  readonly entities: readonly (readonly (readonly [string, number, number])[])[]
   readonly byType: Readonly<Record<string, readonly [number, number, number, number]>>
 } & Readonly<Record<'precision' | 'recall' | 'f1' | 'accuracy', number>>
 
 const { cases } = JSON.parse(readFileSync(join(import.meta.dirname, 'fixtures', 'entities.json'), 'utf8')) as {
-  readonly cases: ReadonlyArray<Case>
+  readonly cases: readonly Case[]
 }
 
 describe.each(cases.map((golden) => [`${golden.scheme}, ${golden.labels.length} sentences`, golden] as const))('%s', (_, golden) => {

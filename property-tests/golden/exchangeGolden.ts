@@ -9,7 +9,7 @@ import { writeLogits } from './exportGolden.js'
 import { compareNumbers, expectAgreement, fixtures, goldenBounds, type Decoder, type Family } from './golden.js'
 
 /** `sha256 of FILE` for each file, and `logits` */
-type Checked = Readonly<Record<string, string>> & { readonly logits: ReadonlyArray<number> }
+type Checked = Readonly<Record<string, string>> & { readonly logits: readonly number[] }
 
 const target = process.env['GOLDEN_EXPORT']
 
@@ -30,7 +30,7 @@ export const expectExchanged = async (
   family: Family | Decoder,
   name: string,
   exported: string,
-  logits: ReadonlyArray<number>,
+  logits: readonly number[],
 ): Promise<void> => {
   if (target !== undefined) return writeLogits(exported, logits)
   const checked = (JSON.parse(readFileSync(join(fixtures, 'exchange.json'), 'utf8')) as Record<string, Checked>)[

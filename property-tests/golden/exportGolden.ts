@@ -9,7 +9,7 @@ import { elementCount } from '../../accelerated/checkpoints/safetensors/safetens
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { normals } from '../../accelerated/parameters/random.js'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
 import { causalOutputs, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { folderOf, fixtures, type Family, type Golden } from './golden.js'
 
@@ -19,7 +19,7 @@ export type ExportName = (typeof exportNames)[number]
 /** Ranks 1 to 4, in turn; but one matrix keeps none in `rank-zero`. */
 const rankOf = (name: ExportName, matrix: number): number => (name === 'rank-zero' && matrix === 4 ? 0 : 1 + ((3 * matrix) % 4))
 
-const random = (stream: number, shape: ReadonlyArray<number>): Weights => ({
+const random = (stream: number, shape: readonly number[]): Weights => ({
   shape,
   data: Float32Array.from(normals(11, 'initialization', stream, elementCount(shape)), (x) => 0.2 * x),
 })
@@ -80,11 +80,7 @@ export const exportDecoderGolden = async (folder: string, family: string, name: 
 }
 
 /** What an adapter says of all golden texts, on the path of `salora predict`. → [texts, labels], row by row */
-export const predictGolden = async (
-  family: Family,
-  adapter: string,
-  { batches }: Pick<Golden, 'batches'>,
-): Promise<ReadonlyArray<number>> => {
+export const predictGolden = async (family: Family, adapter: string, { batches }: Pick<Golden, 'batches'>): Promise<readonly number[]> => {
   const opened = await openTrainedAdapter({
     model: folderOf(family),
     adapter,
@@ -99,5 +95,5 @@ export const predictGolden = async (
 }
 
 /** Our numbers beside an export, for the comparison with PEFT. */
-export const writeLogits = (adapter: string, logits: ReadonlyArray<number>): Promise<void> =>
+export const writeLogits = (adapter: string, logits: readonly number[]): Promise<void> =>
   writeFile(join(adapter, 'logits.json'), JSON.stringify(logits))

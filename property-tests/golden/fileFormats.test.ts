@@ -39,7 +39,7 @@ const inOrder = [1, 2, 3, 4, 5, 6]
 const compressions = ['snappy', 'zstd', 'gzip', 'brotli', 'lz4']
 
 describe('a table of pandas with --skip-missing', () => {
-  it.each<readonly [string, DelimitedOptions, ReadonlyArray<number>]>([
+  it.each<readonly [string, DelimitedOptions, readonly number[]]>([
     ['pandas.tsv', { quote: true }, inLines],
     ['pandas.csv', { delimiter: ';' }, inLines],
     ['pandas.json', {}, inOrder],

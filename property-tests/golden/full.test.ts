@@ -22,7 +22,7 @@ import {
 import { describeMethod } from './methodGolden.js'
 
 /** Of a model's file, by our names under a prefix. */
-const stored = (prefix: string, folder: string): ReadonlyArray<readonly [string, GoldenTensor]> =>
+const stored = (prefix: string, folder: string): readonly (readonly [string, GoldenTensor])[] =>
   [...tensorsIn(join(folder, 'model.safetensors'))].map(([name, tensor]) => [prefix + name.replace(/^(roberta|bert)\./, ''), tensor])
 
 /** It starts from the checkpoint and ends with the saved model. The fixture has gradients once, in float64. */

@@ -12,16 +12,16 @@ import type { FloatType } from '../../accelerated/graph/expression.js'
 import { plainAssembly } from '../support/plainDecoder.js'
 import { decoderFamilies, dtypes, fixtures } from './golden.js'
 
-type Tokens = ReadonlyArray<number>
+type Tokens = readonly number[]
 type Golden = {
   readonly maxNewTokens: number
-  readonly prompts: ReadonlyArray<Tokens>
-  readonly cases: ReadonlyArray<{
+  readonly prompts: readonly Tokens[]
+  readonly cases: readonly {
     readonly name: string
     readonly arguments: Readonly<Partial<Record<'num_beams' | 'length_penalty' | 'repetition_penalty', number>>>
     readonly ends: Tokens
-    readonly tokens: ReadonlyArray<Tokens>
-  }>
+    readonly tokens: readonly Tokens[]
+  }[]
 }
 
 const open = async (folder: string, dtype: FloatType): Promise<Decoder> => {
@@ -35,7 +35,7 @@ const open = async (folder: string, dtype: FloatType): Promise<Decoder> => {
   })
 }
 
-const textsOf = async (decoder: Decoder, prompts: ReadonlyArray<Tokens>, settings: GenerationSettings): Promise<ReadonlyArray<Tokens>> => {
+const textsOf = async (decoder: Decoder, prompts: readonly Tokens[], settings: GenerationSettings): Promise<readonly Tokens[]> => {
   const texts = new Map<number, Tokens>()
   for await (const event of generate(decoder, prompts, settings)) if (event.kind === 'text') texts.set(event.prompt, event.tokens)
   return prompts.map((_, prompt) => texts.get(prompt) ?? [])

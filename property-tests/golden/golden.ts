@@ -13,7 +13,7 @@ export type Family = 'roberta' | 'bert' | (typeof furtherFamilies)[number]
 export const families = ['roberta', 'bert'] as const
 /** Encoders with fixtures of LoRA, and of what else their libraries have for them: `familiesOf`. */
 export const furtherFamilies = ['distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'] as const
-export const dtypes: ReadonlyArray<FloatType> = ['float64', 'float32']
+export const dtypes: readonly FloatType[] = ['float64', 'float32']
 
 /** Shares of a tensor's largest number. In float64 rounding leaves 1e-12 after 20 steps, in float32 1e-6; a wrong formula leaves 1e-3 or more. */
 export const goldenBounds: Readonly<Record<FloatType, number>> = { float64: 1e-9, float32: 1e-5 }
@@ -22,13 +22,13 @@ export const fixtures = join(import.meta.dirname, 'fixtures')
 export const folderOf = (family: Family): string => join(fixtures, family)
 
 export type GoldenBatch = {
-  readonly texts: ReadonlyArray<readonly [string, string?]>
-  readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
-  readonly tokenTypeIds: ReadonlyArray<ReadonlyArray<number>>
-  readonly labels: ReadonlyArray<number>
+  readonly texts: readonly (readonly [string, string?])[]
+  readonly inputIds: readonly (readonly number[])[]
+  readonly tokenTypeIds: readonly (readonly number[])[]
+  readonly labels: readonly number[]
 }
 
-type Logits = ReadonlyArray<ReadonlyArray<number>>
+type Logits = readonly (readonly number[])[]
 
 /** Of one gated step. */
 export type GoldenGated = {
@@ -37,17 +37,17 @@ export type GoldenGated = {
   readonly taskLoss: number
   readonly orthogonality: number
   readonly density: number
-  readonly gates: ReadonlyArray<number>
+  readonly gates: readonly number[]
 }
 
 export type Golden = {
   readonly lora: Readonly<Record<'rank' | 'alpha' | 'steps' | 'learningRate' | 'weightDecay', number>>
-  readonly batches: ReadonlyArray<GoldenBatch>
+  readonly batches: readonly GoldenBatch[]
   readonly peftAdapter: { readonly logits: Logits }
 } & Readonly<
   Record<
     FloatType,
-    { readonly logits: Logits; readonly losses: ReadonlyArray<number>; readonly finalLogits: Logits; readonly gated?: GoldenGated }
+    { readonly logits: Logits; readonly losses: readonly number[]; readonly finalLogits: Logits; readonly gated?: GoldenGated }
   >
 >
 
@@ -77,7 +77,7 @@ export type Method = (typeof methods)[number]
 export const methodFolder = (family: Family, method: Method): string => join(folderOf(family), method)
 
 /** Those with fixtures of a method. */
-export const familiesOf = (method: Method): ReadonlyArray<Family> => [
+export const familiesOf = (method: Method): readonly Family[] => [
   ...families,
   ...furtherFamilies.filter((family) => existsSync(methodFolder(family, method))),
 ]
@@ -86,7 +86,7 @@ export const familiesOf = (method: Method): ReadonlyArray<Family> => [
 export type MethodGolden = {
   /** The method's own, and those of AdamW. */
   readonly settings: Readonly<Record<string, number>> & Readonly<Record<'steps' | 'learningRate' | 'weightDecay', number>>
-  readonly batches: ReadonlyArray<GoldenBatch>
+  readonly batches: readonly GoldenBatch[]
   /** By folder within the method's: what the library says of all texts when it opens again what it saved. */
   readonly saved: Readonly<Record<string, Logits>>
 } & Readonly<
@@ -95,8 +95,8 @@ export type MethodGolden = {
     {
       readonly logits: Logits
       /** Of every batch at the start, without dropout. */
-      readonly evaluation: ReadonlyArray<{ readonly logits: Logits; readonly loss: number }>
-      readonly losses: ReadonlyArray<number>
+      readonly evaluation: readonly { readonly logits: Logits; readonly loss: number }[]
+      readonly losses: readonly number[]
       readonly finalLogits: Logits
     }
   >
@@ -108,7 +108,7 @@ export const readMethod = <More = unknown>(family: Family, method: Method): Meth
   batches: readGolden(family).batches,
 })
 
-export type GoldenTensor = { readonly shape: ReadonlyArray<number>; readonly data: Float64Array }
+export type GoldenTensor = { readonly shape: readonly number[]; readonly data: Float64Array }
 
 /** All tensors of plain LoRA or of a method. */
 export const readTensors = (family: Family, method?: Method): ReadonlyMap<string, GoldenTensor> =>
@@ -136,7 +136,7 @@ export const tensorsIn = (file: string): ReadonlyMap<string, GoldenTensor> => {
 export const under = (tensors: ReadonlyMap<string, GoldenTensor>, prefix: string): ReadonlyMap<string, GoldenTensor> =>
   new Map([...tensors].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]))
 
-export const examplesOf = ({ inputIds, tokenTypeIds, labels }: GoldenBatch): ReadonlyArray<LabeledExample> =>
+export const examplesOf = ({ inputIds, tokenTypeIds, labels }: GoldenBatch): readonly LabeledExample[] =>
   inputIds.map((ids, i) => ({ inputIds: ids, tokenTypeIds: tokenTypeIds[i], label: labels[i] ?? NaN, row: i + 1 }))
 
 /** Rows of every tensor under a prefix against ours by name; a tensor that either side lacks is infinitely far off. */
@@ -145,7 +145,7 @@ export const compareTensors = (
   bound: number,
   golden: ReadonlyMap<string, GoldenTensor>,
   ours: ReadonlyMap<string, Numbers>,
-): ReadonlyArray<Row> =>
+): readonly Row[] =>
   [...new Set([...golden.keys(), ...ours.keys()])].map((name) =>
     compare('values', bound)(`${quantity} of ${name}`, golden.get(name)?.data ?? [NaN], ours.get(name) ?? []),
   )
@@ -154,7 +154,7 @@ export const compareNumbers = (quantity: string, bound: number, golden: Numbers,
   compare('values', bound)(quantity, golden, ours)
 
 /** Every row within its bound. GOLDEN_TABLE=1 prints the largest difference of each quantity. */
-export const expectAgreement = (title: string, rows: ReadonlyArray<Row>): void => {
+export const expectAgreement = (title: string, rows: readonly Row[]): void => {
   if (process.env['GOLDEN_TABLE'] !== undefined) {
     for (const { quantity, difference, bound } of worstOfEach(rows))
       console.log(`${title} | ${quantity} | ${difference.toExponential(1)} | ${bound}`)

@@ -12,7 +12,7 @@ import type { Weights } from '../../accelerated/formats/adapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
 import {
   compareNumbers,
   expectAgreement,
@@ -43,7 +43,7 @@ const exportFinal = async (folder: string, family: Family, { method: name, setti
   const phase = method.phases.start(base.model.spec, settings)
   const names = new Set(method.train.tensors(phase, settings).map((tensor) => tensor.name))
   const float32 = ([key, { shape, data }]: readonly [string, GoldenTensor]) => [key, { shape, data: Float32Array.from(data) }] as const
-  const final: ReadonlyArray<readonly [string, Weights]> = [...under(readTensors(family, name), 'float32/final/')].map(float32)
+  const final: readonly (readonly [string, Weights])[] = [...under(readTensors(family, name), 'float32/final/')].map(float32)
   const at = join(folder, family, name)
   await mkdir(at, { recursive: true })
   const adapter = {
@@ -62,7 +62,7 @@ const exportFinal = async (folder: string, family: Family, { method: name, setti
 }
 
 /** What an adapter says of all golden texts, on the path of `salora predict`. → [texts, labels], row by row */
-const predictTexts = async (family: Family, adapter: string, { batches }: MethodGolden): Promise<ReadonlyArray<number>> => {
+const predictTexts = async (family: Family, adapter: string, { batches }: MethodGolden): Promise<readonly number[]> => {
   const machine = { device: 'cpu', precision: 'float32', threads: 1, maxLength: null, batchSize: 4 }
   const opened = await openTrainedAdapter({ model: folderOf(family), adapter, ...machine })
   const texts = batches.flatMap((batch) => batch.texts.map(([text, textPair]) => (textPair === undefined ? { text } : { text, textPair })))

@@ -42,7 +42,7 @@ const renamed = (
   family: Family,
 ): ReadonlyMap<string, GoldenTensor> =>
   new Map(
-    [...tensors].flatMap(([name, tensor]): ReadonlyArray<readonly [string, GoldenTensor]> => {
+    [...tensors].flatMap(([name, tensor]): readonly (readonly [string, GoldenTensor])[] => {
       const renamedTo = nameOf(name, family)
       return renamedTo === undefined ? [] : [[renamedTo, numbersOf(renamedTo, tensor, family)]]
     }),

@@ -9,19 +9,19 @@ import { textOf } from '../support/ngramText.js'
 import { fixtures } from './golden.js'
 
 /** By word of a probe, </s> last: log10, the length of the n-gram that matched, whether the word is unknown. */
-type Scores = ReadonlyArray<ReadonlyArray<readonly [number, number, boolean]>>
+type Scores = readonly (readonly (readonly [number, number, boolean])[])[]
 type Golden = {
-  readonly texts: Readonly<Record<string, ReadonlyArray<string>>>
-  readonly probes: ReadonlyArray<string>
-  readonly models: ReadonlyArray<{
+  readonly texts: Readonly<Record<string, readonly string[]>>
+  readonly probes: readonly string[]
+  readonly models: readonly {
     readonly name: string
     readonly text: string
     readonly order: number
-    readonly prune: ReadonlyArray<number>
-    readonly fallback: ReadonlyArray<number> | null
+    readonly prune: readonly number[]
+    readonly fallback: readonly number[] | null
     readonly arpa: string
     readonly scores: Scores | null
-  }>
+  }[]
 }
 type Written = { readonly written: Readonly<Record<string, { readonly sha256: string; readonly scores: Scores }>> }
 const read = <T>(name: string): T => JSON.parse(readFileSync(join(fixtures, name), 'utf8')) as T
@@ -39,7 +39,7 @@ afterAll(() => {
   if (target === undefined) rmSync(folder, { recursive: true })
 })
 
-const fallbackOf = (given: ReadonlyArray<number> | null): Discounts | null => {
+const fallbackOf = (given: readonly number[] | null): Discounts | null => {
   if (given === null) return null
   const [one = defaultFallback[0], two = given.length > 0 ? one : defaultFallback[1], more = given.length > 0 ? two : defaultFallback[2]] =
     given

@@ -13,17 +13,17 @@ import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 
 export type ObjectiveStep = {
-  readonly answers: ReadonlyArray<number>
-  readonly loss: ReadonlyArray<number>
-  readonly gradientOf: (name: string) => ReadonlyArray<number>
+  readonly answers: readonly number[]
+  readonly loss: readonly number[]
+  readonly gradientOf: (name: string) => readonly number[]
 }
 
 /** Without dropout; all examples are one batch. */
 export const objectiveStep = async <E extends TrainingExample>(
   base: ModelFolder,
   { tensors, head, method, phase, settings: saved }: Adapter,
-  objective: Objective<E, ReadonlyArray<number>>,
-  examples: ReadonlyArray<E>,
+  objective: Objective<E, readonly number[]>,
+  examples: readonly E[],
 ): Promise<ObjectiveStep> => {
   const [settings, precision] = [{ ...saved, dropout: 0 }, precisionOf('float64')]
   const assembly = assemble({ model: base.model, frozen: frozenWeights(base, 'float64'), method, settings, precision }, () => objective)

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Feed } from '../../accelerated/engines/feeds.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
-import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
-import type { ExportFormat } from '../../finetuning/adapters/exportFormats.js'
+import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
+import type { ExportFormat } from '../../finetuning/use/exportFormats.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import {
   compareNumbers,
@@ -27,9 +27,9 @@ const exported = async (method: Method, family: Family, format: ExportFormat): P
 }
 
 /** Logits of a padded batch, as any caller of the file asks for them. */
-const answers = async (file: string, { inputIds, tokenTypeIds }: GoldenBatch, padding: number): Promise<ReadonlyArray<number>> => {
+const answers = async (file: string, { inputIds, tokenTypeIds }: GoldenBatch, padding: number): Promise<readonly number[]> => {
   const width = Math.max(...inputIds.map(({ length }) => length))
-  const padded = (rows: ReadonlyArray<ReadonlyArray<number>>, value: number): Feed => ({
+  const padded = (rows: readonly (readonly number[])[], value: number): Feed => ({
     shape: [rows.length, width],
     data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: width }, (_, i) => BigInt(row[i] ?? value)))),
   })
@@ -42,7 +42,7 @@ const answers = async (file: string, { inputIds, tokenTypeIds }: GoldenBatch, pa
 
 type Method = 'houlsby' | 'pfeiffer' | 'prefix' | 'prompt'
 /** One of each kind, where a family's own layers take part: scores by distance, windows and rotation, embeddings of another width, names of its own. */
-const cases: ReadonlyArray<readonly [Method, Family]> = [
+const cases: readonly (readonly [Method, Family])[] = [
   ['prompt', 'deberta-v2-plain'],
   ['prompt', 'mpnet'],
   ['prompt', 'modernbert'],

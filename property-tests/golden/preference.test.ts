@@ -21,15 +21,15 @@ import { objectiveStep } from './objectiveStep.js'
 
 type Side = 'chosen_ids' | 'rejected_ids'
 type Golden = {
-  readonly pairs: ReadonlyArray<Readonly<Record<'prompt_ids' | Side, ReadonlyArray<number>>>>
+  readonly pairs: readonly Readonly<Record<'prompt_ids' | Side, readonly number[]>>[]
   readonly kto: KtoSettings & {
     readonly loss: number
     readonly kl: number
-    readonly rows: ReadonlyArray<{
-      readonly prompt_ids: ReadonlyArray<number>
-      readonly completion_ids: ReadonlyArray<number>
+    readonly rows: readonly {
+      readonly prompt_ids: readonly number[]
+      readonly completion_ids: readonly number[]
       readonly label: boolean
-    }>
+    }[]
   }
   readonly losses: Readonly<Record<PreferenceLoss, Omit<PreferenceSettings, 'loss'> & { readonly loss: number }>>
 }
@@ -38,7 +38,7 @@ const family = join(fixtures, 'llama')
 const folder = join(family, 'preference')
 const golden = JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')) as Golden
 
-const textOf = (prompt: ReadonlyArray<number>, answer: ReadonlyArray<number>, row: number): LabeledText => {
+const textOf = (prompt: readonly number[], answer: readonly number[], row: number): LabeledText => {
   const inputIds = [...prompt, ...answer]
   return { inputIds, targets: inputIds.map((_, i) => (i + 1 >= prompt.length ? (inputIds[i + 1] ?? unlabeled) : unlabeled)), row }
 }
@@ -59,7 +59,7 @@ describe("TRL's preference losses under PEFT", () => {
     const { loss, ...settings } = golden.losses[name]
     const base = await openModelFolder(family)
     const own = preference(base.model, { ...settings, loss: name })
-    const objective: Objective<PreferenceExample, ReadonlyArray<number>> = {
+    const objective: Objective<PreferenceExample, readonly number[]> = {
       ...own,
       prepare: (...args) => {
         const prepared = own.prepare(...args)
@@ -83,7 +83,7 @@ describe("TRL's preference losses under PEFT", () => {
     const { loss, kl, rows: _, ...settings } = golden.kto
     const base = await openModelFolder(family)
     const own = kto(base.model, settings)
-    const objective: Objective<RatedExample, ReadonlyArray<number>> = {
+    const objective: Objective<RatedExample, readonly number[]> = {
       ...own,
       prepare: (...args) => {
         const prepared = own.prepare(...args)

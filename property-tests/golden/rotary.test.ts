@@ -12,9 +12,9 @@ import { frequencies, rotate, tensor } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { fixtures } from './golden.js'
 
-type Case = { readonly config: Readonly<Record<string, unknown>>; readonly frequencies: ReadonlyArray<number>; readonly factor: number }
+type Case = { readonly config: Readonly<Record<string, unknown>>; readonly frequencies: readonly number[]; readonly factor: number }
 
-const { cases } = JSON.parse(readFileSync(join(fixtures, 'rotary.json'), 'utf8')) as { readonly cases: ReadonlyArray<Case> }
+const { cases } = JSON.parse(readFileSync(join(fixtures, 'rotary.json'), 'utf8')) as { readonly cases: readonly Case[] }
 const titled = cases.map((one) => {
   const { max_position_embeddings: positions, rope_theta: base, rope_scaling: scaling, rope_parameters: own } = one.config
   return { ...one, title: JSON.stringify({ positions, base, scaling, own }) }
@@ -37,7 +37,7 @@ describe('rotary embeddings of transformers', () => {
     assertClose(Array.from(cosine ?? [], Number), cosines, { relative: 1e-12, absolute: 1e-12 })
     assertClose(Array.from(sine ?? [], Number), sines, { relative: 1e-12, absolute: 1e-12 })
 
-    const first = (row: number): ReadonlyArray<number> => Array.from({ length: headSize }, (_, i) => (i < headSize / 2 ? 1 : 0) * (row + 1))
+    const first = (row: number): readonly number[] => Array.from({ length: headSize }, (_, i) => (i < headSize / 2 ? 1 : 0) * (row + 1))
     const rows = positions.flatMap((_, row) => first(row))
     const turned = rotate({ headSize, base, scaling }, positions)(tensor([positions.length, headSize], rows))
     const half = headSize / 2

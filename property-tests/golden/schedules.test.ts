@@ -11,13 +11,13 @@ import { fixtures } from './golden.js'
 
 const golden = JSON.parse(readFileSync(join(fixtures, 'schedules.json'), 'utf8')) as {
   readonly peak: number
-  readonly cases: ReadonlyArray<{
+  readonly cases: readonly {
     readonly name: ScheduleName
     readonly steps: number
     readonly warmupSteps: number
     readonly options: { readonly num_cycles?: number; readonly power?: number; readonly lr_end?: number }
-    readonly rates: ReadonlyArray<number>
-  }>
+    readonly rates: readonly number[]
+  }[]
 }
 
 const bound = { relative: 1e-12, absolute: 1e-20 }

@@ -15,10 +15,10 @@ import { objectiveStep } from './objectiveStep.js'
 import { compareNumbers, expectAgreement, families, folderOf, furtherFamilies, readGolden, type Family } from './golden.js'
 
 type TokenGolden = {
-  readonly labels: ReadonlyArray<ReadonlyArray<number>>
-  readonly logits: ReadonlyArray<ReadonlyArray<number>>
+  readonly labels: readonly (readonly number[])[]
+  readonly logits: readonly (readonly number[])[]
   readonly loss: number
-  readonly gradients: Readonly<Record<string, ReadonlyArray<number>>>
+  readonly gradients: Readonly<Record<string, readonly number[]>>
 }
 
 const peftFolder = (family: Family): string => join(folderOf(family), 'token-classification')
@@ -67,7 +67,7 @@ describe.each([...families, ...furtherFamilies])('%s under PEFT with TOKEN_CLS',
       const trained = { base, adapter, head: adapter.head }
       await exportOnnx(folder, trained, ['O', 'B-a', 'I-a', 'B-b', 'I-b'])
       await exportMerged(join(folder), trained, ['O', 'B-a', 'I-a', 'B-b', 'I-b'])
-      const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as { readonly architectures: ReadonlyArray<string> }
+      const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as { readonly architectures: readonly string[] }
       expect(config.architectures).toEqual([base.model.naming.sequenceClassifier.replace('Sequence', 'Token')])
       expect(config).not.toHaveProperty('problem_type')
       expect((await openModelFolder(folder)).outputs).toEqual({ head: 'token', labels: 5 })
@@ -84,9 +84,9 @@ const contents = async (folder: string) => {
 }
 
 /** The logits of real tokens, from padded ids and a mask. */
-const onnxLogits = async (file: string, examples: ReadonlyArray<TaggedExample>, padding: number): Promise<ReadonlyArray<number>> => {
+const onnxLogits = async (file: string, examples: readonly TaggedExample[], padding: number): Promise<readonly number[]> => {
   const width = Math.max(...examples.map(({ inputIds }) => inputIds.length))
-  const padded = (rows: ReadonlyArray<ArrayLike<number>>, value: number) => ({
+  const padded = (rows: readonly ArrayLike<number>[], value: number) => ({
     shape: [rows.length, width],
     data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: width }, (_, i) => BigInt(row[i] ?? value)))),
   })

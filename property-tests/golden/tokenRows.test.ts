@@ -24,9 +24,9 @@ import { methodOf, resolveSettings } from '../../accelerated/training/settings.j
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
-import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
-import { openTextDecoder } from '../../finetuning/adapters/generator.js'
-import { loadTextModel } from '../../finetuning/adapters/trainedModel.js'
+import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
+import { openTextDecoder } from '../../finetuning/use/generator.js'
+import { loadTextModel } from '../../finetuning/use/trainedModel.js'
 import {
   compareNumbers,
   compareTensors,
@@ -39,16 +39,16 @@ import {
   type GoldenTensor,
 } from './golden.js'
 
-type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
+type Golden = Readonly<Record<FloatType, { readonly losses: readonly number[] }>> & {
   readonly lora: Readonly<Record<'rank' | 'alpha' | 'steps' | 'learningRate' | 'weightDecay', number>>
-  readonly newTokens: ReadonlyArray<string>
-  readonly ids: ReadonlyArray<number>
-  readonly batches: ReadonlyArray<{
-    readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
-    readonly targets: ReadonlyArray<ReadonlyArray<number>>
-  }>
-  readonly tokenized: { readonly text: string; readonly ids: ReadonlyArray<number>; readonly decoded: string }
-  readonly adapterLogits: ReadonlyArray<ReadonlyArray<number>>
+  readonly newTokens: readonly string[]
+  readonly ids: readonly number[]
+  readonly batches: readonly {
+    readonly inputIds: readonly (readonly number[])[]
+    readonly targets: readonly (readonly number[])[]
+  }[]
+  readonly tokenized: { readonly text: string; readonly ids: readonly number[]; readonly decoded: string }
+  readonly adapterLogits: readonly (readonly number[])[]
 }
 
 /** Tied, and untied. */
@@ -108,11 +108,11 @@ const open = async (family: Family, dtype: FloatType) => {
   }
 }
 
-const textsOf = ({ inputIds, targets }: Golden['batches'][number]): ReadonlyArray<TextExample> =>
+const textsOf = ({ inputIds, targets }: Golden['batches'][number]): readonly TextExample[] =>
   inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
 
 /** Logits of the token after each text of the first batch. */
-const logitsOf = async (family: Family, model: string, adapter: string | null): Promise<ReadonlyArray<number>> => {
+const logitsOf = async (family: Family, model: string, adapter: string | null): Promise<readonly number[]> => {
   const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, deviceOf('cpu'))
   try {
     return (await decoder.begin(goldenOf(family).batches[0]?.inputIds ?? [])).logits().flatMap((row) => [...row])
@@ -186,9 +186,9 @@ describe('new tokens in a tokenizer', () => {
     readonly kinds: Readonly<Record<string, { readonly tokenizer: object }>>
   }
   const made = JSON.parse(readFileSync(join(fixtures, 'addedTokens.json'), 'utf8')) as {
-    readonly newTokens: ReadonlyArray<string>
-    readonly texts: ReadonlyArray<string>
-    readonly kinds: Readonly<Record<string, Readonly<Record<'ids' | 'decoded' | 'added', ReadonlyArray<unknown>>>>>
+    readonly newTokens: readonly string[]
+    readonly texts: readonly string[]
+    readonly kinds: Readonly<Record<string, Readonly<Record<'ids' | 'decoded' | 'added', readonly unknown[]>>>>
   }
 
   it.each(Object.keys(made.kinds))("of %s's kind have the ids and the text of the tokenizers library", async (kind) => {
@@ -198,7 +198,7 @@ describe('new tokens in a tokenizer', () => {
     const { model } = await openModelFolder(folderOf('llama'))
     const { ids, decode } = await loadTokenizer(folder, { ...model, vocabularySize: 1_000 })
     await rm(folder, { recursive: true })
-    const { added_tokens: added } = JSON.parse(text) as { readonly added_tokens: ReadonlyArray<{ readonly id: number }> }
+    const { added_tokens: added } = JSON.parse(text) as { readonly added_tokens: readonly { readonly id: number }[] }
     const tokenized = made.texts.map((one) => ids(one))
     expect({
       ...{ ids: tokenized, decoded: tokenized.map((one) => decode(one)) },
@@ -231,7 +231,7 @@ describe.each(families)('exports of rows of tokens of %s', (family) => {
     const checked = (
       JSON.parse(await readFile(file, 'utf8')) as Record<
         string,
-        { readonly digests: Record<string, string>; readonly logits: ReadonlyArray<number> }
+        { readonly digests: Record<string, string>; readonly logits: readonly number[] }
       >
     )[format]
     expect(Object.keys(checked?.digests ?? {})).toContain('tokenizer.json')

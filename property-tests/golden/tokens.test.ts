@@ -18,11 +18,11 @@ type Part = {
 
 const data = join(import.meta.dirname, '../../../shared/data')
 const minilm = process.env['SALORA_TEST_MODEL']
-const expected = JSON.parse(readFileSync(join(fixtures, 'tokens.json'), 'utf8')) as Record<'embedded' | 'minilm', ReadonlyArray<string>>
-const parts = JSON.parse(readFileSync(join(import.meta.dirname, 'sentences.json'), 'utf8')) as ReadonlyArray<Part>
+const expected = JSON.parse(readFileSync(join(fixtures, 'tokens.json'), 'utf8')) as Record<'embedded' | 'minilm', readonly string[]>
+const parts = JSON.parse(readFileSync(join(import.meta.dirname, 'sentences.json'), 'utf8')) as readonly Part[]
 
 /** One digest for each hundred rows, as golden_tokens.py makes them. */
-const digestsOf = async (folder: string): Promise<ReadonlyArray<string>> => {
+const digestsOf = async (folder: string): Promise<readonly string[]> => {
   const { encode } = await loadTokenizer(folder, (await openModelFolder(folder)).model)
   const lines = parts.flatMap(({ file, from, to, columns: [first, second], maxLength }) =>
     readFileSync(join(data, file), 'utf8')
@@ -43,7 +43,7 @@ const digestsOf = async (folder: string): Promise<ReadonlyArray<string>> => {
 }
 
 /** Hundreds of rows whose ids differ, by their number. */
-const differing = (ours: ReadonlyArray<string>, theirs: ReadonlyArray<string>): ReadonlyArray<number> =>
+const differing = (ours: readonly string[], theirs: readonly string[]): readonly number[] =>
   theirs.flatMap((digest, i) => (ours[i] === digest ? [] : [i]))
 
 describe.skipIf(!existsSync(data))('token ids of 10,000 rows (needs ../shared/data)', () => {

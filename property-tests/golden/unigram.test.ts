@@ -12,11 +12,11 @@ import { fixtures } from './golden.js'
 
 type Kind = {
   readonly tokenizer: object
-  readonly ids: ReadonlyArray<ReadonlyArray<number>>
-  readonly pairs: ReadonlyArray<ReadonlyArray<number>>
+  readonly ids: readonly (readonly number[])[]
+  readonly pairs: readonly (readonly number[])[]
 }
 const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'unigram.json'), 'utf8')) as {
-  readonly texts: ReadonlyArray<string>
+  readonly texts: readonly string[]
   readonly kinds: Readonly<Record<string, Kind>>
 }
 const sizes = {

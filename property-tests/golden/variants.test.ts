@@ -32,7 +32,7 @@ import {
 import { byName, describeMethod } from './methodGolden.js'
 
 type Dropped = {
-  readonly modules: ReadonlyArray<string>
+  readonly modules: readonly string[]
   readonly float64: { readonly dropout: { readonly loss: number } }
 }
 

@@ -36,7 +36,7 @@ const resources = async (looks = 25): Promise<Resources> => {
 }
 
 /** What has grown. @param megabytes that the allocator and V8 may keep */
-const growth = (before: Resources, after: Resources, megabytes: number): ReadonlyArray<string> => [
+const growth = (before: Resources, after: Resources, megabytes: number): readonly string[] => [
   ...(after.megabytes - before.megabytes > megabytes ? [`${before.megabytes.toFixed()} → ${after.megabytes.toFixed()} MB`] : []),
   ...(['descriptors', 'listeners'] as const).flatMap((of) => (after[of] > before[of] ? [`${before[of]} → ${after[of]} ${of}`] : [])),
 ]

@@ -28,7 +28,7 @@ import { trainNgram } from '../../evaluation/ngram/trainNgram.js'
 import { readConversations } from '../../finetuning/data/conversations.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { inspectData } from '../../finetuning/inspection/inspectData.js'
-import { openMetricsLog } from '../../finetuning/runs/metricsLog.js'
+import { openMetricsLog } from '../../finetuning/run/metricsLog.js'
 import { loadTask, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { tokenize } from '../../finetuning/tasks/sequences/tokens.js'
 import { conversationTokens, withinExchanges } from '../../finetuning/tasks/texts/conversationTokens.js'
@@ -49,8 +49,7 @@ const { folder: root } = temporaryFolder('growth')
 type Prepare = (size: number, folder: string) => Promise<() => unknown>
 type Case = readonly [what: string, of: string, from: number, prepare: Prepare, bound?: number]
 
-const times = <T>(count: number, make: (index: number) => T): ReadonlyArray<T> =>
-  Array.from({ length: Math.max(0, count) }, (_, i) => make(i))
+const times = <T>(count: number, make: (index: number) => T): readonly T[] => Array.from({ length: Math.max(0, count) }, (_, i) => make(i))
 
 /** Words, some frequent and many rare, in an order that differs between numbers. */
 const sentence = (number: number, words: number): string =>
@@ -98,7 +97,7 @@ const loaded = async (rows: number, folder: string) => {
   return read(join(folder, 'rows.csv'))
 }
 
-const rows: ReadonlyArray<Case> = [
+const rows: readonly Case[] = [
   ['read a CSV file', 'rows', 8_000, onFile('rows.csv', csv, read)],
   ['read a CSV file of 200 rows', 'columns', 400, onFile('rows.csv', (size) => csv(200, size), read)],
   ['read a CSV file of as many classes as rows', 'classes', 800, onFile('rows.csv', (size) => csv(4 * size, 2, size), read)],
@@ -140,7 +139,7 @@ const tokenizing = (what: string, open: () => Promise<Tokenizer>, text = (size: 
   }
   return [`tokenize a text, ${what}`, 'words', 8_000, prepare, ...(bound === undefined ? [] : [bound])] as unknown as Case
 }
-const texts: ReadonlyArray<Case> = [
+const texts: readonly Case[] = [
   tokenizing('byte pairs of bytes', embedded),
   tokenizing('byte pairs, llama2', () => decoderTokenizer('llama2'), undefined, oneQueue),
   tokenizing('byte pairs, llama3', () => decoderTokenizer('llama3')),
@@ -176,7 +175,7 @@ const texts: ReadonlyArray<Case> = [
   ],
 ]
 
-const turns = (count: number): ReadonlyArray<Message> =>
+const turns = (count: number): readonly Message[] =>
   times(count, (i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content: sentence(i, 30) }))
 const plain = onePassTemplates['a role before each content'] ?? ''
 const checking = onePassTemplates['a check before the loop, and the last message of the user for tools'] ?? ''
@@ -195,7 +194,7 @@ const conversing = (what: string, template: string, kind: string, from: number, 
   ...bound,
 ]
 const readChat = (file: string) => readConversations(file, 'chat')
-const conversations: ReadonlyArray<Case> = [
+const conversations: readonly Case[] = [
   conversing('llama2', plain, 'llama2', 300),
   conversing('a checking template', checking, 'qwen2', 300),
   // a rendering for each answer, as the template may render each differently; a tokenization up to each answer, as no token divides the text
@@ -248,7 +247,7 @@ const byLayers = (
     return work(() => stepGraph(assembly, phase, 'whole'))
   },
 ]
-const graphs: ReadonlyArray<Case> = [
+const graphs: readonly Case[] = [
   byLayers('build and differentiate the step of SaLoRA', 'salora', false, (step) => step),
   byLayers('the same with gradient checkpointing', 'lora', true, (step) => step),
   byLayers('write the step with gradient checkpointing as ONNX', 'lora', true, (step) => {
@@ -263,7 +262,7 @@ const graphs: ReadonlyArray<Case> = [
 
 const ngramText = (sentences: number): string => times(sentences, (i) => sentence(i, 15)).join('\n')
 const ngram = (sentences: number) => trainNgram(textOf(ngramText(sentences)), { order: 3, discountFallback: [0.5, 1, 1.5] })
-const ngrams: ReadonlyArray<Case> = [
+const ngrams: readonly Case[] = [
   ['train an n-gram model', 'sentences', 500, async (size) => () => ngram(size)],
   [
     'write and open an n-gram model',
@@ -292,7 +291,7 @@ const onRuns =
     return () => work(join(folder, 'runs'), size)
   }
 const [one, four, same] = [() => 1, () => 4, (size: number) => size]
-const reports: ReadonlyArray<Case> = [
+const reports: readonly Case[] = [
   ['report of a run', 'steps', 4_000, onRuns(one, same, (runs) => makeReport({ folders: [runs], output: `${runs}.html`, figures: null }))],
   ['open the metrics of a resumed run', 'lines', 20_000, onRuns(one, same, (runs, size) => openMetricsLog(join(runs, 'run-0'), size))],
   // what is read so far is shown after each 100 runs, of at most 5,000
@@ -330,9 +329,9 @@ const linear = 1.3
 type Point = { readonly size: number; readonly seconds: number }
 
 /** The slope of a line through the logarithms. */
-const exponentOf = (points: ReadonlyArray<Point>): number => {
+const exponentOf = (points: readonly Point[]): number => {
   const logs = points.map(({ size, seconds }) => [Math.log2(size), Math.log2(Math.max(seconds, 1e-6))] as const)
-  const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
+  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
   const [meanX, meanY] = [mean(logs.map(([x]) => x)), mean(logs.map(([, y]) => y))]
   return mean(logs.map(([x, y]) => (x - meanX) * (y - meanY))) / mean(logs.map(([x]) => (x - meanX) ** 2))
 }

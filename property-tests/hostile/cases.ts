@@ -69,12 +69,12 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
 )
 
 /** Up to eight changes, one after another; most often in the first few hundred bytes, where headers are. */
-export const edits: fc.Arbitrary<ReadonlyArray<Edit>> = fc.array(
+export const edits: fc.Arbitrary<readonly Edit[]> = fc.array(
   fc.tuple(edit, fc.boolean()).map(([one, early]) => (early ? { ...one, at: one.at ** 3 } : one)),
   { minLength: 1, maxLength: 8 },
 )
 
-export const applyEdits = (bytes: Uint8Array, changes: ReadonlyArray<Edit>): Buffer => changes.reduce<Buffer>(applyEdit, Buffer.from(bytes))
+export const applyEdits = (bytes: Uint8Array, changes: readonly Edit[]): Buffer => changes.reduce<Buffer>(applyEdit, Buffer.from(bytes))
 
 const applyEdit = (bytes: Buffer, change: Edit): Buffer => {
   const at = Math.floor(change.at * (bytes.length + 1))
@@ -130,13 +130,13 @@ export const oddValue: fc.Arbitrary<unknown> = fc.oneof(
 
 /** A change of a JSON value. `path` leads down to a value, which is replaced, dropped, or gets one more key. */
 type JsonEdit = {
-  readonly path: ReadonlyArray<number>
+  readonly path: readonly number[]
   readonly kind: 'replace' | 'drop' | 'add'
   readonly key: string
   readonly value: unknown
 }
 
-export const jsonEdits: fc.Arbitrary<ReadonlyArray<JsonEdit>> = fc.array(
+export const jsonEdits: fc.Arbitrary<readonly JsonEdit[]> = fc.array(
   fc.record({
     path: fc.array(fc.nat(1_000), { minLength: 1, maxLength: 5 }),
     kind: fc.constantFrom('replace' as const, 'replace' as const, 'drop' as const, 'add' as const),
@@ -147,7 +147,7 @@ export const jsonEdits: fc.Arbitrary<ReadonlyArray<JsonEdit>> = fc.array(
 )
 
 /** The text of the changed JSON. */
-export const applyJsonEdits = (json: unknown, changes: ReadonlyArray<JsonEdit>): string => {
+export const applyJsonEdits = (json: unknown, changes: readonly JsonEdit[]): string => {
   const copy = JSON.parse(JSON.stringify({ top: json })) as Record<string, unknown>
   for (const { path, kind, key, value } of changes) {
     let at: object = copy

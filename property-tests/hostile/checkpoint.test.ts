@@ -43,9 +43,7 @@ beforeEach(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 /** The reports about corrupt checkpoints, and the step of the one that is used. */
-const read = async (
-  dtype: FloatType = 'float32',
-): Promise<{ readonly messages: ReadonlyArray<string>; readonly step: number | undefined }> => {
+const read = async (dtype: FloatType = 'float32'): Promise<{ readonly messages: readonly string[]; readonly step: number | undefined }> => {
   const messages: string[] = []
   const checkpoint = await newestCheckpoint(folder, await outlineOf(dtype), (message) => messages.push(message.replaceAll(folder, 'F')))
   return { messages, step: checkpoint?.state.step }
@@ -245,7 +243,7 @@ describe('a checkpoint with a valid checksum', () => {
   })
 
   it("is refused if a vector of its method's memory is missing or of another size, and loaded with it", async () => {
-    const optimizerExtension = () => ({ names: ['slow'], afterUpdate: (updated: ReadonlyArray<UpdatedBlock>) => updated })
+    const optimizerExtension = () => ({ names: ['slow'], afterUpdate: (updated: readonly UpdatedBlock[]) => updated })
     const remembering = await outlineOf('float32', { ...salora, train: { ...salora.train, optimizerExtension } })
     const state = stateOf(gated)
     await save(checkpointOf(state))

@@ -20,7 +20,7 @@ import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer
 import { newestCheckpoint } from '../../accelerated/checkpoints/newestCheckpoint.js'
 import { saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
-import { parseRunConfig, parseRunResult } from '../../finetuning/runs/runFiles.js'
+import { parseRunConfig, parseRunResult } from '../../finetuning/run/runFiles.js'
 import { InputError } from '../../accelerated/errors/inputError.js'
 import { fixtures } from '../golden/golden.js'
 import { ggufFile, key, string, tensor, uint32, uint64 } from '../support/ggufFile.js'
@@ -36,8 +36,8 @@ const numRuns = Math.ceil(CASES / readers)
 let root = ''
 let work = ''
 let base = ''
-let before: ReadonlyArray<string> = []
-let repository: ReadonlyArray<string> = []
+let before: readonly string[] = []
+let repository: readonly string[] = []
 const counts = new Map<string, Count>()
 
 beforeAll(async () => {
@@ -69,7 +69,7 @@ type Change = { readonly name: string; readonly content: string | Uint8Array }
 const fuzz = (
   reader: string,
   files: Readonly<Record<string, string | Uint8Array>>,
-  changes: fc.Arbitrary<ReadonlyArray<Change>>,
+  changes: fc.Arbitrary<readonly Change[]>,
   read: (folder: string) => Promise<unknown>,
   mayAppear: RegExp = /^$/,
 ) =>
@@ -114,8 +114,8 @@ const fuzz = (
 /** Byte changes of one of the files, or changes of it as JSON. */
 const changesOf = (
   files: Readonly<Record<string, string | Uint8Array>>,
-  jsonOnly: ReadonlyArray<string> = [],
-): fc.Arbitrary<ReadonlyArray<Change>> =>
+  jsonOnly: readonly string[] = [],
+): fc.Arbitrary<readonly Change[]> =>
   fc.constantFrom(...Object.keys(files)).chain((name) => {
     const content = files[name]!
     const bytes = edits.map((changes) => [{ name, content: applyEdits(Buffer.from(content), changes) }])
@@ -137,7 +137,7 @@ const tensorsOf = (prefix: string): Map<string, WritableTensor> =>
   )
 
 /** Changes of a safetensors file's header as JSON, its length put right; with the data as it was, or cut. */
-const headerChanges = (name: string, bytes: Uint8Array): fc.Arbitrary<ReadonlyArray<Change>> => {
+const headerChanges = (name: string, bytes: Uint8Array): fc.Arbitrary<readonly Change[]> => {
   const { header, data } = partsOf(bytes)
   return fc
     .tuple(jsonEdits, fc.oneof(fc.constant(0), fc.nat(40)))
@@ -217,7 +217,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     },
   )
 
-  const weights = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(elementCount(shape)).fill(0.5) })
+  const weights = (shape: readonly number[]) => ({ shape, data: new Float32Array(elementCount(shape)).fill(0.5) })
   const {
     configText,
     namesText,
@@ -306,7 +306,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
   })
   const checkpoint: Record<string, Uint8Array> = {}
   const file = 'step-000000006.safetensors'
-  const signed = (content: Uint8Array): ReadonlyArray<Change> => [
+  const signed = (content: Uint8Array): readonly Change[] => [
     { name: file, content },
     { name: `${file}.sha256`, content: `${createHash('sha256').update(content).digest('hex')}\n` },
   ]

@@ -19,8 +19,8 @@ import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { runLength } from '../../accelerated/training/runLength.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
-import { toAdapter } from '../../finetuning/runs/runResult.js'
-import { checkStorable, parseRunConfig, runFormatVersion } from '../../finetuning/runs/runFiles.js'
+import { toAdapter } from '../../finetuning/run/runResult.js'
+import { checkStorable, parseRunConfig, runFormatVersion } from '../../finetuning/run/runFiles.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { SEED } from '../support/seed.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -49,9 +49,9 @@ const allowed = (method: Method, given: Readonly<Record<string, unknown>>): Sett
     Object.entries(given).filter(([name, value]) => settingsOfMethod(method)[name]?.schema.safeParse(value).success),
   ) as SettingsInput
 
-const comesBack = async (settings: Settings, labelNames: ReadonlyArray<string>): Promise<void> => {
+const comesBack = async (settings: Settings, labelNames: readonly string[]): Promise<void> => {
   const outputs: SequenceOutputs = { head: 'sequence', labels: labelNames.length, problemType: 'single_label_classification' }
-  const [method, precision] = [(methods as ReadonlyArray<Method>).find(({ name }) => name === settings.method)!, precisionOf('float32')]
+  const [method, precision] = [(methods as readonly Method[]).find(({ name }) => name === settings.method)!, precisionOf('float32')]
   runLength(method, settings, base.model, 100)
   const parts = { model: base.model, frozen: frozenWeights(base, 'float32'), method, settings, precision }
   const assembly = assemble(parts, (model) => sequenceClassification(model, outputs))
@@ -100,7 +100,7 @@ describe(`a trained adapter (seed ${SEED})`, () => {
   )
 
   it('can be read back with the maximum number of classes, and more are refused', async () => {
-    const names = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, i) => `c${i}`)
+    const names = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `c${i}`)
     await comesBack(parseSettings({ method: 'full', maxLength: 16 }), names(140_000))
     expect(() => checkLabelNames(names(140_000), 'toy.tsv')).not.toThrow()
     expect(() => checkLabelNames(names(300_000), 'toy.tsv')).toThrow(

@@ -4,10 +4,10 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
-import { mlflowService } from '../../finetuning/runs/tracking/mlflow.js'
-import { reportRun } from '../../finetuning/runs/tracking/reportRun.js'
-import type { SenderLimits } from '../../finetuning/runs/tracking/sender.js'
+import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/run/run.js'
+import { mlflowService } from '../../finetuning/run/tracking/mlflow.js'
+import { reportRun } from '../../finetuning/run/tracking/reportRun.js'
+import type { SenderLimits } from '../../finetuning/run/tracking/sender.js'
 import { startMlflow, type Fault, type MlflowServer, type StoredRun } from '../support/mlflowServer.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { SEED } from '../support/seed.js'
@@ -63,7 +63,7 @@ async function* eventsOf(steps: number, before: () => Promise<void> = async () =
   yield result
 }
 
-type Told = { readonly events: ReadonlyArray<FinetuneEvent>; readonly warnings: ReadonlyArray<string>; readonly milliseconds: number }
+type Told = { readonly events: readonly FinetuneEvent[]; readonly warnings: readonly string[]; readonly milliseconds: number }
 const told = async (
   options: FinetuneOptions,
   events: AsyncGenerator<FinetuneEvent, void>,
@@ -221,7 +221,7 @@ describe('a run that reports to MLflow', () => {
 })
 
 describe('a tracker that fails', () => {
-  const faults: ReadonlyArray<Fault> = ['silent', 'endless', 'slow', 'malformed', 'hang-up', 'redirect', 'foreign', 500, 403, 429]
+  const faults: readonly Fault[] = ['silent', 'endless', 'slow', 'malformed', 'hang-up', 'redirect', 'foreign', 500, 403, 429]
 
   it.each(faults)('never breaks a run and delays it by the bound at most: each answer is %j', async (fault) => {
     server.fault = () => fault

@@ -41,9 +41,9 @@ export const survives = async (count: Count, read: () => Promise<unknown>): Prom
 }
 
 /** Names, kinds and contents of everything below a folder. */
-export const treeOf = async (folder: string): Promise<ReadonlyArray<string>> => {
+export const treeOf = async (folder: string): Promise<readonly string[]> => {
   const files = await Promise.all(
-    (await readdir(folder)).sort().map(async (name): Promise<ReadonlyArray<string>> => {
+    (await readdir(folder)).sort().map(async (name): Promise<readonly string[]> => {
       const path = join(folder, name)
       const kind = await lstat(path)
       if (kind.isDirectory()) return [name, ...(await treeOf(path)).map((inner) => `${name}/${inner}`)]

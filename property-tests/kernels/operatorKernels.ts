@@ -7,22 +7,22 @@ export type Kernel = {
   readonly operator: string
   readonly from: number
   readonly to: number | null
-  readonly inputs: ReadonlyArray<ReadonlyArray<string>>
-  readonly outputs: ReadonlyArray<ReadonlyArray<string>>
+  readonly inputs: readonly (readonly string[])[]
+  readonly outputs: readonly (readonly string[])[]
 }
 
 export type KernelTable = {
   readonly provider: string
   /** where the facts are from, and what they hold for */
   readonly source: string
-  readonly kernels: ReadonlyArray<Kernel>
+  readonly kernels: readonly Kernel[]
   /** operators that were looked for, and have no kernel */
-  readonly without: ReadonlyArray<string>
+  readonly without: readonly string[]
 }
 
 const ours: Readonly<Record<string, string>> = { float: 'float32', double: 'float64' }
 const known = ['float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'int8', 'uint8', 'bool']
-const typesIn = (text: string): ReadonlyArray<string> =>
+const typesIn = (text: string): readonly string[] =>
   [...text.matchAll(/(seq\()?tensor\((\w+)\)/g)]
     .filter(([, sequence]) => sequence === undefined)
     .map(([, , type = '']) => ours[type] ?? type)
@@ -35,19 +35,19 @@ const opsetsOf = (text: string): { readonly from: number; readonly to: number | 
   return { from, to: text.endsWith('+') ? null : (to ?? from) }
 }
 
-type Parameters = { readonly inputs: ReadonlyArray<string>; readonly outputs: ReadonlyArray<string> }
+type Parameters = { readonly inputs: readonly string[]; readonly outputs: readonly string[] }
 const parametersOf = (text: string): Parameters => {
   const all = [...text.matchAll(/\*(in|out)\* [\w.]+:\*\*([^*]+)\*\*/g)]
-  const those = (direction: string): ReadonlyArray<string> => all.filter(([, of]) => of === direction).map(([, , type = '']) => type)
+  const those = (direction: string): readonly string[] => all.filter(([, of]) => of === direction).map(([, , type = '']) => type)
   return { inputs: those('in'), outputs: those('out') }
 }
 
 /** The kernels of an execution provider, for example CUDAExecutionProvider. @throws Error if the page does not list it */
-export const parseKernels = (page: string, provider: string): ReadonlyArray<Kernel> => {
+export const parseKernels = (page: string, provider: string): readonly Kernel[] => {
   const part = page.split(/^## Operators implemented by /m).find((section) => section.startsWith(provider))
   if (part === undefined) throw new Error(`operatorKernels: expected a section of ${provider}, got none`)
   const kernels: Kernel[] = []
-  let [domain, operator, signatures] = ['', '', [] as ReadonlyArray<Parameters>]
+  let [domain, operator, signatures] = ['', '', [] as readonly Parameters[]]
   for (const line of part.split('\n')) {
     const [, named] = /\*\*Operator Domain:\*\* \*([\w.]+)\*/.exec(line) ?? []
     if (named !== undefined) domain = named === 'ai.onnx' ? '' : named
@@ -55,11 +55,11 @@ export const parseKernels = (page: string, provider: string): ReadonlyArray<Kern
     if (name === undefined) continue
     if (name !== '') [operator, signatures] = [name, parameters.split('<br><br>or<br><br>').map(parametersOf)]
     const variables = new Map(constraints.split('<br/>').map((text) => [/\*\*(\w+)\*\*/.exec(text)?.[1] ?? '', typesIn(text)] as const))
-    const allowed = (type: string): ReadonlyArray<string> | undefined => (type.includes('(') ? typesIn(type) : variables.get(type))
+    const allowed = (type: string): readonly string[] | undefined => (type.includes('(') ? typesIn(type) : variables.get(type))
     // A page lists the parameters of all versions: those of this one have constraints.
     const fitting = signatures.find(({ inputs, outputs }) => [...inputs, ...outputs].every((type) => allowed(type) !== undefined))
     if (fitting === undefined) continue
-    const typesOf = (types: ReadonlyArray<string>) => types.map((type) => allowed(type) ?? [])
+    const typesOf = (types: readonly string[]) => types.map((type) => allowed(type) ?? [])
     kernels.push({ domain, operator, ...opsetsOf(opsets), inputs: typesOf(fitting.inputs), outputs: typesOf(fitting.outputs) })
   }
   return kernels

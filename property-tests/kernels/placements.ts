@@ -3,7 +3,7 @@
 export type Placements = ReadonlyMap<string, 'gpu' | 'cpu'>
 
 /** By node name. `Node(s) placed on [CPUExecutionProvider]` begins a list of `OPERATOR (NAME)`. */
-export const placementsOf = (lines: ReadonlyArray<string>): Placements => {
+export const placementsOf = (lines: readonly string[]): Placements => {
   const places = new Map<string, 'gpu' | 'cpu'>()
   let place: 'gpu' | 'cpu' | null = null
   for (const line of lines) {

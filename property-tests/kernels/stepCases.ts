@@ -34,18 +34,18 @@ export type StepCase = {
 }
 
 const encoderFamilies = ['roberta', 'bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert']
-export const allFamilies: ReadonlyArray<string> = [...encoderFamilies, ...decoderFamilies]
+export const allFamilies: readonly string[] = [...encoderFamilies, ...decoderFamilies]
 const isDecoder = (family: string): boolean => decoderFamilies.some((name) => name === family)
 /** A family's tiny model, or the embedded one. */
 const openFamily = (family: string, storage: Storage = nodeFiles): Promise<ModelFolder> =>
   openModelFolder(family === 'embedded' ? embeddedModel : join('property-tests/golden/fixtures', family), { storage })
 
 /** Every method on these families that has it, in each precision that has it. Decoders recompute activations. */
-export const stepCases = async (families: ReadonlyArray<string>): Promise<ReadonlyArray<StepCase>> => {
+export const stepCases = async (families: readonly string[]): Promise<readonly StepCase[]> => {
   const cases: StepCase[] = []
   for (const family of families) {
     const { supportedHooks } = (await openFamily(family)).model.spec
-    for (const { name, train } of methods as ReadonlyArray<Method>)
+    for (const { name, train } of methods as readonly Method[])
       for (const precision of ['float32', 'mixed'] as const) {
         if (train.hook !== undefined && !supportedHooks.includes(train.hook)) continue
         if (name === 'full' && precision === 'mixed') continue // it would freeze what the method trains
@@ -56,7 +56,7 @@ export const stepCases = async (families: ReadonlyArray<string>): Promise<Readon
 }
 
 /** LoRA with every objective, on one encoder and one decoder. */
-export const objectiveCases: ReadonlyArray<StepCase> = [
+export const objectiveCases: readonly StepCase[] = [
   ...encoderObjectives.map((objective) => ({ family: 'roberta', objective })),
   ...decoderObjectives.map((objective) => ({ family: 'llama', objective })),
 ].map((step) => ({ ...step, method: 'lora', precision: 'float32', gradientCheckpointing: false }) as const)

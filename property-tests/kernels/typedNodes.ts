@@ -6,8 +6,8 @@ export type TypedNode = {
   readonly domain: string
   readonly operator: string
   /** null: an operand that is left out */
-  readonly inputs: ReadonlyArray<string | null>
-  readonly outputs: ReadonlyArray<string>
+  readonly inputs: readonly (string | null)[]
+  readonly outputs: readonly string[]
 }
 
 /** TensorProto.DataType of onnx.proto3, repeated on purpose */
@@ -47,7 +47,7 @@ const resultOf = ({ opType, attribute }: WrittenNode, inputs: TypedNode['inputs'
 }
 
 /** In the order in which they are written. @throws Error for a model with graphs inside of nodes, which no GPU gets */
-export const typedNodes = (bytes: Uint8Array): ReadonlyArray<TypedNode> => {
+export const typedNodes = (bytes: Uint8Array): readonly TypedNode[] => {
   const { node, input, initializer } = readModel(bytes)
   const known = new Map<string, string>([
     ...initializer.map(({ name, dataType }) => [name, typeName(dataType)] as const),

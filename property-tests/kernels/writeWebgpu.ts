@@ -19,10 +19,10 @@ const { version } = JSON.parse(readFileSync(join(runtime, 'package.json'), 'utf8
 type Tensor = {
   readonly name: string
   readonly dataType: number
-  readonly dims: ReadonlyArray<number>
-  readonly externalData: ReadonlyArray<object>
+  readonly dims: readonly number[]
+  readonly externalData: readonly object[]
 }
-type Decoded = { readonly graph: { readonly initializer: ReadonlyArray<Tensor>; readonly input: ReadonlyArray<object> } }
+type Decoded = { readonly graph: { readonly initializer: readonly Tensor[]; readonly input: readonly object[] } }
 
 /** The model with its weights as inputs: a session for placements reads no files. */
 const withoutWeights = (bytes: Uint8Array): Uint8Array => {

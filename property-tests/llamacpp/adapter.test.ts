@@ -1,14 +1,14 @@
 /** An adapter exported as GGUF: llama.cpp gives the next tokens the probabilities that salora gives them, and the hub's parser reads the file. */
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { exportAdapter, type ExportReport } from '../../finetuning/adapters/exportAdapter.js'
+import { exportAdapter, type ExportReport } from '../../finetuning/use/exportAdapter.js'
 import { openGenerator } from '../../index.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { baseOf, families, ourProbabilities, writeDecoder, writeRandomAdapter, type Family } from './decoders.js'
 import { askLlamaCpp, hasLlamaCpp, largestDifference, needsLlamaCpp, parsedByHub } from './llama.js'
 
 const { folder } = temporaryFolder('llamacpp')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 
 const prompts = [
   [1, 8, 34, 33, 6, 29, 11, 4, 19],
@@ -92,7 +92,7 @@ describe.skipIf(!hasLlamaCpp).each(families)(`an adapter of %s in llama.cpp ${ne
     } finally {
       await generator.release()
     }
-    const words = (ids: ReadonlyArray<number>): string => ids.flatMap((id) => (id > 2 ? [`w${id}`] : [])).join(' ')
+    const words = (ids: readonly number[]): string => ids.flatMap((id) => (id > 2 ? [`w${id}`] : [])).join(' ')
     expect(texts).toEqual(answers.written.greedy.map(words))
     expect(texts.join().length).toBeGreaterThan(20)
   })

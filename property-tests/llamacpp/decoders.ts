@@ -11,8 +11,8 @@ import { writeAdapter } from '../../accelerated/formats/index.js'
 import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { openTextDecoder } from '../../finetuning/adapters/generator.js'
-import { loadTextModel } from '../../finetuning/adapters/trainedModel.js'
+import { openTextDecoder } from '../../finetuning/use/generator.js'
+import { loadTextModel } from '../../finetuning/use/trainedModel.js'
 import { fixtures } from '../golden/golden.js'
 
 export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3', 'granite'] as const
@@ -87,11 +87,11 @@ export const writeRandomAdapter = async (
 export const ourProbabilities = async (
   model: string,
   adapter: string | null,
-  prompts: ReadonlyArray<ReadonlyArray<number>>,
-): Promise<ReadonlyArray<ReadonlyArray<ReadonlyArray<number>>>> => {
+  prompts: readonly (readonly number[])[],
+): Promise<readonly (readonly (readonly number[])[])[]> => {
   const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, deviceOf('cpu'))
   try {
-    const answers: ReadonlyArray<ReadonlyArray<number>>[] = []
+    const answers: (readonly (readonly number[])[])[] = []
     for (const ids of prompts) {
       const beginnings = ids.map((_, i) => ids.slice(0, i + 1))
       answers.push((await decoder.begin(beginnings)).logits().map((row) => softmax([...row])))
@@ -102,7 +102,7 @@ export const ourProbabilities = async (
   }
 }
 
-const softmax = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
+const softmax = (row: readonly number[]): readonly number[] => {
   const powers = row.map((x) => Math.exp(x - Math.max(...row)))
   const sum = powers.reduce((a, b) => a + b, 0)
   return powers.map((power) => power / sum)

@@ -20,25 +20,25 @@ export type Job = {
   readonly model: string
   readonly adapter?: string
   /** token ids */
-  readonly prompts?: ReadonlyArray<ReadonlyArray<number>>
+  readonly prompts?: readonly (readonly number[])[]
   /** tokens to write after each prompt, instead of probabilities */
   readonly greedy?: number
   /** positions, by which llama.cpp chooses LongRoPE's factors (default: at most 512) */
   readonly contextSize?: number
   /** to tokenize, with control tokens */
-  readonly texts?: ReadonlyArray<string>
+  readonly texts?: readonly string[]
 }
 
 export type Answer = {
   /** by prompt and token: the probabilities of the next token */
-  readonly probabilities: ReadonlyArray<ReadonlyArray<ReadonlyArray<number>>>
-  readonly greedy: ReadonlyArray<ReadonlyArray<number>>
-  readonly tokens: ReadonlyArray<ReadonlyArray<number>>
+  readonly probabilities: readonly (readonly (readonly number[])[])[]
+  readonly greedy: readonly (readonly number[])[]
+  readonly tokens: readonly (readonly number[])[]
   readonly chatTemplate: string | null
 }
 
 /** One process for all jobs: it starts in a second. @throws Error with what the process printed if llama.cpp refuses a file */
-export const askLlamaCpp = async <const Jobs extends ReadonlyArray<Job>>(
+export const askLlamaCpp = async <const Jobs extends readonly Job[]>(
   ...jobs: Jobs
 ): Promise<{ readonly [Index in keyof Jobs]: Answer }> => {
   const child = spawn(process.execPath, [`${here}worker.mjs`], { stdio: ['pipe', 'pipe', 'pipe'] })
@@ -52,12 +52,12 @@ export const askLlamaCpp = async <const Jobs extends ReadonlyArray<Job>>(
 
 export type ParsedGguf = {
   readonly metadata: Readonly<Record<string, unknown>>
-  readonly tensorInfos: ReadonlyArray<{
+  readonly tensorInfos: readonly {
     readonly name: string
-    readonly shape: ReadonlyArray<bigint>
+    readonly shape: readonly bigint[]
     readonly dtype: number
     readonly offset: bigint
-  }>
+  }[]
 }
 
 /** A file as the hub's parser reads it. */

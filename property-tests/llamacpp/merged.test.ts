@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { chatTemplate } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import { exportAdapter, type ExportReport } from '../../finetuning/adapters/exportAdapter.js'
+import { exportAdapter, type ExportReport } from '../../finetuning/use/exportAdapter.js'
 import { openGenerator } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
 import { withAllMerges } from '../support/sentencePieceJson.js'
@@ -15,11 +15,11 @@ import { ourProbabilities, writeRandomAdapter, writeRandomDecoder } from './deco
 import { askLlamaCpp, hasLlamaCpp, largestDifference, needsLlamaCpp, parsedByHub } from './llama.js'
 
 const { folder } = temporaryFolder('llamacpp-merged')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 
 const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
-  readonly texts: ReadonlyArray<string>
-  readonly kinds: Readonly<Record<string, { readonly tokenizer: Tokenizer; readonly ids: ReadonlyArray<ReadonlyArray<number>> }>>
+  readonly texts: readonly string[]
+  readonly kinds: Readonly<Record<string, { readonly tokenizer: Tokenizer; readonly ids: readonly (readonly number[])[] }>>
 }
 type Tokenizer = { readonly model: object; readonly [part: string]: unknown }
 
@@ -131,7 +131,7 @@ const bounds: Readonly<Record<Family, number>> = {
 }
 
 /** ignore_merges, as Llama 3's own file has it: a word that is a token stays whole. */
-const tokenizerOf = (kind: string): { readonly tokenizer: Tokenizer; readonly ids: ReadonlyArray<ReadonlyArray<number>> } => {
+const tokenizerOf = (kind: string): { readonly tokenizer: Tokenizer; readonly ids: readonly (readonly number[])[] } => {
   const { tokenizer, ids } = kinds[kind.replace('-whole', '')]!
   return { tokenizer: kind.endsWith('-whole') ? { ...tokenizer, model: { ...tokenizer.model, ignore_merges: true } } : tokenizer, ids }
 }
@@ -173,7 +173,7 @@ const answersOf = async (family: Family) => {
   return { reports, prompts, ours, full, half, int8, written, expected: await ourProbabilities(model, adapter, prompts) }
 }
 
-describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as ReadonlyArray<Family>)(`a merged %s in llama.cpp ${needsLlamaCpp}`, (family) => {
+describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as readonly Family[])(`a merged %s in llama.cpp ${needsLlamaCpp}`, (family) => {
   let answers: Awaited<ReturnType<typeof answersOf>>
   beforeAll(async () => {
     answers = await answersOf(family)

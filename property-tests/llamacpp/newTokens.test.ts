@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
+import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
 import { finetune, openGenerator } from '../../index.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -11,7 +11,7 @@ import { ourProbabilities, writeRandomDecoder } from './decoders.js'
 import { askLlamaCpp, hasLlamaCpp, largestDifference, needsLlamaCpp } from './llama.js'
 
 const { folder } = temporaryFolder('llamacpp-tokens')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 
 describe.skipIf(!hasLlamaCpp)(`a model with new tokens in llama.cpp ${needsLlamaCpp}`, () => {
   it('has one id for each, and the probabilities of model and adapter', async () => {

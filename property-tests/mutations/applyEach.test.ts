@@ -34,11 +34,7 @@ const knowsComparison: RunTests = async (files) => {
   return { passed: failed.length === 0, failed: failed.length === 0 ? '' : 'is the smaller one', failedFiles: failed }
 }
 
-const outcomesOf = async (
-  mutations: ReadonlyArray<Mutation>,
-  runTests = knowsComparison,
-  options: Parameters<typeof applyEach>[3] = {},
-) => {
+const outcomesOf = async (mutations: readonly Mutation[], runTests = knowsComparison, options: Parameters<typeof applyEach>[3] = {}) => {
   write('code/least.ts', code)
   const outcomes: Outcome[] = []
   for await (const outcome of applyEach({ code: mutations }, copy, runTests, options)) {

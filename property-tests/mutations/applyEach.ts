@@ -26,11 +26,11 @@ export type TestRun = {
   /** the first test that failed; '' if all passed */
   readonly failed: string
   /** test files with a failed test */
-  readonly failedFiles: ReadonlyArray<string>
+  readonly failedFiles: readonly string[]
 }
 
 /** @param bail whether to stop at the first failure */
-export type RunTests = (files: ReadonlyArray<string>, options: { readonly bail: boolean }) => Promise<TestRun>
+export type RunTests = (files: readonly string[], options: { readonly bail: boolean }) => Promise<TestRun>
 
 type Copy = Pick<WorkingCopy, 'root' | 'write'>
 

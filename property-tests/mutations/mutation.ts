@@ -9,11 +9,11 @@ export type Mutation = {
   readonly before: string
   readonly after: string
   /** below property-tests/, without `.test.ts` */
-  readonly tests: ReadonlyArray<string>
+  readonly tests: readonly string[]
 }
 
 /** Mutations by area, which is a folder. */
-export type Areas = Readonly<Record<string, ReadonlyArray<Mutation>>>
+export type Areas = Readonly<Record<string, readonly Mutation[]>>
 
 export const testFile = (test: string): string => `property-tests/${test}.test.ts`
 

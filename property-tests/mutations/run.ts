@@ -14,7 +14,7 @@ import { copyTree } from './workingCopy.js'
 const lineOf = ({ mutation: { file, mistake }, verdict, why, seconds }: Outcome): string =>
   `${verdict.padEnd(8)}  ${file}: ${mistake}\n          ${why} (${seconds.toFixed(1)} s)`
 
-const main = async (args: ReadonlyArray<string>): Promise<number> => {
+const main = async (args: readonly string[]): Promise<number> => {
   const below = args.find((arg) => !/^(\d+|--green)$/.test(arg)) ?? ''
   const first = !args.includes('--green')
   const selected = select(areas, { below, count: Number(args.find((arg) => /^\d+$/.test(arg)) ?? Infinity) })

@@ -3,7 +3,7 @@ import type { Outcome, Verdict } from './applyEach.js'
 
 export type AreaScore = { readonly area: string; readonly counts: Readonly<Record<Verdict, number>>; readonly score: number | null }
 
-export const scoreOf = (area: string, outcomes: ReadonlyArray<Outcome>): AreaScore => {
+export const scoreOf = (area: string, outcomes: readonly Outcome[]): AreaScore => {
   const count = (verdict: Verdict): number => outcomes.filter((outcome) => outcome.verdict === verdict).length
   const counts = { caught: count('caught'), survived: count('survived'), stale: count('stale'), untested: count('untested') }
   const tried = counts.caught + counts.survived
@@ -11,7 +11,7 @@ export const scoreOf = (area: string, outcomes: ReadonlyArray<Outcome>): AreaSco
 }
 
 /** A row for each area, in the order of the outcomes, and one for all. */
-export const scores = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<AreaScore> => [
+export const scores = (outcomes: readonly Outcome[]): readonly AreaScore[] => [
   ...[...new Set(outcomes.map(({ area }) => area))].map((area) =>
     scoreOf(
       area,
@@ -21,7 +21,7 @@ export const scores = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<AreaScor
   scoreOf('all', outcomes),
 ]
 
-export const tableOf = (rows: ReadonlyArray<AreaScore>): string => {
+export const tableOf = (rows: readonly AreaScore[]): string => {
   const cells = [
     ['area', 'caught', 'survived', 'stale', 'untested', 'score'],
     ...rows.map(({ area, counts: { caught, survived, stale, untested }, score }) => [
@@ -31,7 +31,7 @@ export const tableOf = (rows: ReadonlyArray<AreaScore>): string => {
     ]),
   ]
   const widths = [0, 1, 2, 3, 4, 5].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
-  const line = (row: ReadonlyArray<string>): string =>
+  const line = (row: readonly string[]): string =>
     row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')
   return cells.map(line).join('\n')
 }

@@ -5,12 +5,12 @@ import { join, relative } from 'node:path'
 import type { RunTests, TestRun } from './applyEach.js'
 
 type Report = {
-  readonly testResults: ReadonlyArray<{
+  readonly testResults: readonly {
     readonly name: string
     readonly status: string
     readonly message: string
-    readonly assertionResults: ReadonlyArray<{ readonly status: string; readonly fullName: string }>
-  }>
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[]
+  }[]
 }
 
 /** A mutation can make a loop endless. */
@@ -47,7 +47,7 @@ export const testProcess =
     return code === 0 ? { passed: true, failed: '', failedFiles: [] } : failuresOf(reportAt(output), root, files)
   }
 
-const failuresOf = (report: Report | null, root: string, files: ReadonlyArray<string>): TestRun => {
+const failuresOf = (report: Report | null, root: string, files: readonly string[]): TestRun => {
   const failing = report?.testResults.filter(({ status }) => status === 'failed') ?? []
   const [first] = failing
   const test = first?.assertionResults.find(({ status }) => status === 'failed')?.fullName

@@ -32,7 +32,7 @@ const sources = ['accelerated', 'cli', 'evaluation', 'finetuning', 'reporting'].
     .filter((name) => name.endsWith('.ts')),
 )
 /** The files beside a source that it names by its own address. */
-const startedBy = (source: string): ReadonlyArray<string> =>
+const startedBy = (source: string): readonly string[] =>
   [...readFileSync(source, 'utf8').matchAll(/'(\.\/[^']*)\.js', import\.meta\.url/g)].map(([, path = '']) =>
     posix.join(posix.dirname(source), path),
   )
@@ -70,7 +70,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
-const salora = (...args: ReadonlyArray<string>): Promise<Ended> =>
+const salora = (...args: readonly string[]): Promise<Ended> =>
   new Promise((ended) => {
     const child = execFile(process.execPath, [program, ...args], { cwd: root }, (_, stdout, stderr) =>
       ended({ code: child.exitCode, stdout, stderr }),
@@ -80,7 +80,7 @@ const salora = (...args: ReadonlyArray<string>): Promise<Ended> =>
 const line = '--redis: expected the packages bullmq and ioredis (npm install bullmq ioredis), got none\n'
 
 describe('without bullmq and ioredis', () => {
-  it.each<readonly [string, ReadonlyArray<string>]>([
+  it.each<readonly [string, readonly string[]]>([
     ['salora worker', ['worker', '--redis', 'redis://127.0.0.1:1', '--quiet']],
     [
       'salora glue --redis',

@@ -11,7 +11,7 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 const { platform, arch } = process
 
 let [folder, project] = ['', '']
-const npm = async (cwd: string, ...args: ReadonlyArray<string>): Promise<string> =>
+const npm = async (cwd: string, ...args: readonly string[]): Promise<string> =>
   (await run('npm', args, { cwd, env: environment, maxBuffer: 1 << 26 })).stdout
 const install = (name: string): Promise<string> =>
   npm(project, 'install', name, '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline')
@@ -55,7 +55,7 @@ describe('salora and transformers.js in one project', () => {
       readonly mine: { readonly label: string; readonly score: number }
       readonly theirs: { readonly label: string; readonly score: number }
       readonly again: unknown
-      readonly bindings: ReadonlyArray<string>
+      readonly bindings: readonly string[]
     }
     expect([theirs.label, again]).toEqual([mine.label, mine])
     expect(theirs.score).toBeCloseTo(mine.score, 5)

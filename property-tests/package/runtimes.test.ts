@@ -46,7 +46,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'without.mjs'), starting('', 'unknown'))
 })
 
-const run = async (command: ReadonlyArray<string>): Promise<string> => {
+const run = async (command: readonly string[]): Promise<string> => {
   const [file = '', ...args] = command
   return (await execute(file, args, { cwd: folder })).stdout
 }
@@ -65,8 +65,8 @@ const installed = async (name: string, version: string, executable: string): Pro
 
 const platform = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
 
-type Runtime = readonly [name: string, pack: string, version: string, executable: string, flags: ReadonlyArray<string>]
-const runtimes: ReadonlyArray<Runtime> = [
+type Runtime = readonly [name: string, pack: string, version: string, executable: string, flags: readonly string[]]
+const runtimes: readonly Runtime[] = [
   ['Deno 2', 'deno', '2', '.bin/deno', ['run', '--allow-all']],
   ['Bun 1', 'bun', '1', '.bin/bun', []],
   ['Node 20', platform, '20', `${platform}/bin/node`, []],

@@ -13,7 +13,7 @@ const run = promisify(execFile)
 const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^npm_|onnxruntime_node_install|^INIT_CWD$/i.test(name)),
 )
-const npm = async (cwd: string, ...args: ReadonlyArray<string>): Promise<string> => {
+const npm = async (cwd: string, ...args: readonly string[]): Promise<string> => {
   const { stdout, stderr } = await run('npm', args, { cwd, env: environment, maxBuffer: 1 << 26 })
   return stdout + stderr
 }
@@ -40,7 +40,7 @@ const inPackage = (path: string): string => inProject(join('node_modules/salora'
 
 describe('the packed package', () => {
   it('contains the built product, its data, its license and README, and nothing else: no test, map or source', () => {
-    const [{ files = [] } = {}] = JSON.parse(packed) as ReadonlyArray<{ readonly files: ReadonlyArray<{ readonly path: string }> }>
+    const [{ files = [] } = {}] = JSON.parse(packed) as readonly { readonly files: readonly { readonly path: string }[] }[]
     const packedFiles = files.map(({ path }) => path)
     for (const needed of 'dist/index.js dist/index.d.ts dist/cli/salora.js finetuning/embedded/model/model.safetensors README.md'.split(
       ' ',
@@ -53,7 +53,7 @@ describe('the packed package', () => {
   })
 
   it('is smaller than 15 MB', () => {
-    const [{ size = 0 } = {}] = JSON.parse(packed) as ReadonlyArray<{ readonly size: number }>
+    const [{ size = 0 } = {}] = JSON.parse(packed) as readonly { readonly size: number }[]
     expect(size).toBeGreaterThan(1e6)
     expect(size).toBeLessThan(15e6)
   })
@@ -67,7 +67,7 @@ describe('the packed package', () => {
   it('works in another project, where doctor only names remedies that exist', async () => {
     const { stdout } = await run(join(project, 'node_modules/.bin/salora'), ['doctor', '--json'], { cwd: project, env: environment })
     const { devices, embeddedModel } = JSON.parse(stdout) as {
-      readonly devices: ReadonlyArray<{ readonly device: string; readonly works: boolean; readonly remedy: string | null }>
+      readonly devices: readonly { readonly device: string; readonly works: boolean; readonly remedy: string | null }[]
       readonly embeddedModel: string
     }
     expect(devices.find(({ device }) => device === 'cpu')?.works).toBe(true)

@@ -25,7 +25,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'toy.tsv'), toyFile(40))
 })
 
-type Observed = { readonly lookUps: number; readonly written: ReadonlyArray<string>; readonly output: string; readonly seconds: number }
+type Observed = { readonly lookUps: number; readonly written: readonly string[]; readonly output: string; readonly seconds: number }
 
 /** Runs a line of the shell, alone with an empty home folder. `until` ends it early. */
 const observed = async (name: string, line: string): Promise<Observed> => {

@@ -14,7 +14,7 @@ export type Processor = {
 export const haswell: Processor = { name: 'Intel Haswell (AVX2)', emulator: 'qemu-x86_64', cpu: 'Haswell' }
 /** AWS Graviton 2. */
 export const neoverse: Processor = { name: 'ARM Neoverse N1', emulator: 'qemu-aarch64', cpu: 'neoverse-n1' }
-export const others: ReadonlyArray<Processor> = [
+export const others: readonly Processor[] = [
   { name: 'Intel Nehalem (SSE4.2)', emulator: 'qemu-x86_64', cpu: 'Nehalem' },
   { name: 'AMD EPYC of 2017 (AVX2)', emulator: 'qemu-x86_64', cpu: 'EPYC' },
   { name: 'ARM Cortex-A72 (Raspberry Pi 4)', emulator: 'qemu-aarch64', cpu: 'cortex-a72' },
@@ -34,7 +34,7 @@ export const lacks = ({ emulator }: Processor): string | null => {
   return emulator === 'qemu-aarch64' && !(existsSync(armNode) && existsSync(armLoader)) ? 'Node and the C libraries for ARM64' : null
 }
 
-const printed = (program: string, ...args: ReadonlyArray<string>): string => {
+const printed = (program: string, ...args: readonly string[]): string => {
   try {
     return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
   } catch {
@@ -53,7 +53,7 @@ type RunOptions = { readonly input?: string; readonly cwd?: string; readonly sig
 export const runOn = (
   processor: Processor | null,
   program: string,
-  args: ReadonlyArray<string>,
+  args: readonly string[],
   { input = '', ...options }: RunOptions = {},
 ): Promise<Ended> =>
   new Promise((resolve) => {

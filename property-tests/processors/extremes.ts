@@ -86,7 +86,7 @@ const signs = [1, -1]
 type WrongSum = { readonly sum: string; readonly expected: number; readonly found: number }
 
 /** The first wrong sum of each run of this product; none where it is exact. */
-export const wrongSums = async (name: keyof typeof products): Promise<ReadonlyArray<WrongSum>> => {
+export const wrongSums = async (name: keyof typeof products): Promise<readonly WrongSum[]> => {
   const { multiply, hasGradient } = products[name]
   const wrong: WrongSum[] = []
   for (const w of signs) {
@@ -110,7 +110,7 @@ export const wrongSums = async (name: keyof typeof products): Promise<ReadonlyAr
 }
 
 /** The same for an exported encoder: plain ONNX and seven bits, in a session as other programs open it. */
-export const wrongExportedSums = async (): Promise<ReadonlyArray<WrongSum>> => {
+export const wrongExportedSums = async (): Promise<readonly WrongSum[]> => {
   const ort = await onnxRuntime()
   const wrong: WrongSum[] = []
   for (const w of signs) {

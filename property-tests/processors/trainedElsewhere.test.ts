@@ -26,13 +26,12 @@ beforeAll(async () => {
 })
 
 const settings = '--task train.csv --eval-data dev.csv --text text --label label --no-load-best-model-at-end --max-steps 10 --batch-size 8'
-const train = (method: string, precision: string, output: string): ReadonlyArray<string> => [
+const train = (method: string, precision: string, output: string): readonly string[] => [
   ...['train', '--model', embeddedModel, '--method', method, '--precision', precision, '--output', output, '--save-steps', '3'],
   ...[...settings.split(' '), '--max-length', '24', '--threads', '1', '--quiet'],
 ]
 
-const salora = (processor: Processor | null, args: ReadonlyArray<string>, input = '') =>
-  runOn(processor, 'cli/salora.js', args, { input, cwd })
+const salora = (processor: Processor | null, args: readonly string[], input = '') => runOn(processor, 'cli/salora.js', args, { input, cwd })
 
 /** The numbers of a run's adapter. */
 const adapterOf = async (run: string): Promise<Float32Array> => {
@@ -90,7 +89,7 @@ describe.each([haswell, neoverse, ...others])('on $name', { timeout: minutes }, 
       await salora(null, ['predict', '--run', run, '--json'], asked),
       await salora(processor, ['predict', '--run', run, '--json'], asked),
     ]
-    const scores = ({ stdout }: typeof here): ReadonlyArray<number> =>
+    const scores = ({ stdout }: typeof here): readonly number[] =>
       [...stdout.matchAll(/"score":\s*([\d.e-]+)/g)].map(([, score]) => Number(score))
     expect([there.code, scores(there).length]).toEqual([0, scores(here).length])
     scores(there).forEach((score, i) => expect(score).toBeCloseTo(scores(here)[i] ?? NaN, 4))

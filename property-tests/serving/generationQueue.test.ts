@@ -1,11 +1,11 @@
 /** Which conversations a run answers in one batch, and that one who leaves a batch does not end it for the others. */
 import { describe, expect, it } from 'vitest'
-import type { AnswerEvent } from '../../finetuning/adapters/generator.js'
-import { generationQueue, type GenerationQueue } from '../../finetuning/serving/generationQueue.js'
-import type { GenerationChoice, Reply } from '../../finetuning/serving/protocol.js'
+import type { AnswerEvent } from '../../finetuning/use/generator.js'
+import { generationQueue, type GenerationQueue } from '../../finetuning/use/serving/generationQueue.js'
+import type { GenerationChoice, Reply } from '../../finetuning/use/serving/protocol.js'
 
 /** A queue with a conversation for each of the settings, the sizes of its batches, and its replies. `during` is called within each batch. */
-const opened = (settings: ReadonlyArray<GenerationChoice>, during: (queue: GenerationQueue) => void = () => undefined) => {
+const opened = (settings: readonly GenerationChoice[], during: (queue: GenerationQueue) => void = () => undefined) => {
   const [batches, replies]: [number[], Reply[]] = [[], []]
   const queue: GenerationQueue = generationQueue(
     {
@@ -24,7 +24,7 @@ const opened = (settings: ReadonlyArray<GenerationChoice>, during: (queue: Gener
   settings.forEach((one, id) => queue.add(id, { text: 'a' }, one))
   return { queue, batches, replies }
 }
-const batchesOf = async (...settings: ReadonlyArray<GenerationChoice>): Promise<ReadonlyArray<number>> => {
+const batchesOf = async (...settings: readonly GenerationChoice[]): Promise<readonly number[]> => {
   const { queue, batches } = opened(settings)
   for (const _ of settings) await queue.runNext()
   return batches

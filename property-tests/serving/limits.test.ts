@@ -1,8 +1,8 @@
 /** The server's limits and counts as functions: clients that have gone, the number of texts, and the histogram of durations. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { withinTime } from '../../finetuning/serving/http/limits.js'
-import { openMetrics } from '../../finetuning/serving/http/metrics.js'
+import { withinTime } from '../../finetuning/use/serving/http/limits.js'
+import { openMetrics } from '../../finetuning/use/serving/http/metrics.js'
 
 describe('a request within its time', () => {
   it('has an aborted signal and its refusal at once if the client has gone before it begins', async () => {

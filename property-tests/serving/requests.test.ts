@@ -2,11 +2,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { ServedRun } from '../../finetuning/serving/openRuns.js'
-import { servingApp, type ServingApp } from '../../finetuning/serving/http/app.js'
-import { labelScores } from '../../finetuning/serving/http/classify.js'
-import { defaultLimits, type Limits } from '../../finetuning/serving/http/limits.js'
-import type { RunInfo } from '../../finetuning/serving/protocol.js'
+import type { ServedRun } from '../../finetuning/use/serving/openRuns.js'
+import { servingApp, type ServingApp } from '../../finetuning/use/serving/http/app.js'
+import { labelScores } from '../../finetuning/use/serving/http/classify.js'
+import { defaultLimits, type Limits } from '../../finetuning/use/serving/http/limits.js'
+import type { RunInfo } from '../../finetuning/use/serving/protocol.js'
 import { SEED } from '../support/seed.js'
 
 const info: RunInfo = {
@@ -42,7 +42,7 @@ const classifier = (over: Partial<ServedRun> = {}): ServedRun => ({
 type Given = Parameters<ServedRun['generate']>
 const asked: Given[0][] = []
 const settingsAsked: Given[1][] = []
-const writer = (over: Partial<RunInfo> = {}, pieces: ReadonlyArray<string> = ['Hel', 'lo']): ServedRun => ({
+const writer = (over: Partial<RunInfo> = {}, pieces: readonly string[] = ['Hel', 'lo']): ServedRun => ({
   ...classifier(),
   info: { ...info, taskType: 'causal', answers: 'generate', labelNames: null, promptTemplate: 'chat', ...over },
   generate: async (prompt, settings, { onPiece, onStart }) => {
@@ -134,7 +134,7 @@ describe('/classify', () => {
 
   it('answers as many texts as it accepts', async () => {
     const answer = await ask(app, '/classify', { inputs: Array.from({ length: 128 }, () => 'a') })
-    expect([answer.status, (answer.json() as ReadonlyArray<unknown>).length]).toEqual([200, 128])
+    expect([answer.status, (answer.json() as readonly unknown[]).length]).toEqual([200, 128])
   })
 
   it(`never answers with a defect, whatever the body is (seed ${SEED})`, async () => {
@@ -333,7 +333,7 @@ describe('/v1/chat/completions', () => {
 type Chunk = {
   readonly id: string
   readonly object: string
-  readonly choices: ReadonlyArray<{ readonly delta: object; readonly finish_reason: string | null }>
+  readonly choices: readonly { readonly delta: object; readonly finish_reason: string | null }[]
   readonly usage?: object
 }
 

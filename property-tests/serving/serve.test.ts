@@ -3,9 +3,9 @@ import { cp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob, openGenerator, openRun, type TaskOptions } from '../../index.js'
-import { generationQueue } from '../../finetuning/serving/generationQueue.js'
-import { startRunServer, type RunServer } from '../../finetuning/serving/http/server.js'
-import type { Reply } from '../../finetuning/serving/protocol.js'
+import { generationQueue } from '../../finetuning/use/serving/generationQueue.js'
+import { startRunServer, type RunServer } from '../../finetuning/use/serving/http/server.js'
+import type { Reply } from '../../finetuning/use/serving/protocol.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { saloraIn } from '../cli/inProcess.js'
@@ -64,8 +64,7 @@ describe('salora serve', () => {
     await generator.release()
     const request = (content: string) => ({ model: 'words', messages: [{ role: 'user', content }], max_tokens: 12 })
     const contentOf = ({ text }: { readonly text: string }): unknown =>
-      (JSON.parse(text) as { readonly choices: ReadonlyArray<{ readonly message: { readonly content: string } }> }).choices[0]?.message
-        .content
+      (JSON.parse(text) as { readonly choices: readonly { readonly message: { readonly content: string } }[] }).choices[0]?.message.content
     expect(new Set(expected).size).toBeGreaterThan(1)
     expect((await Promise.all(instructions.map((one) => post('/v1/chat/completions', request(one))))).map(contentOf)).toEqual(expected)
     const { text } = await post('/v1/chat/completions', { ...request('w9'), stream: true })

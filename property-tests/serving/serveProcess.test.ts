@@ -19,7 +19,7 @@ beforeAll(() => trainToyRun(folder))
 const smallHeap = ['--max-old-space-size=96', '--max-semi-space-size=2']
 
 const started = async (
-  ...args: ReadonlyArray<string>
+  ...args: readonly string[]
 ): Promise<{ readonly child: ChildProcess; readonly url: string; readonly stderr: () => string }> => {
   const child = tracked(spawn(process.execPath, [...smallHeap, program, 'serve', 'run', '--port', '0', '--json', ...args], { cwd: folder }))
   let [stdout, stderr] = ['', '']

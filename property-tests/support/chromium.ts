@@ -8,20 +8,20 @@ const executable = [process.env['CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bi
 
 export const hasChromium = executable !== undefined
 
-export const launchChromium = (...flags: ReadonlyArray<string>): Promise<Browser> =>
+export const launchChromium = (...flags: readonly string[]): Promise<Browser> =>
   chromium.launch({ executablePath: executable ?? '', args: ['--no-sandbox', ...flags] })
 
 /** WebGPU on SwiftShader, a graphics card that is a program on the processor: Chromium brings it. It has no `shader-f16`. */
 export const softwareCard = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'] as const
 
-export type OpenedPage = { readonly page: Page; readonly errors: ReadonlyArray<string> }
+export type OpenedPage = { readonly page: Page; readonly errors: readonly string[] }
 
 /** A page that is open, what it said on the console, and of each of its requests what `complaintsOf` says. */
 export const openPage = async (
   browser: Browser | null,
   url: string,
   options: BrowserContextOptions,
-  complaintsOf: (request: Request) => ReadonlyArray<string>,
+  complaintsOf: (request: Request) => readonly string[],
 ): Promise<OpenedPage> => {
   if (browser === null) throw new Error('expected a browser, got none')
   const context = await browser.newContext(options)

@@ -43,7 +43,7 @@ const [runLimit, joinLimit, stopped] = [240_000, 20_000, 2_500]
 const [mostWorkers, mostLeaders] = [3, 3]
 
 /** @param steps a multiple of 20 */
-const trainArguments = (method: string, parts: number, steps: number, output: string): ReadonlyArray<string> => {
+const trainArguments = (method: string, parts: number, steps: number, output: string): readonly string[] => {
   const settings = {
     ...{ model: 'tiny', task: 'toy.tsv', method, 'gradient-accumulation-steps': parts, output },
     ...{ 'max-steps': steps, 'eval-steps': steps / 2, 'save-steps': steps / 10 },
@@ -57,7 +57,7 @@ const sha256 = (content: string | Uint8Array): string => createHash('sha256').up
 /** Everything that a run leaves, without times, memory and its own folder's name. */
 export const tracesOf = async (folder: string): Promise<ReadonlyMap<string, string>> => {
   const text = (name: string): Promise<string> => readFile(join(folder, name), 'utf8')
-  const without = (json: string, names: ReadonlyArray<string>): string =>
+  const without = (json: string, names: readonly string[]): string =>
     JSON.stringify({ ...(JSON.parse(json) as object), ...Object.fromEntries(names.map((name) => [name, null])) })
   const metrics = (await text('metrics.jsonl')).trim().split('\n')
   const adapter = (await readdir(join(folder, 'adapter'))).filter((name) => name !== 'README.md').sort() // it has times and the folder's name
@@ -172,7 +172,7 @@ export const openPlayground = async (folder: string, partsOfRun: number): Promis
     return tracesOf(join(folder, name))
   }
   /** The run, resumed as often as its leader ends before it. */
-  const lead = async (args: ReadonlyArray<string>, output: string): Promise<Finished> => {
+  const lead = async (args: readonly string[], output: string): Promise<Finished> => {
     for (;;) {
       const resumes = existsSync(join(folder, output, 'config.json')) ? ['--resume'] : []
       const onStart = (child: ChildProcess): void => {

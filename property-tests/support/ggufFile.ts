@@ -17,14 +17,14 @@ export const string = (text: string, length: number | bigint = utf8(text).length
 export const key = (name: string, type: number, value: Uint8Array): Buffer => Buffer.concat([string(name), uint32(type), value])
 
 /** sizes: the fastest first, as in the file */
-export const tensor = (name: string, sizes: ReadonlyArray<number | bigint>, type: number, offset: number | bigint): Buffer =>
+export const tensor = (name: string, sizes: readonly (number | bigint)[], type: number, offset: number | bigint): Buffer =>
   Buffer.concat([string(name), uint32(sizes.length), ...sizes.map(uint64), uint32(type), uint64(offset)])
 
 export type Parts = {
   readonly magic?: string
   readonly version?: number
-  readonly keys?: ReadonlyArray<Uint8Array>
-  readonly tensors?: ReadonlyArray<Uint8Array>
+  readonly keys?: readonly Uint8Array[]
+  readonly tensors?: readonly Uint8Array[]
   readonly keyCount?: number | bigint
   readonly tensorCount?: number | bigint
   readonly alignment?: number

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 export const canSeeHeldFiles = existsSync('/proc/self/maps')
 
 /** Their paths, of those whose path contains `part`. */
-export const heldFiles = (part: string): ReadonlyArray<string> => {
+export const heldFiles = (part: string): readonly string[] => {
   const mapped = readFileSync('/proc/self/maps', 'utf8').split('\n')
   const opened = readdirSync('/proc/self/fd').map((name) => {
     try {

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 const root = resolve('.')
 
 /** @returns the path of the command line */
-export const installWithout = async (folder: string, missing: ReadonlyArray<string>): Promise<string> => {
+export const installWithout = async (folder: string, missing: readonly string[]): Promise<string> => {
   await cp(join(root, 'package.json'), join(folder, 'package.json'))
   const filter = (path: string): boolean => !/\.map$|dist.(property-tests|checks)/.test(path)
   await cp(join(root, 'dist'), join(folder, 'dist'), { recursive: true, filter })
@@ -18,7 +18,7 @@ export const installWithout = async (folder: string, missing: ReadonlyArray<stri
   return join(folder, 'dist/cli/salora.js')
 }
 
-const packagesIn = async (folder: string): Promise<ReadonlyArray<string>> => {
+const packagesIn = async (folder: string): Promise<readonly string[]> => {
   const names = (await readdir(folder)).filter((name) => !name.startsWith('.'))
   const nested = names.map(async (name) =>
     name.startsWith('@') ? (await readdir(join(folder, name))).map((inner) => `${name}/${inner}`) : [name],

@@ -1,5 +1,5 @@
 /** The documents of JSON lines, as the tests believe them to be. */
-export const jsonLines = <T>(text: string): ReadonlyArray<T> =>
+export const jsonLines = <T>(text: string): readonly T[] =>
   text
     .trim()
     .split('\n')

@@ -16,10 +16,10 @@ export const keepingEngine = (engine: Engine, traffic: Traffic[] = []): Engine =
   },
 })
 
-const bytesOf = (arrays: ReadonlyArray<NumericArray>): number => arrays.reduce((sum, { byteLength }) => sum + byteLength, 0)
+const bytesOf = (arrays: readonly NumericArray[]): number => arrays.reduce((sum, { byteLength }) => sum + byteLength, 0)
 
 /** The shape after a run: a vector, or a cache that has grown along its third axis. */
-const shapeAfter = ({ shape: [first = 1, second, , last = 1] }: Feed, size: number): ReadonlyArray<number> =>
+const shapeAfter = ({ shape: [first = 1, second, , last = 1] }: Feed, size: number): readonly number[] =>
   second === undefined ? [size] : [first, second, size / (first * second * last), last]
 
 type Kept = { feeds: Readonly<Record<string, Feed>> }

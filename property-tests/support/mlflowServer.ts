@@ -26,7 +26,7 @@ export type MlflowServer = {
   readonly runs: ReadonlyMap<string, StoredRun>
   readonly experiments: Map<string, string>
   /** path, body and authorization of each request */
-  readonly requests: ReadonlyArray<{ readonly path: string; readonly body: string; readonly authorization: string | undefined }>
+  readonly requests: readonly { readonly path: string; readonly body: string; readonly authorization: string | undefined }[]
   /** the fault of a request; undefined: none */
   fault: (path: string, count: number) => Fault | undefined
   readonly close: () => Promise<void>
@@ -96,7 +96,7 @@ export const startMlflow = async (): Promise<MlflowServer> => {
       if (metrics.length > 1000 || params.length > 100 || tags.length > 100 || metrics.length + params.length + tags.length > 1000)
         return refused('INVALID_PARAMETER_VALUE')
       if (!metrics.every(isMetric)) return refused('INVALID_PARAMETER_VALUE')
-      for (const { key, value } of params as ReadonlyArray<{ key: string; value: unknown }>) {
+      for (const { key, value } of params as readonly { key: string; value: unknown }[]) {
         if (!isName(key) || typeof value !== 'string' || value.length > 500) return refused('INVALID_PARAMETER_VALUE')
         if ((run.params.get(key) ?? value) !== value) return refused('INVALID_PARAMETER_VALUE')
         run.params.set(key, value)

@@ -2,7 +2,7 @@
 import type { TextSource } from '../../evaluation/ngram/textLines.js'
 
 /** @param cut at these places into chunks */
-export const textOf = (text: string | Uint8Array, cuts: ReadonlyArray<number> = [], name = 'text'): TextSource => {
+export const textOf = (text: string | Uint8Array, cuts: readonly number[] = [], name = 'text'): TextSource => {
   const bytes = Buffer.from(text)
   const places = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length]
   const chunks = async function* (): AsyncGenerator<Uint8Array> {

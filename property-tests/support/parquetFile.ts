@@ -9,13 +9,13 @@ const zigzag = (value: number): number[] => varint(value >= 0 ? 2n * BigInt(valu
 
 const written = (type: keyof typeof types, value: unknown): number[] => {
   if (type === 'binary') return [...varint(BigInt(String(value).length)), ...Buffer.from(String(value))]
-  if (type === 'struct') return struct(value as ReadonlyArray<Field>)
+  if (type === 'struct') return struct(value as readonly Field[])
   if (type === 'i32' || type === 'i64') return zigzag(value as number)
-  const [of, items] = value as readonly [keyof typeof types, ReadonlyArray<unknown>]
+  const [of, items] = value as readonly [keyof typeof types, readonly unknown[]]
   return [(items.length << 4) | types[of], ...items.flatMap((item) => written(of, item))]
 }
 
-const struct = (fields: ReadonlyArray<Field>): number[] => {
+const struct = (fields: readonly Field[]): number[] => {
   let last = 0
   const bytes = fields.flatMap(([id, type, value]) => {
     const delta = id - last
@@ -45,7 +45,7 @@ export const parquetFile = ({ content, rows, values = rows, bytes = content.leng
     [5, 'struct', [1, 2, 3, 4].map((id) => [id, 'i32', id === 1 ? values : id === 2 ? 0 : 3])],
   ])
   const size = header.length + page.length
-  const chunk: ReadonlyArray<Field> = [
+  const chunk: readonly Field[] = [
     [1, 'i32', 6],
     [2, 'list', ['i32', [0]]],
     [3, 'list', ['binary', ['text']]],
@@ -55,7 +55,7 @@ export const parquetFile = ({ content, rows, values = rows, bytes = content.leng
     [7, 'i64', size],
     [9, 'i64', 4],
   ]
-  const schema: ReadonlyArray<ReadonlyArray<Field>> = [
+  const schema: readonly (readonly Field[])[] = [
     [
       [4, 'binary', 'root'],
       [5, 'i32', 1],
@@ -67,7 +67,7 @@ export const parquetFile = ({ content, rows, values = rows, bytes = content.leng
       [6, 'i32', 0],
     ],
   ]
-  const group: ReadonlyArray<Field> = [
+  const group: readonly Field[] = [
     [
       1,
       'list',
@@ -96,7 +96,7 @@ export const parquetFile = ({ content, rows, values = rows, bytes = content.leng
 }
 
 /** Texts as PLAIN byte arrays: a length in four bytes, then the bytes. */
-export const plainTexts = (texts: ReadonlyArray<string>): Uint8Array =>
+export const plainTexts = (texts: readonly string[]): Uint8Array =>
   Buffer.concat(
     texts.flatMap((text) => {
       const length = Buffer.alloc(4)

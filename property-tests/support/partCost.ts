@@ -10,7 +10,7 @@ import { serveParts } from '../../finetuning/machines/serveParts.js'
 import { openLeader } from '../../finetuning/machines/leader.js'
 import { openRedis } from '../../finetuning/machines/redis.js'
 import { runIdOf } from '../../finetuning/machines/runKeys.js'
-import { startRedis } from '../support/redisServer.js'
+import { startRedis } from './redisServer.js'
 
 /** Trained numbers at r = 8: the embedded model, six matrices a layer of RoBERTa, seven of LLaMA. */
 const shapes = { 'embedded model': 98_304, 'RoBERTa-base': 1_327_104, 'RoBERTa-large': 3_538_944, 'LLaMA 2 7B': 19_988_480 }

@@ -23,7 +23,7 @@ export type CheckpointOptions = {
   readonly shardBytes: number
 }
 
-type Named = { readonly name: string; readonly shape: ReadonlyArray<number> }
+type Named = { readonly name: string; readonly shape: readonly number[] }
 
 /** Writes config.json, the shards and their index into `folder`. The same config and seed give the same bytes. @throws InputError */
 export const writeRandomCheckpoint = async (folder: string, config: object, { seed, shardBytes }: CheckpointOptions): Promise<void> => {
@@ -49,7 +49,7 @@ const numbered = (shard: number): string => String(shard).padStart(5, '0')
 const bytesIn = ({ shape }: Named): number => bytesOfNumber * elementCount(shape)
 
 /** In their order, as many to a file as its bytes hold, and at least one. */
-const shardsOf = (tensors: ReadonlyArray<Named>, shardBytes: number): ReadonlyArray<ReadonlyArray<Named>> => {
+const shardsOf = (tensors: readonly Named[], shardBytes: number): readonly (readonly Named[])[] => {
   const shards: Named[][] = []
   let left = 0
   for (const tensor of tensors) {
@@ -63,7 +63,7 @@ const shardsOf = (tensors: ReadonlyArray<Named>, shardBytes: number): ReadonlyAr
   return shards
 }
 
-async function* shardPieces(shard: ReadonlyArray<Named>, seed: number): AsyncGenerator<Uint8Array> {
+async function* shardPieces(shard: readonly Named[], seed: number): AsyncGenerator<Uint8Array> {
   const { header, order } = layOut(shard.map((tensor) => ({ ...tensor, dtype: 'F16' })))
   yield header
   for (const name of order) {

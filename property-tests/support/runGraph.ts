@@ -15,7 +15,7 @@ type Outputs = Readonly<Record<string, Expression>>
 type WeightFile = { readonly location: string; readonly bytes: Uint8Array }
 
 /** A session on one thread of the CPU provider: these graphs are tiny, and the machine may be busy. */
-export const openGraph = async (outputs: Outputs, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Session> => {
+export const openGraph = async (outputs: Outputs, weightFiles: readonly WeightFile[] = []): Promise<Session> => {
   const engine = cpu.engine({ threads: 1 })
   if (weightFiles.length === 0) return engine.open(outputs, noWeights)
   const folder = await mkdtemp(join(tmpdir(), 'salora-weights-'))
@@ -31,7 +31,7 @@ export const openGraph = async (outputs: Outputs, weightFiles: ReadonlyArray<Wei
 export const withGraph = async <A>(
   outputs: Outputs,
   use: (run: Session['run']) => Promise<A>,
-  weightFiles: ReadonlyArray<WeightFile> = [],
+  weightFiles: readonly WeightFile[] = [],
 ): Promise<A> => {
   const session = await openGraph(outputs, weightFiles)
   try {
@@ -42,36 +42,36 @@ export const withGraph = async <A>(
 }
 
 /** One run of a session that is opened for it. */
-export const evaluate = (outputs: Outputs, feeds: Feeds = {}, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Results> =>
+export const evaluate = (outputs: Outputs, feeds: Feeds = {}, weightFiles: readonly WeightFile[] = []): Promise<Results> =>
   withGraph(outputs, (run) => run(feeds), weightFiles)
 
 /** The numbers of a result. @throws Error if it is absent */
-export const resultOf = (results: Results, name: string): ReadonlyArray<number> => {
+export const resultOf = (results: Results, name: string): readonly number[] => {
   const result = results[name]
   if (result === undefined) throw new Error(`resultOf: expected output ${name}, got ${Object.keys(results).join(', ')}`)
   return Array.from<number | bigint, number>(result as ArrayLike<number | bigint>, Number)
 }
 
-export const float64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({
+export const float64 = (data: ArrayLike<number>, shape: readonly number[] = [data.length]): Feed => ({
   data: Float64Array.from(data),
   shape,
 })
-export const float32 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({
+export const float32 = (data: ArrayLike<number>, shape: readonly number[] = [data.length]): Feed => ({
   data: Float32Array.from(data),
   shape,
 })
-export const int32 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({
+export const int32 = (data: ArrayLike<number>, shape: readonly number[] = [data.length]): Feed => ({
   data: Int32Array.from(data),
   shape,
 })
-export const int64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({
+export const int64 = (data: ArrayLike<number>, shape: readonly number[] = [data.length]): Feed => ({
   data: BigInt64Array.from(Array.from(data, BigInt)),
   shape,
 })
 
 /** The number of elements of a shape. */
-export const elements = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
-export const sized = (shape: Shape, sizes: Readonly<Record<string, number>>): ReadonlyArray<number> =>
+export const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1)
+export const sized = (shape: Shape, sizes: Readonly<Record<string, number>>): readonly number[] =>
   shape.map((d) => (typeof d === 'number' ? d : (sizes[d] ?? NaN)))
 
 /**
@@ -110,31 +110,31 @@ export type WrittenNode = {
   readonly name: string
   readonly opType: string
   readonly domain: string
-  readonly input: ReadonlyArray<string>
-  readonly output: ReadonlyArray<string>
+  readonly input: readonly string[]
+  readonly output: readonly string[]
   /** the value of a whole-numbered one */
-  readonly attribute: ReadonlyArray<{ readonly name: string; readonly i: { readonly toNumber: () => number } | number }>
+  readonly attribute: readonly { readonly name: string; readonly i: { readonly toNumber: () => number } | number }[]
 }
 export type WrittenValue = {
   readonly name: string
   readonly type: {
-    readonly tensorType: { readonly elemType: number; readonly shape: { readonly dim: ReadonlyArray<{ readonly dimParam: string }> } }
+    readonly tensorType: { readonly elemType: number; readonly shape: { readonly dim: readonly { readonly dimParam: string }[] } }
   }
 }
 export type WrittenGraph = {
-  readonly domains: ReadonlyArray<string>
-  readonly node: ReadonlyArray<WrittenNode>
-  readonly input: ReadonlyArray<WrittenValue>
-  readonly output: ReadonlyArray<WrittenValue>
-  readonly valueInfo: ReadonlyArray<WrittenValue>
-  readonly initializer: ReadonlyArray<{ readonly name: string; readonly dataType: number; readonly rawData: Uint8Array }>
+  readonly domains: readonly string[]
+  readonly node: readonly WrittenNode[]
+  readonly input: readonly WrittenValue[]
+  readonly output: readonly WrittenValue[]
+  readonly valueInfo: readonly WrittenValue[]
+  readonly initializer: readonly { readonly name: string; readonly dataType: number; readonly rawData: Uint8Array }[]
 }
 
 /** The graph in a model's bytes, and the domains of operators that it declares. */
 export const readModel = (bytes: Uint8Array): WrittenGraph => {
   const type = schema.lookupType('ModelProto')
   const model = type.toObject(type.decode(bytes), { arrays: true, defaults: true }) as {
-    readonly opsetImport: ReadonlyArray<{ readonly domain: string }>
+    readonly opsetImport: readonly { readonly domain: string }[]
     readonly graph: Omit<WrittenGraph, 'domains'>
   }
   return { ...model.graph, domains: model.opsetImport.map(({ domain }) => domain) }

@@ -8,20 +8,20 @@ import type { Setting } from '../../accelerated/settings/setting.js'
 
 type Json = {
   readonly type?: string
-  readonly enum?: ReadonlyArray<string>
-  readonly anyOf?: ReadonlyArray<Json>
+  readonly enum?: readonly string[]
+  readonly anyOf?: readonly Json[]
   readonly items?: Json
   readonly additionalProperties?: Json
 }
 
-const unionOf = (names: ReadonlyArray<string>): string => names.map((name) => `'${name}'`).join(' | ')
+const unionOf = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(' | ')
 
 /** A schema as a TypeScript type. @throws if it has a form that no setting has yet */
 const typeOf = (json: Json): string => {
   if (json.anyOf !== undefined) return json.anyOf.map(typeOf).join(' | ')
   if (json.enum !== undefined) return unionOf(json.enum)
   if (json.type === 'integer') return 'number'
-  if (json.type === 'array' && json.items !== undefined) return `ReadonlyArray<${typeOf(json.items)}>`
+  if (json.type === 'array' && json.items !== undefined) return `readonly ${typeOf(json.items)}[]`
   if (json.type === 'object' && json.additionalProperties !== undefined)
     return `Readonly<Record<string, ${typeOf(json.additionalProperties)}>>`
   if (json.type !== undefined && ['number', 'string', 'boolean', 'null'].includes(json.type)) return json.type
@@ -36,7 +36,7 @@ const inCamelCase = (text: string): string =>
   })
 
 /** A comment. Three choices or more with a remark each are a list, one a line. */
-const docOf = ({ description, defaultText }: Setting, defaults: ReadonlyArray<readonly [value: unknown, owner: string]>): string => {
+const docOf = ({ description, defaultText }: Setting, defaults: readonly (readonly [value: unknown, owner: string])[]): string => {
   const words = (value: unknown): string => defaultText ?? (value === null ? 'none' : String(value))
   const [first = [null, '']] = defaults
   const others = defaults.filter(([value]) => value !== first[0]).map(([value, owner]) => `, ${words(value)} of ${owner}`)
@@ -51,8 +51,8 @@ const docOf = ({ description, defaultText }: Setting, defaults: ReadonlyArray<re
 type Owner = { readonly name: string; readonly settings: Readonly<Record<string, Setting>> }
 
 /** @param table the methods */
-export const settingsInputSource = (table: ReadonlyArray<Method> = methods): string => {
-  const owners: ReadonlyArray<Owner> = [{ name: '', settings: commonSettings }, ...table]
+export const settingsInputSource = (table: readonly Method[] = methods): string => {
+  const owners: readonly Owner[] = [{ name: '', settings: commonSettings }, ...table]
   const names = [...new Set(owners.flatMap(({ settings }) => Object.keys(settings)))]
   const described = names.map((name) => {
     const all = owners.flatMap((owner) => (owner.settings[name] === undefined ? [] : [[owner.settings[name], owner.name] as const]))

@@ -10,15 +10,15 @@ import { afterAll, expect, vi } from 'vitest'
 import type { EngineSettings } from '../../accelerated/engines/engine.js'
 import type * as node from '../../accelerated/engines/onnxRuntimeNode.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
-import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import type * as serving from '../../finetuning/serving/servingThread.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/run/run.js'
+import type * as serving from '../../finetuning/use/serving/servingThread.js'
 
 /** On macOS the temporary folder is a link, and on Windows it may have a short name. A process that works in it reports the folder's own name. */
 process.env[process.platform === 'win32' ? 'TEMP' : 'TMPDIR'] = realpathSync.native(tmpdir())
 
 /** As finetune.ts, without its thread. */
 async function* finetuneHere(options: FinetuneOptions, more: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FinetuneEvent, void> {
-  const { reportRun } = await import('../../finetuning/runs/tracking/reportRun.js')
+  const { reportRun } = await import('../../finetuning/run/tracking/reportRun.js')
   yield* reportRun(options, trainHere(options, more))
 }
 
@@ -39,7 +39,7 @@ vi.mock('../../finetuning/finetune.js', () => ({ finetune: finetuneHere }))
 const startServingHere: typeof serving.startServingThread = (options, { onReply, onExit }) => {
   const { port1: caller, port2: thread } = new MessageChannel()
   caller.on('message', onReply)
-  const served = import('../../finetuning/serving/serveThread.js').then(({ serveThread }) =>
+  const served = import('../../finetuning/use/serving/serveThread.js').then(({ serveThread }) =>
     serveThread(
       { send: (reply) => thread.postMessage(reply), receive: (listener) => void thread.on('message', listener) },
       structuredClone(options),
@@ -54,7 +54,7 @@ const startServingHere: typeof serving.startServingThread = (options, { onReply,
     },
   }
 }
-vi.mock('../../finetuning/serving/servingThread.js', () => ({ startServingThread: startServingHere }))
+vi.mock('../../finetuning/use/serving/servingThread.js', () => ({ startServingThread: startServingHere }))
 
 vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
   const engine = await original<typeof node>()

@@ -9,9 +9,8 @@ const [runs = 34, firstSeed = 1, partsOfRun = 800] = process.argv.slice(2).map(N
 const methods = ['lora', 'salora', 'adalora', 'pfeiffer']
 const partCounts = [2, 4, 8]
 
-const sum = (rows: ReadonlyArray<DisturbedRun>, of: (row: DisturbedRun) => number): number =>
-  rows.reduce((total, row) => total + of(row), 0)
-const line = (cells: ReadonlyArray<string | number>): string => `| ${cells.join(' | ')} |`
+const sum = (rows: readonly DisturbedRun[], of: (row: DisturbedRun) => number): number => rows.reduce((total, row) => total + of(row), 0)
+const line = (cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |`
 const columns = ['run', 'method', 'parts', 'workers', ...disturbances, 'parts by workers', 'seconds', 'bits']
 
 const folder = await mkdtemp(join(tmpdir(), 'salora-spread-'))

@@ -12,7 +12,7 @@ export const specialToken = (id: number, content: string) => ({
 })
 
 /** @param pieces after the special tokens */
-export const wordPieceJson = (pieces: ReadonlyArray<string>) => ({
+export const wordPieceJson = (pieces: readonly string[]) => ({
   version: '1.0',
   truncation: null,
   padding: null,

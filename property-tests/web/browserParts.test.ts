@@ -38,7 +38,7 @@ it('recognizes UTF-8 as Node does, across the pieces of a large text too', () =>
 })
 
 describe('gzip in a browser', () => {
-  const inflated = async (packed: Uint8Array, cuts: ReadonlyArray<number>): Promise<Buffer> => {
+  const inflated = async (packed: Uint8Array, cuts: readonly number[]): Promise<Buffer> => {
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
       let at = 0
       for (const cut of [...cuts, packed.length].sort((one, other) => one - other)) {
@@ -100,7 +100,7 @@ const read = async (storage: Storage, path: string): Promise<string> => {
 }
 
 /** What a storage says to each of these calls: a value, or the line of its error. */
-const said = async (storage: Storage): Promise<ReadonlyArray<unknown>> => {
+const said = async (storage: Storage): Promise<readonly unknown[]> => {
   const answers: unknown[] = []
   const ask = async (call: () => Promise<unknown>): Promise<void> => {
     answers.push(await call().catch((thrown: unknown) => (thrown as Error).message))

@@ -8,7 +8,7 @@ import { unzipSync } from 'fflate'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { buildPage } from '../../scripts/webPage.js'
 import { pageServer } from '../../scripts/servePage.js'
@@ -76,7 +76,7 @@ export const inNode = async (
   output: string,
   settings: object = {},
   model: string = embeddedModel,
-): Promise<ReadonlyArray<FinetuneEvent>> => {
+): Promise<readonly FinetuneEvent[]> => {
   const events: FinetuneEvent[] = []
   const options = { model, task: { task: file }, output, settings: { ...chosenSettings(settings), device: 'cpu' as const } }
   for await (const event of finetuneJob(options, new AbortController().signal)) events.push(event)
@@ -118,7 +118,7 @@ export const tinyModelFiles = async (folder: string): Promise<Readonly<Record<st
 }
 
 /** Runs in the page's worker. → the events until the end of the run */
-export const inBrowser = (page: Page, { settings = {}, isPacked = false, ...asked }: Asked): Promise<ReadonlyArray<FinetuneEvent>> =>
+export const inBrowser = (page: Page, { settings = {}, isPacked = false, ...asked }: Asked): Promise<readonly FinetuneEvent[]> =>
   page.evaluate(
     ({ name, csv, packed, resume = false, chosen, modelFiles, leaveAfter }) =>
       new Promise<FinetuneEvent[]>((resolve, reject) => {

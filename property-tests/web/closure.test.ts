@@ -44,7 +44,7 @@ beforeAll(async () => {
   metafile = await metafileOf('web/index.ts', [browserField])
 })
 
-const outside = ({ inputs }: Metafile): ReadonlyArray<string> =>
+const outside = ({ inputs }: Metafile): readonly string[] =>
   Object.entries(inputs).flatMap(([file, { imports }]) =>
     imports
       .filter(({ external, path }) => external === true && !path.startsWith('<') && !path.startsWith('onnxruntime-web/'))
@@ -52,9 +52,9 @@ const outside = ({ inputs }: Metafile): ReadonlyArray<string> =>
   )
 
 /** The files that the entry loads at once, without the parts that a call loads. */
-const loadedFirst = ({ outputs }: Metafile): ReadonlyArray<string> => {
+const loadedFirst = ({ outputs }: Metafile): readonly string[] => {
   const seen = new Set<string>()
-  const visit = (name: string): ReadonlyArray<string> => {
+  const visit = (name: string): readonly string[] => {
     if (seen.has(name)) return []
     seen.add(name)
     const { inputs = {}, imports = [] } = outputs[name] ?? {}

@@ -5,12 +5,12 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
-import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { loadTrainedModel } from '../../finetuning/use/trainedModel.js'
 import { readPageFiles } from '../../reporting/report/pageFiles.js'
 import { makeReport } from '../../reporting/report/report.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/run/run.js'
 import {
   exportForTransformersJs,
   finetune,
@@ -41,7 +41,7 @@ const modelFiles = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'm
 it('offers the default method first, which the page selects', () => expect(methodNames[0]).toBe(resolveSettings({}).method))
 
 const { folder: root } = temporaryFolder('web')
-let onDisk: ReadonlyArray<FinetuneEvent> = []
+let onDisk: readonly FinetuneEvent[] = []
 beforeAll(async () => {
   await writeTinyModel(join(root, 'tiny'))
   await writeFile(join(root, 'films.csv'), csv)
@@ -54,7 +54,7 @@ beforeAll(async () => {
   onDisk = await collected(finetuneJob(options, new AbortController().signal))
 })
 
-const collected = async (run: AsyncIterable<FinetuneEvent>): Promise<ReadonlyArray<FinetuneEvent>> => {
+const collected = async (run: AsyncIterable<FinetuneEvent>): Promise<readonly FinetuneEvent[]> => {
   const events: FinetuneEvent[] = []
   for await (const event of run) events.push(event)
   return events
@@ -70,7 +70,7 @@ const filled = async (): Promise<Storage> => {
 }
 
 const options: FinetuneOptions = { model: 'tiny', task: { task: 'data/films.csv' }, output: 'run', settings }
-const steps = (events: ReadonlyArray<FinetuneEvent>) =>
+const steps = (events: readonly FinetuneEvent[]) =>
   events.flatMap((event) => (event.kind === 'step' ? [[event.step, event.loss, event.gradientNorm]] : []))
 const bytesOf = async (storage: Storage, path: string): Promise<Buffer> => {
   const file = await storage.open(path)
@@ -83,7 +83,7 @@ describe('salora/web', () => {
     const events = await collected(finetune(options, { storage, device: cpu }))
     expect(steps(events).length).toBe(8)
     expect(steps(events)).toEqual(steps(onDisk))
-    const kinds = (of: ReadonlyArray<FinetuneEvent>) => of.map(({ kind }) => kind).filter((kind) => kind !== 'estimate')
+    const kinds = (of: readonly FinetuneEvent[]) => of.map(({ kind }) => kind).filter((kind) => kind !== 'estimate')
     expect(kinds(events)).toEqual(kinds(onDisk))
     expect(await bytesOf(storage, 'run/adapter/adapter_model.safetensors')).toEqual(
       await readFile(join(root, 'run/adapter/adapter_model.safetensors')),

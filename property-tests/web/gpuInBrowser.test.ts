@@ -10,7 +10,7 @@ import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writ
 import { webgpu } from '../../accelerated/engines/devices/webgpu.js'
 import { webGpu, type WebRuntime } from '../../accelerated/engines/onnxRuntimeWeb.js'
 import { memoryStorage } from '../../accelerated/storage/memory.js'
-import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { finetune } from '../../web/index.js'
 import { tinyTensors, writeTinyModel } from '../cli/tinyModel.js'
 import { placementsOf } from '../kernels/placements.js'
@@ -55,7 +55,7 @@ const apart = (a: Float32Array = new Float32Array(), b: Float32Array = new Float
   a.length === b.length ? Math.max(...a.map((x, i) => Math.abs(x - (b[i] ?? NaN)))) / Math.max(...a.map(Math.abs)) : NaN
 
 /** Waits for the end of the run that the page shows. → the losses of its steps, and its adapter, from the files that the page downloads */
-const ended = async (page: Page): Promise<{ readonly losses: ReadonlyArray<number>; readonly adapter: Uint8Array }> => {
+const ended = async (page: Page): Promise<{ readonly losses: readonly number[]; readonly adapter: Uint8Array }> => {
   await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 180_000 })
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download the run' }).click()])
   const { 'metrics.jsonl': metrics, 'adapter/adapter_model.safetensors': adapter } = unzipSync(await readFile(await download.path()))
@@ -67,11 +67,11 @@ const ended = async (page: Page): Promise<{ readonly losses: ReadonlyArray<numbe
   return { losses: lossesOf(events), adapter: adapter ?? new Uint8Array() }
 }
 
-const lossesOf = (events: ReadonlyArray<FinetuneEvent>): ReadonlyArray<number> =>
+const lossesOf = (events: readonly FinetuneEvent[]): readonly number[] =>
   events.flatMap((event) => (event.kind === 'step' ? [event.taskLoss] : []))
 
 /** The nodes of the step's graph as the page's engine writes it: the largest graph of a run. */
-const stepNodes = async (model: string): Promise<ReadonlyArray<TypedNode>> => {
+const stepNodes = async (model: string): Promise<readonly TypedNode[]> => {
   const graphs: Uint8Array[] = []
   const runtime = {
     Tensor: native.Tensor,

@@ -15,7 +15,7 @@ const config = JSON.stringify({
   ...{ model_type: 'roberta', vocab_size: 60, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32 },
   ...{ max_position_embeddings: 40, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu' },
 })
-const indexOf = (...shards: ReadonlyArray<string>): string =>
+const indexOf = (...shards: readonly string[]): string =>
   JSON.stringify({ weight_map: Object.fromEntries(shards.map((shard, i) => [`tensor${i}`, shard])) })
 
 /** What the hub has: a text, a number of bytes that it only claims to have, or an answer of another status. */
@@ -72,7 +72,7 @@ const cacheOf = (entries: Map<string, Response>): HubCache => ({
 const placeOf = (entries = new Map<string, Response>()): HubPlace => ({ cache: cacheOf(entries), origin, firstDelay: 1 })
 const filesOf = async (place: HubPlace, report: (progress: HubProgress) => void = () => undefined) =>
   hubFiles(await findHubModel('owner/name', place), place, report)
-const weightRequests = (): ReadonlyArray<string> => requests.filter((line) => /safetensors$/.test(line))
+const weightRequests = (): readonly string[] => requests.filter((line) => /safetensors$/.test(line))
 
 describe('a model of the hub in a browser', () => {
   it('is downloaded once, with its progress, and then needs no connection', async () => {

@@ -5,14 +5,14 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { median } from 'simple-statistics'
-import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { launchChromium } from '../support/chromium.js'
 import { inBrowser, inNode, pageAndData, served } from './browserRun.js'
 
 const rounds = 3
 
 /** Milliseconds of each step after the first five, by the clock of the side that takes it. */
-const timesOf = (events: ReadonlyArray<FinetuneEvent>): ReadonlyArray<number> =>
+const timesOf = (events: readonly FinetuneEvent[]): readonly number[] =>
   events.flatMap((event) => (event.kind === 'step' && event.step > 5 ? [(1000 * event.tokens) / event.tokensPerSecond] : []))
 
 const files = await pageAndData()

@@ -15,8 +15,7 @@ import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { finetune, predictor } from '../../web/index.js'
 import { keepingEngine, type Traffic } from '../support/keepingEngine.js'
 
-const bytesOf = (arrays: ReadonlyArray<{ readonly byteLength: number }>): number =>
-  arrays.reduce((sum, { byteLength }) => sum + byteLength, 0)
+const bytesOf = (arrays: readonly { readonly byteLength: number }[]): number => arrays.reduce((sum, { byteLength }) => sum + byteLength, 0)
 
 /** All of what a session takes and returns crosses. */
 const crossingEngine = (engine: Engine, traffic: Traffic[]): Engine => ({

@@ -12,7 +12,7 @@ import { hasChromium, launchChromium, softwareCard } from '../support/chromium.j
 
 type Opened = {
   readonly graph: Uint8Array
-  readonly options: { readonly externalData?: ReadonlyArray<{ readonly path: string; readonly data: Uint8Array }> }
+  readonly options: { readonly externalData?: readonly { readonly path: string; readonly data: Uint8Array }[] }
 }
 
 /** The model of this step and the options of its session, as the page's engine gives them to ONNX Runtime. */
@@ -51,8 +51,8 @@ const start = `(async () => {
   ort.env.logLevel = 'verbose'
 })()`
 
-const open = (page: Page, { externalData = [], ...options }: Opened['options']): Promise<ReadonlyArray<string>> =>
-  page.evaluate<ReadonlyArray<string>>(`(async () => {
+const open = (page: Page, { externalData = [], ...options }: Opened['options']): Promise<readonly string[]> =>
+  page.evaluate<readonly string[]>(`(async () => {
     const read = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer())
     const path = ${JSON.stringify(externalData.map(({ path }) => path))}
     const externalData = await Promise.all(path.map(async (path) => ({ path, data: await read('weights/' + encodeURIComponent(path)) })))
@@ -65,12 +65,12 @@ const isFloat = ({ inputs, outputs }: TypedNode): boolean => [...inputs, ...outp
 
 export type PlacedStep = {
   /** the float nodes that are on the processor: operator and name */
-  readonly onCpu: ReadonlyArray<string>
+  readonly onCpu: readonly string[]
   /** the share of the step's nodes that have a place: ONNX Runtime computes or merges the others as it opens the session */
   readonly placed: number
 }
 
-const placedStep = (nodes: ReadonlyArray<TypedNode>, places: Placements): PlacedStep => {
+const placedStep = (nodes: readonly TypedNode[], places: Placements): PlacedStep => {
   const known = new Map(nodes.map((node) => [node.name, node] as const))
   const onCpu = [...places].flatMap(([name, place]) => {
     const node = known.get(name)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { webgpu } from '../../accelerated/engines/devices/webgpu.js'
-import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { hasChromium, launchChromium, softwareCard } from '../support/chromium.js'
 import { inBrowser, inNode, olderBrowser, pageAndData, served, tinyModelFiles, type Served } from './browserRun.js'
 
@@ -23,7 +23,7 @@ afterAll(async () => {
   if (files.root !== '') await rm(files.root, { recursive: true })
 })
 
-const lossesOf = (events: ReadonlyArray<FinetuneEvent>): ReadonlyArray<number> =>
+const lossesOf = (events: readonly FinetuneEvent[]): readonly number[] =>
   events.flatMap((event) => (event.kind === 'step' ? [event.taskLoss] : []))
 
 describe.skipIf(!hasChromium)('a browser whose WebAssembly cannot wait for promises (skipped without Chromium)', () => {

@@ -5,7 +5,7 @@ import { unzipSync } from 'fflate'
 import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { runFormatVersion } from '../../finetuning/runs/runFiles.js'
+import { runFormatVersion } from '../../finetuning/run/runFiles.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { hasChromium, launchChromium } from '../support/chromium.js'
 import { pageAndData, served, type Served } from './browserRun.js'
@@ -27,7 +27,7 @@ afterAll(async () => {
   if (files.root !== '') await rm(files.root, { recursive: true })
 })
 
-const opened = async (url: string): Promise<{ readonly page: Page; readonly errors: ReadonlyArray<string> }> => {
+const opened = async (url: string): Promise<{ readonly page: Page; readonly errors: readonly string[] }> => {
   if (browser === null) throw new Error('expected a browser, got none')
   const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage()
   const errors: string[] = []

@@ -13,12 +13,12 @@ import { placementOf, type Placement } from '../../accelerated/engines/placement
 import { add, erf, exp, gather, input } from '../../accelerated/graph/operators.js'
 import { placementNote, type Terminal } from '../../cli/terminal/output.js'
 import { openProgress } from '../../cli/terminal/progress.js'
-import { watchedDevice } from '../../finetuning/adapters/trainedAdapter.js'
-import { devicePlacement, placementLine } from '../../finetuning/runs/devicePlacement.js'
+import { watchedDevice } from '../../finetuning/use/trainedAdapter.js'
+import { devicePlacement, placementLine } from '../../finetuning/run/devicePlacement.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import type { Reply, Request } from '../../finetuning/serving/protocol.js'
-import { serveThread } from '../../finetuning/serving/serveThread.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/run/run.js'
+import type { Reply, Request } from '../../finetuning/use/serving/protocol.js'
+import { serveThread } from '../../finetuning/use/serving/serveThread.js'
 import { finetune, memoryStorage, predictor, type Storage } from '../../web/index.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 
@@ -31,7 +31,7 @@ const replaced: Device = {
 }
 
 /** What sessions left in the folder for temporary files, which is this file's own: others run at the same time. */
-const temporary = async (): Promise<ReadonlyArray<string>> =>
+const temporary = async (): Promise<readonly string[]> =>
   (await readdir(join(root, 'temporary'))).filter((name) => name.startsWith('salora-placement-'))
 
 let root = ''
@@ -67,7 +67,7 @@ const readStored = async (storage: Storage, path: string): Promise<Uint8Array> =
   return read(0, size)
 }
 
-const events = async (changed: FinetuneOptions['settings'], storage?: Storage): Promise<ReadonlyArray<FinetuneEvent>> => {
+const events = async (changed: FinetuneOptions['settings'], storage?: Storage): Promise<readonly FinetuneEvent[]> => {
   const collected: FinetuneEvent[] = []
   const options: FinetuneOptions = {
     model: 'tiny',

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
-import type { FinetuneEvent, RunResult } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunResult } from '../../finetuning/run/run.js'
 import { hasChromium, launchChromium } from '../support/chromium.js'
 import { asked, downloaded, inBrowser, inNode, olderBrowser, pageAndData, served, tinyModelFiles, type Served } from './browserRun.js'
 
@@ -19,7 +19,7 @@ let browser: Browser | null = null
 let context: BrowserContext | null = null
 let files: Awaited<ReturnType<typeof pageAndData>> = { root: '', page: '', file: '', csv: '' }
 let server: Served = { url: '', close: () => undefined }
-let here: ReadonlyArray<FinetuneEvent> = []
+let here: readonly FinetuneEvent[] = []
 beforeAll(async () => {
   if (!hasChromium) return
   files = await pageAndData()
@@ -49,8 +49,8 @@ const workerMemory = (page: Page): Promise<number> =>
     .filter(({ attribution }) => attribution.some(({ scope }) => scope === 'DedicatedWorkerGlobalScope'))
     .reduce((sum, { bytes }) => sum + bytes / 1e6, 0))`)
 
-const stepsOf = (events: ReadonlyArray<FinetuneEvent>) => events.flatMap((event) => (event.kind === 'step' ? [event] : []))
-const resultOf = (events: ReadonlyArray<FinetuneEvent>): RunResult | undefined =>
+const stepsOf = (events: readonly FinetuneEvent[]) => events.flatMap((event) => (event.kind === 'step' ? [event] : []))
+const resultOf = (events: readonly FinetuneEvent[]): RunResult | undefined =>
   events.flatMap((event) => (event.kind === 'result' ? [event.result] : []))[0]
 
 const texts = ['A wonderful place.', 'The worst meal of my life.', 'I loved it', 'Not good at all', 'The food was cold', 'Great!']
@@ -77,16 +77,15 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     expect(Object.keys(ranks ?? {}).length).toBeGreaterThan(10)
     expect(resultOf(there)).toMatchObject({ ranks, trainableParameters, majority, stepsDone: 20, interrupted: false, device: 'cpu' })
     expect(resultOf(there)?.last.scores['accuracy']).toBe(last?.scores['accuracy'])
-    const warnings = (events: ReadonlyArray<FinetuneEvent>) => events.flatMap((event) => (event.kind === 'warning' ? [event.message] : []))
+    const warnings = (events: readonly FinetuneEvent[]) => events.flatMap((event) => (event.kind === 'warning' ? [event.message] : []))
     expect(warnings(there)).toEqual(warnings(here))
 
     adapter = await downloaded(page, 'whole', 'adapter')
     const folder = join(files.root, 'adapter')
     await mkdir(folder)
     for (const [name, bytes] of Object.entries(adapter)) await writeFile(join(folder, name), bytes)
-    const labelsOf = (predictions: ReadonlyArray<object>) =>
-      predictions.map((prediction) => (prediction as { readonly label: string }).label)
-    const inPage = (await asked(page, { kind: 'predict', texts }, 'predictions')) as { readonly predictions: ReadonlyArray<object> }
+    const labelsOf = (predictions: readonly object[]) => predictions.map((prediction) => (prediction as { readonly label: string }).label)
+    const inPage = (await asked(page, { kind: 'predict', texts }, 'predictions')) as { readonly predictions: readonly object[] }
     const opened = await openTrainedAdapter({ model: embeddedModel, adapter: folder, device: 'cpu', maxLength: 32 })
     const inNodes = await opened.predictions(texts.map((text) => ({ text })))
     await opened.release()
@@ -133,7 +132,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     const [ours, theirs] = [stepsOf(there), stepsOf(inNodes)]
     expect(ours.length).toBe(4)
     theirs.forEach(({ taskLoss }, i) => expect(Math.abs((ours[i]?.taskLoss ?? NaN) - taskLoss), `step ${i + 1}`).toBeLessThan(1e-3))
-    const quantizing = (events: ReadonlyArray<FinetuneEvent>): boolean =>
+    const quantizing = (events: readonly FinetuneEvent[]): boolean =>
       events.some((event) => event.kind === 'preparing' && event.what.startsWith('quantizing'))
     const again = await inBrowser(page, { name: 'eight-bits-again', csv: files.csv, isPacked: true, settings })
     expect([quantizing(there), quantizing(again)]).toEqual([true, false])
@@ -148,7 +147,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
       const program = fileURLToPath(new URL('./adapter_in_peft.py', import.meta.url))
       const { stdout, stderr } = spawnSync(python, [program, embeddedModel, folder], { input: texts.join('\n'), encoding: 'utf8' })
       expect(stdout, stderr).toMatch(/^\[/)
-      const theirs = JSON.parse(stdout) as ReadonlyArray<ReadonlyArray<number>>
+      const theirs = JSON.parse(stdout) as readonly (readonly number[])[]
       const opened = await openTrainedAdapter({ model: embeddedModel, adapter: folder, device: 'cpu', maxLength: 32 })
       const ours = await opened.predictions(texts.map((text) => ({ text })))
       await opened.release()

@@ -16,7 +16,7 @@ export interface QueryKeyValue {
 export interface AttentionSettings {
   readonly heads: number
   /** Tokens of each example. No position is padding, so none has to be masked out. */
-  readonly lengths: ReadonlyArray<number>
+  readonly lengths: readonly number[]
   /** Dropout mask of the probabilities, [batch, heads, sequence, sequence], sequence being the longest length. */
   readonly mask?: Tensor | undefined
 }
@@ -29,10 +29,10 @@ interface Block {
   readonly to: readonly [number, number]
 }
 
-const count = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const count = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
 /** The blocks of each example, head by head. */
-const blocksOf = ({ heads, lengths }: AttentionSettings, hidden: number): ReadonlyArray<ReadonlyArray<Block>> => {
+const blocksOf = ({ heads, lengths }: AttentionSettings, hidden: number): readonly (readonly Block[])[] => {
   const width = hidden / heads
   if (!Number.isInteger(width)) throw new Error(`attention: expected heads that divide ${hidden}, got ${heads}`)
   return lengths.map((length, example) => {
@@ -60,7 +60,7 @@ const maskOf = ({ mask }: AttentionSettings, { example, head, from, to }: Block)
 const probabilities = (query: Tensor, key: Tensor): Tensor =>
   softmax(scaleBy(1 / Math.sqrt(matrixShape('attention', query)[1]))(matMul(query, key, { transposeY: true })))
 
-const assemble = (blocks: ReadonlyArray<ReadonlyArray<Tensor>>): Tensor => stackRows(blocks.map(stackColumns))
+const assemble = (blocks: readonly (readonly Tensor[])[]): Tensor => stackRows(blocks.map(stackColumns))
 
 /** dropout(softmax(Q Kᵀ / √width)) V for each example and head → [tokens, hidden] */
 export const attention =

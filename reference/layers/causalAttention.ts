@@ -12,7 +12,7 @@ export interface CausalAttentionSettings {
   readonly keyValueHeads: number
   readonly headSize: number
   /** Tokens of each example. */
-  readonly lengths: ReadonlyArray<number>
+  readonly lengths: readonly number[]
   /** the factor of the scores; null: 1 / √headSize */
   readonly scale: number | null
   /** the soft cap of the scores; null: none */
@@ -21,7 +21,7 @@ export interface CausalAttentionSettings {
   readonly window: number | null
 }
 
-const count = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const count = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
 const rowsOf = ({ lengths }: CausalAttentionSettings, example: number): readonly [number, number] => {
   const start = lengths.slice(0, example).reduce((total, n) => total + n, 0)
@@ -100,7 +100,7 @@ export const causalAttentionVjp =
       }
     }
     const all = settings.lengths.map((_, example) => count(settings.heads).map((head) => gradients(example, head)))
-    const summed = (heads: ReadonlyArray<QueryKeyValue>, pick: (gradient: QueryKeyValue) => Tensor): Tensor =>
+    const summed = (heads: readonly QueryKeyValue[], pick: (gradient: QueryKeyValue) => Tensor): Tensor =>
       stackColumns(
         count(settings.keyValueHeads).map((own) =>
           heads

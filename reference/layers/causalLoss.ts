@@ -9,8 +9,8 @@ export const unlabeled = -100
 /** Rows that have a label, and their labels. */
 const labeled = (
   logits: Tensor,
-  labels: ReadonlyArray<number>,
-): { readonly rows: ReadonlyArray<number>; readonly labelsOfRows: ReadonlyArray<number> } => {
+  labels: readonly number[],
+): { readonly rows: readonly number[]; readonly labelsOfRows: readonly number[] } => {
   if (labels.length !== logits.shape[0]) mismatch('causalLoss', `a label for each of ${logits.shape[0]} tokens`, String(labels.length))
   const rows = labels.flatMap((label, row) => (label === unlabeled ? [] : [row]))
   if (rows.length === 0) mismatch('causalLoss', 'at least one token with a label', 'none')
@@ -18,13 +18,13 @@ const labeled = (
 }
 
 /** logits: [tokens, vocabulary], labels: one a token */
-export const causalLoss = (logits: Tensor, labels: ReadonlyArray<number>): number => {
+export const causalLoss = (logits: Tensor, labels: readonly number[]): number => {
   const { rows, labelsOfRows } = labeled(logits, labels)
   return crossEntropy(selectRows(logits, rows), labelsOfRows)
 }
 
 /** 0 in rows without a label. → [tokens, vocabulary] */
-export const causalLossVjp = (logits: Tensor, labels: ReadonlyArray<number>, lossBar: number): Tensor => {
+export const causalLossVjp = (logits: Tensor, labels: readonly number[], lossBar: number): Tensor => {
   const { rows, labelsOfRows } = labeled(logits, labels)
   return scatterRows(crossEntropyVjp(selectRows(logits, rows), labelsOfRows, lossBar), rows, logits.shape[0]!)
 }

@@ -12,15 +12,15 @@ const [blockSize, leastQ, largestQ, largestK] = [32, -8, 7, 15]
 const nearest = (w: number, unit: number): number => Math.min(largestQ, Math.max(leastQ, roundHalfEven(w / unit)))
 
 /** kq of a block for one k. */
-const levelsAt = (block: ReadonlyArray<number>, scale: number, k: number): ReadonlyArray<number> =>
+const levelsAt = (block: readonly number[], scale: number, k: number): readonly number[] =>
   block.map((w) => (k === 0 ? 0 : k * nearest(w, k * scale)))
 
 /** Σ (w − s L)² of a block. */
-export const squaredError = (block: ReadonlyArray<number>, levels: ReadonlyArray<number>, scale: number): number =>
+export const squaredError = (block: readonly number[], levels: readonly number[], scale: number): number =>
   block.reduce((sum, w, i) => sum + (w - scale * (levels[i] ?? NaN)) ** 2, 0)
 
 /** Every k that a block may have, of either sign: 7k reaches at most its largest magnitude, and 8k at least 0.7 of it. */
-const candidates = (block: ReadonlyArray<number>, scale: number): ReadonlyArray<number> => {
+const candidates = (block: readonly number[], scale: number): readonly number[] => {
   const largest = Math.max(...block.map(Math.abs)) / scale
   if (largest === 0) return [0]
   return Array.from({ length: largestK }, (_, i) => i + 1)
@@ -45,7 +45,7 @@ export const quantizeFourBits: Rounding = (W: Tensor): Quantized => {
 }
 
 /** Whether a block of levels is kq of one k. */
-export const isFourBits = (levels: ReadonlyArray<number>): boolean =>
+export const isFourBits = (levels: readonly number[]): boolean =>
   Array.from({ length: largestK }, (_, i) => i + 1)
     .flatMap((k) => [k, -k])
     .some((k) => levels.every((level) => level % k === 0 && level / k >= leastQ && level / k <= largestQ))

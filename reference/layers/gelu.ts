@@ -45,7 +45,7 @@ export const geluVjp =
 
 /** The error function to float64's accuracy: a series near 0, a continued fraction in the tails. */
 
-const counting = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const counting = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
 // At the border the series' terms fall below 2⁻⁵³ of the sum before the 30th, and the fraction settles before the 100th. Left of it
 // erfc = 1 − erf loses at most a digit and a half, as erfc(1.5) = 0.034.

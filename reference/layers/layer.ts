@@ -44,7 +44,7 @@ const identityLayer: Layer = plainLayer(
 )
 
 /** One layer after another. Their tensors have different names, so gradients need no adding up. */
-export const sequence = (...layers: ReadonlyArray<Layer>): Layer => layers.reduce(andThen, identityLayer)
+export const sequence = (...layers: readonly Layer[]): Layer => layers.reduce(andThen, identityLayer)
 
 /** x + layer(x) */
 export const residual =

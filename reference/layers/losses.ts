@@ -15,13 +15,13 @@ import {
 } from '../tensor/tensor.js'
 import { softmax } from './softmax.js'
 
-const checkLabels = (classes: number, labels: ReadonlyArray<number>): void => {
+const checkLabels = (classes: number, labels: readonly number[]): void => {
   const bad = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label < classes))
   if (bad !== undefined) throw new Error(`crossEntropy: expected labels from 0 to ${classes - 1}, got ${bad}`)
 }
 
 /** Mean over the batch of log Σⱼ exp(xⱼ) − x_label. logits: [batch, classes], labels: batch integers */
-export const crossEntropy = (logits: Tensor, labels: ReadonlyArray<number>): number => {
+export const crossEntropy = (logits: Tensor, labels: readonly number[]): number => {
   const [, classes] = matrixShape('crossEntropy', checkShape('crossEntropy', logits, [labels.length, logits.shape[1]!]))
   checkLabels(classes, labels)
   const shifted = subtractColumn(logits, rowMaxima(logits))
@@ -31,20 +31,19 @@ export const crossEntropy = (logits: Tensor, labels: ReadonlyArray<number>): num
 }
 
 /** x̄ = (softmax(x) − onehot(label)) / batch · l̄. → [batch, classes] */
-export const crossEntropyVjp = (logits: Tensor, labels: ReadonlyArray<number>, lossBar: number): Tensor => {
+export const crossEntropyVjp = (logits: Tensor, labels: readonly number[], lossBar: number): Tensor => {
   const [batch, classes] = matrixShape('crossEntropyVjp', logits)
   const p = softmax(logits)
   const onehot = (i: number): number => (labels[Math.floor(i / classes)] === i % classes ? 1 : 0)
   return generate(logits.shape, (i) => ((p.data[i]! - onehot(i)) / batch) * lossBar)
 }
 
-const errors = (outputs: Tensor, labels: ReadonlyArray<number>): Tensor =>
+const errors = (outputs: Tensor, labels: readonly number[]): Tensor =>
   subtract(checkShape('meanSquaredError', outputs, [labels.length, 1]), tensor([labels.length, 1], labels))
 
 /** Mean over the batch of (x − label)². outputs: [batch, 1], labels: batch numbers */
-export const meanSquaredError = (outputs: Tensor, labels: ReadonlyArray<number>): number =>
-  squaredNorm(errors(outputs, labels)) / labels.length
+export const meanSquaredError = (outputs: Tensor, labels: readonly number[]): number => squaredNorm(errors(outputs, labels)) / labels.length
 
 /** x̄ = 2 (x − label) / batch · l̄. → [batch, 1] */
-export const meanSquaredErrorVjp = (outputs: Tensor, labels: ReadonlyArray<number>, lossBar: number): Tensor =>
+export const meanSquaredErrorVjp = (outputs: Tensor, labels: readonly number[], lossBar: number): Tensor =>
   scaleBy((2 * lossBar) / labels.length)(errors(outputs, labels))

@@ -2,11 +2,10 @@
 import { generate, matrixShape, type Tensor } from '../tensor/tensor.js'
 
 /** The text of each row. */
-const textOfRow = (lengths: ReadonlyArray<number>): ReadonlyArray<number> =>
-  lengths.flatMap((length, text) => Array.from({ length }, () => text))
+const textOfRow = (lengths: readonly number[]): readonly number[] => lengths.flatMap((length, text) => Array.from({ length }, () => text))
 
 /** x: [tokens, width], the texts one after another → [texts, width] */
-export const meanPool = (x: Tensor, lengths: ReadonlyArray<number>): Tensor => {
+export const meanPool = (x: Tensor, lengths: readonly number[]): Tensor => {
   const [, width] = matrixShape('meanPool', x)
   const texts = textOfRow(lengths)
   return generate([lengths.length, width], (i) => {
@@ -16,7 +15,7 @@ export const meanPool = (x: Tensor, lengths: ReadonlyArray<number>): Tensor => {
 }
 
 /** x̄ of a row is ȳ of its text over the text's length. yBar: [texts, width] → [tokens, width] */
-export const meanPoolVjp = (yBar: Tensor, lengths: ReadonlyArray<number>): Tensor => {
+export const meanPoolVjp = (yBar: Tensor, lengths: readonly number[]): Tensor => {
   const [, width] = matrixShape('meanPoolVjp', yBar)
   const texts = textOfRow(lengths)
   return generate([texts.length, width], (i) => {

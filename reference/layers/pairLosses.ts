@@ -31,7 +31,7 @@ export interface PairGradients {
   readonly second: Tensor
 }
 
-const diagonal = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const diagonal = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
 /** Cross-entropy of scale · cos(aᵢ, bⱼ) over j with the label i, as a mean over i. first, second: [pairs, width] */
 export const rankingLoss = (scale: number, first: Tensor, second: Tensor): number => {
@@ -48,13 +48,13 @@ export const rankingLossVjp = (scale: number, first: Tensor, second: Tensor, los
 }
 
 /** The mean of (cos(aᵢ, bᵢ) − scoreᵢ)². */
-export const similarityLoss = (first: Tensor, second: Tensor, scores: ReadonlyArray<number>): number => {
+export const similarityLoss = (first: Tensor, second: Tensor, scores: readonly number[]): number => {
   const cosines = rowSums(multiply(unitRows(first), unitRows(second)))
   return scores.reduce((sum, score, i) => sum + (cosines.data[i]! - score) ** 2, 0) / scores.length
 }
 
 /** c̄ᵢ = 2 (cᵢ − scoreᵢ) / pairs · l̄ gives āᵢ = c̄ᵢ bᵢ and b̄ᵢ = c̄ᵢ aᵢ for rows of length 1. */
-export const similarityLossVjp = (first: Tensor, second: Tensor, scores: ReadonlyArray<number>, lossBar: number): PairGradients => {
+export const similarityLossVjp = (first: Tensor, second: Tensor, scores: readonly number[], lossBar: number): PairGradients => {
   const [a, b] = [unitRows(first), unitRows(second)]
   const cosines = rowSums(multiply(a, b))
   const bar = generate([scores.length], (i) => (2 * (cosines.data[i]! - scores[i]!) * lossBar) / scores.length)

@@ -28,7 +28,7 @@ export type RotaryScaling =
   | {
       readonly kind: 'longrope'
       /** what each pair's frequency is divided by, in texts within the original positions */
-      readonly factors: ReadonlyArray<number>
+      readonly factors: readonly number[]
       readonly attentionFactor: number
     }
 
@@ -43,7 +43,7 @@ export interface RotarySettings {
 }
 
 /** ωⱼ = θ^(−2j / headSize), scaled. → headSize / 2 frequencies in radians a position */
-export const frequencies = ({ headSize: whole, base, scaling, turned: headSize = whole }: RotarySettings): ReadonlyArray<number> => {
+export const frequencies = ({ headSize: whole, base, scaling, turned: headSize = whole }: RotarySettings): readonly number[] => {
   if (headSize % 2 !== 0) mismatch('frequencies', 'an even head size', String(headSize))
   return Array.from({ length: headSize / 2 }, (_, j) => {
     const frequency = base ** ((-2 * j) / headSize)
@@ -85,7 +85,7 @@ const scaled = (scaling: Extract<RotaryScaling, { readonly kind: 'linear' | 'lla
  * which is the vjp, as a rotation's transpose is its inverse, and the factor stays. x: [tokens, heads · headSize], positions: one a token
  */
 export const rotate =
-  (settings: RotarySettings, positions: ReadonlyArray<number>, direction: 1 | -1 = 1) =>
+  (settings: RotarySettings, positions: readonly number[], direction: 1 | -1 = 1) =>
   (x: Tensor): Tensor => {
     const omega = frequencies(settings)
     const [, width] = matrixShape('rotate', x)

@@ -51,7 +51,7 @@ const beforeRotation = (model: ModelTensors, config: DecoderConfig, at: string):
   )
 
 /** W_O attention(rotate(W_Q x), rotate(W_K x), W_V x). x: [tokens, hidden] → [tokens, hidden] */
-const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, n: number): Layer => {
+const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: readonly number[], n: number): Layer => {
   const { heads, keyValueHeads, headSize, rotarySize = headSize, scoreScale: scale, scoreCap: cap } = config
   const layer = decoderLayerName(n)
   const window = config.windows[n] ?? null
@@ -83,10 +83,10 @@ const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: Read
  * x ← x + attention(norm(x)); x ← x + feedForward(norm(x)). With norms of the outputs, x ← x + norm(attention(norm(x))), and so on.
  * x: [tokens, hidden] → [tokens, hidden]
  */
-const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, n: number): Layer => {
+const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: readonly number[], n: number): Layer => {
   const layer = decoderLayerName(n)
   const [first, second, ...more] = decoderNorms(config).map((name) => normalization(model, config, `${layer}.${name}`)) as [Layer, Layer]
-  const [third, fourth] = more as ReadonlyArray<Layer> as readonly [Layer?, Layer?]
+  const [third, fourth] = more as readonly Layer[] as readonly [Layer?, Layer?]
   const scaled = (sublayer: Layer): Layer => sequence(sublayer, scaling(config.residualScale))
   const attention = scaled(selfAttention(model, config, lengths, n))
   const feedForward = scaled(gatedFeedForward(model, config.activation, layer))

@@ -21,7 +21,7 @@ export interface DecoderConfig {
   /** numbers of a head that are turned (default: all) */
   readonly rotarySize?: number
   /** by layer, the tokens that each token sees, itself included; null: all before it */
-  readonly windows: ReadonlyArray<number | null>
+  readonly windows: readonly (number | null)[]
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
   /** whether a sublayer's output has a norm too, as in Gemma */
@@ -48,10 +48,10 @@ export interface DecoderConfig {
 
 export const decoderLayerName = (layer: number): string => `layers.${layer}`
 
-const layersOf = ({ layers }: DecoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, n) => decoderLayerName(n))
+const layersOf = ({ layers }: DecoderConfig): readonly string[] => Array.from({ length: layers }, (_, n) => decoderLayerName(n))
 
 /** The norms of a layer in the order of their use. */
-export const decoderNorms = ({ outputNorms }: Pick<DecoderConfig, 'outputNorms'>): ReadonlyArray<string> =>
+export const decoderNorms = ({ outputNorms }: Pick<DecoderConfig, 'outputNorms'>): readonly string[] =>
   outputNorms
     ? ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']
     : ['input_layernorm', 'post_attention_layernorm']
@@ -76,7 +76,7 @@ const matrices = (config: DecoderConfig): Readonly<Record<string, Matrix>> => {
 }
 
 /** The modules that get an adapter, first layer first: seven in each. */
-export const decoderModules = (config: DecoderConfig): ReadonlyArray<string> =>
+export const decoderModules = (config: DecoderConfig): readonly string[] =>
   layersOf(config).flatMap((layer) => Object.keys(matrices(config)).map((matrix) => `${layer}.${matrix}`))
 
 const matrixOf = (config: DecoderConfig, module: string): Matrix =>
@@ -88,7 +88,7 @@ export const decoderModuleShape = (config: DecoderConfig, module: string): reado
 /** The decoder's tensors by name, with the output matrix if it is not the table of embeddings. */
 export const decoderShapes = (config: DecoderConfig): Readonly<Record<string, Shape>> => {
   const { hiddenSize: h, vocabularySize, tied, queryKeyNorms } = config
-  const linears = decoderModules(config).flatMap((module): ReadonlyArray<readonly [string, Shape]> => {
+  const linears = decoderModules(config).flatMap((module): readonly (readonly [string, Shape])[] => {
     const { shape, bias } = matrixOf(config, module)
     return [[`${module}.weight`, shape], ...(bias ? [[`${module}.bias`, [shape[0]]] as const] : [])]
   })

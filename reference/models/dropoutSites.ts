@@ -20,13 +20,11 @@ export const dropoutSites = (config: EncoderConfig, { inputIds }: Tokens): Reado
     probability: config.attentionDropout,
   }
   const names = Array.from({ length: config.layers }, (_, n) => layerName(n))
-  const layers = names.flatMap(
-    (layer): ReadonlyArray<readonly [string, Site]> => [
-      [`${layer}.attention.probabilities`, weights],
-      [`${layer}.attention.output`, hidden],
-      [`${layer}.output`, hidden],
-    ],
-  )
+  const layers = names.flatMap((layer): readonly (readonly [string, Site])[] => [
+    [`${layer}.attention.probabilities`, weights],
+    [`${layer}.attention.output`, hidden],
+    [`${layer}.output`, hidden],
+  ])
   return {
     embeddings: hidden,
     ...Object.fromEntries(layers),

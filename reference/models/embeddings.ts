@@ -7,14 +7,14 @@ import { embedding, embeddingVjp } from '../layers/embedding.js'
 
 /** Token ids of each example, without padding, and their types (all 0 when absent). */
 export interface Tokens {
-  readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
-  readonly tokenTypeIds?: ReadonlyArray<ReadonlyArray<number>>
+  readonly inputIds: readonly (readonly number[])[]
+  readonly tokenTypeIds?: readonly (readonly number[])[]
 }
 
-type Lookups = Readonly<Record<string, ReadonlyArray<number>>>
+type Lookups = Readonly<Record<string, readonly number[]>>
 
 /** BERT's positions count all tokens from 0. RoBERTa's count non-padding tokens from paddingIndex + 1; padding tokens get paddingIndex. */
-const positions = ({ family, paddingIndex }: EncoderConfig, ids: ReadonlyArray<number>): ReadonlyArray<number> => {
+const positions = ({ family, paddingIndex }: EncoderConfig, ids: readonly number[]): readonly number[] => {
   if (family === 'bert') return ids.map((_, position) => position)
   const counted = (upTo: number): number => ids.slice(0, upTo + 1).filter((id) => id !== paddingIndex).length
   return ids.map((id, place) => paddingIndex + (id === paddingIndex ? 0 : counted(place)))

@@ -12,7 +12,7 @@ import { gelu, geluVjp } from '../layers/gelu.js'
 
 /** x ← norm(x + dropout(attention(x))); x ← norm(x + dropout(feedForward(x))). x: [tokens, hidden] → [tokens, hidden] */
 const encoderLayer =
-  (model: ModelTensors, config: EncoderConfig, lengths: ReadonlyArray<number>, masks: Tensors) =>
+  (model: ModelTensors, config: EncoderConfig, lengths: readonly number[], masks: Tensors) =>
   (layer: string): Layer => {
     const settings = { heads: config.heads, lengths, mask: masks[`${layer}.attention.probabilities`] }
     const norm = (name: string): Layer => normalization(model, config.layerNormEpsilon, name)

@@ -25,7 +25,7 @@ interface Part {
 }
 
 /** Every adapted module of the decoder in parts, with its rows in the module that has it. */
-const partsOf = (config: DecoderConfig): ReadonlyArray<Part> => {
+const partsOf = (config: DecoderConfig): readonly Part[] => {
   const ends: Record<string, number> = {}
   return decoderModules(config).map((part) => {
     const whole = part.replace(/(?<=^layers\.\d+\.).*$/, (name) => groups[name] ?? name)
@@ -37,7 +37,7 @@ const partsOf = (config: DecoderConfig): ReadonlyArray<Part> => {
 }
 
 /** The modules that get an adapter, first layer first: four in each. */
-export const fusedDecoderModules = (config: DecoderConfig): ReadonlyArray<string> => [...new Set(partsOf(config).map(({ whole }) => whole))]
+export const fusedDecoderModules = (config: DecoderConfig): readonly string[] => [...new Set(partsOf(config).map(({ whole }) => whole))]
 
 const rows = (x: Tensor, { from, to }: Part): Tensor => slice(x, [from, 0], [to, x.shape[1]!])
 
@@ -61,8 +61,8 @@ export const fusedDecoder =
       ...traced,
       pullback: (logitsBar) => {
         const found = traced.pullback(logitsBar)
-        const of = (whole: string): ReadonlyArray<string> => parts.filter((part) => part.whole === whole).map(({ part }) => part)
-        const summed = (tensors: ReadonlyArray<Tensor>): Tensor => tensors.reduce(add)
+        const of = (whole: string): readonly string[] => parts.filter((part) => part.whole === whole).map(({ part }) => part)
+        const summed = (tensors: readonly Tensor[]): Tensor => tensors.reduce(add)
         const wholes = Object.keys(adapters)
         const factorsOf = (whole: string): Factors => ({
           A: summed(of(whole).map((part) => found.adapters[part]!.A)),

@@ -25,7 +25,7 @@ export interface GptDecoderConfig {
     readonly firstPosition: number
     readonly layer: (n: number) => string
     /** one matrix of queries, keys and values, or three */
-    readonly queryKeyValue: ReadonlyArray<string>
+    readonly queryKeyValue: readonly string[]
     readonly attentionNorm: string
     readonly attentionOutput: string
     readonly feedForwardNorm: string
@@ -36,7 +36,7 @@ export interface GptDecoderConfig {
 }
 
 /** The modules that get an adapter, first layer first. */
-export const gptDecoderModules = ({ layers, names }: GptDecoderConfig): ReadonlyArray<string> =>
+export const gptDecoderModules = ({ layers, names }: GptDecoderConfig): readonly string[] =>
   Array.from({ length: layers }, (_, n) =>
     [...names.queryKeyValue, names.attentionOutput, names.up, names.down].map((name) => `${names.layer(n)}.${name}`),
   ).flat()
@@ -50,7 +50,7 @@ const relu: Layer = plainLayer(
 const activationOf = (kind: GptDecoderConfig['activation']): Layer => (kind === 'relu' ? relu : plainLayer(gelu(kind), geluVjp(kind)))
 
 /** attention(Q, K, V) of the columns [Q K V]. x: [tokens, 3 hidden] → [tokens, hidden] */
-const attend = ({ hiddenSize: h, heads }: GptDecoderConfig, lengths: ReadonlyArray<number>): Layer => {
+const attend = ({ hiddenSize: h, heads }: GptDecoderConfig, lengths: readonly number[]): Layer => {
   const settings = { heads, keyValueHeads: heads, headSize: h / heads, scale: null, cap: null, lengths, window: null }
   const parts = (x: Tensor) => {
     const [query, key, value] = [0, 1, 2].map((part) => slice(x, [0, part * h], [x.shape[0]!, (part + 1) * h])) as [Tensor, Tensor, Tensor]
@@ -67,7 +67,7 @@ const attend = ({ hiddenSize: h, heads }: GptDecoderConfig, lengths: ReadonlyArr
 
 /** The outputs of several layers side by side. x: [n, width] → [n, Σ widths] */
 const beside =
-  (layers: ReadonlyArray<Layer>): Layer =>
+  (layers: readonly Layer[]): Layer =>
   (x) => {
     const traced = layers.map((layer) => layer(x))
     const starts = traced.map((_, i) => traced.slice(0, i).reduce((total, { value }) => total + value.shape[1]!, 0))
@@ -81,7 +81,7 @@ const beside =
   }
 
 /** x ← x + W_O attention(norm(x)); x ← x + W_D act(W_U norm(x)). x: [tokens, hidden] → [tokens, hidden] */
-const decoderLayer = (model: ModelTensors, config: GptDecoderConfig, lengths: ReadonlyArray<number>, layer: string): Layer => {
+const decoderLayer = (model: ModelTensors, config: GptDecoderConfig, lengths: readonly number[], layer: string): Layer => {
   const { names, layerNormEpsilon } = config
   const norm = (name: string): Layer => normalization(model, layerNormEpsilon, `${layer}.${name}`)
   const linear = (name: string): Layer => adaptedLinear(model, `${layer}.${name}`)

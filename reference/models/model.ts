@@ -55,7 +55,7 @@ export const tensorsOf = (
   frozen: frozenLinear,
 })
 
-const pick = (gradients: Tensors, names: ReadonlyArray<string>): Tensors =>
+const pick = (gradients: Tensors, names: readonly string[]): Tensors =>
   Object.fromEntries(names.filter((name) => gradients[name] !== undefined).map((name) => [name, named(gradients, name)]))
 
 /** Groups gradients by operand. */

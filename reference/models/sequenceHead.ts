@@ -6,7 +6,7 @@ import { dropout, dropoutVjp } from '../layers/dropout.js'
 import { plainLayer, sequence, type Layer } from '../layers/layer.js'
 
 /** The hidden state of each example's first token. x: [tokens, hidden] → [batch, hidden] */
-const firstTokens = (lengths: ReadonlyArray<number>): Layer => {
+const firstTokens = (lengths: readonly number[]): Layer => {
   const starts = lengths.map((_, example) => lengths.slice(0, example).reduce((total, n) => total + n, 0))
   return plainLayer(
     (x) => selectRows(x, starts),
@@ -28,7 +28,7 @@ export const dropoutLayer = (masks: Tensors, site: string): Layer =>
  * BERT: pooler.dense → tanh → dropout → classifier.
  * x: [tokens, hidden] → [batch, labels]
  */
-export const sequenceHead = (model: ModelTensors, { family }: EncoderConfig, lengths: ReadonlyArray<number>, masks: Tensors): Layer =>
+export const sequenceHead = (model: ModelTensors, { family }: EncoderConfig, lengths: readonly number[], masks: Tensors): Layer =>
   family === 'roberta'
     ? sequence(
         firstTokens(lengths),

@@ -1,7 +1,7 @@
 /** Shapes, and the form of every error about them. */
 
 /** The length of each axis, outermost first. */
-export type Shape = ReadonlyArray<number>
+export type Shape = readonly number[]
 
 export const showShape = (shape: Shape): string => `[${shape.join(', ')}]`
 

@@ -138,7 +138,7 @@ export const transpose = (x: Tensor): Tensor => {
 }
 
 /** The part of x with from[axis] ≤ index < to[axis] on every axis. */
-export const slice = (x: Tensor, from: ReadonlyArray<number>, to: ReadonlyArray<number>): Tensor =>
+export const slice = (x: Tensor, from: readonly number[], to: readonly number[]): Tensor =>
   from.length === x.shape.length &&
   to.length === x.shape.length &&
   x.shape.every((n, axis) => 0 <= from[axis]! && from[axis]! <= to[axis]! && to[axis]! <= n)
@@ -152,7 +152,7 @@ export const slice = (x: Tensor, from: ReadonlyArray<number>, to: ReadonlyArray<
 export const reshape = (x: Tensor, shape: Shape): Tensor => tensor(shape, x.data)
 
 /** x: [n, m] → [indices.length, m] */
-export const selectRows = (x: Tensor, indices: ReadonlyArray<number>): Tensor => {
+export const selectRows = (x: Tensor, indices: readonly number[]): Tensor => {
   const [n, m] = matrixShape('selectRows', x)
   const bad = indices.find((index) => !(Number.isInteger(index) && index >= 0 && index < n))
   if (bad !== undefined) mismatch('selectRows', `indices from 0 to ${n - 1}`, `${bad}`)
@@ -160,7 +160,7 @@ export const selectRows = (x: Tensor, indices: ReadonlyArray<number>): Tensor =>
 }
 
 /** The vjp of selectRows. yBar: [indices.length, m] → [n, m]; rows selected more than once add up. */
-export const scatterRows = (yBar: Tensor, indices: ReadonlyArray<number>, n: number): Tensor => {
+export const scatterRows = (yBar: Tensor, indices: readonly number[], n: number): Tensor => {
   const [, m] = matrixShape('scatterRows', checkShape('scatterRows', yBar, [indices.length, yBar.shape[1] ?? 0]))
   const out = filled([n, m], 0)
   for (let i = 0; i < yBar.data.length; i++) out.data[indices[Math.floor(i / m)]! * m + (i % m)]! += yBar.data[i]!
@@ -168,10 +168,10 @@ export const scatterRows = (yBar: Tensor, indices: ReadonlyArray<number>, n: num
 }
 
 /** x: [n, m] → [n, indices.length] */
-export const selectColumns = (x: Tensor, indices: ReadonlyArray<number>): Tensor => transpose(selectRows(transpose(x), indices))
+export const selectColumns = (x: Tensor, indices: readonly number[]): Tensor => transpose(selectRows(transpose(x), indices))
 
 /** Matrices [nᵢ, m] one below the other → [Σ nᵢ, m] */
-export const stackRows = (parts: ReadonlyArray<Tensor>): Tensor => {
+export const stackRows = (parts: readonly Tensor[]): Tensor => {
   const m = matrixShape('stackRows', parts[0] ?? mismatch('stackRows', 'at least one matrix', 'none'))[1]
   parts.forEach((part) => checkShape('stackRows', part, [part.shape[0]!, m]))
   return tensor(
@@ -181,4 +181,4 @@ export const stackRows = (parts: ReadonlyArray<Tensor>): Tensor => {
 }
 
 /** Matrices [n, mᵢ] side by side → [n, Σ mᵢ] */
-export const stackColumns = (parts: ReadonlyArray<Tensor>): Tensor => transpose(stackRows(parts.map(transpose)))
+export const stackColumns = (parts: readonly Tensor[]): Tensor => transpose(stackRows(parts.map(transpose)))

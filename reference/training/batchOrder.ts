@@ -6,15 +6,15 @@ const stretchBatches = 50
 
 /** The two permutations of an epoch. The caller draws new ones for each epoch. */
 export interface EpochOrder {
-  readonly examples: ReadonlyArray<number>
+  readonly examples: readonly number[]
   /** The batch at each position. */
-  readonly batches: ReadonlyArray<number>
+  readonly batches: readonly number[]
 }
 
-const cut = (rows: ReadonlyArray<number>, size: number): ReadonlyArray<ReadonlyArray<number>> =>
+const cut = (rows: readonly number[], size: number): readonly (readonly number[])[] =>
   Array.from({ length: Math.ceil(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size))
 
-const reorder = <A>(role: string, permutation: ReadonlyArray<number>, items: ReadonlyArray<A>): ReadonlyArray<A> => {
+const reorder = <A>(role: string, permutation: readonly number[], items: readonly A[]): readonly A[] => {
   const once = new Set(permutation.filter((place) => items[place] !== undefined))
   return once.size === items.length && permutation.length === items.length
     ? permutation.map((place) => items[place]!)
@@ -26,10 +26,10 @@ const reorder = <A>(role: string, permutation: ReadonlyArray<number>, items: Rea
  * into batches. The second permutation orders the batches. @throws Error if a permutation is not one
  */
 export const batchesOfEpoch = (
-  lengths: ReadonlyArray<number>,
+  lengths: readonly number[],
   batchSize: number,
   { examples, batches }: EpochOrder,
-): ReadonlyArray<ReadonlyArray<number>> => {
+): readonly (readonly number[])[] => {
   const rows = reorder('examples', examples, [...lengths.keys()])
   const sorted = cut(rows, stretchBatches * batchSize).map((stretch) => [...stretch].sort((a, b) => lengths[b]! - lengths[a]!))
   return reorder('batches', batches, cut(sorted.flat(), batchSize))

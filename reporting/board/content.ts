@@ -1,7 +1,7 @@
 /** What pages show of runs' metrics.jsonl: the figures and tables of a report, also of unfinished runs. They are made again when curves have grown. */
 import { join } from 'node:path'
 import { InputError } from '../../accelerated/errors/inputError.js'
-import { detailsFile, readDetails } from '../../finetuning/runs/evaluationDetails.js'
+import { detailsFile, readDetails } from '../../finetuning/run/evaluationDetails.js'
 import type { PlottedFigure, PlottedSeries } from '../figures/figure.js'
 import { confusionFigure, ranksContent } from '../figures/heatMaps.js'
 import { plotFigures } from '../figures/index.js'

@@ -17,7 +17,7 @@ export type RunStatus = (typeof runStatuses)[number]
 
 export const viewKinds = ['list', 'run', 'compare', 'sweep'] as const
 /** What a page shows. A list has no ids, a run and a sweep have one, and a comparison has several. */
-export type View = { readonly kind: (typeof viewKinds)[number]; readonly ids: ReadonlyArray<string> }
+export type View = { readonly kind: (typeof viewKinds)[number]; readonly ids: readonly string[] }
 
 /** Maximum number of runs in a comparison: more cannot be distinguished. */
 export const compareLimit = 10
@@ -52,8 +52,8 @@ export type ListedRun = RunLine | PendingCell
 export type RunView = {
   readonly line: RunLine
   /** numbers as they are, or as texts with units */
-  readonly numbers: ReadonlyArray<readonly [name: string, value: number | string]>
-  readonly settings: ReadonlyArray<readonly [name: string, value: string]>
+  readonly numbers: readonly (readonly [name: string, value: number | string])[]
+  readonly settings: readonly (readonly [name: string, value: string])[]
   /** the effect of stopping the run; null if the board cannot stop it */
   readonly stopEffect: string | null
   /** why the board cannot stop a run that is running */
@@ -69,7 +69,7 @@ export type RunView = {
 export type CaptionedTable = Table & { readonly caption: string }
 
 export type CompareView = {
-  readonly lines: ReadonlyArray<RunLine>
+  readonly lines: readonly RunLine[]
   /** settings in which the runs differ; – for a run without the setting */
   readonly differences: CaptionedTable
 }
@@ -94,7 +94,7 @@ export type SweepLine = {
 
 export type SweepView = {
   readonly line: SweepLine
-  readonly cells: ReadonlyArray<ListedRun>
+  readonly cells: readonly ListedRun[]
   /** the table of the finished cells; null without any */
   readonly table: CaptionedTable | null
 }
@@ -107,9 +107,9 @@ export type QueueState = {
   readonly address: string
   readonly counts: Readonly<Record<JobKind, number>> | null
   /** jobs by the folder of their sweep */
-  readonly sweeps: ReadonlyArray<{ readonly folder: string } & Readonly<Record<JobKind, number>>>
+  readonly sweeps: readonly ({ readonly folder: string } & Readonly<Record<JobKind, number>>)[]
   /** the newest failed jobs */
-  readonly failures: ReadonlyArray<{ readonly cell: string; readonly reason: string }>
+  readonly failures: readonly { readonly cell: string; readonly reason: string }[]
   /** number of inspected jobs; null if all jobs were inspected */
   readonly inspected: number | null
   /** why the queue's state is unknown */
@@ -119,16 +119,16 @@ export type QueueState = {
 /** Everything that a view shows. The first event has all parts, and later events have the changed ones. */
 export type BoardState = {
   readonly board?: { readonly problem: string | null; readonly queue: QueueState | null }
-  readonly sweeps?: ReadonlyArray<SweepLine>
+  readonly sweeps?: readonly SweepLine[]
   /** ids of the listed runs, in order */
-  readonly order?: ReadonlyArray<string>
+  readonly order?: readonly string[]
   /** null for a run that does not exist */
   readonly run?: RunView | null
   readonly compare?: CompareView
   readonly sweep?: SweepView | null
-  readonly figures?: { readonly names: ReadonlyArray<string>; readonly problems: ReadonlyArray<string> }
+  readonly figures?: { readonly names: readonly string[]; readonly problems: readonly string[] }
   /** what the run's report has below its figures */
-  readonly tables?: ReadonlyArray<ReportTable>
+  readonly tables?: readonly ReportTable[]
   readonly [run: `run ${string}`]: RunLine
   readonly [figure: `figure ${string}`]: PlottedFigure
 }
@@ -140,19 +140,19 @@ export type Answer = { readonly message: string }
 export type SentenceAnswer = Answer & {
   readonly prediction?: {
     readonly label?: string
-    readonly labels?: ReadonlyArray<string>
+    readonly labels?: readonly string[]
     readonly value?: number
     /** probabilities by class */
     readonly scores?: Readonly<Record<string, number>>
     /** of token classification; places are characters of the text */
-    readonly entities?: ReadonlyArray<{
+    readonly entities?: readonly {
       readonly entity_group: string
       readonly score: number
       readonly start: number
       readonly end: number
-    }>
+    }[]
     /** cosine of two texts */
     readonly similarity?: number
-    readonly embedding?: ReadonlyArray<number>
+    readonly embedding?: readonly number[]
   }
 }

@@ -1,7 +1,7 @@
 /** What a list shows of a run's metrics.jsonl: the newest step, the evaluations, the time of a step, and the remaining time. */
 import { mean } from 'd3-array'
 import { plannedSteps as stepsOfSettings } from '../../accelerated/training/runLength.js'
-import type { RunConfig } from '../../finetuning/runs/run.js'
+import type { RunConfig } from '../../finetuning/run/run.js'
 
 export type Evaluation = {
   readonly step: number
@@ -122,7 +122,7 @@ const minSteps = 5
 const maxObservations = 120
 
 export const etaEstimator = () => {
-  let observations: ReadonlyArray<{ readonly step: number; readonly now: number }> = []
+  let observations: readonly { readonly step: number; readonly now: number }[] = []
   return {
     /** @param now time of the step in milliseconds */
     observe: (step: number, now: number): void => {

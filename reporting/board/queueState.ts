@@ -55,7 +55,7 @@ export const watchQueue = async (url: string): Promise<WatchedQueue> => {
 /** What this file needs of bullmq's queue. */
 export type JobQueue = {
   readonly getJobCounts: (...kinds: JobKind[]) => Promise<Readonly<Record<string, number>>>
-  readonly getJobs: (kinds: JobKind[], first: number, last: number) => Promise<ReadonlyArray<QueuedJob | undefined>>
+  readonly getJobs: (kinds: JobKind[], first: number, last: number) => Promise<readonly (QueuedJob | undefined)[]>
 }
 type QueuedJob = { readonly id?: string; readonly data: unknown; readonly failedReason?: string }
 
@@ -93,9 +93,7 @@ export const readQueue = async (queue: JobQueue, address: string): Promise<Queue
 type JobOfKind = { readonly job: QueuedJob; readonly kind: JobKind }
 
 /** A job that moved between two answers is in two kinds: the later answer counts. */
-const latestById = (jobs: ReadonlyArray<JobOfKind>): ReadonlyArray<JobOfKind> => [
-  ...new Map(jobs.map((one, i) => [one.job.id ?? i, one])).values(),
-]
+const latestById = (jobs: readonly JobOfKind[]): readonly JobOfKind[] => [...new Map(jobs.map((one, i) => [one.job.id ?? i, one])).values()]
 
 /** The sweep and the cell of a job. Anybody may have put it into the queue. */
 const namesIn = (data: unknown): { readonly folder: string; readonly cell: string } => {

@@ -1,6 +1,6 @@
 /** Classifies a reader's sentence with a run's adapter. One model is held at a time, and it is released when nobody has asked for a while. */
 import { inputError } from '../../accelerated/errors/inputError.js'
-import type { OpenRun, RunPrediction } from '../../finetuning/serving/openRun.js'
+import type { OpenRun, RunPrediction } from '../../finetuning/use/serving/openRun.js'
 import type { WatchedRun } from './watchRun.js'
 
 export type Sentence = { readonly text: string; readonly textPair?: string }
@@ -78,4 +78,4 @@ const rowOf = ({ text, textPair }: Sentence, columns: OpenRun['columns']): Reado
   ...(columns.textPair === undefined || textPair === undefined ? {} : { [columns.textPair]: textPair }),
 })
 
-const openLazily = async (folder: string): Promise<OpenRun> => (await import('../../finetuning/serving/openRun.js')).openRun(folder)
+const openLazily = async (folder: string): Promise<OpenRun> => (await import('../../finetuning/use/serving/openRun.js')).openRun(folder)

@@ -1,8 +1,8 @@
 /** What the board sends of runs and sweeps: as a line of a list, in detail, side by side. Names are escaped here; numbers are those of the files. */
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
-import type { RunConfig, Scores } from '../../finetuning/runs/run.js'
-import type { RunWorkers } from '../../finetuning/runs/workersFile.js'
-import { columnsOf } from '../../finetuning/serving/runOptions.js'
+import type { RunConfig, Scores } from '../../finetuning/run/run.js'
+import type { RunWorkers } from '../../finetuning/run/workersFile.js'
+import { columnsOf } from '../../finetuning/use/serving/runOptions.js'
 import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
 import { metricOf, taskName } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
@@ -78,7 +78,7 @@ const numbersOf = ({ metrics, result, workers }: WatchedRun): RunView['numbers']
   const scores = (name: string, of: Scores = {}) =>
     Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, textOf(value, (score) => scoreText(metric, score))] as const)
   const trained = Object.entries(result?.trainableParameters ?? {})
-  const numbers: ReadonlyArray<readonly [string, number | string | null | undefined]> = [
+  const numbers: readonly (readonly [string, number | string | null | undefined])[] = [
     ['workers', workers?.workers],
     ['parts per second', workers?.partsPerSecond],
     ['slowest worker', textOf(workers?.slowest, slowestText)],
@@ -122,7 +122,7 @@ const settingsOf = ({ model, revision, adapter, task, settings, device, versions
   }).map(([name, value]) => [escapeText(name), escapeText(typeof value === 'object' ? JSON.stringify(value) : String(value))])
 
 /** Several runs side by side, with the settings in which they differ. */
-export const compareView = (runs: ReadonlyArray<WatchedRun>): CompareView => {
+export const compareView = (runs: readonly WatchedRun[]): CompareView => {
   const settings = runs.map(({ config }) => new Map(config === null ? [] : settingsOf(config)))
   const names = [...new Set(settings.flatMap((ofRun) => [...ofRun.keys()]))]
   const differing = names.filter((name) => new Set(settings.map((ofRun) => ofRun.get(name))).size > 1)
@@ -169,7 +169,7 @@ export const sweepLine = (sweep: WatchedSweep): SweepLine => {
 type SweepCell = { readonly id: string; readonly run: WatchedRun | null; readonly status: RunStatus; readonly reason: string | null }
 
 /** The cells of the plan in its order; without a plan, those that have a folder. */
-const cellsOf = ({ folder, plan, runs, failures }: WatchedSweep): ReadonlyArray<SweepCell> => {
+const cellsOf = ({ folder, plan, runs, failures }: WatchedSweep): readonly SweepCell[] => {
   const byFolder = new Map(runs.map((run) => [run.folder, run]))
   const ids = plan?.cells.map(({ id }) => id) ?? runs.map((run) => run.folder.slice(join(folder, 'cells').length + 1))
   return ids.map((id) => {
@@ -180,9 +180,9 @@ const cellsOf = ({ folder, plan, runs, failures }: WatchedSweep): ReadonlyArray<
   })
 }
 
-const sum = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0)
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0)
 
-const countsOf = (cells: ReadonlyArray<SweepCell>): SweepLine['counts'] =>
+const countsOf = (cells: readonly SweepCell[]): SweepLine['counts'] =>
   Object.fromEntries(runStatuses.map((status) => [status, cells.filter((cell) => cell.status === status).length])) as SweepLine['counts']
 
 const progressOf = ({ status, run }: SweepCell): number => {
@@ -190,7 +190,7 @@ const progressOf = ({ status, run }: SweepCell): number => {
   return run === null || run.steps === null || run.steps === 0 ? 0 : Math.min(1, run.metrics.step / run.steps)
 }
 
-const secondsLeft = (cells: ReadonlyArray<SweepCell>, progress: number, running: number): number | null => {
+const secondsLeft = (cells: readonly SweepCell[], progress: number, running: number): number | null => {
   const finished = cells.flatMap(({ status, run }) => (status === 'finished' && run?.result != null ? [run.result.seconds] : []))
   if (finished.length === 0 || running === 0) return null
   const secondsPerCell = sum(finished) / finished.length

@@ -3,9 +3,9 @@ import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { claimantsOf, patience, type Claimant } from '../../accelerated/storage/folderLock.js'
 import type { CellFailure } from '../../evaluation/cells/cellFolder.js'
-import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
-import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
-import { readWorkers, workersFile, type RunWorkers } from '../../finetuning/runs/workersFile.js'
+import type { RunConfig, RunResult } from '../../finetuning/run/run.js'
+import { readRunConfig, readRunResult } from '../../finetuning/run/runFiles.js'
+import { readWorkers, workersFile, type RunWorkers } from '../../finetuning/run/workersFile.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { plural } from '../text/units.js'
 import type { RunStatus } from './events.js'
@@ -102,7 +102,7 @@ const readFiles = async (folder: string, stamps: string): Promise<RunFiles> => {
 
 const reasonOf = (
   status: RunStatus,
-  locks: ReadonlyArray<Claimant>,
+  locks: readonly Claimant[],
   failure: CellFailure | null,
   { invalidLines }: MetricsSummary,
 ): string | null => {
@@ -125,7 +125,7 @@ const reasonOf = (
 export type RunSigns = {
   readonly hasConfig: boolean
   readonly result: { readonly interrupted: boolean } | null
-  readonly locks: ReadonlyArray<Pick<Claimant, 'lives' | 'silent'>>
+  readonly locks: readonly Pick<Claimant, 'lives' | 'silent'>[]
   /** whether its sweep recorded an error for this cell */
   readonly hasFailed: boolean
   /** whether one of its files is invalid */

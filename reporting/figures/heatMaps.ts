@@ -1,6 +1,6 @@
 /** Figures as heat maps: ranks by layer and matrix (Figure 7), their agreement between seeds, and confusion matrices. */
 import { mean, sampleCorrelation } from 'simple-statistics'
-import type { EvaluationDetails } from '../../finetuning/runs/evaluationDetails.js'
+import type { EvaluationDetails } from '../../finetuning/run/evaluationDetails.js'
 import type { HeatMapAxis, HeatMapCell, HeatMapChart } from '../charts/chart.js'
 import { escapeText } from '../text/html.js'
 import { plural } from '../text/units.js'

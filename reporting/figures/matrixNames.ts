@@ -11,7 +11,7 @@ const titles: Readonly<Record<string, string>> = {
 }
 
 /** Titles of matrices, by their names within a layer. */
-export const matrixTitles = (columns: ReadonlyArray<string>): ReadonlyMap<string, string> => {
+export const matrixTitles = (columns: readonly string[]): ReadonlyMap<string, string> => {
   const last = (column: string): string => column.split('.').at(-1) ?? column
   const isShared = (column: string): boolean => columns.filter((other) => last(other) === last(column)).length > 1
   const titleOf = (column: string): string | undefined => (Object.hasOwn(titles, column) ? titles[column] : undefined)

@@ -6,34 +6,31 @@ import { escapeText } from '../text/html.js'
 import { percentText } from '../text/units.js'
 import type { ReportTable } from './sections.js'
 
-export const evaluationTables = (runs: ReadonlyArray<EvaluatedRun>): ReadonlyArray<ReportTable> => [
-  ...classTable(runs),
-  ...errorTable(runs),
-]
+export const evaluationTables = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => [...classTable(runs), ...errorTable(runs)]
 
 /** Columns that name the run, if there are several. */
-const contextOf = (runs: ReadonlyArray<EvaluatedRun>) => {
+const contextOf = (runs: readonly EvaluatedRun[]) => {
   const isShown = runs.length > 1
   return {
     columns: isShown ? ['task', 'run'] : [],
-    cells: ({ task, name }: EvaluatedRun): ReadonlyArray<Cell> => (isShown ? [task, escapeText(name)] : []),
+    cells: ({ task, name }: EvaluatedRun): readonly Cell[] => (isShown ? [task, escapeText(name)] : []),
   }
 }
 
-const checkpointOf = (runs: ReadonlyArray<EvaluatedRun>): string => {
+const checkpointOf = (runs: readonly EvaluatedRun[]): string => {
   const [run] = runs
   return run === undefined || runs.length > 1
     ? 'the kept checkpoints'
     : `step ${run.details.step} of ${escapeText(run.name)}, the kept checkpoint`
 }
 
-const classTable = (runs: ReadonlyArray<EvaluatedRun>): ReadonlyArray<ReportTable> => {
+const classTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
   const context = contextOf(runs)
   const rows = runs.flatMap((run) => (run.details.byClass ?? []).map((report) => ({ run, ...report })))
   if (rows.length === 0) return []
   const columns = [...context.columns, 'class', 'precision', 'recall', 'F1', 'examples']
   const share = (value: number | null): Cell => (value === null ? null : percentText(value))
-  const cellsOf = (show: (value: number | null) => Cell): ReadonlyArray<ReadonlyArray<Cell>> =>
+  const cellsOf = (show: (value: number | null) => Cell): readonly (readonly Cell[])[] =>
     rows.map(({ run, label, precision, recall, f1, examples }) => [
       ...[...context.cells(run), escapeText(label), show(precision), show(recall), show(f1)],
       examples,
@@ -49,14 +46,14 @@ const classTable = (runs: ReadonlyArray<EvaluatedRun>): ReadonlyArray<ReportTabl
   ]
 }
 
-const errorTable = (runs: ReadonlyArray<EvaluatedRun>): ReadonlyArray<ReportTable> => {
+const errorTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
   const context = contextOf(runs)
   const errors = runs.flatMap((run) => run.details.errors.map((error) => ({ run, ...error })))
   if (errors.length === 0) return []
   const columns = [...context.columns, 'row', 'loss', 'label', 'prediction', 'text']
   const textOf = ({ text, textPair }: (typeof errors)[number]): string =>
     text === undefined ? '' : escapeText(textPair === undefined ? text : `${text} | ${textPair}`)
-  const rows = errors.map((error): ReadonlyArray<Cell> => {
+  const rows = errors.map((error): readonly Cell[] => {
     const { run, row, loss, label, predicted } = error
     return [...context.cells(run), row, Number(loss.toPrecision(3)), escapeText(label), escapeText(predicted), textOf(error)]
   })
@@ -70,17 +67,17 @@ const errorTable = (runs: ReadonlyArray<EvaluatedRun>): ReadonlyArray<ReportTabl
   ]
 }
 
-export type SampledRun = { readonly task: string; readonly name: string; readonly samples: ReadonlyArray<SampledStep> }
+export type SampledRun = { readonly task: string; readonly name: string; readonly samples: readonly SampledStep[] }
 
 /** A text of a prompt, from one evaluation to another. */
 type Row = { readonly run: SampledRun; readonly prompt: string; readonly from: number; readonly to: number; readonly text: string }
 
-export const samplesTables = (runs: ReadonlyArray<SampledRun>): ReadonlyArray<ReportTable> => {
+export const samplesTables = (runs: readonly SampledRun[]): readonly ReportTable[] => {
   const every = runs.flatMap(rowsOf)
   if (every.length === 0) return []
   const several = new Set(every.map(({ run }) => run)).size > 1
   const columns = [...(several ? ['task', 'run'] : []), 'prompt', 'step', 'text']
-  const cells = (rows: ReadonlyArray<Row>, promptOf: (row: Row, i: number) => Cell): ReadonlyArray<ReadonlyArray<Cell>> =>
+  const cells = (rows: readonly Row[], promptOf: (row: Row, i: number) => Cell): readonly (readonly Cell[])[] =>
     rows.map((row, i) => [
       ...(several ? [row.run.task, escapeText(row.run.name)] : []),
       ...[promptOf(row, i), row.from === row.to ? row.from : `${row.from} – ${row.to}`, row.text === '' ? '(nothing)' : row.text],
@@ -98,7 +95,7 @@ export const samplesTables = (runs: ReadonlyArray<SampledRun>): ReadonlyArray<Re
 }
 
 /** By prompt, in the order of the newest evaluation, and within a prompt by step. */
-const rowsOf = (run: SampledRun): ReadonlyArray<Row> => {
+const rowsOf = (run: SampledRun): readonly Row[] => {
   const prompts = run.samples.at(-1)?.samples.map(({ prompt }) => prompt) ?? []
   return [...new Set(prompts)].flatMap((prompt) =>
     run.samples.flatMap(({ step, samples }) =>
@@ -109,7 +106,7 @@ const rowsOf = (run: SampledRun): ReadonlyArray<Row> => {
 
 const isSamePrompt = (a: Row | undefined, b: Row): boolean => a?.run === b.run && a.prompt === b.prompt
 
-const merged = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
+const merged = (rows: readonly Row[]): readonly Row[] => {
   const all: Row[] = []
   for (const row of rows) {
     const last = all.at(-1)

@@ -14,10 +14,10 @@ export type Overview = {
   readonly heading: string
   /** model, method, data and date */
   readonly lead: string
-  readonly numbers: ReadonlyArray<BigNumber>
+  readonly numbers: readonly BigNumber[]
 }
 
-export const overviewOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, name: string): Overview => {
+export const overviewOf = (runs: readonly FinishedRun[], series: readonly Series[], name: string): Overview => {
   const tasks = [...new Set(series.map(({ task }) => task))]
   const [best] = bestSeries(series)
   const [task] = tasks
@@ -25,7 +25,7 @@ export const overviewOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArr
   return { heading, lead: leadOf(runs, series, tasks), numbers: best === undefined ? [] : numbersOf(best, series, tasks.length > 1) }
 }
 
-const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>, tasks: ReadonlyArray<string>): string => {
+const leadOf = (runs: readonly FinishedRun[], series: readonly Series[], tasks: readonly string[]): string => {
   const named = namedConfigs(runs.map(({ config }) => config))
   const models = [...new Set(runs.map(({ config }) => modelName(config.model, named.get(config)?.model)))]
   const methods = [...new Set(runs.map(({ config }) => escapeText(String(config.settings.method))))]
@@ -51,7 +51,7 @@ const leadOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>,
 const modelName = (path: string, name = ''): string =>
   /finetuning[\\/]embedded[\\/]model$/.test(path) ? 'Embedded model' : escapeText(name)
 
-const numbersOf = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean): ReadonlyArray<BigNumber> => [
+const numbersOf = (best: Scored, series: readonly Series[], hasTasks: boolean): readonly BigNumber[] => [
   goodness(best, series, hasTasks),
   size(best),
   duration(best),
@@ -61,7 +61,7 @@ const numbersOf = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolea
 const seriesName = ({ label, runs, task }: Scored, hasTasks: boolean): string =>
   `${hasTasks ? `${task}, ` : ''}${label}${runs.length > 1 ? `, mean of ${plural(runs.length, 'run')}` : ''}`
 
-const goodness = (best: Scored, series: ReadonlyArray<Series>, hasTasks: boolean): BigNumber => {
+const goodness = (best: Scored, series: readonly Series[], hasTasks: boolean): BigNumber => {
   const { metric, score, runs } = best
   const [value = '', unit = ''] = scoreText(metric, score).split(' ')
   const majority = runs[0]?.result.majority ?? null

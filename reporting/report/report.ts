@@ -7,7 +7,7 @@ import { basename, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { makeFolder } from '../../accelerated/storage/folders.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
-import { versions } from '../../finetuning/runs/versions.js'
+import { versions } from '../../finetuning/run/versions.js'
 import { drawChart } from '../charts/drawChart.js'
 import type { PlottedFigure } from '../figures/figure.js'
 import { readPageFiles } from './pageFiles.js'
@@ -21,7 +21,7 @@ import { loadOptional } from '../../accelerated/storage/packages.js'
 
 export type ReportOptions = {
   /** runs, sweeps, style transfers, or folders of these */
-  readonly folders: ReadonlyArray<string>
+  readonly folders: readonly string[]
   /** file of the page */
   readonly output: string
   /** folder for each chart as SVG and PNG; null: charts are in the page only */
@@ -39,15 +39,15 @@ export type ReportResult = {
   readonly output: string
   readonly runs: number
   readonly series: number
-  readonly tables: ReadonlyArray<{ readonly name: string; readonly title: string; readonly rows: number }>
+  readonly tables: readonly { readonly name: string; readonly title: string; readonly rows: number }[]
   /** figures with charts */
-  readonly figures: ReadonlyArray<{ readonly name: string; readonly title: string; readonly panels: ReadonlyArray<string> }>
+  readonly figures: readonly { readonly name: string; readonly title: string; readonly panels: readonly string[] }[]
   /** files of charts */
-  readonly files: ReadonlyArray<string>
+  readonly files: readonly string[]
   /** one line for each skipped run, sweep or style transfer */
-  readonly skipped: ReadonlyArray<string>
+  readonly skipped: readonly string[]
   /** why there are no PNG files, and figures that failed */
-  readonly warnings: ReadonlyArray<string>
+  readonly warnings: readonly string[]
 }
 
 /**
@@ -93,9 +93,9 @@ const nameOf = ({ folders }: ReportOptions): string => escapeText(folders.map((f
 /** Writes each chart as SVG and, if resvg is installed, as PNG. @returns the files */
 const writeCharts = async (
   folder: string,
-  drawn: ReadonlyArray<PlottedFigure>,
+  drawn: readonly PlottedFigure[],
   warn: (message: string | null) => void,
-): Promise<ReadonlyArray<string>> => {
+): Promise<readonly string[]> => {
   const panels = drawn.flatMap((figure) => figure.panels)
   const [renderPng, missing] = panels.length === 0 ? [null, null] : await resultOrMessage(loadPngRenderer)
   warn(missing)

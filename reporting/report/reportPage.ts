@@ -2,7 +2,7 @@
 import { textSha256 } from '../../accelerated/storage/native.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
-import { readDetails } from '../../finetuning/runs/evaluationDetails.js'
+import { readDetails } from '../../finetuning/run/evaluationDetails.js'
 import { drawChart } from '../charts/drawChart.js'
 import type { PlottedFigure, PlottedSeries } from '../figures/figure.js'
 import { confusionFigure, type EvaluatedRun } from '../figures/heatMaps.js'

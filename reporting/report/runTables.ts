@@ -9,7 +9,7 @@ import { escapeText } from '../text/html.js'
 import { bytesText, countText, dateText, durationText, percentText, scoreText } from '../text/units.js'
 import type { ReportTable } from './sections.js'
 
-const meanOf = (values: ReadonlyArray<number>): number | null => (values.length === 0 ? null : mean([...values]))
+const meanOf = (values: readonly number[]): number | null => (values.length === 0 ? null : mean([...values]))
 
 export const trainedParameters = ({ result: { trainableParameters } }: FinishedRun): { readonly method: number; readonly head: number } => {
   const { head = 0, ...others } = trainableParameters
@@ -27,7 +27,7 @@ type Column<Row> = {
   readonly isContext?: boolean
 }
 
-const tablesFrom = <Row>(columns: ReadonlyArray<Column<Row>>, rows: ReadonlyArray<Row>) => {
+const tablesFrom = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]) => {
   const distinct = ({ value }: Column<Row>): number => new Set(rows.map(value)).size
   const shown = columns.filter(
     (column) =>
@@ -70,7 +70,7 @@ const peakOf = ({ runs }: Series): number => Math.max(...runs.map(({ result }) =
 const intervalText = ({ last, metric }: SummarizedSeries): string | null =>
   textOf(last?.interval, ([low, high]) => `${scoreText(metric, low).replace(/ %$/, '')} – ${scoreText(metric, high)}`)
 
-const seriesColumns: ReadonlyArray<Column<SummarizedSeries>> = [
+const seriesColumns: readonly Column<SummarizedSeries>[] = [
   { heading: 'task', value: ({ task }) => task, isContext: true },
   { heading: 'series', value: ({ label }) => label },
   { heading: 'runs', value: ({ runs }) => runs.length },
@@ -101,13 +101,13 @@ const seriesColumns: ReadonlyArray<Column<SummarizedSeries>> = [
 ]
 
 /** Columns of the page alone, in the order of the page. */
-const seriesTexts: ReadonlyArray<Column<SummarizedSeries>> = [
+const seriesTexts: readonly Column<SummarizedSeries>[] = [
   { heading: '95 % interval', value: intervalText },
   { heading: 'time', value: (row) => textOf(secondsOf(row), durationText) },
   { heading: 'peak memory', value: (row) => bytesText(peakOf(row)) },
 ]
 
-export const seriesTable = (series: ReadonlyArray<Series>): ReportTable => {
+export const seriesTable = (series: readonly Series[]): ReportTable => {
   const rows = series.map(summarize)
   const { csv } = tablesFrom(seriesColumns, rows)
   const hasSeveral = rows.some(({ runs }) => runs.length > 1)
@@ -126,7 +126,7 @@ export const seriesTable = (series: ReadonlyArray<Series>): ReportTable => {
 }
 
 /** The metric, if it has no column. */
-const scoreOf = (series: ReadonlyArray<Series>): string => {
+const scoreOf = (series: readonly Series[]): string => {
   const [metric = '', ...others] = new Set(series.map((one) => one.metric))
   return others.length > 0 ? '' : `Scores are ${metric}: `
 }
@@ -138,7 +138,7 @@ const scoreCell = (row: RunOfSeries, score: number | null | undefined): string |
 const bestOf = ({ result, series }: RunOfSeries): number | null => result.best?.scores[series.metric] ?? null
 const testOf = ({ result, series }: RunOfSeries): number | null => result.test?.scores[series.metric] ?? null
 
-const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
+const runColumns: readonly Column<RunOfSeries>[] = [
   { heading: 'run', value: ({ name }) => escapeText(name) },
   { heading: 'task', value: ({ series }) => series.task, isContext: true },
   { heading: 'series', value: ({ series }) => series.label },
@@ -180,12 +180,12 @@ const runColumns: ReadonlyArray<Column<RunOfSeries>> = [
   { heading: 'precision', value: ({ result }) => textOf(result.precision, escapeText), isContext: true },
 ]
 
-const runTexts: ReadonlyArray<Column<RunOfSeries>> = [
+const runTexts: readonly Column<RunOfSeries>[] = [
   { heading: 'time', value: ({ result }) => durationText(result.seconds) },
   { heading: 'peak memory', value: ({ result }) => bytesText(result.peakMemoryBytes) },
 ]
 
-export const runsTable = (series: ReadonlyArray<Series>): ReportTable => {
+export const runsTable = (series: readonly Series[]): ReportTable => {
   const rows = series.flatMap((one) => one.runs.map((run) => ({ ...run, series: one })))
   return {
     name: 'runs',

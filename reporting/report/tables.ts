@@ -15,17 +15,17 @@ import type { ReportTable } from './sections.js'
 
 export type ReportTables = {
   /** above the figures: what compares */
-  readonly comparisons: ReadonlyArray<ReportTable>
+  readonly comparisons: readonly ReportTable[]
   /** below the figures */
-  readonly details: ReadonlyArray<ReportTable>
+  readonly details: readonly ReportTable[]
 }
 
 /** The table of a single series repeats the first screen, so it is below the figures. */
 export const tablesOf = (
   collected: Collected,
-  series: ReadonlyArray<Series>,
-  evaluated: ReadonlyArray<EvaluatedRun>,
-  sampled: ReadonlyArray<SampledRun>,
+  series: readonly Series[],
+  evaluated: readonly EvaluatedRun[],
+  sampled: readonly SampledRun[],
 ): ReportTables => {
   const scores = series.length === 0 ? [] : [seriesTable(series)]
   const isComparison = series.length > 1
@@ -50,7 +50,7 @@ const titleOf = (sweep: string): string => {
 const hasPaperScores = ({ rows }: Collected['sweeps'][number]['table']): boolean =>
   rows.some(({ cells }) => cells.some(({ paper }) => paper !== null))
 
-export const sweepTables = (sweeps: Collected['sweeps']): ReadonlyArray<ReportTable> =>
+export const sweepTables = (sweeps: Collected['sweeps']): readonly ReportTable[] =>
   sweeps.map(({ sweep, name, table }, i) => ({
     name: `sweep-${i + 1}`,
     title: titleOf(sweep),
@@ -62,7 +62,7 @@ export const sweepTables = (sweeps: Collected['sweeps']): ReadonlyArray<ReportTa
   }))
 
 /** Table 2 of the paper: style transfer. */
-export const transferTables = (transfers: Collected['transfers']): ReadonlyArray<ReportTable> =>
+export const transferTables = (transfers: Collected['transfers']): readonly ReportTable[] =>
   transfers.map(({ name, table }, i) => ({
     name: `transfer-${i + 1}`,
     title: 'Table 2',

@@ -3,8 +3,8 @@ import { realpath, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { InputError, inputError, reason } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'
-import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
-import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
+import type { RunConfig, RunResult } from '../../finetuning/run/run.js'
+import { readRunConfig, readRunResult } from '../../finetuning/run/runFiles.js'
 import type { TransferTable } from '../../evaluation/styleTransfer/transferTable.js'
 import { cellId } from '../../evaluation/glue/plan.js'
 import { folderLimit, openDiscovery, runLimit, type RunFolder } from './discover.js'
@@ -22,11 +22,11 @@ export type FinishedRun = {
 }
 
 export type Collected = {
-  readonly runs: ReadonlyArray<FinishedRun>
-  readonly sweeps: ReadonlyArray<StoredSweep & { readonly name: string }>
-  readonly transfers: ReadonlyArray<{ readonly name: string; readonly table: TransferTable }>
+  readonly runs: readonly FinishedRun[]
+  readonly sweeps: readonly (StoredSweep & { readonly name: string })[]
+  readonly transfers: readonly { readonly name: string; readonly table: TransferTable }[]
   /** one line for each skipped run, sweep or style transfer */
-  readonly skipped: ReadonlyArray<string>
+  readonly skipped: readonly string[]
 }
 
 /** The rows of a sweep's table, by the names of the cells' folders. */
@@ -46,7 +46,7 @@ type Collecting = {
  * Each folder may be a run, a sweep, a style transfer, or contain these up to two levels down. A folder that is given twice counts once.
  * @throws InputError if a folder cannot be read, or none contains a finished run, sweep or style transfer
  */
-export const collectRuns = async (folders: ReadonlyArray<string>): Promise<Collected> => {
+export const collectRuns = async (folders: readonly string[]): Promise<Collected> => {
   const collecting: Collecting = { runs: [], sweeps: [], transfers: [], skipped: [], seen: new Set(), rows: new Map() }
   const names = pathNames(folders.map((folder) => resolve(folder)))
   for (const folder of folders) await collectFrom(folder, names.get(resolve(folder)) ?? '', collecting)

@@ -4,7 +4,7 @@ import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { eachLine } from '../../finetuning/data/lineStream.js'
-import { mostSamplePrompts } from '../../finetuning/runs/samplePrompts.js'
+import { mostSamplePrompts } from '../../finetuning/run/samplePrompts.js'
 import { escapeTextTo } from '../text/html.js'
 import { downSampler, type Bucket, type DownSampler } from './downSample.js'
 
@@ -22,10 +22,10 @@ export const curveNames = [
 export type CurveName = (typeof curveNames)[number]
 
 export type RunCurves = {
-  readonly steps: Readonly<Record<CurveName, ReadonlyArray<Bucket>>>
+  readonly steps: Readonly<Record<CurveName, readonly Bucket[]>>
   /** scores of the evaluations, by metric */
-  readonly scores: ReadonlyMap<string, ReadonlyArray<Bucket>>
-  readonly samples: ReadonlyArray<SampledStep>
+  readonly scores: ReadonlyMap<string, readonly Bucket[]>
+  readonly samples: readonly SampledStep[]
 }
 
 /** Maximum number of metrics in one run: no task has more than ten. */
@@ -105,7 +105,7 @@ const add = (curve: DownSampler | undefined, step: number, value: unknown, where
 }
 
 export type RunSample = { readonly prompt: string; readonly text: string }
-export type SampledStep = { readonly step: number; readonly samples: ReadonlyArray<RunSample> }
+export type SampledStep = { readonly step: number; readonly samples: readonly RunSample[] }
 
 /** Steps that are kept of a run; the newest is always among them. */
 export const sampledSteps = 100
@@ -126,11 +126,11 @@ export const sampleCollector = () => {
       stride *= 2
       kept = kept.filter((_, i) => i % 2 === 0)
     },
-    samples: (): ReadonlyArray<SampledStep> => (newest === null || kept.at(-1) === newest ? kept : [...kept, newest]),
+    samples: (): readonly SampledStep[] => (newest === null || kept.at(-1) === newest ? kept : [...kept, newest]),
   }
 }
 
-const samplesIn = (samples: unknown, where: string): ReadonlyArray<RunSample> => {
+const samplesIn = (samples: unknown, where: string): readonly RunSample[] => {
   if (!Array.isArray(samples) || samples.length > mostSamplePrompts)
     throw inputError(
       where,
@@ -150,7 +150,7 @@ const samplesIn = (samples: unknown, where: string): ReadonlyArray<RunSample> =>
 /** A prompt as text; of a conversation, its messages with their roles. */
 const promptText = (prompt: unknown): string => {
   if (typeof prompt === 'string') return inOneLine(prompt)
-  const messages: ReadonlyArray<unknown> = Array.isArray(prompt) ? prompt : [prompt]
+  const messages: readonly unknown[] = Array.isArray(prompt) ? prompt : [prompt]
   return inOneLine(messages.map(messageText).join(' | '))
 }
 

@@ -18,7 +18,7 @@ export type RunFolder = {
 }
 
 export type Discovery = {
-  readonly folders: ReadonlyArray<RunFolder>
+  readonly folders: readonly RunFolder[]
   /** whether a limit ended the search early */
   readonly truncated: boolean
 }
@@ -38,7 +38,7 @@ const depth = 2
 /** Milliseconds during which a changed folder is read again: its time stamp may not distinguish two changes. */
 const stampResolution = 2_000
 
-type Entries = { readonly files: ReadonlySet<string>; readonly folders: ReadonlyArray<string> }
+type Entries = { readonly files: ReadonlySet<string>; readonly folders: readonly string[] }
 type CachedEntries = { readonly stamp: string; readonly readAt: number; readonly entries: Entries }
 
 type Search = Required<DiscoveryOptions> & {

@@ -1,6 +1,6 @@
 /** Names of runs, and of what they read, in place of paths: reports are shared, and a run may be from another system or a browser. */
 import { group } from 'd3-array'
-import type { RunConfig } from '../../finetuning/runs/run.js'
+import type { RunConfig } from '../../finetuning/run/run.js'
 
 /** The last name of a path; with a depth, its last names. */
 export const pathName = (path: string, depth = 1): string =>
@@ -13,7 +13,7 @@ export const pathName = (path: string, depth = 1): string =>
 /** A name for each path: the last one, after the folders that distinguish it from the others. */
 export const pathNames = (paths: Iterable<string>): ReadonlyMap<string, string> => {
   const names = new Map<string, string>()
-  const name = (alike: ReadonlyArray<string>, depth: number): void => {
+  const name = (alike: readonly string[], depth: number): void => {
     for (const [end, sameEnd] of group(alike, (path) => pathName(path, depth))) {
       const isWhole = sameEnd.every((path) => pathName(path, depth + 1) === end)
       if (sameEnd.length > 1 && !isWhole) name(sameEnd, depth + 1)
@@ -41,7 +41,7 @@ const rows: Input = {
 }
 
 /** The config of each run with names in place of paths. A moved input keeps the name of the place where it was read first. */
-export const namedConfigs = (configs: ReadonlyArray<RunConfig>): ReadonlyMap<RunConfig, RunConfig> => {
+export const namedConfigs = (configs: readonly RunConfig[]): ReadonlyMap<RunConfig, RunConfig> => {
   const [models, adapters, tasks] = [namesOf(model, configs), namesOf(adapter, configs), namesOf(rows, configs)]
   return new Map(
     configs.map((config) => {
@@ -51,7 +51,7 @@ export const namedConfigs = (configs: ReadonlyArray<RunConfig>): ReadonlyMap<Run
   )
 }
 
-const namesOf = ({ digests, pathsOf }: Input, configs: ReadonlyArray<RunConfig>): ReadonlyMap<RunConfig, Paths> => {
+const namesOf = ({ digests, pathsOf }: Input, configs: readonly RunConfig[]): ReadonlyMap<RunConfig, Paths> => {
   const found = new Map<string, Paths>()
   const places = configs.map((config) => {
     const paths = Object.fromEntries(

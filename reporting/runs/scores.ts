@@ -1,7 +1,7 @@
 /** Scores of runs: that of the checkpoint in adapter/, which is the number that a user gets, and the best series and run by it. */
 import { mean } from 'simple-statistics'
 import { isLowerBetter } from '../../finetuning/metrics/index.js'
-import type { RunResult, Scores } from '../../finetuning/runs/run.js'
+import type { RunResult, Scores } from '../../finetuning/run/run.js'
 import type { FinishedRun } from './collectRuns.js'
 import type { Series } from './series.js'
 
@@ -34,14 +34,14 @@ export type Scored = Series & {
   readonly score: number
 }
 
-export const scoredSeries = (series: ReadonlyArray<Series>): ReadonlyArray<Scored> =>
+export const scoredSeries = (series: readonly Series[]): readonly Scored[] =>
   series.flatMap((one) => {
     const scores = one.runs.flatMap(({ result }) => savedScore(result, one.metric) ?? [])
     return scores.length === 0 ? [] : [{ ...one, score: mean(scores) }]
   })
 
 /** The best series of each task, in the order of the tasks. */
-export const bestSeries = (series: ReadonlyArray<Series>): ReadonlyArray<Scored> => {
+export const bestSeries = (series: readonly Series[]): readonly Scored[] => {
   const best = new Map<string, Scored>()
   for (const one of scoredSeries(series)) {
     const before = best.get(one.task)

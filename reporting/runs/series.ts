@@ -1,7 +1,7 @@
 /** Series: runs that differ only in their seed, or in the fold that they hold out. A series is one line of a figure and one row of a table. */
 import { GLUE_TASKS } from '../../finetuning/data/glueTasks.js'
 import type { Fold } from '../../finetuning/data/holdOut.js'
-import type { RunConfig, Scores } from '../../finetuning/runs/run.js'
+import type { RunConfig, Scores } from '../../finetuning/run/run.js'
 import { group } from 'd3-array'
 import { escapeText } from '../text/html.js'
 import type { FinishedRun } from './collectRuns.js'
@@ -15,7 +15,7 @@ export type Series = {
   readonly lowerIsBetter?: boolean
   /** a row of a sweep, or the method with the settings that distinguish it from other series of the task */
   readonly label: string
-  readonly runs: ReadonlyArray<FinishedRun>
+  readonly runs: readonly FinishedRun[]
 }
 
 /** Those of a machine with cards. */
@@ -38,7 +38,7 @@ export const metricOf = (task: string, scores: Scores, selectedBy?: string): str
 /** What distinguishes runs, as text by name. */
 export type Traits = ReadonlyMap<string, string>
 
-export const traitsOf = (runs: ReadonlyArray<FinishedRun>): ReadonlyMap<FinishedRun, Traits> => {
+export const traitsOf = (runs: readonly FinishedRun[]): ReadonlyMap<FinishedRun, Traits> => {
   const named = namedConfigs(runs.map(({ config }) => config))
   return new Map(runs.map((run) => [run, traitsIn(named.get(run.config) ?? run.config)]))
 }
@@ -66,7 +66,7 @@ const modulesText = (modules: unknown): string => {
 }
 
 /** Series in the order of their first runs, grouped by task. */
-export const seriesOf = (runs: ReadonlyArray<FinishedRun>): ReadonlyArray<Series> => {
+export const seriesOf = (runs: readonly FinishedRun[]): readonly Series[] => {
   const traits = traitsOf(runs)
   const byTask = group(runs, (run) => escapeText(traits.get(run)?.get('task') ?? ''))
   return [...byTask].flatMap(([task, taskRuns]) => {
@@ -81,7 +81,7 @@ export const seriesOf = (runs: ReadonlyArray<FinishedRun>): ReadonlyArray<Series
 }
 
 /** If runs of several sweeps meet, their rows also name the sweep: two sweeps may have the same row with different models. */
-const labelsOf = (runs: ReadonlyArray<FinishedRun>, traits: ReadonlyMap<FinishedRun, Traits>): ReadonlyMap<FinishedRun, string> => {
+const labelsOf = (runs: readonly FinishedRun[], traits: ReadonlyMap<FinishedRun, Traits>): ReadonlyMap<FinishedRun, string> => {
   const isMixed = new Set(runs.map(({ place }) => place?.sweep ?? null)).size > 1
   const ofSweeps = runs.flatMap((run) => (run.place === null ? [] : [{ run, ...run.place }]))
   const others = runs.filter(({ place }) => place === null)
@@ -109,10 +109,7 @@ const digestsOf = ({ config: { inputs = {} } }: FinishedRun): Traits =>
   new Map(Object.entries(inputs).map(([name, value]) => [name, value.replace(/[0-9a-f]{56}$/, '')]))
 
 /** The method of each run, with the traits in which runs of the method differ. */
-export const methodLabels = (
-  runs: ReadonlyArray<FinishedRun>,
-  traits: ReadonlyMap<FinishedRun, Traits>,
-): ReadonlyMap<FinishedRun, string> => {
+export const methodLabels = (runs: readonly FinishedRun[], traits: ReadonlyMap<FinishedRun, Traits>): ReadonlyMap<FinishedRun, string> => {
   const labels = new Map<FinishedRun, string>()
   for (const [method, methodRuns] of group(runs, ({ config }) => String(config.settings.method))) {
     const names = differingNames(methodRuns.map((run) => traits.get(run) ?? new Map()))
@@ -127,5 +124,5 @@ export const methodLabels = (
 /** `learningRate` → `learning rate` */
 const inWords = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
-const differingNames = (traits: ReadonlyArray<Traits>): ReadonlyArray<string> =>
+const differingNames = (traits: readonly Traits[]): readonly string[] =>
   [...new Set(traits.flatMap((run) => [...run.keys()]))].filter((name) => new Set(traits.map((run) => run.get(name))).size > 1)

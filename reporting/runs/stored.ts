@@ -6,7 +6,7 @@ import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { fileInFolder } from '../../accelerated/storage/paths.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
-import { runFileLimit } from '../../finetuning/runs/runFiles.js'
+import { runFileLimit } from '../../finetuning/run/runFiles.js'
 import type { TransferTable } from '../../evaluation/styleTransfer/transferTable.js'
 import type { SweepTable } from '../../evaluation/glue/sweepTable.js'
 

@@ -181,9 +181,9 @@ type ShownAnswer = {
   /** the answer in large letters; null where the parts of the text are the answer */
   readonly headline: string | null
   /** the classes and their probabilities, the likeliest first */
-  readonly classes: ReadonlyArray<readonly [name: string, score: number]>
+  readonly classes: readonly (readonly [name: string, score: number])[]
   /** the text in pieces; an entity has its type and score */
-  readonly parts: ReadonlyArray<{ readonly text: string; readonly entity: { readonly type: string; readonly score: number } | null }>
+  readonly parts: readonly { readonly text: string; readonly entity: { readonly type: string; readonly score: number } | null }[]
 }
 
 /** Maximum number of classes in an answer. */

@@ -41,7 +41,7 @@ write('tokenizer.json', tokenizer)
 write('tokenizer_config.json', tokenizerConfigJson())
 write('special_tokens_map.json', specialTokensMapJson())
 
-const summary = (lines: ReadonlyArray<string>): string => {
+const summary = (lines: readonly string[]): string => {
   const tokens = tokenizeCorpus(lines, tokenizer).tokens.length
   const bytes = lines.reduce((total, line) => total + Buffer.byteLength(line), 0)
   return `${lines.length} lines, ${tokens} tokens, ${(bytes / tokens).toFixed(3)} bytes a token`

@@ -14,16 +14,16 @@ export type Merge = readonly [left: string, right: string]
 
 export type BytePairEncoding = {
   /** Every token, special ones included; a token's id is its index. Ordinary tokens are written in printable characters. */
-  readonly tokens: ReadonlyArray<string>
+  readonly tokens: readonly string[]
   /** The merges, in the order in which they apply. */
-  readonly merges: ReadonlyArray<Merge>
+  readonly merges: readonly Merge[]
 }
 
 /** GPT-2's pre-tokenization: contractions, then letters, numbers or signs with at most one space in front, then other blanks. */
 const WORD = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu
 
 /** Cuts a text into words whose concatenation is the text. */
-export const splitWords = (text: string): ReadonlyArray<string> => text.match(WORD) ?? []
+export const splitWords = (text: string): readonly string[] => text.match(WORD) ?? []
 
 const isPrintable = (byte: number): boolean =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff)
@@ -33,14 +33,14 @@ const PRINTABLE_BYTES = ALL_BYTES.filter(isPrintable)
 const OTHER_BYTES = ALL_BYTES.filter((byte) => !isPrintable(byte))
 
 /** [byte, character]: a printable byte maps to itself, the n-th other byte to the code point 256 + n. */
-const BYTE_CHARACTERS: ReadonlyArray<readonly [number, string]> = [
+const BYTE_CHARACTERS: readonly (readonly [number, string])[] = [
   ...PRINTABLE_BYTES.map((byte) => [byte, String.fromCodePoint(byte)] as const),
   ...OTHER_BYTES.map((byte, n) => [byte, String.fromCodePoint(256 + n)] as const),
 ]
 const CHARACTER_OF_BYTE: ReadonlyMap<number, string> = new Map(BYTE_CHARACTERS)
 
 /** The 256 byte tokens, in the order of their ids. */
-export const BYTE_TOKENS: ReadonlyArray<string> = BYTE_CHARACTERS.map(([, character]) => character)
+export const BYTE_TOKENS: readonly string[] = BYTE_CHARACTERS.map(([, character]) => character)
 
 /** The UTF-8 bytes of a text, one printable character each. */
 export const toPrintable = (text: string): string =>
@@ -57,7 +57,7 @@ export const countWords = (lines: Iterable<string>): ReadonlyMap<string, number>
 const pairKey = (left: number, right: number): number => left * 0x100000 + right
 
 /** The symbols with every `left right`, read from the left, replaced by `merged`. */
-const replacePair = (symbols: ReadonlyArray<number>, left: number, right: number, merged: number): ReadonlyArray<number> => {
+const replacePair = (symbols: readonly number[], left: number, right: number, merged: number): readonly number[] => {
   const replaced: number[] = []
   for (let i = 0; i < symbols.length; i += 1) {
     const symbol = symbols[i] as number
@@ -80,12 +80,12 @@ export const trainBytePairEncoding = (wordCounts: ReadonlyMap<string, number>, s
   const symbolTexts = [...BYTE_TOKENS]
   const symbolOf = new Map(symbolTexts.map((text, symbol) => [text, symbol]))
   const counted = [...wordCounts]
-  const words = counted.map(([word]): ReadonlyArray<number> => Array.from(toPrintable(word), (c) => symbolOf.get(c) as number))
+  const words = counted.map(([word]): readonly number[] => Array.from(toPrintable(word), (c) => symbolOf.get(c) as number))
   const pairCounts = new Map<number, number>()
   const wordsWithPair = new Map<number, Set<number>>()
 
   const addPairs = (word: number, sign: 1 | -1): void => {
-    const symbols = words[word] as ReadonlyArray<number>
+    const symbols = words[word] as readonly number[]
     const count = sign * (counted[word]?.[1] as number)
     for (let i = 0; i + 1 < symbols.length; i += 1) {
       const key = pairKey(symbols[i] as number, symbols[i + 1] as number)
@@ -123,7 +123,7 @@ export const trainBytePairEncoding = (wordCounts: ReadonlyMap<string, number>, s
     const merged = symbolOf.get(text) ?? symbolTexts.push(text) - 1
     symbolOf.set(text, merged)
     for (const word of [...(wordsWithPair.get(best) ?? [])]) {
-      const replaced = replacePair(words[word] as ReadonlyArray<number>, left, right, merged)
+      const replaced = replacePair(words[word] as readonly number[], left, right, merged)
       addPairs(word, -1)
       words[word] = replaced
       addPairs(word, 1)

@@ -11,9 +11,9 @@ import { readSentences } from '../../finetuning/data/sentiment.js'
 import { Tokenizer } from '@huggingface/tokenizers'
 
 export type Corpus = {
-  readonly training: ReadonlyArray<string>
+  readonly training: readonly string[]
   /** About 1 in 100 distinct lines. No line is in both parts, even with other case or punctuation. */
-  readonly validation: ReadonlyArray<string>
+  readonly validation: readonly string[]
   /** The number of sentences removed because they are in the excluded set. */
   readonly removed: number
   /** The number of lines removed because they repeat an earlier line. */
@@ -34,7 +34,7 @@ export const normalForm = (text: string): string =>
     .replace(/[^\p{L}]+/gu, '')
 
 /** Cuts a text after `.`, `!` or `?` if the next character starts a sentence. */
-export const splitSentences = (text: string): ReadonlyArray<string> =>
+export const splitSentences = (text: string): readonly string[] =>
   text
     .split(/(?<=[.!?]["”’)]?)\s+(?=["“‘(]?\p{Lu})/u)
     .map((sentence) => sentence.trim())
@@ -54,22 +54,21 @@ export const excludedForms = (texts: Iterable<string>): ReadonlySet<string> =>
   )
 
 /** The 3,000 sentences of the embedded dataset, as published. */
-export const sentimentSentences = (): ReadonlyArray<string> => readSentences().map(({ text }) => text)
+export const sentimentSentences = (): readonly string[] => readSentences().map(({ text }) => text)
 
-const paragraphsOf = (text: string): ReadonlyArray<string> =>
-  text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
+const paragraphsOf = (text: string): readonly string[] => text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
 
-const linesOf = (text: string): ReadonlyArray<string> => text.split('\n').map((line) => line.trim())
+const linesOf = (text: string): readonly string[] => text.split('\n').map((line) => line.trim())
 
 /** A Project Gutenberg book without its license, pictures, headings (no lower-case letter) and marks of emphasis. */
-const readBook = (text: string): ReadonlyArray<string> =>
+const readBook = (text: string): readonly string[] =>
   paragraphsOf((text.split(/\*\*\* ?START OF[^\n]*\n/)[1] ?? text).split(/\*\*\* ?END OF/)[0] as string)
     .filter((paragraph) => !paragraph.startsWith('[') && !paragraph.includes('http') && /\p{Ll}/u.test(paragraph))
     .map((paragraph) => paragraph.replace(/_/g, ''))
 
-type Reader = (text: string) => ReadonlyArray<string>
+type Reader = (text: string) => readonly string[]
 
-const CORPUS_FILES: ReadonlyArray<readonly [pattern: RegExp, read: Reader]> = [
+const CORPUS_FILES: readonly (readonly [pattern: RegExp, read: Reader])[] = [
   [
     /^wiki\..*\.raw$/,
     (text) =>
@@ -85,7 +84,7 @@ const CORPUS_FILES: ReadonlyArray<readonly [pattern: RegExp, read: Reader]> = [
 ]
 
 /** Lines of at most `LONGEST_LINE` characters; a longer sentence is cut between words. */
-const packSentences = (sentences: ReadonlyArray<string>): ReadonlyArray<string> => {
+const packSentences = (sentences: readonly string[]): readonly string[] => {
   const pieces = sentences.flatMap((sentence) =>
     sentence.length <= LONGEST_LINE ? [sentence] : (sentence.match(new RegExp(`\\S.{0,${LONGEST_LINE - 1}}(?=\\s|$)`, 'gu')) ?? []),
   )
@@ -128,7 +127,7 @@ export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: Rea
  * Reads the corpus in a folder. `furtherExcluded` names files of one sentence a line, such as another benchmark's test set, that are
  * excluded besides the `sentiment` sentences. @throws InputError if a file or the folder is missing, or the folder has no corpus
  */
-export const readCorpus = (folder: string, furtherExcluded: ReadonlyArray<string> = []): Corpus => {
+export const readCorpus = (folder: string, furtherExcluded: readonly string[] = []): Corpus => {
   const absent = furtherExcluded.find((file) => !existsSync(file))
   if (absent !== undefined) throw inputError(`--exclude ${absent}`, 'a file of one sentence a line', 'no such file')
   if (!existsSync(folder)) throw inputError(`--corpora ${folder}`, 'a folder of text files', 'no such folder')
@@ -206,7 +205,7 @@ type TokenizedCorpus = {
 }
 
 /** Tokenizes lines by a `tokenizer.json`. A literal special token in a line is plain text. @throws Error if the vocabulary exceeds 16 bits */
-export const tokenizeCorpus = (lines: ReadonlyArray<string>, tokenizerJson: object): TokenizedCorpus => {
+export const tokenizeCorpus = (lines: readonly string[], tokenizerJson: object): TokenizedCorpus => {
   const tokenizer = new Tokenizer({ ...tokenizerJson, added_tokens: [] }, {})
   const { size } = tokenizer.get_vocab()
   if (size > 0x10000) throw new Error(`tokenizeCorpus: expected at most 65536 tokens, actual ${size}`)

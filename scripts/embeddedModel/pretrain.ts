@@ -45,7 +45,7 @@ const {
 })
 
 /** Token ids between `<s>` and `</s>`; lines under 4 tokens are skipped. */
-const examplesOf = (lines: ReadonlyArray<string>, tokenizerJson: object): ReadonlyArray<TrainingExample> => {
+const examplesOf = (lines: readonly string[], tokenizerJson: object): readonly TrainingExample[] => {
   const { tokens, starts } = tokenizeCorpus(lines, tokenizerJson)
   return lines.flatMap((_, row) => {
     const ids = [...tokens.subarray(starts[row], starts[row + 1])].slice(0, longestLine)
@@ -54,7 +54,7 @@ const examplesOf = (lines: ReadonlyArray<string>, tokenizerJson: object): Readon
 }
 
 /** The mean loss per masked token, in nats. */
-const meanLoss = (answers: ReadonlyArray<MaskedAnswer>): number => {
+const meanLoss = (answers: readonly MaskedAnswer[]): number => {
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
   return answers.reduce((sum, answer) => sum + answer.loss * answer.tokens, 0) / tokens
 }
@@ -68,7 +68,7 @@ const progressLine = (event: TrainingEvent, steps: number): string | null => {
 const main = async (): Promise<void> => {
   const corpus = readCorpus(corpora, exclude)
   const tokenizer = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')) as object
-  const examples = (lines: ReadonlyArray<string>) => examplesOf(lines, tokenizer)
+  const examples = (lines: readonly string[]) => examplesOf(lines, tokenizer)
   const [training, evaluation] = [examples(corpus.training), examples(corpus.validation)]
   console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.removed} sentences removed`)
 
@@ -77,7 +77,7 @@ const main = async (): Promise<void> => {
   const checkpoints = join(output, 'checkpoints')
   const checkpoint = await newestCheckpoint(checkpoints, runOutline(assembly, { start, steps }), console.warn)
   const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: noWeights }
-  const score = (answers: ReadonlyArray<MaskedAnswer>) => {
+  const score = (answers: readonly MaskedAnswer[]) => {
     const loss = meanLoss(answers)
     return { scores: { loss }, selection: -loss, constant: null }
   }

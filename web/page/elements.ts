@@ -10,7 +10,7 @@ export const byId = <E extends HTMLElement>(id: string): E => {
 /** An element with text or children; text never becomes markup. */
 export const make = <K extends keyof HTMLElementTagNameMap>(
   name: K,
-  content: string | ReadonlyArray<Node>,
+  content: string | readonly Node[],
   className = '',
 ): HTMLElementTagNameMap[K] => {
   const element = document.createElement(name)
@@ -28,7 +28,7 @@ export const buttonOf = (label: string, onClick: () => void, described = label):
 }
 
 /** A table with a header; cells after the first of a row are numbers. */
-export const tableOf = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): HTMLTableElement => {
+export const tableOf = (header: readonly string[], rows: readonly (readonly string[])[]): HTMLTableElement => {
   const cell = (name: 'th' | 'td') => (text: string, column: number) => make(name, text, column > 0 ? 'count' : '')
   return make('table', [
     make('thead', [make('tr', header.map(cell('th')))]),

@@ -4,7 +4,7 @@ import type { FinetuneEvent, FinetuneOptions } from 'salora/web'
 /** Where a model's files come from. */
 export type ModelChoice =
   | { readonly kind: 'embedded' }
-  | { readonly kind: 'folder'; readonly name: string; readonly files: ReadonlyArray<File> }
+  | { readonly kind: 'folder'; readonly name: string; readonly files: readonly File[] }
   | { readonly kind: 'hub'; readonly id: string }
 
 export type RunRequest = {
@@ -24,7 +24,7 @@ export type Request =
   | { readonly kind: 'look'; readonly id: string }
   | { readonly kind: 'start'; readonly run: RunRequest }
   | { readonly kind: 'stop' }
-  | { readonly kind: 'predict'; readonly texts: ReadonlyArray<string> }
+  | { readonly kind: 'predict'; readonly texts: readonly string[] }
   | { readonly kind: 'download'; readonly run: string; readonly part: 'adapter' | 'run' }
   /** only of the run that this page trained last */
   | { readonly kind: 'export'; readonly run: string }
@@ -36,7 +36,7 @@ export type ClassCount = { readonly name: string; readonly rows: number }
 
 export type DataSummary = {
   readonly rows: number
-  readonly classes: ReadonlyArray<ClassCount>
+  readonly classes: readonly ClassCount[]
   /** words of a text: the median and the most */
   readonly words: { readonly median: number; readonly most: number }
 }
@@ -64,14 +64,14 @@ export type Machine = {
   /** whether the page may start threads (COOP and COEP) */
   readonly isolated: boolean
   readonly threads: number
-  readonly methods: ReadonlyArray<string>
+  readonly methods: readonly string[]
   /** null: the browser has no WebGPU, or no card for it */
   readonly gpu: Gpu | null
 }
 
 export type Response =
   | { readonly kind: 'ready'; readonly machine: Machine }
-  | { readonly kind: 'runs'; readonly runs: ReadonlyArray<StoredRun> }
+  | { readonly kind: 'runs'; readonly runs: readonly StoredRun[] }
   | { readonly kind: 'summary'; readonly summary: DataSummary }
   /** line: the family and the size of the model */
   | { readonly kind: 'model'; readonly id: string; readonly line: string }
@@ -79,7 +79,7 @@ export type Response =
   | { readonly kind: 'loading'; readonly line: string; readonly share: number | null }
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'ended' }
-  | { readonly kind: 'predictions'; readonly predictions: ReadonlyArray<object> }
+  | { readonly kind: 'predictions'; readonly predictions: readonly object[] }
   | { readonly kind: 'download'; readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }
   /** where: what the page was doing, for the place of the line */
   | { readonly kind: 'error'; readonly where: Request['kind']; readonly message: string }

@@ -76,5 +76,5 @@ const bodyOf = async (response: Response, name: string): Promise<Blob> => {
 }
 
 /** The files of a folder without those of folders in it. */
-const filesOf = (files: ReadonlyArray<File>): ReadonlyMap<string, Blob> =>
+const filesOf = (files: readonly File[]): ReadonlyMap<string, Blob> =>
   new Map(files.filter(({ webkitRelativePath }) => webkitRelativePath.split('/').length <= 2).map((file) => [file.name, file] as const))

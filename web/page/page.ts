@@ -11,7 +11,7 @@ const fieldOf = (id: string): string => byId<HTMLInputElement>(id).value.trim()
 const curves = curvesIn(byId('charts'))
 const progress = progressIn(curves)
 /** data: the file that is chosen · run: the run whose events are shown · stored: the runs of this browser */
-let [data, run, stored, trains]: [File | null, string, ReadonlyArray<StoredRun>, boolean] = [null, '', [], false]
+let [data, run, stored, trains]: [File | null, string, readonly StoredRun[], boolean] = [null, '', [], false]
 let isMachineShown = false
 
 const showError = (message: string | null): void => {
@@ -113,13 +113,13 @@ const show = (shown: StoredRun): HTMLLIElement => {
   ])
 }
 
-const showRuns = (runs: ReadonlyArray<StoredRun>): void => {
+const showRuns = (runs: readonly StoredRun[]): void => {
   stored = runs
   byId('runs').replaceChildren(...(runs.length === 0 ? [make('li', 'None yet.', 'quiet')] : runs.map(show)))
   setTrains(trains)
 }
 
-const showPredictions = (predictions: ReadonlyArray<object>): void => {
+const showPredictions = (predictions: readonly object[]): void => {
   const texts = byId<HTMLTextAreaElement>('texts')
     .value.split('\n')
     .filter((text) => text.trim() !== '')

@@ -1,7 +1,7 @@
 /** Keeps the page's files, so that it opens and trains without a connection after its first load. */
 
 /** The page's files and their common digest, from the build. runtime: files of ONNX Runtime, which are kept once they are used */
-declare const pageFiles: { readonly version: string; readonly names: ReadonlyArray<string>; readonly runtime: ReadonlyArray<string> }
+declare const pageFiles: { readonly version: string; readonly names: readonly string[]; readonly runtime: readonly string[] }
 
 /** The build of ONNX Runtime that the processor uses here: see runtime.ts. */
 const isForProcessor = (name: string): boolean => name.includes('.jspi.') === 'Suspending' in WebAssembly && !name.includes('.asyncify.')

@@ -4,7 +4,7 @@ import type { StoredRun } from './messages.js'
 import { zipSync } from 'fflate'
 
 /** @returns the newest last; a folder that is no run is left out */
-export const storedRuns = async (storage: Storage): Promise<ReadonlyArray<StoredRun>> => {
+export const storedRuns = async (storage: Storage): Promise<readonly StoredRun[]> => {
   const runs: StoredRun[] = []
   for (const name of [...(await storage.list('runs'))].sort()) {
     const run = await storedRun(storage, name).catch(() => null)

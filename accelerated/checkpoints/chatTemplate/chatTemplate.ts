@@ -16,23 +16,23 @@ export type Message = {
   readonly role: string
   readonly content: string
   /** calls of functions by the assistant, as templates read them */
-  readonly tool_calls?: ReadonlyArray<unknown>
+  readonly tool_calls?: readonly unknown[]
 }
 
 /**
  * → the text of a conversation with its special tokens; `addGenerationPrompt` ends it with the beginning of an answer.
  * @param tools functions that the assistant may call @throws InputError
  */
-export type ChatTemplate = ((messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools?: ReadonlyArray<unknown>) => string) & {
+export type ChatTemplate = ((messages: readonly Message[], addGenerationPrompt: boolean, tools?: readonly unknown[]) => string) & {
   /**
    * What the template makes of the first `lengths` (ascending) messages, in time linear in the conversation.
    * null: it needs a rendering for each, or one of them fails.
    */
   readonly beginnings?: (
-    messages: ReadonlyArray<Message>,
-    lengths: ReadonlyArray<number>,
+    messages: readonly Message[],
+    lengths: readonly number[],
     addGenerationPrompt: boolean,
-    tools?: ReadonlyArray<unknown>,
+    tools?: readonly unknown[],
   ) => Beginnings | null
 }
 
@@ -111,7 +111,7 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
     throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
   const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => parseTemplate(text.replace(/\r\n?/g, '\n')))
-  const given = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean, tools: ReadonlyArray<unknown>) => ({
+  const given = (messages: readonly Message[], addGenerationPrompt: boolean, tools: readonly unknown[]) => ({
     variables: {
       ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
       ...{ tools: tools.length === 0 ? null : tools, documents: null },
@@ -124,7 +124,7 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
     },
   })
   const render: ChatTemplate = (messages, addGenerationPrompt, tools = []) => {
-    const rendered = (read: ReadonlyArray<Message>): string => {
+    const rendered = (read: readonly Message[]): string => {
       const { variables, bounds } = given(read, addGenerationPrompt, tools)
       return renderWithin(parsed, variables, bounds)
     }
@@ -164,7 +164,7 @@ type Call = { readonly function?: { readonly arguments?: unknown } }
  * The arguments of calls as objects, where they are JSON texts: most templates write them as JSON themselves, and a text would be quoted twice.
  * Others add the text to their own, and refuse an object. → the same list, if nothing differs
  */
-const withArguments = (messages: ReadonlyArray<Message>): ReadonlyArray<Message> => {
+const withArguments = (messages: readonly Message[]): readonly Message[] => {
   const read = messages.map((message) => {
     const calls = message.tool_calls?.map((call) => withObject(call as Call))
     return calls === undefined || calls.every((call, i) => call === message.tool_calls?.[i]) ? message : { ...message, tool_calls: calls }
@@ -208,7 +208,7 @@ const globals = {
 }
 
 /** Jinja's range, within a bound. */
-const boundedRange = (start: number, stop?: number, step = 1): ReadonlyArray<number> => {
+const boundedRange = (start: number, stop?: number, step = 1): readonly number[] => {
   const [from, to] = stop === undefined ? [0, start] : [start, stop]
   const count = Math.max(0, Math.ceil((to - from) / step))
   if (!(count <= longestRange)) throw new Error(`range of ${count} numbers, more than ${longestRange}`)

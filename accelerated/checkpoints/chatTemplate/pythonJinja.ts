@@ -12,7 +12,7 @@ type Node = {
   readonly object?: Node
   readonly property?: Node
   readonly callee?: Node
-  readonly args?: ReadonlyArray<Node>
+  readonly args?: readonly Node[]
   readonly left?: Node
   readonly right?: Node
   readonly operator?: { readonly value: string }
@@ -23,16 +23,16 @@ type Node = {
 type Loop = {
   readonly loopvar: Node
   readonly iterable: Node & { readonly lhs?: Node }
-  readonly body: ReadonlyArray<Node>
-  readonly defaultBlock: ReadonlyArray<Node>
+  readonly body: readonly Node[]
+  readonly defaultBlock: readonly Node[]
 }
 type Scope = { readonly tests: ReadonlyMap<string, Test> }
 type Evaluator = {
   readonly run: (program: unknown) => Value
   evaluate(node: unknown, environment: unknown): Value
-  evaluateArguments(args: ReadonlyArray<unknown>, environment: unknown): readonly [ReadonlyArray<Value>, ReadonlyMap<string, Value>]
+  evaluateArguments(args: readonly unknown[], environment: unknown): readonly [readonly Value[], ReadonlyMap<string, Value>]
   evaluateBinaryExpression(node: Node, environment: unknown): Value
-  evaluateBlock(statements: ReadonlyArray<unknown>, environment: unknown): Value
+  evaluateBlock(statements: readonly unknown[], environment: unknown): Value
   evaluateCallExpression(node: Node, environment: unknown): Value
   evaluateFor(node: Loop, environment: Environment): Value
   evaluateMemberExpression(node: Node, environment: unknown): Value
@@ -45,7 +45,7 @@ const JinjaInterpreter = Interpreter as unknown as new (environment: unknown) =>
 const given = (value: Value): Node => ({ type: 'Given', value })
 
 /** Statements, which write nothing themselves and have the value of none. */
-const silent: ReadonlyArray<string> = ['Set', 'Macro', 'Comment']
+const silent: readonly string[] = ['Set', 'Macro', 'Comment']
 
 /** What a statement or an expression of a template writes. */
 export const writtenBy = (node: unknown, value: Value): string => (silent.includes((node as Node).type) ? '' : pythonText(value))
@@ -58,7 +58,7 @@ export class PythonJinja extends JinjaInterpreter {
     return super.evaluate(node, environment)
   }
 
-  override evaluateBlock(statements: ReadonlyArray<unknown>, environment: unknown): Value {
+  override evaluateBlock(statements: readonly unknown[], environment: unknown): Value {
     let text = ''
     try {
       for (const statement of statements) text += writtenBy(statement, this.evaluate(statement, environment))
@@ -89,7 +89,7 @@ export class PythonJinja extends JinjaInterpreter {
     return templateValue(text + String(this.evaluateBlock(defaultBlock, new Environment(environment)).value))
   }
 
-  protected iteration(body: ReadonlyArray<unknown>, scope: Environment): Iteration {
+  protected iteration(body: readonly unknown[], scope: Environment): Iteration {
     try {
       return { text: String(this.evaluateBlock(body, scope).value), end: null }
     } catch (thrown) {
@@ -165,7 +165,7 @@ export class PythonJinja extends JinjaInterpreter {
 const undefinedValue = templateValue(undefined)
 
 /** Those of a dictionary that the library has. */
-const methods: ReadonlyArray<string> = ['items', 'keys', 'values', 'get']
+const methods: readonly string[] = ['items', 'keys', 'values', 'get']
 
 const builtinOf = (object: Value, name: string): Value | undefined =>
   (object as Value & { readonly builtins: ReadonlyMap<string, Value> }).builtins.get(name)

@@ -106,7 +106,7 @@ export const tests: Readonly<Record<string, Test>> = {
 
 type Filtered = {
   readonly operand: Value
-  readonly values: ReadonlyArray<Value>
+  readonly values: readonly Value[]
   readonly named: ReadonlyMap<string, Value>
   readonly testOf: (name: string) => Test | undefined
 }
@@ -120,13 +120,13 @@ const onText =
     values.length + named.size > 0 ? null : templateValue(apply(pythonText(operand)))
 
 /** The characters of a text, or the entries of a list; null for other values. */
-const partsOf = ({ operand }: Filtered): ReadonlyArray<Value> | null => {
+const partsOf = ({ operand }: Filtered): readonly Value[] | null => {
   if (isList(operand)) return operand.value
   return operand.type === 'StringValue' ? [...String(operand.value)].map(templateValue) : null
 }
 
 const onParts =
-  (apply: (parts: ReadonlyArray<Value>) => Value) =>
+  (apply: (parts: readonly Value[]) => Value) =>
   (filtered: Filtered): Value | null => {
     const parts = partsOf(filtered)
     return parts === null ? null : apply(parts)

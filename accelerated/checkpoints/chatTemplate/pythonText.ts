@@ -74,7 +74,7 @@ export const pythonJson = (value: Value, layout: JsonLayout, depth = 0): string 
     const json = JSON.stringify(written)
     return ensureAscii ? json.replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`) : json
   }
-  const between = (open: string, parts: ReadonlyArray<string>, close: string): string => {
+  const between = (open: string, parts: readonly string[], close: string): string => {
     if (parts.length === 0) return open + close
     const line = (level: number): string => (indent === null ? '' : `\n${' '.repeat(indent * level)}`)
     return open + line(depth + 1) + parts.join(separators[0] + line(depth + 1)) + line(depth) + close

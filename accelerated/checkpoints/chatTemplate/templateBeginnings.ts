@@ -28,30 +28,30 @@ const [baseSteps, stepsPerMessage] = [100_000, 4_000]
  * @throws Error where the template asks for what one pass does not show, fails, or does more than `bounds` allow
  */
 export const renderBeginnings = (
-  parsed: { readonly body: ReadonlyArray<unknown> },
+  parsed: { readonly body: readonly unknown[] },
   variables: Readonly<Record<string, unknown>>,
-  lengths: ReadonlyArray<number>,
+  lengths: readonly number[],
   bounds: TemplateBounds,
 ): Beginnings => new OnePass(environmentOf(variables), lengths, bounds).beginnings(parsed.body)
 
-type List = Value & { readonly value: ReadonlyArray<Value> }
+type List = Value & { readonly value: readonly Value[] }
 /** The conversation's messages from `from` on, whose number is not known yet. Whatever needs all of them reads its `value`. */
 type OpenList = List & { readonly from: number }
 
 type Node = { readonly type: string }
 type Loop = Node & {
   readonly loopvar: Node & { readonly value: string }
-  readonly body: ReadonlyArray<Node>
-  readonly defaultBlock: ReadonlyArray<Node>
+  readonly body: readonly Node[]
+  readonly defaultBlock: readonly Node[]
 }
-type Condition = Node & { readonly test: Node; readonly body: ReadonlyArray<Node>; readonly alternate: ReadonlyArray<Node> }
+type Condition = Node & { readonly test: Node; readonly body: readonly Node[]; readonly alternate: readonly Node[] }
 type Member = Node & {
   readonly object: Node & { readonly value: string }
   readonly property: Node & { readonly value: unknown }
   readonly computed: boolean
 }
 type Slice = Node & { readonly start?: Node; readonly stop?: Node; readonly step?: Node }
-type Statements = ReadonlyArray<Node>
+type Statements = readonly Node[]
 /** What follows the statements under evaluation, as text. */
 type Rest = (environment: Environment) => string
 
@@ -75,7 +75,7 @@ class OnePass extends CountingInterpreter {
 
   constructor(
     private readonly top: Environment,
-    private readonly lengths: ReadonlyArray<number>,
+    private readonly lengths: readonly number[],
     bounds: TemplateBounds,
   ) {
     super(top, bounds, baseSteps + stepsPerMessage * bounds.messages + bounds.characters / 4)
@@ -84,7 +84,7 @@ class OnePass extends CountingInterpreter {
     top.variables.set('messages', this.openList(0) as never)
   }
 
-  beginnings(statements: ReadonlyArray<unknown>): Beginnings {
+  beginnings(statements: readonly unknown[]): Beginnings {
     if (!this.pass(statements as Statements, () => '')) throw unsupported('a template without a loop over the messages')
     return { common: this.text.join(''), of: this.found }
   }
@@ -233,7 +233,7 @@ class OnePass extends CountingInterpreter {
   }
 
   private openList(from: number): OpenList {
-    const whole = (): ReadonlyArray<Value> => {
+    const whole = (): readonly Value[] => {
       if (this.end === null) throw unsupported('how many messages there are')
       this.spend(this.end / 64)
       return this.messages.value.slice(from, this.end)
@@ -262,7 +262,7 @@ class OnePass extends CountingInterpreter {
 
   /** The `loop` of an iteration that another one follows. */
   private openLoop(from: number): Value {
-    const ahead: ReadonlyArray<readonly [string, Value]> = [
+    const ahead: readonly (readonly [string, Value])[] = [
       ['last', templateValue(false)],
       ['nextitem', this.messages.value[this.at + 1] as Value],
     ]
@@ -271,7 +271,7 @@ class OnePass extends CountingInterpreter {
 
   /** The `loop` of a beginning's last iteration. */
   private lastLoop(from: number): Value {
-    const facts: ReadonlyArray<readonly [string, Value]> = [
+    const facts: readonly (readonly [string, Value])[] = [
       ...this.loopFacts(from),
       ...Object.entries({ last: true, revindex: 1, revindex0: 0, length: this.at - from + 1, nextitem: undefined }).map(
         ([name, value]) => [name, templateValue(value)] as const,
@@ -280,7 +280,7 @@ class OnePass extends CountingInterpreter {
     return this.loopValue(new Map(facts))
   }
 
-  private loopFacts(from: number): ReadonlyArray<readonly [string, Value]> {
+  private loopFacts(from: number): readonly (readonly [string, Value])[] {
     const [i, before] = [this.at - from, this.messages.value[this.at - 1]]
     return [
       ...Object.entries({ index: i + 1, index0: i, first: i === 0 }).map(([name, value]) => [name, templateValue(value)] as const),

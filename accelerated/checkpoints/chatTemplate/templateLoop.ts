@@ -14,7 +14,7 @@ export class LoopControl {
 }
 
 /** What a loop goes through: entries, keys or characters; nothing, for what is not defined. */
-export const itemsOf = (value: Value): ReadonlyArray<Value> => {
+export const itemsOf = (value: Value): readonly Value[] => {
   if (isList(value)) return value.value
   if (value.type === 'ObjectValue' && isMap(value)) return [...value.value.keys()].map(templateValue)
   if (value.type === 'StringValue') return [...String(value.value)].map(templateValue)
@@ -28,7 +28,7 @@ export const bound = (loopvar: Node, item: Value, scope: Environment): Environme
     scope.variables.set(String(loopvar.value), item as never)
     return scope
   }
-  const [names, parts] = [loopvar.value as ReadonlyArray<Node>, itemsOf(item)]
+  const [names, parts] = [loopvar.value as readonly Node[], itemsOf(item)]
   if (loopvar.type !== 'TupleLiteral' || names.length !== parts.length)
     throw new Error(`${names.length} variables for ${parts.length} values`)
   for (const [i, name] of names.entries()) bound(name, parts[i] as Value, scope)
@@ -38,7 +38,7 @@ export const bound = (loopvar: Node, item: Value, scope: Environment): Environme
 const [emptyObject, undefinedValue] = [templateValue({}), templateValue(undefined)]
 
 /** The `loop` of iteration `i`, from 0. */
-export const loopOf = (items: ReadonlyArray<Value>, i: number): Value => {
+export const loopOf = (items: readonly Value[], i: number): Value => {
   const [count, first, last] = [items.length, i === 0, i === items.length - 1]
   const facts = { index: i + 1, index0: i, revindex: count - i, revindex0: count - i - 1, first, last, length: count }
   return like(

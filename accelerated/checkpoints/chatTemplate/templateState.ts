@@ -7,7 +7,7 @@ export class Unsupported extends Error {}
 export const unsupported = (what: string): Error => new Unsupported(`one pass does not show ${what}`)
 
 /** What a loop knows of an iteration only once it knows the next ones. */
-const ahead: ReadonlyArray<string> = ['last', 'nextitem', 'revindex', 'revindex0', 'length']
+const ahead: readonly string[] = ['last', 'nextitem', 'revindex', 'revindex0', 'length']
 
 /** The facts of an iteration without the number of those to come. */
 export class OpenLoop extends Map<string, Value> {
@@ -37,7 +37,7 @@ export class OpenLoop extends Map<string, Value> {
 /** The entries of the namespaces, by their variables' names. */
 export const namespacesIn = ({ variables }: Environment): ReadonlyMap<string, Map<string, Value>> =>
   new Map(
-    ([...variables] as unknown as ReadonlyArray<readonly [string, Value]>).flatMap(([name, one]) =>
+    ([...variables] as unknown as readonly (readonly [string, Value])[]).flatMap(([name, one]) =>
       one.type === 'NamespaceValue' ? [[name, one.value as Map<string, Value>] as const] : [],
     ),
   )

@@ -37,7 +37,7 @@ export const environmentOf = (variables: Readonly<Record<string, unknown>>): Env
   return environment
 }
 
-export const isList = (value: Value): value is Value & { readonly value: ReadonlyArray<Value> } =>
+export const isList = (value: Value): value is Value & { readonly value: readonly Value[] } =>
   value.type === 'ArrayValue' || value.type === 'TupleValue'
 
 export const isMap = (value: Value): value is Value & { readonly value: ReadonlyMap<string, Value> } =>

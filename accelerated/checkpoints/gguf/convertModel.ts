@@ -100,7 +100,7 @@ export const ggufConfig = ({ keys, tensors }: GgufHeader, factors: Factors, file
 
 type Reader = Pick<GgufFamily, 'architecture'> & { readonly read: NonNullable<GgufFamily['read']> }
 
-const readers: ReadonlyArray<Reader> = architectures.flatMap(({ gguf }) =>
+const readers: readonly Reader[] = architectures.flatMap(({ gguf }) =>
   gguf?.read == null ? [] : [{ architecture: gguf.architecture, read: gguf.read }],
 )
 

@@ -8,13 +8,13 @@ import { nodeFiles } from '../../storage/nodeFiles.js'
 import { withFile, type Storage } from '../../storage/storage.js'
 
 /** The value of a key. 64-bit integers become numbers. */
-export type GgufValue = string | number | boolean | ReadonlyArray<string> | ReadonlyArray<number> | ReadonlyArray<boolean>
+export type GgufValue = string | number | boolean | readonly string[] | readonly number[] | readonly boolean[]
 
 /** Where the data of one tensor is: `length` bytes from byte `offset` of `file`. shape: row-major, as elsewhere; the file has the sizes reversed. */
 export type GgufEntry = {
   readonly name: string
   readonly type: TensorType
-  readonly shape: ReadonlyArray<number>
+  readonly shape: readonly number[]
   readonly offset: number
   readonly length: number
   readonly file: string
@@ -106,7 +106,7 @@ const cursor = (bytes: Uint8Array, size: number, file: string): Cursor => {
     }
     const scalar = scalarOf(type, key)
     const start = advance(count * scalar.bytes)
-    return Array.from({ length: count }, (_, i) => scalar.read(start + i * scalar.bytes)) as ReadonlyArray<number>
+    return Array.from({ length: count }, (_, i) => scalar.read(start + i * scalar.bytes)) as readonly number[]
   }
   const scalarOf = (type: number, key: string) => {
     const scalar = scalars[type]
@@ -146,7 +146,7 @@ const readKeys = (at: Cursor, count: number, file: string): ReadonlyMap<string, 
 /** As the file has it, before it is checked against the file's size. */
 type Declared = Pick<GgufEntry, 'name' | 'type' | 'shape'> & { readonly offset: number }
 
-const readTensors = (at: Cursor, count: number, file: string): ReadonlyArray<Declared> => {
+const readTensors = (at: Cursor, count: number, file: string): readonly Declared[] => {
   const tensors: Declared[] = []
   const names = new Set<string>()
   for (let i = 0; i < count; i++) {
@@ -162,7 +162,7 @@ const readTensors = (at: Cursor, count: number, file: string): ReadonlyArray<Dec
 }
 
 const typeOf = (id: number, name: string, file: string): TensorType => {
-  const names = Object.keys(tensorTypes) as ReadonlyArray<TensorType>
+  const names = Object.keys(tensorTypes) as readonly TensorType[]
   const type = names.find((known) => tensorTypes[known].id === id)
   if (type === undefined) throw inputError(file, `tensor ${quoted(name)} in ${names.join(', ')}`, `type ${id} of ggml`)
   return type
@@ -194,7 +194,7 @@ const placedTensor = ({ name, type, shape, offset }: Declared, { alignment, data
   return { name, type, shape, offset: dataStart + offset, length, file }
 }
 
-const checkOverlap = (tensors: ReadonlyArray<GgufEntry>, file: string): void => {
+const checkOverlap = (tensors: readonly GgufEntry[], file: string): void => {
   const inOrder = tensors.filter(({ length }) => length > 0).sort((a, b) => a.offset - b.offset)
   inOrder.forEach(({ name, offset }, i) => {
     const before = inOrder[i - 1]

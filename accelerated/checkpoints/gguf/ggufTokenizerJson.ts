@@ -7,7 +7,7 @@ import type { GgufHeader } from './ggufHeader.js'
 export const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
 
 type Words = {
-  readonly splits: ReadonlyArray<object>
+  readonly splits: readonly object[]
   readonly normalizer?: object
   readonly whole?: boolean
   readonly addsStart?: boolean
@@ -25,7 +25,7 @@ const llama3 = wordsThenBytes(knownWords.llama3)
  * How a text is cut before its bytes are merged, by llama.cpp's names: several of them name one cut. `addsStart`: what llama.cpp does without the key
  * add_bos_token.
  */
-const kinds: ReadonlyArray<Words & { readonly names: ReadonlyArray<string> }> = [
+const kinds: readonly (Words & { readonly names: readonly string[] })[] = [
   { names: ['gpt-2', 'a.x-4.0', 'mellum'], splits: [byteLevel(true)] },
   { names: ['smollm', 'minerva-7b'], splits: digitsThenWords },
   { names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'pixtral'], splits: llama3, whole: true, addsStart: true },
@@ -41,7 +41,7 @@ const kinds: ReadonlyArray<Words & { readonly names: ReadonlyArray<string> }> = 
 
 /** Texts of both files. @throws InputError for a tokenizer of another kind, and for lists that do not fit */
 export const ggufTokenizer = ({ keys }: GgufHeader, file: string): { readonly tokenizer: object; readonly settings: object } => {
-  const strings = (name: string): ReadonlyArray<string> => listOf(keys, `tokenizer.ggml.${name}`, 'string', file)
+  const strings = (name: string): readonly string[] => listOf(keys, `tokenizer.ggml.${name}`, 'string', file)
   const tokens = strings('tokens')
   checkTokens(tokens, file)
   const types = keys.has('tokenizer.ggml.token_type')
@@ -70,7 +70,7 @@ export const ggufTokenizer = ({ keys }: GgufHeader, file: string): { readonly to
   }
 }
 
-type Table = { readonly tokens: ReadonlyArray<string>; readonly types: ReadonlyArray<number>; readonly ids: ReadonlyMap<string, number> }
+type Table = { readonly tokens: readonly string[]; readonly types: readonly number[]; readonly ids: ReadonlyMap<string, number> }
 type Parts = { readonly addsStart: boolean; readonly normalizer: object | null; readonly pre_tokenizer: object | null } & Readonly<
   Record<'decoder' | 'model', object>
 >
@@ -80,14 +80,14 @@ const listOf = <T extends string | number>(
   key: string,
   type: 'string' | 'number',
   file: string,
-): ReadonlyArray<T> => {
+): readonly T[] => {
   const value = keys.get(key)
   if (!Array.isArray(value) || value.some((one) => typeof one !== type))
     throw inputError(file, `a list of ${type}s in the key ${key}`, value === undefined ? 'none' : 'another value')
-  return value as ReadonlyArray<T>
+  return value as readonly T[]
 }
 
-const addedTokens = ({ tokens, types }: Table): ReadonlyArray<object> =>
+const addedTokens = ({ tokens, types }: Table): readonly object[] =>
   tokens.flatMap((content, id) => {
     const type = types[id]
     if (content === '' || (type !== tokenTypes.control && type !== tokenTypes.userDefined && type !== tokenTypes.unknown)) return []
@@ -99,7 +99,7 @@ const longestToken = 1_000
 const mergeLimit = 2_000_000
 
 /** @throws InputError for a token that is very long, or a token twice */
-const checkTokens = (tokens: ReadonlyArray<string>, file: string): void => {
+const checkTokens = (tokens: readonly string[], file: string): void => {
   const long = tokens.find(({ length }) => length > longestToken)
   if (long !== undefined) throw inputError(file, `tokens of at most ${longestToken} characters`, `one of ${long.length}`)
   const seen = new Set<string>()
@@ -113,7 +113,7 @@ const checkTokens = (tokens: ReadonlyArray<string>, file: string): void => {
 const vocabularyOf = ({ tokens, types }: Table): Readonly<Record<string, number>> =>
   Object.fromEntries(tokens.flatMap((token, id) => (types[id] === tokenTypes.unused || token === '' ? [] : [[token, id] as const])))
 
-const byteParts = (keys: GgufHeader['keys'], table: Table, merges: ReadonlyArray<string>, file: string): Parts => {
+const byteParts = (keys: GgufHeader['keys'], table: Table, merges: readonly string[], file: string): Parts => {
   const pre = String(keys.get('tokenizer.ggml.pre') ?? 'default')
   const known = kinds.find(({ names }) => names.includes(pre))
   if (known === undefined) throw inputError(file, `tokenizer.ggml.pre ${kinds.map(({ names: [name] }) => name).join(', ')}`, quoted(pre))
@@ -172,7 +172,7 @@ const pieceParts = (keys: GgufHeader['keys'], table: Table, file: string): Parts
   }
 }
 
-const pairsOf = (token: string, vocab: Readonly<Record<string, number>>): ReadonlyArray<readonly [string, string]> =>
+const pairsOf = (token: string, vocab: Readonly<Record<string, number>>): readonly (readonly [string, string])[] =>
   Array.from({ length: Math.max(0, token.length - 1) }, (_, i) => [token.slice(0, i + 1), token.slice(i + 1)] as const).filter(
     ([left, right]) => Object.hasOwn(vocab, left) && Object.hasOwn(vocab, right),
   )

@@ -7,7 +7,7 @@ import { bytesOfElements, defaultAlignment, tensorTypes, valueTypes, type Tensor
 /** A tensor to write. Its bytes are computed when they are written. shape: row-major, as elsewhere; the file has the sizes reversed. */
 export type WrittenTensor = {
   readonly name: string
-  readonly shape: ReadonlyArray<number>
+  readonly shape: readonly number[]
   readonly type: TensorType
   readonly bytes: () => Promise<Uint8Array>
 }
@@ -16,7 +16,7 @@ export type WrittenTensor = {
 const longestName = 63
 
 /** The file in chunks, so that a large one is never in memory as a whole. @throws Error for a name, a shape or bytes that the format cannot hold */
-export async function* ggufChunks(keys: WrittenKeys, tensors: ReadonlyArray<WrittenTensor>): AsyncGenerator<Uint8Array> {
+export async function* ggufChunks(keys: WrittenKeys, tensors: readonly WrittenTensor[]): AsyncGenerator<Uint8Array> {
   yield ggufHeader(keys, tensors)
   for (const { name, shape, type, bytes } of tensors) {
     const data = await bytes()
@@ -28,7 +28,7 @@ export async function* ggufChunks(keys: WrittenKeys, tensors: ReadonlyArray<Writ
 }
 
 /** Everything before the data. */
-export const ggufHeader = (keys: WrittenKeys, tensors: ReadonlyArray<Omit<WrittenTensor, 'bytes'>>): Uint8Array => {
+export const ggufHeader = (keys: WrittenKeys, tensors: readonly Omit<WrittenTensor, 'bytes'>[]): Uint8Array => {
   let offset = 0
   const parts = [
     utf8('GGUF'),
@@ -47,7 +47,7 @@ export const ggufHeader = (keys: WrittenKeys, tensors: ReadonlyArray<Omit<Writte
   return concatenate([header, new Uint8Array(aligned(header.length) - header.length)])
 }
 
-const checkTensor = (name: string, shape: ReadonlyArray<number>, type: TensorType): void => {
+const checkTensor = (name: string, shape: readonly number[], type: TensorType): void => {
   const bytes = utf8(name).length
   if (bytes > longestName) throw new Error(`ggufHeader: ${name}: expected a name of at most ${longestName} bytes, got ${bytes}`)
   const row = shape.at(-1) ?? 1
@@ -57,7 +57,7 @@ const checkTensor = (name: string, shape: ReadonlyArray<number>, type: TensorTyp
 
 const aligned = (bytes: number): number => Math.ceil(bytes / defaultAlignment) * defaultAlignment
 
-const valueParts = (value: WrittenValue): ReadonlyArray<Uint8Array> => {
+const valueParts = (value: WrittenValue): readonly Uint8Array[] => {
   switch (value.type) {
     case 'string':
       return [uint32(valueTypes.string), text(value.value)]
@@ -76,7 +76,7 @@ const valueParts = (value: WrittenValue): ReadonlyArray<Uint8Array> => {
   }
 }
 
-const arrayStart = (type: number, { length }: ReadonlyArray<unknown>): ReadonlyArray<Uint8Array> => [
+const arrayStart = (type: number, { length }: readonly unknown[]): readonly Uint8Array[] => [
   uint32(valueTypes.array),
   uint32(type),
   uint64(length),

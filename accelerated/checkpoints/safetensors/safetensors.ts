@@ -11,7 +11,7 @@ import { bytesOf, elementCount, parseHeader, type HeaderEntry, type StoredType }
 export type TensorEntry = HeaderEntry & { readonly storage: Storage; readonly transposed?: true }
 
 /** The shape that the file has. */
-export const storedShape = ({ shape, transposed }: Pick<TensorEntry, 'shape' | 'transposed'>): ReadonlyArray<number> =>
+export const storedShape = ({ shape, transposed }: Pick<TensorEntry, 'shape' | 'transposed'>): readonly number[] =>
   transposed === true ? shape.toReversed() : shape
 
 export type SafetensorsFile = {
@@ -60,7 +60,7 @@ const fill = async <T extends Float32Array | Float64Array>(entry: TensorEntry, a
 }
 
 /** [rows, columns] → [columns, rows], row-major */
-export const transposedMatrix = <T extends Float32Array | Float64Array>(matrix: T, [rows = 0, columns = 0]: ReadonlyArray<number>): T => {
+export const transposedMatrix = <T extends Float32Array | Float64Array>(matrix: T, [rows = 0, columns = 0]: readonly number[]): T => {
   const transposed = matrix.slice() as T
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++) transposed[column * rows + row] = matrix[row * columns + column] ?? NaN

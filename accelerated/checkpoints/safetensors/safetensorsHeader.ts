@@ -32,7 +32,7 @@ export type HeaderEntry = {
   /** the tensor's name in the file */
   readonly name: string
   readonly dtype: StoredType
-  readonly shape: ReadonlyArray<number>
+  readonly shape: readonly number[]
   /** from the first byte of the file */
   readonly offset: number
   readonly length: number
@@ -45,12 +45,12 @@ export type SafetensorsHeader = {
 }
 
 /** The product of the dimensions; 1 for a scalar. */
-export const elementCount = (shape: ReadonlyArray<number>): number => shape.reduce((count, side) => count * side, 1)
+export const elementCount = (shape: readonly number[]): number => shape.reduce((count, side) => count * side, 1)
 
 const metadataSchema = z.record(z.string(), z.string())
 const natural = z.int().min(0)
 const entrySchema = z.strictObject({
-  dtype: z.enum(Object.keys(bytesOf) as ReadonlyArray<StoredType>),
+  dtype: z.enum(Object.keys(bytesOf) as readonly StoredType[]),
   shape: z.array(natural),
   data_offsets: z.tuple([natural, natural]),
 })
@@ -84,7 +84,7 @@ const parseEntry = (name: string, value: unknown, file: string, dataStart: numbe
 }
 
 /** By offset, each tensor begins where the previous one ends, and the last one ends with the file. */
-const checkCover = (entries: ReadonlyArray<HeaderEntry>, file: string, dataStart: number, dataLength: number): void => {
+const checkCover = (entries: readonly HeaderEntry[], file: string, dataStart: number, dataLength: number): void => {
   const inOrder = [...entries].sort((a, b) => a.offset - b.offset || a.length - b.length)
   const end = inOrder.reduce((covered, { name, offset, length }) => {
     if (offset !== covered) {

@@ -6,29 +6,29 @@ import { bytesOf, elementCount, type StoredType } from './safetensorsHeader.js'
 
 /** A tensor to write, row-major. Without `dtype`, a Float32Array is written as F32 and a Float64Array as F64. */
 export type WritableTensor = {
-  readonly shape: ReadonlyArray<number>
+  readonly shape: readonly number[]
   readonly data: Float32Array | Float64Array
   readonly dtype?: 'F64' | 'F32' | 'F16'
 }
 
 export type WrittenType = NonNullable<WritableTensor['dtype']>
-export type Declaration = { readonly name: string; readonly dtype: StoredType; readonly shape: ReadonlyArray<number> }
+export type Declaration = { readonly name: string; readonly dtype: StoredType; readonly shape: readonly number[] }
 
 /**
  * The header of tensors with these types and shapes, and the order in which their data must follow. Wider types come first, then names decide, so
  * every tensor is aligned. Spaces pad the header to a multiple of 8 bytes.
  */
 export const layOut = (
-  declared: ReadonlyArray<Declaration>,
+  declared: readonly Declaration[],
   metadata: Readonly<Record<string, string>> = {},
-): { readonly header: Uint8Array; readonly order: ReadonlyArray<string> } => {
+): { readonly header: Uint8Array; readonly order: readonly string[] } => {
   const inOrder = [...declared].sort((a, b) => bytesOf[b.dtype] - bytesOf[a.dtype] || compareCodePoints(a.name, b.name))
   return { header: headerOf(inOrder, metadata), order: inOrder.map(({ name }) => name) }
 }
 
 /** The header of tensors whose data follows in this order. */
-export const headerOf = (inOrder: ReadonlyArray<Declaration>, metadata: Readonly<Record<string, string>> = {}): Uint8Array => {
-  const [entries] = inOrder.reduce<readonly [ReadonlyArray<readonly [string, unknown]>, number]>(
+export const headerOf = (inOrder: readonly Declaration[], metadata: Readonly<Record<string, string>> = {}): Uint8Array => {
+  const [entries] = inOrder.reduce<readonly [readonly (readonly [string, unknown])[], number]>(
     ([done, begin], { name, dtype, shape }) => {
       const end = begin + elementCount(shape) * bytesOf[dtype]
       return [[...done, [name, { dtype, shape, data_offsets: [begin, end] }]], end]

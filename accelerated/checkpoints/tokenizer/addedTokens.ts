@@ -4,8 +4,8 @@ import { parseJson } from '../../storage/json.js'
 
 /** The part of a tokenizer.json that numbers tokens. The file has passed the tokenizer's schema, or will. */
 type TokenizerJson = {
-  readonly added_tokens?: ReadonlyArray<{ readonly id: number; readonly content: string }> | null
-  readonly model: { readonly vocab: Readonly<Record<string, number>> | ReadonlyArray<readonly [string, number]> }
+  readonly added_tokens?: readonly { readonly id: number; readonly content: string }[] | null
+  readonly model: { readonly vocab: Readonly<Record<string, number>> | readonly (readonly [string, number])[] }
 }
 
 /** The tokens of a tokenizer.json by their text. */
@@ -57,11 +57,7 @@ const entryOf = (token: string, id: number) => ({
 })
 
 /** The text of a tokenizer.json with new tokens, which come after all others. @throws InputError if one is a token already */
-export const withNewTokens = (
-  text: string,
-  tokens: ReadonlyArray<string>,
-  where: string,
-): { readonly text: string; readonly from: number } => {
+export const withNewTokens = (text: string, tokens: readonly string[], where: string): { readonly text: string; readonly from: number } => {
   const json = parsed(text, where)
   const { idOf, tokens: from } = tableOf(json, where)
   const known = tokens.find((token) => idOf(token) !== undefined)
@@ -71,7 +67,7 @@ export const withNewTokens = (
 }
 
 /** The text of a tokenizer_config.json that lists the new tokens if it lists the others; null if it does not. */
-export const withListedTokens = (text: string, tokens: ReadonlyArray<string>, from: number, where: string): string | null => {
+export const withListedTokens = (text: string, tokens: readonly string[], from: number, where: string): string | null => {
   const json = parseJson(text, where) as { readonly added_tokens_decoder?: unknown }
   const { added_tokens_decoder: listed } = json
   if (typeof listed !== 'object' || listed === null) return null
@@ -88,7 +84,7 @@ export const tokensBeyond = (
   shorter: string,
   where: string,
   ofShorter: string,
-): { readonly tokens: ReadonlyArray<string>; readonly from: number } => {
+): { readonly tokens: readonly string[]; readonly from: number } => {
   const { tokens: from } = tokenTable(shorter, ofShorter)
   const beyond = (parsed(longer, where).added_tokens ?? []).filter(({ id }) => id >= from).sort((a, b) => a.id - b.id)
   const gap = beyond.findIndex(({ id }, i) => id !== from + i)

@@ -14,7 +14,7 @@ const schema = z.object({
 })
 
 /** Ids that end a text. The first is the one to write. @throws InputError if no file has one, or if one exceeds the vocabulary */
-export const eosTokenIds = async (folder: string, vocabularySize: number, storage: Storage = nodeFiles): Promise<ReadonlyArray<number>> => {
+export const eosTokenIds = async (folder: string, vocabularySize: number, storage: Storage = nodeFiles): Promise<readonly number[]> => {
   const ids = await namedEosTokenIds(folder, vocabularySize, storage)
   if (ids.length === 0) throw inputError(joinPath(folder, 'config.json'), 'an eos_token_id, which ends a generated text', 'none')
   return ids
@@ -25,7 +25,7 @@ export const namedEosTokenIds = async (
   folder: string,
   vocabularySize: number,
   storage: Storage = nodeFiles,
-): Promise<ReadonlyArray<number>> => {
+): Promise<readonly number[]> => {
   for (const name of ['generation_config.json', 'config.json']) {
     const file = await fileInFolder(folder, name, storage)
     if (file === undefined) continue

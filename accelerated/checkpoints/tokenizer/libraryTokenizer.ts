@@ -19,12 +19,12 @@ type LibraryModel = {
   vocab: string[]
   tokens_to_ids: Map<string, number>
   unk_token_id?: number
-  readonly encode: (words: ReadonlyArray<string>) => string[]
+  readonly encode: (words: readonly string[]) => string[]
 }
 type NormalizerConfig = { readonly lowercase?: boolean | null; readonly strip_left?: boolean | null; readonly strip_right?: boolean | null }
 type LibraryNormalizer = { readonly config: NormalizerConfig; readonly normalize: (text: string) => string }
-type LibraryPreTokenizer = { readonly tokenizers?: ReadonlyArray<LibraryPreTokenizer>; pattern?: RegExp }
-type LibraryDecoder = { readonly decoders?: ReadonlyArray<LibraryDecoder>; text_decoder?: object }
+type LibraryPreTokenizer = { readonly tokenizers?: readonly LibraryPreTokenizer[]; pattern?: RegExp }
+type LibraryDecoder = { readonly decoders?: readonly LibraryDecoder[]; text_decoder?: object }
 export type LibraryTokenizer = {
   model: LibraryModel
   readonly pre_tokenizer: LibraryPreTokenizer | null
@@ -33,14 +33,14 @@ export type LibraryTokenizer = {
   readonly encode: (
     text: string,
     options: { readonly text_pair?: string; readonly add_special_tokens: boolean },
-  ) => { readonly ids: ReadonlyArray<number> }
+  ) => { readonly ids: readonly number[] }
   readonly decode: (
-    ids: ReadonlyArray<number>,
+    ids: readonly number[],
     options: { readonly skip_special_tokens: boolean; readonly clean_up_tokenization_spaces: boolean },
   ) => string
   readonly id_to_token: (id: number) => string | undefined
   /** cuts a text at the added tokens that are looked for before it is normalized */
-  readonly splitter_unnormalized: { readonly split: (text: string) => ReadonlyArray<string> }
+  readonly splitter_unnormalized: { readonly split: (text: string) => readonly string[] }
 }
 const {
   BPE,
@@ -93,7 +93,7 @@ export const libraryTokenizer = (file: TokenizerFile, settings: object, where: s
 /** Keeps U+FEFF, which a decoder otherwise drops from the start of each run of bytes. */
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
-const partsOf = (preTokenizer: LibraryPreTokenizer | null): ReadonlyArray<LibraryPreTokenizer> =>
+const partsOf = (preTokenizer: LibraryPreTokenizer | null): readonly LibraryPreTokenizer[] =>
   preTokenizer === null ? [] : (preTokenizer.tokenizers ?? [preTokenizer])
 
 /** Takes the place of a unigram model while the library constructs the rest. */
@@ -103,7 +103,7 @@ const withoutByteLevel = (processor: TokenizerFile['post_processor']): Tokenizer
   processor?.type === 'ByteLevel' ? null : processor
 
 class OwnUnigram extends Model {
-  private readonly segment: (words: ReadonlyArray<string>) => ReadonlyArray<string>
+  private readonly segment: (words: readonly string[]) => readonly string[]
 
   constructor(pieces: ScoredPieces, unknown: number, mark: string | null) {
     super({})
@@ -113,7 +113,7 @@ class OwnUnigram extends Model {
     this.unk_token_id = unknown
   }
 
-  encode(words: ReadonlyArray<string>): string[] {
+  encode(words: readonly string[]): string[] {
     return [...this.segment(words)]
   }
 }

@@ -5,10 +5,10 @@
 import type { TokenizerFile } from './tokenizerFile.js'
 import { WordCache } from './wordCache.js'
 
-export type Tokenize = (text: string) => ReadonlyArray<number>
+export type Tokenize = (text: string) => readonly number[]
 
 /** At least the first `most` tokens of a text, if it has that many. Later tokens may be missing. */
-export type TokenizePrefix = (text: string, most: number) => ReadonlyArray<number>
+export type TokenizePrefix = (text: string, most: number) => readonly number[]
 
 /** Tokens between the last used one and the cut, which changes only tokens near it. */
 const slack = 128
@@ -28,7 +28,7 @@ export const prefixTokenizer = (idsOf: Tokenize, file: TokenizerFile, settings: 
 
 const longestToken = ({ model: { vocab }, added_tokens: added }: TokenizerFile): number => {
   let longest = 16
-  const tokens = Array.isArray(vocab) ? (vocab as ReadonlyArray<readonly [string]>).map(([token]) => token) : Object.keys(vocab as object)
+  const tokens = Array.isArray(vocab) ? (vocab as readonly (readonly [string])[]).map(([token]) => token) : Object.keys(vocab as object)
   for (const token of tokens) longest = Math.max(longest, token.length)
   for (const { content } of added) longest = Math.max(longest, content.length)
   return longest
@@ -42,7 +42,7 @@ const local = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFK
 type Part = { readonly type: string; readonly use_regex?: boolean | null }
 
 /** Whether byte pairs cut before each space: by GPT-2's expression, also behind a cut at digits, or by the known ones of a Split. */
-const cutsBeforeSpaces = (parts: ReadonlyArray<Part>): boolean => {
+const cutsBeforeSpaces = (parts: readonly Part[]): boolean => {
   const [last, first] = [parts.at(-1), parts.slice(0, -1)]
   if (last?.type !== 'ByteLevel') return false
   if (last.use_regex === false) return first.length > 0 && first.every(({ type }) => type === 'Split')
@@ -50,9 +50,9 @@ const cutsBeforeSpaces = (parts: ReadonlyArray<Part>): boolean => {
 }
 
 /** The parts of a component that may be a sequence. */
-const partsOf = (component: object | null, list: 'normalizers' | 'pretokenizers'): ReadonlyArray<Part> => {
+const partsOf = (component: object | null, list: 'normalizers' | 'pretokenizers'): readonly Part[] => {
   if (component === null) return []
-  const parts = (component as Readonly<Record<typeof list, ReadonlyArray<Part> | undefined>>)[list]
+  const parts = (component as Readonly<Record<typeof list, readonly Part[] | undefined>>)[list]
   return parts ?? [component as Part]
 }
 

@@ -7,7 +7,7 @@ const word = new RegExp(`[^${blank}]+`, 'g')
 const isBlank = new RegExp(`[${blank}]`)
 
 /** Splits at blanks: `' a  b'` → `a`, `b`. */
-export const splitBlanks = (text: string): ReadonlyArray<string> => text.match(word) ?? []
+export const splitBlanks = (text: string): readonly string[] => text.match(word) ?? []
 
 /** Removes blanks at the end. A regular expression would take quadratic time for blanks elsewhere. */
 export const withoutLastBlanks = (text: string): string => {

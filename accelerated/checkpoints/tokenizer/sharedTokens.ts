@@ -4,17 +4,17 @@
  */
 import type { TokenizerFile } from './tokenizerFile.js'
 
-type Ids = ReadonlyArray<number>
+type Ids = readonly number[]
 type IdsOf = (text: string) => Ids
 
 export type SharedTokens = {
   readonly ids: Ids
   /** by end: the tokens of the text's first characters up to it that are the text's own first tokens */
-  readonly shared: ReadonlyArray<number>
+  readonly shared: readonly number[]
 }
 
 /** The tokens of a text, and those that its beginnings of `ends` characters (ascending) share with it. */
-export type TokenizeShared = (text: string, ends: ReadonlyArray<number>) => SharedTokens
+export type TokenizeShared = (text: string, ends: readonly number[]) => SharedTokens
 
 /** Tokenizes each beginning as a whole: for any tokenizer, in quadratic time. */
 export const tokenizeBeginnings =
@@ -25,11 +25,7 @@ export const tokenizeBeginnings =
   }
 
 /** @param dividing the added tokens that divide a text @param split parts of a text, each either an added token or free of them */
-export const sharedTokens = (
-  idsOf: IdsOf,
-  dividing: ReadonlySet<string>,
-  split: (text: string) => ReadonlyArray<string>,
-): TokenizeShared => {
+export const sharedTokens = (idsOf: IdsOf, dividing: ReadonlySet<string>, split: (text: string) => readonly string[]): TokenizeShared => {
   return (text, ends) => {
     const starts = startsOf(split(text), dividing, ends)
     const starting = new Map<number, number>() // tokens before a start
@@ -66,7 +62,7 @@ export const dividingTokens = ({
   )
 
 /** For each end, where the last dividing token starts that is whole before it; 0 without one. */
-const startsOf = (parts: ReadonlyArray<string>, dividing: ReadonlySet<string>, ends: ReadonlyArray<number>): ReadonlyArray<number> => {
+const startsOf = (parts: readonly string[], dividing: ReadonlySet<string>, ends: readonly number[]): readonly number[] => {
   let [at, part, start] = [0, 0, 0]
   return ends.map((end) => {
     for (; part < parts.length; part++) {

@@ -25,15 +25,15 @@ export type Tokenizer = {
    */
   readonly encode: (text: string, textPair: string | undefined, maxLength: number) => Encoding
   /** The tokens of a text, or the first `most` of them, without added special tokens. @throws InputError if a piece of the text has no id */
-  readonly ids: (text: string, most?: number) => ReadonlyArray<number>
+  readonly ids: (text: string, most?: number) => readonly number[]
   /** The tokens of a text, and how many of them its beginnings share. @throws InputError as `ids` */
   readonly shared: TokenizeShared
   /** The first tokens of one text with special tokens around them, at most `maxLength`. @throws SettingsError as `encode` */
-  readonly frame: (ids: ReadonlyArray<number>, maxLength: number) => Encoding
+  readonly frame: (ids: readonly number[], maxLength: number) => Encoding
   /** the special tokens before a text: `<s>`, or none */
-  readonly start: ReadonlyArray<number>
+  readonly start: readonly number[]
   /** The text of tokens, without special ones. @throws InputError if the folder's decoder is not supported */
-  readonly decode: (ids: ReadonlyArray<number>) => string
+  readonly decode: (ids: readonly number[]) => string
   /** A token as the vocabulary writes it, special or not; undefined: no token has the id. */
   readonly pieceOf: (id: number) => string | undefined
 }
@@ -124,7 +124,7 @@ const readSettings = async (folder: string, storage: Storage): Promise<z.infer<t
 }
 
 /** Special tokens around one or two texts, checked against those that the folder's own tokenizer adds. */
-type Ids = ReadonlyArray<number>
+type Ids = readonly number[]
 
 /** One example for the model; both lists have the same length. */
 export type Encoding = {

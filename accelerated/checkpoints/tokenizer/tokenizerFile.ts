@@ -13,7 +13,7 @@ export type UnigramModel = Extract<TokenizerJson['model'], { readonly type: 'Uni
 
 /** A validated tokenizer.json, in the form that the library takes. */
 export type TokenizerFile = Omit<TokenizerJson, 'added_tokens' | 'decoder'> & {
-  readonly added_tokens: ReadonlyArray<AddedToken>
+  readonly added_tokens: readonly AddedToken[]
   readonly decoder: DecoderJson
   /** false if the file's decoder is not supported; `decoder` is then null, and only decoding fails */
   readonly decodes: boolean
@@ -77,7 +77,7 @@ const longestPiece = 128
 
 /** Without a schema, as above. @throws InputError unless it is a list of pieces and numbers that has the unknown piece */
 export const piecesOf = ({ vocab, unk_id: unknown }: UnigramModel, where: string): ScoredPieces => {
-  const pieces: ReadonlyArray<unknown> = Array.isArray(vocab) ? vocab : []
+  const pieces: readonly unknown[] = Array.isArray(vocab) ? vocab : []
   const odd = pieces.findIndex((piece) => !isPiece(piece))
   if (odd >= 0 || pieces.length === 0)
     throw inputError(
@@ -104,7 +104,7 @@ const isPiece = (value: unknown): value is readonly [string, number] =>
   value[0].length <= longestPiece &&
   Number.isFinite(value[1])
 
-const checkMerges = (merges: ReadonlyArray<unknown>, where: string): void => {
+const checkMerges = (merges: readonly unknown[], where: string): void => {
   const kind = (merge: unknown): string =>
     typeof merge === 'string'
       ? 'text'

@@ -12,7 +12,7 @@ export const longestFirst = (lengthA: number, lengthB: number, room: number): re
   return lengthA <= half ? [lengthA, room - lengthA] : [half, room - half]
 }
 
-type Ids = ReadonlyArray<number>
+type Ids = readonly number[]
 
 export type Truncated<T> = { readonly kept: T; readonly isTruncated: boolean }
 

@@ -1,7 +1,7 @@
 /** The unigram model (Kudo, 2018): the segmentation of a word whose pieces have the largest sum of log probabilities. */
 
 /** Pieces and their log probabilities. A piece's id is its index. */
-export type ScoredPieces = ReadonlyArray<readonly [piece: string, score: number]>
+export type ScoredPieces = readonly (readonly [piece: string, score: number])[]
 
 /** The log probability of an unknown character is this much below that of the least likely piece, as in SentencePiece. */
 const unknownPenalty = 10
@@ -11,18 +11,14 @@ const unknownPenalty = 10
  * @param unknown the index of the unknown piece
  * @param mark the character before which texts are cut into words; null if they already are
  */
-export const unigram = (
-  pieces: ScoredPieces,
-  unknown: number,
-  mark: string | null,
-): ((words: ReadonlyArray<string>) => ReadonlyArray<string>) => {
+export const unigram = (pieces: ScoredPieces, unknown: number, mark: string | null): ((words: readonly string[]) => readonly string[]) => {
   const scores = new Map(pieces)
   const longest = pieces.reduce((most, [piece]) => Math.max(most, piece.length), 2) // a character has at most 2 units
   const unknownPiece = pieces[unknown]?.[0] ?? ''
   const unknownScore = pieces.reduce((least, [, score]) => Math.min(least, score), Infinity) - unknownPenalty
 
   /** Viterbi: the best segmentation up to each index. Of equally good ones, that with the longest last piece. */
-  const segment = (word: string): ReadonlyArray<string> => {
+  const segment = (word: string): readonly string[] => {
     const best = new Float64Array(word.length + 1)
     const from = new Int32Array(word.length + 1).fill(-1)
     const isPiece = new Uint8Array(word.length + 1)
@@ -51,7 +47,7 @@ export const unigram = (
 }
 
 /** `▁a▁▁b` → `▁a`, `▁`, `▁b` */
-const wordsOf = (text: string, mark: string): ReadonlyArray<string> => {
+const wordsOf = (text: string, mark: string): readonly string[] => {
   const [first = '', ...others] = text.split(mark)
   return [...(first === '' ? [] : [first]), ...others.map((word) => `${mark}${word}`)]
 }

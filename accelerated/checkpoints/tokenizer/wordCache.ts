@@ -29,7 +29,7 @@ export class WordCache {
   private clock = 0
 
   /** Appends the ids of `text` from `start` to `end` to `into`. `idsOf` computes those of a word that is not cached. */
-  append(text: string, start: number, end: number, into: number[], idsOf: (word: string) => ReadonlyArray<number>): void {
+  append(text: string, start: number, end: number, into: number[], idsOf: (word: string) => readonly number[]): void {
     const length = end - start
     if (length > longestWord) {
       for (const id of idsOf(text.slice(start, end))) into.push(id)
@@ -59,7 +59,7 @@ export class WordCache {
     return true
   }
 
-  private keep(hash: number, text: string, start: number, length: number, ids: ReadonlyArray<number>): void {
+  private keep(hash: number, text: string, start: number, length: number, ids: readonly number[]): void {
     if (this.words++ === fewWords) this.table = grown(this.table)
     const entry = oldest(this.table, hash)
     for (let i = 0; i < length; i++) this.table.characters[entry * longestWord + i] = text.charCodeAt(start + i)

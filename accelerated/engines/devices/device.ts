@@ -21,7 +21,7 @@ export type Device = {
   /** the number types that it computes in */
   readonly tolerances: Readonly<Partial<Record<FloatType | 'float16', Tolerance>>>
   /** the settings that it has and others do not (default: none) */
-  readonly options?: ReadonlyArray<DeviceOption>
+  readonly options?: readonly DeviceOption[]
   /** The card of this number; null: it cannot be read here. Absent: the device shares the memory of the machine, or nobody can ask. */
   readonly card?: (deviceId: number) => Promise<Card | null>
   /** whether `salora doctor` runs it in a process of its own, which its driver may end (default: no) */

@@ -4,4 +4,4 @@ import { cuda } from './cuda.js'
 import type { Device } from './device.js'
 import { webgpu } from './webgpu.js'
 
-export const devices: ReadonlyArray<Device> = [cpu, webgpu, cuda]
+export const devices: readonly Device[] = [cpu, webgpu, cuda]

@@ -152,7 +152,7 @@ const fileSchema = z.object({ config: flexible.nullable(), name: z.string().max(
 type HeadConfig = {
   readonly keyOf: (name: string) => string
   /** class names, unless they are only numbers */
-  readonly labelNames: ReadonlyArray<string> | undefined
+  readonly labelNames: readonly string[] | undefined
 }
 
 /** @throws InputError if the head does not fit the model */
@@ -177,7 +177,7 @@ const flexibleKeys = (
   const { tensors, activation = 'no activation' } = sequenceHead(2)
   const [first, last] = [...tensors.keys()].filter((name) => name.endsWith('.weight')).map((name) => name.replace(/weight$/, ''))
   const hasPooler = naming.stored(first ?? '').startsWith(naming.prefix)
-  const places: ReadonlyArray<readonly [string | undefined, number]> =
+  const places: readonly (readonly [string | undefined, number])[] =
     layers === 2 && !onPooler && activationFunction === activation
       ? [
           [first, 1],
@@ -199,7 +199,7 @@ const flexibleKeys = (
 }
 
 /** undefined if an output has none, or if they are the default names of transformers. */
-const namesOf = (ids: Readonly<Record<string, number>> | null | undefined): ReadonlyArray<string> | undefined => {
+const namesOf = (ids: Readonly<Record<string, number>> | null | undefined): readonly string[] | undefined => {
   const inOrder = Object.entries(ids ?? {}).sort(([, a], [, b]) => a - b)
   const named = inOrder.every(([, id], i) => id === i) && inOrder.some(([name], i) => name !== `LABEL_${i}`)
   return named ? inOrder.map(([name]) => name) : undefined

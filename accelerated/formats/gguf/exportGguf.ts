@@ -61,7 +61,7 @@ const familyLayout = async ({ folder, storage, model }: ModelFolder): Promise<Gg
   return requireGguf(model).write(parseJson(await readText(file, configLimit, storage), file) as object, file)
 }
 
-const factorTensor = ([name, numbers]: readonly [string, ReadonlyArray<number>]): WrittenTensor => {
+const factorTensor = ([name, numbers]: readonly [string, readonly number[]]): WrittenTensor => {
   const [shape, data] = [[numbers.length], Float32Array.from(numbers)]
   return { name, shape, type: 'F32', bytes: async () => encode({ shape, data }) }
 }

@@ -61,7 +61,7 @@ export const writeGgufAdapter = async (
     ['adapter.lora.alpha', { type: 'float32', value: alpha }],
   ]
   const type = precision === 'float16' ? 'F16' : 'F32'
-  const tensor = (name: string, shape: ReadonlyArray<number>, numbers: () => Float32Array | Float64Array): WrittenTensor => ({
+  const tensor = (name: string, shape: readonly number[], numbers: () => Float32Array | Float64Array): WrittenTensor => ({
     name,
     shape,
     type,
@@ -83,7 +83,7 @@ export const writeGgufAdapter = async (
 const writtenPairs = (
   { spec: { matrices } }: Model,
   modules: ReadonlyMap<string, LowRankPair>,
-): ReadonlyArray<readonly [Matrix, LowRankPair]> => {
+): readonly (readonly [Matrix, LowRankPair])[] => {
   const kept = matrices.flatMap((matrix) => {
     const pair = modules.get(matrix.name)
     return pair === undefined || rankOf(pair) === 0 ? [] : [[matrix, pair] as const]
@@ -110,7 +110,7 @@ export const readGgufAdapter = async (folder: string, { model, baseModelName }: 
   const rank = Math.max(...pairs.map(([, pair]) => rankOf(pair)))
   const settings = { ...resolveSettings({ method: 'lora' }), rank, loraAlpha: alpha ?? rank }
   const phase: LoraPhase = { matrices: pairs.map(([matrix]) => matrix) }
-  const tensors = pairs.flatMap(([{ name, r }, { A, B }]): ReadonlyArray<readonly [string, Weights]> => {
+  const tensors = pairs.flatMap(([{ name, r }, { A, B }]): readonly (readonly [string, Weights])[] => {
     const factor = alpha === null ? 1 : rank / r
     return [
       [`${name}.A`, A],
@@ -135,14 +135,14 @@ const alphaOf = ({ keys }: GgufHeader, model: Model, file: string): number | nul
   return alpha === 0 ? null : alpha
 }
 
-type Pairs = ReadonlyArray<readonly [AdaptedMatrix, LowRankPair]>
+type Pairs = readonly (readonly [AdaptedMatrix, LowRankPair])[]
 
 const readPairs = async ({ tensors }: GgufHeader, model: Model, file: string, storage: Storage): Promise<Pairs> => {
   const names = model.spec.matrices.map((matrix) => ({ matrix, at: ggufName(`${matrix.name}.weight`, model) }))
   const known = new Set(names.flatMap(({ at }) => [`${at}.lora_a`, `${at}.lora_b`]))
   const stray = [...tensors.keys()].find((name) => !known.has(name))
   if (stray !== undefined) throw inputError(file, "pairs of the model's adapted matrices", quoted(stray))
-  const read = async (name: string, shape: (stored: ReadonlyArray<number>) => ReadonlyArray<number>): Promise<Weights> => {
+  const read = async (name: string, shape: (stored: readonly number[]) => readonly number[]): Promise<Weights> => {
     const entry = tensors.get(name)
     if (entry === undefined) throw inputError(file, `tensor ${name}`, 'none of that name')
     const { type, ...place } = entry

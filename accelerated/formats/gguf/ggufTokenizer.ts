@@ -13,7 +13,7 @@ import { requiredFile, joinPath } from '../../storage/paths.js'
 import { sentencePieceKeys } from './sentencePieceKeys.js'
 
 /** A tokenizer's tokens and their kinds, by id. */
-type TokenTable = { readonly tokens: ReadonlyArray<string | undefined>; readonly types: ReadonlyArray<number> }
+type TokenTable = { readonly tokens: readonly (string | undefined)[]; readonly types: readonly number[] }
 
 type Bpe = Extract<TokenizerFile['model'], { readonly type: 'BPE' }>
 
@@ -97,11 +97,11 @@ const modelKeys = (parsed: TokenizerFile, table: TokenTable, file: string): Writ
   return [
     ['tokenizer.ggml.model', string('gpt2')],
     ['tokenizer.ggml.pre', string(pre)],
-    ['tokenizer.ggml.merges', { type: 'strings', value: (model.merges as ReadonlyArray<string | ReadonlyArray<string>>).map(mergeText) }],
+    ['tokenizer.ggml.merges', { type: 'strings', value: (model.merges as readonly (string | readonly string[])[]).map(mergeText) }],
   ]
 }
 
-const mergeText = (merge: string | ReadonlyArray<string>): string => (typeof merge === 'string' ? merge : merge.join(' '))
+const mergeText = (merge: string | readonly string[]): string => (typeof merge === 'string' ? merge : merge.join(' '))
 
 /** llama.cpp's name for how a text is cut into words before its bytes are merged; null if it has none. It has no NFC, which Qwen2's files name. */
 const preTokenizerOf = ({ normalizer, pre_tokenizer: pre }: TokenizerFile, { ignore_merges: whole }: Bpe): string | null => {

@@ -6,7 +6,7 @@ import { inputError, quoted } from '../../errors/inputError.js'
 type Bpe = Extract<TokenizerFile['model'], { readonly type: 'BPE' }>
 
 /** A tokenizer's tokens by id. */
-type Tokens = ReadonlyArray<string | undefined>
+type Tokens = readonly (string | undefined)[]
 
 /** @throws InputError for blanks that are replaced otherwise, and for merges that no scores give */
 export const sentencePieceKeys = (parsed: TokenizerFile, model: Bpe, tokens: Tokens, file: string): WrittenKeys => {
@@ -39,13 +39,13 @@ const blankPrefix = ({ normalizer, pre_tokenizer: pre }: TokenizerFile): boolean
  * A token's score is minus the place of its first merge. llama.cpp merges any two tokens whose text together is a token. So the file's merges must
  * be all of these, and those of one token must follow one another.
  */
-const scoresOf = ({ merges, vocab }: Bpe, tokens: Tokens, file: string): ReadonlyArray<number> => {
+const scoresOf = ({ merges, vocab }: Bpe, tokens: Tokens, file: string): readonly number[] => {
   const ids = vocab as Readonly<Record<string, number>>
   const scores = new Map<string, number>()
   const listed = new Map<string, number>()
   let last = ''
   merges.forEach((merge, rank) => {
-    const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ') : (merge as ReadonlyArray<string>)
+    const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ') : (merge as readonly string[])
     const made = left + right
     if (scores.has(made) && made !== last)
       throw inputError(file, 'merges of one token that follow one another, for GGUF', `those of ${quoted(made)} apart`)

@@ -24,7 +24,7 @@ export const peftAdalora: AdapterFormat = {
     const { model, baseModelName, outputs, head, labelNames } = adapter
     const path = (name: string): string => modulePath(model, outputs, name)
     const triplets = remainingTriplets(adapter)
-    const factors = triplets.flatMap(({ name, A, B, E }): ReadonlyArray<readonly [string, WritableTensor]> => {
+    const factors = triplets.flatMap(({ name, A, B, E }): readonly (readonly [string, WritableTensor])[] => {
       const keys = tripletKeys(`${peftPrefix}${path(name)}`)
       return [
         [keys.A, A],
@@ -67,19 +67,17 @@ const loraOf = (adapter: Adapter): Adapter => {
     settings: { ...resolveSettings({ method: 'lora' }), rank: initR, loraAlpha, loraDropout },
     phase,
     tensors: new Map([
-      ...triplets.flatMap(
-        ({ name, A, B, E }): ReadonlyArray<readonly [string, Weights]> => [
-          [`${name}.A`, A],
-          [`${name}.B`, { ...B, data: Float32Array.from(scaledColumns(B.data, E.data), (b) => toLora * b) }],
-        ],
-      ),
+      ...triplets.flatMap(({ name, A, B, E }): readonly (readonly [string, Weights])[] => [
+        [`${name}.A`, A],
+        [`${name}.B`, { ...B, data: Float32Array.from(scaledColumns(B.data, E.data), (b) => toLora * b) }],
+      ]),
       ...tokenTensors(adapter),
     ]),
   }
 }
 
 /** The rows of tokens among the adapter's tensors, by name. */
-const tokenTensors = ({ method: { tokens = [] }, tensors }: Adapter): ReadonlyArray<readonly [string, Weights]> =>
+const tokenTensors = ({ method: { tokens = [] }, tensors }: Adapter): readonly (readonly [string, Weights])[] =>
   tokens.flatMap(({ table }) => {
     const weights = tensors.get(rowsName(table))
     return weights === undefined ? [] : [[rowsName(table), weights] as const]
@@ -88,10 +86,10 @@ const tokenTensors = ({ method: { tokens = [] }, tensors }: Adapter): ReadonlyAr
 const settingsOf = ({ settings }: Adapter): AdaloraSettings => settings as Settings & AdaloraSettings
 const phaseOf = ({ phase }: Adapter): AdaloraPhase => phase as AdaloraPhase
 
-type Triplets = AdaptedMatrix & { readonly kept: ReadonlyArray<boolean> | null } & Readonly<Record<'A' | 'B' | 'E', Weights>>
+type Triplets = AdaptedMatrix & { readonly kept: readonly boolean[] | null } & Readonly<Record<'A' | 'B' | 'E', Weights>>
 
 /** Rows of A and E and columns of B of the remaining triplets. An adapter from a folder has no others. */
-const remainingTriplets = (adapter: Adapter): ReadonlyArray<Triplets> => {
+const remainingTriplets = (adapter: Adapter): readonly Triplets[] => {
   const { matrices, fixed } = phaseOf(adapter)
   return matrices.map((matrix, i) => {
     const { name, d, k, r } = matrix
@@ -109,11 +107,11 @@ const remainingTriplets = (adapter: Adapter): ReadonlyArray<Triplets> => {
 }
 
 /** data: [rows, width] → [chosen, width] */
-const rowsOf = (data: Float32Array, width: number, chosen: ReadonlyArray<number>): Float32Array =>
+const rowsOf = (data: Float32Array, width: number, chosen: readonly number[]): Float32Array =>
   Float32Array.from(chosen.flatMap((row) => [...data.subarray(row * width, (row + 1) * width)]))
 
 /** data: [rows, width] → [rows, chosen] */
-const columnsOf = (data: Float32Array, width: number, chosen: ReadonlyArray<number>): Float32Array =>
+const columnsOf = (data: Float32Array, width: number, chosen: readonly number[]): Float32Array =>
   Float32Array.from(
     Array.from({ length: data.length / (width || 1) }, (_, row) => chosen.map((column) => data[row * width + column] ?? NaN)).flat(),
   )

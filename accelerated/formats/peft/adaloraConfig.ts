@@ -42,9 +42,9 @@ export const parseAdaloraConfig = (text: string, where: string): AdaloraConfig =
 /** Which triplets of each module remain; undefined for a module without a pattern. @throws InputError if a pattern fits no module or rank */
 export const keptTriplets = (
   { rank_pattern: pattern, init_r: rank }: AdaloraConfig,
-  paths: ReadonlyArray<string>,
+  paths: readonly string[],
   where: string,
-): ReadonlyArray<ReadonlyArray<boolean> | undefined> => {
+): readonly (readonly boolean[] | undefined)[] => {
   const keys = paths.map((path) => `${path}.lora_E`)
   const stray = Object.keys(pattern ?? {}).find((key) => !keys.includes(key))
   if (stray !== undefined) throw inputError(where, 'a rank_pattern of adapted matrices', quoted(stray, 120))

@@ -13,7 +13,7 @@ import { checkKeys, readAll } from '../adapterTensors.js'
 import { adapterConfigLimit, readNames } from '../namesFile.js'
 import { adapterFiles, headKey } from './peft.js'
 
-type CommonConfig = { readonly task_type?: string | null | undefined; readonly modules_to_save?: ReadonlyArray<string> | null | undefined }
+type CommonConfig = { readonly task_type?: string | null | undefined; readonly modules_to_save?: readonly string[] | null | undefined }
 
 export type AdapterFolder<Config> = {
   readonly config: Config
@@ -21,9 +21,9 @@ export type AdapterFolder<Config> = {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** those of the adapter's head; without a head, those of the base */
   readonly outputs: ModelOutputs
-  readonly labelNames: ReadonlyArray<string> | undefined
+  readonly labelNames: readonly string[] | undefined
   /** @throws InputError if the file has other tensors than these and the head's */
-  readonly checkTensors: (shapes: ReadonlyArray<readonly [key: string, TensorShape]>) => void
+  readonly checkTensors: (shapes: readonly (readonly [key: string, TensorShape])[]) => void
   /** trained head tensors by canonical name; empty if the adapter has none */
   readonly readHead: () => Promise<ReadonlyMap<string, Weights>>
 }
@@ -74,7 +74,7 @@ const weightsIn = async (folder: string, storage: Storage): Promise<string> => {
 }
 
 /** @param others keys of tensors that neither matrices nor head have @throws InputError if modules_to_save describes one of them */
-const refuseOtherModules = ({ modules_to_save: saved }: CommonConfig, others: ReadonlyArray<string>, configFile: string): void => {
+const refuseOtherModules = ({ modules_to_save: saved }: CommonConfig, others: readonly string[], configFile: string): void => {
   const name = saved?.find((module) => others.some((key) => key.includes(`.${module}.`)))
   if (name === undefined) return
   throw inputError(configFile, 'only modules_to_save of a classification head', `${quoted(name)} (PEFT's merge_and_unload merges it)`)

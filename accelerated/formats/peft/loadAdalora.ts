@@ -42,14 +42,14 @@ export const loadAdalora = async (folder: string, base: ModelFolder, storage: St
 }
 
 /** An adapted matrix, the keys of its triplets, and which of them remain. */
-type Adapted = AdaptedMatrix & { readonly keys: ReturnType<typeof tripletKeys>; readonly kept: ReadonlyArray<boolean> }
+type Adapted = AdaptedMatrix & { readonly keys: ReturnType<typeof tripletKeys>; readonly kept: readonly boolean[] }
 
 const adaptedMatrices = (
   config: AdaloraConfig,
   { model }: ModelFolder,
   tensors: ReadonlyMap<string, TensorEntry>,
   configFile: string,
-): ReadonlyArray<Adapted> => {
+): readonly Adapted[] => {
   const modules = targetedModules(config, model.spec.matrices, model, tensors, configFile)
   const paths = modules.map(({ path }) => path)
   const patterns = keptTriplets(config, paths, configFile)
@@ -60,7 +60,7 @@ const adaptedMatrices = (
   })
 }
 
-const shapesOf = ({ d, k, r, keys }: Adapted): ReadonlyArray<readonly [string, TensorShape]> => [
+const shapesOf = ({ d, k, r, keys }: Adapted): readonly (readonly [string, TensorShape])[] => [
   [keys.A, [r, k]],
   [keys.B, [d, r]],
   [keys.E, [r, 1]],
@@ -68,7 +68,7 @@ const shapesOf = ({ d, k, r, keys }: Adapted): ReadonlyArray<readonly [string, T
 
 const readTriplets = async (
   tensors: ReadonlyMap<string, TensorEntry>,
-  adapted: ReadonlyArray<Adapted>,
+  adapted: readonly Adapted[],
 ): Promise<ReadonlyMap<string, Weights>> => {
   const weights = new Map<string, Weights>()
   for (const { name, keys } of adapted)
@@ -76,7 +76,7 @@ const readTriplets = async (
   return weights
 }
 
-const phaseOf = ({ total_step: steps, tfinal, rank_pattern: pattern }: AdaloraConfig, adapted: ReadonlyArray<Adapted>): AdaloraPhase => ({
+const phaseOf = ({ total_step: steps, tfinal, rank_pattern: pattern }: AdaloraConfig, adapted: readonly Adapted[]): AdaloraPhase => ({
   matrices: adapted.map(({ name, d, k, r }) => ({ name, d, k, r })),
   steps,
   fixed: pattern == null ? null : { step: steps - tfinal + 1, kept: adapted.map(({ kept }) => [...kept]) },

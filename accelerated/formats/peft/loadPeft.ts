@@ -34,9 +34,9 @@ export type LoadedLowRank = {
   readonly headModules: ReadonlyMap<string, ScaledPair>
   /** trained head tensors by canonical name; empty if the adapter has none */
   readonly head: ReadonlyMap<string, Weights>
-  readonly labelNames: ReadonlyArray<string> | undefined
+  readonly labelNames: readonly string[] | undefined
   /** rows of tokens that the file has, and its tensors by key */
-  readonly tokenRows: ReadonlyArray<NamedRows>
+  readonly tokenRows: readonly NamedRows[]
   readonly tensors: Entries
 }
 
@@ -86,16 +86,12 @@ export const loadLowRank = async (
 
 const shapesOf =
   (dora: boolean) =>
-  ({ key, rank, d, k }: AdaptedModule): ReadonlyArray<readonly [string, TensorShape]> => {
+  ({ key, rank, d, k }: AdaptedModule): readonly (readonly [string, TensorShape])[] => {
     const keys = pairKeys(key)
     return [[keys.A, [rank, k]], [keys.B, [d, rank]], ...(dora ? [[keys.magnitude, [d]] as const] : [])]
   }
 
-const readPairs = async (
-  tensors: Entries,
-  adapted: ReadonlyArray<AdaptedModule>,
-  dora: boolean,
-): Promise<ReadonlyMap<string, ScaledPair>> => {
+const readPairs = async (tensors: Entries, adapted: readonly AdaptedModule[], dora: boolean): Promise<ReadonlyMap<string, ScaledPair>> => {
   const weightsAt = (key: string): Promise<Weights> => readWeights(tensors.get(key) as TensorEntry)
   const pairs = new Map<string, ScaledPair>()
   for (const { name, d, k, key, scale } of adapted) {
@@ -113,7 +109,7 @@ const adaptedModules = (
   outputs: ModelOutputs,
   tensors: Entries,
   where: string,
-): ReadonlyArray<AdaptedModule> => {
+): readonly AdaptedModule[] => {
   const modules = targetedModules(config, [...model.spec.matrices, ...unsavedOfHead(model, outputs, config)], model, tensors, where)
   const paths = modules.map(({ path }) => path)
   const ranks = lookUpPattern(config.rank_pattern ?? {}, paths, where)
@@ -128,11 +124,11 @@ const adaptedModules = (
 /** The matrices that the configuration adapts, with their paths in the base model. @throws InputError if there are none */
 export const targetedModules = (
   config: Pick<PeftConfig, 'target_modules' | 'exclude_modules' | 'fan_in_fan_out'>,
-  matrices: ReadonlyArray<Matrix>,
+  matrices: readonly Matrix[],
   model: Model,
   tensors: Entries,
   where: string,
-): ReadonlyArray<Matrix & { readonly path: string }> => {
+): readonly (Matrix & { readonly path: string })[] => {
   // An adapter that was trained on the bare model has paths without the family's name.
   const bare = matrices.some(({ name }) => tensors.has(pairKeys(`${peftPrefix}${name}`).A))
   const paths = matrices.map(({ name }) => (bare ? name : model.naming.stored(name)))
@@ -153,7 +149,7 @@ const unsavedOfHead = (
   model: Model,
   outputs: ModelOutputs,
   { modules_to_save: saved }: Pick<PeftConfig, 'modules_to_save'>,
-): ReadonlyArray<Matrix> =>
+): readonly Matrix[] =>
   [...headOf(model, outputs).tensors].flatMap(([tensor, [d = 1, k]]) => {
     const name = tensor.replace(/\.weight$/, '')
     return k === undefined || saved?.includes(name.split('.')[0] ?? '') ? [] : [{ name, d, k }]

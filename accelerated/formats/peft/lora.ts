@@ -45,7 +45,7 @@ export const notForPadded = ({ method, settings }: Adapter): string | null => {
 export const writePaddedLora = async (
   folder: string,
   adapter: Adapter,
-  targeted: ReadonlyArray<string>,
+  targeted: readonly string[],
   storage: Storage = nodeFiles,
 ): Promise<void> => {
   const { modules, ...rest } = lowRankOf(adapter)
@@ -114,19 +114,17 @@ const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
   }
 }
 
-const matrixOf = (pair: ScaledPair | undefined): ReadonlyArray<AdaptedMatrix> =>
+const matrixOf = (pair: ScaledPair | undefined): readonly AdaptedMatrix[] =>
   pair === undefined ? [] : [{ name: pair.name, d: pair.d, k: pair.k, r: rankOf(pair) }]
 
 /** A factor in B brings all pairs to one scale. It is exactly 1 for our own adapters. */
 const tensorsOf = (pairs: ReadonlyMap<string, ScaledPair>, scale: number): ReadonlyMap<string, Weights> =>
   new Map(
-    [...pairs].flatMap(
-      ([name, { A, B, magnitude, scale: pairScale }]): ReadonlyArray<readonly [string, Weights]> => [
-        [`${name}.A`, A],
-        [`${name}.B`, pairScale === scale ? B : { ...B, data: B.data.map((x) => (x * pairScale) / scale) }],
-        ...(magnitude === undefined ? [] : [[`${name}.magnitude`, magnitude] as const]),
-      ],
-    ),
+    [...pairs].flatMap(([name, { A, B, magnitude, scale: pairScale }]): readonly (readonly [string, Weights])[] => [
+      [`${name}.A`, A],
+      [`${name}.B`, pairScale === scale ? B : { ...B, data: B.data.map((x) => (x * pairScale) / scale) }],
+      ...(magnitude === undefined ? [] : [[`${name}.magnitude`, magnitude] as const]),
+    ]),
   )
 
 /** The adapted matrices of the model's own head, merged: our adapters have heads whole. */
@@ -136,7 +134,7 @@ const changedHead = async (
   base: ModelFolder,
   folder: string,
 ): Promise<ReadonlyMap<string, Weights>> => {
-  const ownTensor = async (name: string, shape: ReadonlyArray<number>): Promise<Weights> => {
+  const ownTensor = async (name: string, shape: readonly number[]): Promise<Weights> => {
     const entry = headTensor(base, name, shape)
     if (entry === undefined)
       throw inputError(folder, `a model with ${name} ${showShape(shape)}, which the adapter changes`, `none in ${base.folder}`)

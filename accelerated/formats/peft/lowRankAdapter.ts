@@ -24,9 +24,9 @@ export type LowRankAdapter = {
   /** Trained tensors by canonical name: none, or those of the model's sequence head; BERT's pooler may be missing. */
   readonly head: ReadonlyMap<string, Weights>
   /** rows of tokens, under the names of their tables */
-  readonly tokens?: { readonly keys: object; readonly tensors: ReadonlyArray<readonly [key: string, Weights]> }
+  readonly tokens?: { readonly keys: object; readonly tensors: readonly (readonly [key: string, Weights])[] }
   /** Names of the classes in the order of the outputs. */
-  readonly labelNames?: ReadonlyArray<string>
+  readonly labelNames?: readonly string[]
 }
 
 /** The remaining rank of a pair: the rows of A. */

@@ -6,10 +6,10 @@ import { inputError, quoted, reason } from '../../errors/inputError.js'
 const timeLimit = 3_000
 
 /** A list of names, each a whole name or its end (`query` matches every `….query`), or one regular expression for whole names. */
-export type ModulePattern = string | ReadonlyArray<string>
+export type ModulePattern = string | readonly string[]
 
 /** For each name, whether the pattern matches it. @throws InputError if JavaScript refuses an expression, or if it takes too long */
-export const matchModules = (pattern: ModulePattern, names: ReadonlyArray<string>, where: string): ReadonlyArray<boolean> =>
+export const matchModules = (pattern: ModulePattern, names: readonly string[], where: string): readonly boolean[] =>
   typeof pattern === 'string'
     ? (matchExpressions([pattern], (given) => `^(?:${given})$`, names, where)[0] ?? [])
     : names.map((name) => pattern.some((item) => name === item || name.endsWith(`.${item}`)))
@@ -20,9 +20,9 @@ export const matchModules = (pattern: ModulePattern, names: ReadonlyArray<string
  */
 export const lookUpPattern = (
   table: Readonly<Record<string, number>>,
-  names: ReadonlyArray<string>,
+  names: readonly string[],
   where: string,
-): ReadonlyArray<number | undefined> => {
+): readonly (number | undefined)[] => {
   const keys = Object.keys(table)
   const limit = 100 + 4 * names.length
   if (keys.length > limit)
@@ -34,11 +34,11 @@ export const lookUpPattern = (
 
 /** For each expression, whether each name matches. Expressions of letters, digits and dots cannot backtrack; the others run with a time limit. */
 const matchExpressions = (
-  given: ReadonlyArray<string>,
+  given: readonly string[],
   expressionOf: (given: string) => string,
-  names: ReadonlyArray<string>,
+  names: readonly string[],
   where: string,
-): ReadonlyArray<ReadonlyArray<boolean>> => {
+): readonly (readonly boolean[])[] => {
   const risky = given.filter((written) => !isPlain(written))
   const limited = new Map(risky.length === 0 ? [] : matchWithinLimit(risky, expressionOf, names, where))
   return given.map((written) => {
@@ -53,11 +53,11 @@ const isPlain = (written: string): boolean => /^[\w.]*$/.test(written)
 
 /** Runs in a context that can be stopped: an untrusted adapter may have an expression that backtracks forever. */
 const matchWithinLimit = (
-  given: ReadonlyArray<string>,
+  given: readonly string[],
   expressionOf: (given: string) => string,
-  names: ReadonlyArray<string>,
+  names: readonly string[],
   where: string,
-): ReadonlyArray<readonly [string, ReadonlyArray<boolean>]> => {
+): readonly (readonly [string, readonly boolean[]])[] => {
   const progress = { at: 0 }
   try {
     const matches = matchInTime(given.map(expressionOf), names, timeLimit, progress)

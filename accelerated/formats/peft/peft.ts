@@ -41,7 +41,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
   const kept = keptModules(adapter)
   const path = (name: string) => modulePath(model, outputs, name)
   const tensors = new Map<string, WritableTensor>([
-    ...kept.flatMap(([name, { A, B, magnitude }]): ReadonlyArray<readonly [string, WritableTensor]> => {
+    ...kept.flatMap(([name, { A, B, magnitude }]): readonly (readonly [string, WritableTensor])[] => {
       const keys = pairKeys(`${peftPrefix}${path(name)}`)
       return [[keys.A, A], [keys.B, B], ...(magnitude === undefined ? [] : [[keys.magnitude, magnitude] as const])]
     }),
@@ -88,13 +88,13 @@ export const tripletKeys = (at: string) => ({ A: `${at}.lora_A`, B: `${at}.lora_
 export const headKey = ({ naming }: Model, name: string): string => `${peftPrefix}${naming.stored(name)}`
 
 /** The modules that the files have whole. PEFT itself lists 'classifier' and 'score' for a sequence classifier. */
-export const modulesToSave = (head: ReadonlyMap<string, Weights>): ReadonlyArray<string> =>
+export const modulesToSave = (head: ReadonlyMap<string, Weights>): readonly string[] =>
   head.size === 0 ? [] : [...new Set(['classifier', 'score', ...[...head.keys()].map((name) => name.split('.')[0] ?? '')])]
 
 const partOf = (head: ReadonlyMap<string, Weights>, part: string): boolean => [...head.keys()].some((name) => name.startsWith(part))
 
 /** In layer order, so that the files do not depend on a Map's order. */
-const keptModules = ({ model, modules }: LowRankAdapter): ReadonlyArray<readonly [string, LowRankPair]> => {
+const keptModules = ({ model, modules }: LowRankAdapter): readonly (readonly [string, LowRankPair])[] => {
   const all = model.spec.matrices.flatMap(({ name }) => {
     const pair = modules.get(name)
     return pair === undefined ? [] : [[name, pair] as const]
@@ -127,7 +127,7 @@ const checkAdapter = ({ model, outputs, rank, modules, head, labelNames }: LowRa
   if (names !== undefined && names !== outputs.labels) throw new Error(`peftFiles: expected ${outputs.labels} label names, got ${names}`)
 }
 
-const checkShape = (name: string, { shape, data }: Weights, expected: ReadonlyArray<number>): void => {
+const checkShape = (name: string, { shape, data }: Weights, expected: readonly number[]): void => {
   if (shape.join() !== expected.join() || data.length !== expected.reduce((a, b) => a * b, 1)) {
     throw new Error(`peftFiles: ${name}: expected ${showShape(expected)}, got ${showShape(shape)} with ${data.length} numbers`)
   }

@@ -20,7 +20,7 @@ export type Adapted = {
   readonly baseModelName: string
   readonly outputs: ModelOutputs
   /** modules that the files have whole, beside the adapted ones */
-  readonly modulesToSave: ReadonlyArray<string>
+  readonly modulesToSave: readonly string[]
 }
 
 /** The part of a LoRA's adapter_config.json that differs from one adapter to the next. */
@@ -30,7 +30,7 @@ export type PeftSettings = Adapted & {
   readonly rslora: boolean
   readonly dora: boolean
   readonly dropout: number
-  readonly modules: ReadonlyArray<RankedModule>
+  readonly modules: readonly RankedModule[]
   readonly fanInFanOut: boolean
   /** trainable_token_indices, if it has rows of tokens */
   readonly tokenKeys: object
@@ -63,7 +63,7 @@ export const peftConfigText = (settings: PeftSettings): string => {
 }
 
 /** PEFT's fan_in_fan_out: whether checkpoints store one of these matrices as [in, out]. */
-export const fansInOut = ({ transposed }: Pick<Model, 'transposed'>, matrices: ReadonlyArray<{ readonly name: string }>): boolean =>
+export const fansInOut = ({ transposed }: Pick<Model, 'transposed'>, matrices: readonly { readonly name: string }[]): boolean =>
   matrices.some(({ name }) => transposed?.(`${name}.weight`) === true)
 
 const taskTypes = { causal: causalTask, token: tokenTask, embedding: embeddingTask } as const

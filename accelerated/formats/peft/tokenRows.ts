@@ -52,7 +52,7 @@ export const rowTensors = ({
   model,
   outputs,
   tensors,
-}: Pick<Adapter, 'method' | 'model' | 'outputs' | 'tensors'>): ReadonlyArray<readonly [string, Weights]> =>
+}: Pick<Adapter, 'method' | 'model' | 'outputs' | 'tensors'>): readonly (readonly [string, Weights])[] =>
   tokens.map(({ table }) => {
     const weights = tensors.get(rowsName(table))
     if (weights === undefined) throw new Error(`rowTensors: expected ${rowsName(table)} among the adapter's tensors, got none`)
@@ -60,7 +60,7 @@ export const rowTensors = ({
   })
 
 /** Rows of a table as a configuration names them: ids in the order of the file's rows. */
-export type NamedRows = { readonly table: string; readonly ids: ReadonlyArray<number>; readonly key: string; readonly shape: TensorShape }
+export type NamedRows = { readonly table: string; readonly ids: readonly number[]; readonly key: string; readonly shape: TensorShape }
 
 /** @throws InputError for modules that are no tables of words */
 export const namedRows = (
@@ -69,11 +69,11 @@ export const namedRows = (
   outputs: ModelOutputs,
   tensors: ReadonlyMap<string, TensorEntry>,
   where: string,
-): ReadonlyArray<NamedRows> => {
+): readonly NamedRows[] => {
   if (given == null || (Array.isArray(given) && given.length === 0)) return []
   const { words, embeddingSize, hiddenSize } = model.spec
   const output = model.causalHead?.().words ?? words
-  const byTable = new Map<string, ReadonlyArray<number>>()
+  const byTable = new Map<string, readonly number[]>()
   for (const [name, ids] of Array.isArray(given) ? [[null, given] as const] : Object.entries(given)) {
     const table = [words, output].find((one) => name === null || `.${pathOf(model, outputs, one)}`.endsWith(`.${name}`))
     const isTied = table === undefined && output === words && name === 'lm_head'
@@ -96,12 +96,12 @@ export const namedRows = (
 
 /** The rows with their numbers, sorted by id, and their tensors by name. @throws InputError for ids that the model lacks */
 export const readRows = async (
-  named: ReadonlyArray<NamedRows>,
+  named: readonly NamedRows[],
   base: ModelFolder,
   outputs: ModelOutputs,
   tensors: ReadonlyMap<string, TensorEntry>,
   where: string,
-): Promise<{ readonly tokens: ReadonlyArray<TokenRows>; readonly weights: ReadonlyArray<readonly [string, Weights]> }> => {
+): Promise<{ readonly tokens: readonly TokenRows[]; readonly weights: readonly (readonly [string, Weights])[] }> => {
   const { vocabularySize } = base.model
   const tokens: TokenRows[] = []
   const weights: (readonly [string, Weights])[] = []
@@ -126,7 +126,7 @@ export const readRows = async (
 }
 
 /** Every row beyond the end of a table that the adapter reads must be its own. */
-const checkWhole = ({ model, frozen }: ModelFolder, tokens: ReadonlyArray<TokenRows>, { head }: ModelOutputs, where: string): void => {
+const checkWhole = ({ model, frozen }: ModelFolder, tokens: readonly TokenRows[], { head }: ModelOutputs, where: string): void => {
   const { words } = model.spec
   const read = new Set([words, ...(head === 'causal' ? [model.causalHead?.().words ?? words] : [])])
   for (const table of read) {

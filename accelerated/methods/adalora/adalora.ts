@@ -125,7 +125,7 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
 /** The matrices that have a triplet: in an adapter from a folder, some may have none. */
 const remaining = (matrices: AdaloraPhase['matrices']): AdaloraPhase['matrices'] => matrices.filter(({ r }) => r > 0)
 
-const tripletTensors = ({ name, d, k, r }: AdaptedMatrix, group: OptimizerGroup): ReadonlyArray<Trainable> => [
+const tripletTensors = ({ name, d, k, r }: AdaptedMatrix, group: OptimizerGroup): readonly Trainable[] => [
   { name: `${name}.A`, shape: [r, k], group, initial: normalInitial(0.02) },
   { name: `${name}.B`, shape: [d, r], group, initial: normalInitial(0.02) },
   { name: `${name}.E`, shape: [r, 1], group: { ...group, name: strengths }, initial: zeroInitial },
@@ -171,7 +171,7 @@ export const scaledColumns = (B: ArrayLike<number>, E: ArrayLike<number>): Float
 const smallest = 1e-30
 
 /** ‖A Aᵀ − I‖_F and ‖Bᵀ B − I‖_F of matrices of one rank → [matrices, 2] */
-export const distancesFromOrthonormal = (matrices: ReadonlyArray<AdaptedMatrix>, parameter: TensorSource): Expression => {
+export const distancesFromOrthonormal = (matrices: readonly AdaptedMatrix[], parameter: TensorSource): Expression => {
   const grams = matrices.flatMap(({ name }) => [
     matMul(parameter(`${name}.A`), parameter(`${name}.A`), { transposeB: true }),
     matMul(parameter(`${name}.B`), parameter(`${name}.B`), { transposeA: true }),
@@ -198,7 +198,7 @@ const strengths = 'strengths'
  * While ranks are allocated. Feeds: `importanceBeta1` and `importanceBeta2`, both 1 to keep the averages unchanged, and `cut`, the number of
  * triplets to prune. Their E become 0. Unless it is the last cut, the optimizer may move them away from 0 again.
  */
-const allocating = (matrices: ReadonlyArray<AdaptedMatrix>): OptimizerExtension => ({
+const allocating = (matrices: readonly AdaptedMatrix[]): OptimizerExtension => ({
   names: ['importance', 'uncertainty'],
   afterUpdate: (blocks, dtype) => {
     const names = new Set(matrices.flatMap(({ name }) => [`${name}.A`, `${name}.B`, `${name}.E`]))
@@ -211,7 +211,7 @@ const allocating = (matrices: ReadonlyArray<AdaptedMatrix>): OptimizerExtension 
 })
 
 /** Once ranks are fixed: pruned triplets stay 0. */
-const holding = (kept: ReadonlyArray<ReadonlyArray<boolean>>): OptimizerExtension => ({
+const holding = (kept: readonly (readonly boolean[])[]): OptimizerExtension => ({
   names: [],
   afterUpdate: (blocks, dtype) => {
     const numbers = kept.flat().map(Number)
@@ -237,7 +237,7 @@ const averages = (updated: UpdatedBlock, dtype: FloatType): UpdatedBlock => {
 const absolute = (x: Expression): Expression => maximum(x, neg(x))
 
 /** S_j = s(E_j) + mean over k of s(A_jk) + mean over i of s(B_ij) with s = Ī Ū: by matrix, [r] each */
-const tripletScores = (matrices: ReadonlyArray<AdaptedMatrix>, blocks: ReadonlyArray<UpdatedBlock>): ReadonlyArray<Expression> => {
+const tripletScores = (matrices: readonly AdaptedMatrix[], blocks: readonly UpdatedBlock[]): readonly Expression[] => {
   const scores = new Map(
     blocks.flatMap(({ block, memory: { importance, uncertainty } }) =>
       splitBlock(block, mul(importance as Expression, uncertainty as Expression)),
@@ -253,7 +253,7 @@ const tripletScores = (matrices: ReadonlyArray<AdaptedMatrix>, blocks: ReadonlyA
  * 1 for a triplet if at least `cut` triplets have a lower score, else 0. This is PEFT's "above the cut-th lowest": of equal scores at the
  * threshold, it prunes all. Scores are compared matrix by matrix: comparing all pairs at once takes the square of all triplets. → [triplets]
  */
-const aboveLowest = (scores: ReadonlyArray<Expression>, cut: Expression): Expression => {
+const aboveLowest = (scores: readonly Expression[], cut: Expression): Expression => {
   const all = concat(scores, 0)
   const lower = scores.map((ofMatrix) => reduceSum(cast(less(all, reshape(ofMatrix, [...ofMatrix.shape, 1])), all.dtype), [1]))
   return sub(1, cast(less(concat(lower, 0), cut), all.dtype))

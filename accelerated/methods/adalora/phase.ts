@@ -26,7 +26,7 @@ export const validatePhase = (
   start: AdaloraPhase,
   clock: TrainingProgress,
 ): { readonly expected: string; readonly got: string } | null => {
-  const checks: ReadonlyArray<readonly [expected: string, got: string, holds: boolean]> = [
+  const checks: readonly (readonly [expected: string, got: string, holds: boolean])[] = [
     ['the adapted matrices of its start', `${matrices.length} others`, JSON.stringify(matrices) === JSON.stringify(start.matrices)],
     [`a phase of ${clock.steps} steps`, `one of ${steps}`, steps === clock.steps],
     [`ranks fixed within ${clock.step} steps`, `those of step ${fixed?.step}`, fixed === null || fixed.step <= clock.step],

@@ -5,13 +5,13 @@ import { expressionBackend, type NumericBackend } from './numericBackend.js'
 import { probabilityNonZeroOn, type HardConcrete } from './hardConcrete.js'
 
 /** The parameters behind each gate: dᵢ + kᵢ for each of the rᵢ gates of matrix i, in the order of log θ. */
-export const gateCosts = (matrices: ReadonlyArray<{ readonly d: number; readonly k: number; readonly r: number }>): ReadonlyArray<number> =>
+export const gateCosts = (matrices: readonly { readonly d: number; readonly k: number; readonly r: number }[]): readonly number[] =>
   matrices.flatMap(({ d, k, r }) => new Array<number>(r).fill(d + k))
 
 /** The expected density, equation (11): C(Θ) = Σⱼ P(gⱼ > 0) costⱼ / Σⱼ costⱼ. logTheta: [gates] → one number in [0, 1] */
 export const densityOn =
   <T>(on: NumericBackend<T>) =>
-  (settings: HardConcrete, costs: ReadonlyArray<number>) =>
+  (settings: HardConcrete, costs: readonly number[]) =>
   (logTheta: T): T => {
     const total = costs.reduce((a, b) => a + b, 0)
     const shares = on.constant(

@@ -11,7 +11,7 @@ export type NumericBackend<T> = {
   readonly clip: (x: T, low: number, high: number) => T
   readonly sum: (x: T) => T
   /** a vector like x with these numbers */
-  readonly constant: (values: ReadonlyArray<number>, like: T) => T
+  readonly constant: (values: readonly number[], like: T) => T
 }
 
 export const expressionBackend: NumericBackend<Expression> = {
@@ -24,7 +24,7 @@ export const expressionBackend: NumericBackend<Expression> = {
   constant: (values, { dtype }) => constant(values, [values.length], dtype),
 }
 
-type Numbers = ReadonlyArray<number>
+type Numbers = readonly number[]
 
 export const numberBackend: NumericBackend<Numbers> = {
   add: (a, b) => a.map((x) => x + b),

@@ -4,7 +4,7 @@ import { concat, constant, gather, matMul, reduceSum, square, sub } from '../../
 import { stacksOf } from './stackedFactors.js'
 
 /** D² of each matrix, [n, r, r]; without norms the identity, [r, r]. */
-const squares = (norms: ReadonlyArray<ReadonlyArray<number>> | null, r: number, { dtype }: Expression): Expression => {
+const squares = (norms: readonly (readonly number[])[] | null, r: number, { dtype }: Expression): Expression => {
   const diagonals = (norms ?? [new Array<number>(r).fill(1)]).map((ofMatrix) =>
     ofMatrix.flatMap((norm, i) => Array.from({ length: r }, (_, j) => (i === j ? norm : 0))),
   )
@@ -23,8 +23,8 @@ export type Norms = {
  * its columns, [r]; without `squaredNorms` it is I.
  */
 export const orthogonality = (
-  factors: ReadonlyArray<Expression>,
-  { columns, squaredNorms = null }: { readonly columns: boolean; readonly squaredNorms?: ReadonlyArray<ReadonlyArray<number>> | null },
+  factors: readonly Expression[],
+  { columns, squaredNorms = null }: { readonly columns: boolean; readonly squaredNorms?: readonly (readonly number[])[] | null },
 ): Norms => {
   const stacks = stacksOf(factors)
   const norms = concat(

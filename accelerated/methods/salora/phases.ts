@@ -27,7 +27,7 @@ const validatePhase = (
     retained === null ||
     (Object.keys(retained.ranks).length === start.matrices.length &&
       start.matrices.every(({ name }) => retained.ranks[name] === (rankOf.get(name) ?? 0)))
-  const checks: ReadonlyArray<readonly [expected: string, got: string, holds: boolean]> = [
+  const checks: readonly (readonly [expected: string, got: string, holds: boolean])[] = [
     [
       'the adapted matrices with the ranks of its start or, once pruned, fewer',
       stranger === undefined ? '' : `${stranger.name} ${stranger.d} × ${stranger.k} of rank ${stranger.r}`,

@@ -23,27 +23,27 @@ export type GateAfter = 'soft' | 'kept' | 'binary'
 export type Triplets = {
   readonly logTheta: ArrayLike<number>
   /** ‖Bⱼ‖ ‖Aⱼ‖ */
-  readonly magnitudes: ReadonlyArray<number>
+  readonly magnitudes: readonly number[]
   /** the order of `random` */
   readonly permutation: ArrayLike<number>
 }
 
 export type Retention = {
   /** by matrix, the kept triplets in ascending order */
-  readonly kept: ReadonlyArray<ReadonlyArray<number>>
+  readonly kept: readonly (readonly number[])[]
   /** by matrix, the gate of each kept triplet; 1 if gates were never sampled */
-  readonly gates: ReadonlyArray<ReadonlyArray<number>>
+  readonly gates: readonly (readonly number[])[]
   /** by matrix, √E[g²] of each kept triplet's sampled gates, not below that of a gate whose ĝ is 0 */
-  readonly sizes: ReadonlyArray<ReadonlyArray<number>>
+  readonly sizes: readonly (readonly number[])[]
   /** Σ kept (dᵢ + kᵢ) / Σ rᵢ (dᵢ + kᵢ) */
   readonly retainedDensity: number
 }
 
-const gatesOf = (settings: HardConcrete, logTheta: ArrayLike<number>): ReadonlyArray<number> =>
+const gatesOf = (settings: HardConcrete, logTheta: ArrayLike<number>): readonly number[] =>
   deterministicGateOn(numberBackend)(settings)(Array.from(logTheta))
 
 /** The slice of each matrix. */
-const byMatrix = <T>(matrices: ReadonlyArray<AdaptedMatrix>, all: ReadonlyArray<T>): ReadonlyArray<ReadonlyArray<T>> => {
+const byMatrix = <T>(matrices: readonly AdaptedMatrix[], all: readonly T[]): readonly (readonly T[])[] => {
   let first = 0
   return matrices.map(({ r }) => {
     first += r
@@ -53,7 +53,7 @@ const byMatrix = <T>(matrices: ReadonlyArray<AdaptedMatrix>, all: ReadonlyArray<
 
 export const retain = (
   settings: HardConcrete,
-  matrices: ReadonlyArray<AdaptedMatrix>,
+  matrices: readonly AdaptedMatrix[],
   { logTheta, magnitudes, permutation }: Triplets,
   budget: number,
   rule: RetentionRule,
@@ -61,7 +61,7 @@ export const retain = (
   const costs = gateCosts(matrices)
   const gates = rule === 'magnitude' ? costs.map(() => 1) : gatesOf(settings, logTheta)
   const all = costs.map((_, j) => j)
-  const descending = (size: ArrayLike<number>): ReadonlyArray<number> => [...all].sort((a, b) => (size[b] ?? 0) - (size[a] ?? 0) || a - b)
+  const descending = (size: ArrayLike<number>): readonly number[] => [...all].sort((a, b) => (size[b] ?? 0) - (size[a] ?? 0) || a - b)
   const chosen = {
     paper: () => all.filter((j) => (gates[j] ?? 0) > 0),
     budget: () => withinBudget(descending(logTheta), costs, budget), // log θ orders P(g > 0)
@@ -69,7 +69,7 @@ export const retain = (
     magnitude: () => withinBudget(descending(magnitudes), costs, budget),
   }[rule]()
   const isKept = new Set(chosen)
-  const ofKept = <T>(values: ReadonlyArray<T>): ReadonlyArray<ReadonlyArray<T>> =>
+  const ofKept = <T>(values: readonly T[]): readonly (readonly T[])[] =>
     byMatrix(
       matrices,
       values.map((value, j) => ({ value, stay: isKept.has(j) })),
@@ -88,7 +88,7 @@ export const retain = (
 /** Every triplet with its ĝ: the model without noise. */
 export const retainAll = (
   settings: HardConcrete,
-  matrices: ReadonlyArray<AdaptedMatrix>,
+  matrices: readonly AdaptedMatrix[],
   logTheta: ArrayLike<number>,
 ): Pick<Retention, 'kept' | 'gates'> => ({
   kept: matrices.map(({ r }) => Array.from({ length: r }, (_, j) => j)),
@@ -96,7 +96,7 @@ export const retainAll = (
 })
 
 /** In this order, each triplet that still fits into the budget. @param budget the share of all costs */
-const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>, budget: number): ReadonlyArray<number> => {
+const withinBudget = (order: readonly number[], costs: readonly number[], budget: number): readonly number[] => {
   let left = budget * total(costs) * (1 + 1e-12) // b · Σ is exact up to rounding
   return order.filter((j) => {
     const fits = (costs[j] ?? 0) <= left
@@ -106,9 +106,9 @@ const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>
 }
 
 /** The smallest b that keeps a triplet: the share of the cheapest one in Σ rᵢ (dᵢ + kᵢ). */
-export const smallestBudget = (matrices: ReadonlyArray<AdaptedMatrix>): number => {
+export const smallestBudget = (matrices: readonly AdaptedMatrix[]): number => {
   const costs = gateCosts(matrices)
   return costs.reduce((least, cost) => Math.min(least, cost), Infinity) / total(costs)
 }
 
-const total = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0)
+const total = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)

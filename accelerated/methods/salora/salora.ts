@@ -73,7 +73,7 @@ const saloraReporting: MethodReporting<SaloraSettings, SaloraPhase> = {
   }),
 }
 
-const sumOf = (numbers: ReadonlyArray<number> | null): number | null => numbers?.reduce((a, b) => a + b, 0) ?? null
+const sumOf = (numbers: readonly number[] | null): number | null => numbers?.reduce((a, b) => a + b, 0) ?? null
 
 export const salora: Method<SaloraSettings, SaloraPhase> = {
   name: 'salora',

@@ -5,12 +5,12 @@ import { concat, constant, mul, reshape, selectRows, slice } from '../../graph/o
 /** Factors of one shape. */
 export type Stack = {
   /** their numbers */
-  readonly places: ReadonlyArray<number>
+  readonly places: readonly number[]
   /** [n, rows, width] */
   readonly stack: Expression
 }
 
-export const stacksOf = (factors: ReadonlyArray<Expression>): ReadonlyArray<Stack> => {
+export const stacksOf = (factors: readonly Expression[]): readonly Stack[] => {
   const alike = new Map<string, number[]>()
   factors.forEach(({ shape }, i) => alike.set(String(shape), [...(alike.get(String(shape)) ?? []), i]))
   return [...alike.values()].map((places) => {
@@ -24,10 +24,10 @@ export const stacksOf = (factors: ReadonlyArray<Expression>): ReadonlyArray<Stac
  * diag(gᵢ) Aᵢ of every A, [rᵢ, k]. B (g ⊙ A x) of equation (5) is B ((diag(g) A) x). The gates then meet r · k numbers, not tokens · r.
  * @param gates of all matrices in their order, [Σ rᵢ]
  */
-export const gatedRows = (factors: ReadonlyArray<Expression>, gates: Expression): ReadonlyArray<Expression> => {
+export const gatedRows = (factors: readonly Expression[], gates: Expression): readonly Expression[] => {
   const stacks = stacksOf(factors)
   const ranks = factors.map(({ shape }) => Number(shape[0]))
-  const rowsOf = (i: number): ReadonlyArray<number> => {
+  const rowsOf = (i: number): readonly number[] => {
     const first = ranks.slice(0, i).reduce((a, b) => a + b, 0)
     return Array.from({ length: ranks[i] ?? 0 }, (_, row) => first + row)
   }
@@ -47,10 +47,10 @@ export const gatedRows = (factors: ReadonlyArray<Expression>, gates: Expression)
 }
 
 /** The gates at these places, in which each gate occurs once. → [G, 1] */
-const inOrder = (gates: Expression, places: ReadonlyArray<number>): Expression => {
+const inOrder = (gates: Expression, places: readonly number[]): Expression => {
   const column = reshape(gates, [places.length, 1])
   if (places.every((place, i) => place === i)) return column
   const inverse = places.map((_, i) => places.indexOf(i))
-  const numbers = (values: ReadonlyArray<number>): Expression => constant(values, [values.length], 'int32')
+  const numbers = (values: readonly number[]): Expression => constant(values, [values.length], 'int32')
   return selectRows(column, numbers(places), numbers(inverse))
 }

@@ -56,7 +56,7 @@ const regularizerOf = (
 }
 
 /** λ is a scalar; Θ of all matrices is one vector, in their order. */
-const controlTensors = (phase: SaloraPhase, settings: SaloraSettings): ReadonlyArray<Trainable> => [
+const controlTensors = (phase: SaloraPhase, settings: SaloraSettings): readonly Trainable[] => [
   { name: 'logTheta', shape: [gateCount(phase)], group: gateGroup(settings), initial: zeroInitial },
   { name: 'lambda', shape: [], group: multiplierGroup(settings), initial: zeroInitial },
 ]

@@ -128,7 +128,7 @@ export const withoutNoise = (
   const [from, to] = [layoutOf(phase), layoutOf(plain)]
   const all = phase.matrices.map(({ r }) => Array.from({ length: r }, (_, j) => j))
   const fold = (factorOf: ColumnFactor): Vector => flatten(to, keptPart(from, parameters, phase.matrices, all, factorOf), dtype)
-  const foldGates = (gates: ReadonlyArray<ReadonlyArray<number>>): Vector => fold((i, j) => gates[i]?.[j] ?? NaN)
+  const foldGates = (gates: readonly (readonly number[])[]): Vector => fold((i, j) => gates[i]?.[j] ?? NaN)
   switch (phase.stage) {
     case 'before':
       return { phase: plain, parameters: earlyGate === 1 ? parameters : fold(() => earlyGate) }
@@ -140,7 +140,7 @@ export const withoutNoise = (
 }
 
 /** C(Θ) of these numbers. */
-const densityOf = (settings: HardConcrete, matrices: ReadonlyArray<AdaptedMatrix>, logTheta: ArrayLike<number>): number =>
+const densityOf = (settings: HardConcrete, matrices: readonly AdaptedMatrix[], logTheta: ArrayLike<number>): number =>
   densityOn(numberBackend)(settings, gateCosts(matrices))(Array.from(logTheta))[0] ?? NaN
 
 /** ‖Bⱼ‖² of each column. → [r] */
@@ -153,7 +153,7 @@ const squaredNormsB = (layout: ParameterLayout, vector: Vector, { name, r }: Ada
 }
 
 /** ‖Bⱼ‖ ‖Aⱼ‖ of each triplet. → [r] */
-const magnitudesOf = (layout: ParameterLayout, vector: Vector, matrix: AdaptedMatrix): ReadonlyArray<number> => {
+const magnitudesOf = (layout: ParameterLayout, vector: Vector, matrix: AdaptedMatrix): readonly number[] => {
   const A = tensorOf(layout, vector, `${matrix.name}.A`)
   return squaredNormsB(layout, vector, matrix).map((squared, j) => {
     const row = Array.from(A.subarray(j * matrix.k, (j + 1) * matrix.k))
@@ -166,8 +166,8 @@ const keptPart =
   (
     from: ParameterLayout,
     vector: Vector,
-    matrices: ReadonlyArray<AdaptedMatrix>,
-    kept: ReadonlyArray<ReadonlyArray<number>>,
+    matrices: readonly AdaptedMatrix[],
+    kept: readonly (readonly number[])[],
     factorOf: ColumnFactor,
   ) =>
   ({ name, size }: ParameterEntry): ArrayLike<number> => {

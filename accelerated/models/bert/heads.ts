@@ -5,7 +5,7 @@ import type { EncoderConfig } from './config.js'
 import { wordTable } from './spec.js'
 
 /** The tensors of a linear layer. */
-export const linearTensors = (name: string, out: number, input: number): ReadonlyArray<readonly [string, TensorShape]> => [
+export const linearTensors = (name: string, out: number, input: number): readonly (readonly [string, TensorShape])[] => [
   [`${name}.weight`, [out, input]],
   [`${name}.bias`, [out]],
 ]

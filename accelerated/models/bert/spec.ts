@@ -24,7 +24,7 @@ export const specOf = (config: EncoderConfig, names: EncoderNames): ModelSpec =>
   supportedHooks: ['sublayer', 'keyValue', 'embedded'],
 })
 
-const layersOf = ({ layers }: EncoderConfig, { layer, within }: EncoderNames): ReadonlyArray<LayerNames> =>
+const layersOf = ({ layers }: EncoderConfig, { layer, within }: EncoderNames): readonly LayerNames[] =>
   Array.from({ length: layers }, (_, i) => within(layer(i)))
 
 const layerOf = ({ heads, hiddenSize }: EncoderConfig, { within }: EncoderNames, name: string): Layer => {
@@ -41,7 +41,7 @@ const layerOf = ({ heads, hiddenSize }: EncoderConfig, { within }: EncoderNames,
 }
 
 /** W_Q, W_K, W_V, W_O, W_U and W_D in the paper's names. */
-const matricesOf = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: LayerNames): ReadonlyArray<Matrix> => [
+const matricesOf = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: LayerNames): readonly Matrix[] => [
   { name: at.query, d: h, k: h },
   { name: at.key, d: h, k: h },
   { name: at.value, d: h, k: h },
@@ -53,11 +53,11 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: L
 const tensorShapes = (config: EncoderConfig, names: EncoderNames): ReadonlyMap<string, TensorShape> => {
   const { hiddenSize: h, embeddingSize: e } = config
   const layers = layersOf(config, names)
-  const layerNorm = (at: string, size: number): ReadonlyArray<[string, number[]]> => [
+  const layerNorm = (at: string, size: number): readonly [string, number[]][] => [
     [`${at}.weight`, [size]],
     [`${at}.bias`, [size]],
   ]
-  const linear = ({ name, d, k }: Matrix): ReadonlyArray<[string, number[]]> => [
+  const linear = ({ name, d, k }: Matrix): readonly [string, number[]][] => [
     [`${name}.weight`, [d, k]],
     [`${name}.bias`, [d]],
   ]

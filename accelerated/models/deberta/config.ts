@@ -51,11 +51,11 @@ const schema = z.object({
 /** How distances contribute to the scores. */
 export type Distances = {
   /** empty: they do not */
-  readonly kinds: ReadonlyArray<DistanceKind>
+  readonly kinds: readonly DistanceKind[]
   /** rows of the table of distances; 0: no table */
   readonly rows: number
   /** the row of each distance from −longestInput to longestInput */
-  readonly rowOf: ReadonlyArray<number>
+  readonly rowOf: readonly number[]
   /** whether distances share the maps of keys and queries; else they have their own */
   readonly sharedMaps: boolean
   readonly normed: boolean

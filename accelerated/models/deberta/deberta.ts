@@ -34,7 +34,7 @@ const namesOf = (i: number): DebertaNames => {
 
 const table = 'encoder.rel_embeddings.weight'
 
-const matricesOf = ({ hiddenSize: h, intermediateSize: f, distances }: DebertaConfig, at: DebertaNames): ReadonlyArray<Matrix> => [
+const matricesOf = ({ hiddenSize: h, intermediateSize: f, distances }: DebertaConfig, at: DebertaNames): readonly Matrix[] => [
   ...[at.query, at.key, at.value, ...(distances.sharedMaps ? [] : distances.kinds.map((kind) => at.place[kind])), at.attentionOutput].map(
     (name) => ({ name, d: h, k: h }),
   ),
@@ -46,7 +46,7 @@ const specOf = (config: DebertaConfig): ModelSpec => {
   const { hiddenSize: h, heads, distances } = config
   const layers = Array.from({ length: config.layers }, (_, i) => namesOf(i))
   const matrices = layers.flatMap((at) => matricesOf(config, at))
-  const tables: ReadonlyArray<readonly [string, number]> = [
+  const tables: readonly (readonly [string, number])[] = [
     [wordTable, config.vocabularySize],
     ['embeddings.position_embeddings.weight', config.absolutePositions ? config.longestInput : 0],
     ['embeddings.token_type_embeddings.weight', config.tokenTypes],
@@ -115,7 +115,7 @@ const encoderLayer =
     const dropped = places && { ...places, table: host.dropout(`${at.layer}.attention.distances`, places.table, dropouts.hidden) }
     const query = mapped(config, host, { matrix: at.query, kind: 'p2c', at }, x, dropped)
     const key = mapped(config, host, { matrix: at.key, kind: 'c2p', at }, x, dropped)
-    const beside = (queries: Expression, keys: Expression): ReadonlyArray<Expression> => [
+    const beside = (queries: Expression, keys: Expression): readonly Expression[] => [
       ...(key.distances === null ? [] : [byDistance(queries, key.distances, scale)]),
       ...(query.distances === null ? [] : [transpose(byDistance(keys, query.distances, scale), [0, 1, 3, 2])]),
     ]

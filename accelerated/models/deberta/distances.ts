@@ -32,7 +32,7 @@ export const distanceBucket = (distance: number, buckets: number, farthest: numb
 }
 
 /** The row of each distance from −longest to longest, the outermost rows for all beyond. buckets: null if each distance has its own row */
-export const distanceRows = (longest: number, buckets: number | null, farthest: number): ReadonlyArray<number> => {
+export const distanceRows = (longest: number, buckets: number | null, farthest: number): readonly number[] => {
   const half = buckets ?? farthest
   return Array.from({ length: 2 * longest + 1 }, (_, i) => {
     const bucket = buckets === null ? i - longest : distanceBucket(i - longest, buckets, farthest)
@@ -49,7 +49,7 @@ export type BatchDistances = {
 }
 
 /** @param rowOf of each distance from −longest to longest */
-export const batchDistances = (rowOf: ReadonlyArray<number>, { attentionBias }: Pick<BatchInputs, 'attentionBias'>): BatchDistances => {
+export const batchDistances = (rowOf: readonly number[], { attentionBias }: Pick<BatchInputs, 'attentionBias'>): BatchDistances => {
   const [, slots = 1] = attentionBias.shape
   const ones = add(mul(gather(attentionBias, constant([0], [1], 'int32')), 0), 1) // [1, slots]
   const twice = reshape(concat([ones, ones], 0), [product([2, slots])])

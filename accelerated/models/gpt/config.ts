@@ -42,5 +42,5 @@ export type GptNames = {
 export const wordsOf = ({ tied }: Pick<GptConfig, 'tied'>, { words }: Pick<GptNames, 'words'>): string =>
   `${tied ? words : 'lm_head'}.weight`
 
-export const layerNames = ({ layers }: Pick<GptConfig, 'layers'>, { layer }: Pick<GptNames, 'layer'>): ReadonlyArray<string> =>
+export const layerNames = ({ layers }: Pick<GptConfig, 'layers'>, { layer }: Pick<GptNames, 'layer'>): readonly string[] =>
   Array.from({ length: layers }, (_, i) => layer(i))

@@ -121,12 +121,10 @@ const specOf = (config: GptConfig, names: GptNames): ModelSpec => {
       [`${names.words}.weight`, [vocabularySize, h]],
       [`${names.positions}.weight`, [maxPositions + names.positionOffset, h]],
       ...matrices.flatMap(({ name, d, k }) => linearTensors(name, d, k)),
-      ...norms.flatMap(
-        (name): ReadonlyArray<[string, TensorShape]> => [
-          [`${name}.weight`, [h]],
-          [`${name}.bias`, [h]],
-        ],
-      ),
+      ...norms.flatMap((name): readonly [string, TensorShape][] => [
+        [`${name}.weight`, [h]],
+        [`${name}.bias`, [h]],
+      ]),
     ]),
     matrices,
     layers: layers.map((name) => layerOf(names, name, { heads, headSize: h / heads })),
@@ -146,7 +144,7 @@ const layerOf = ({ within }: GptNames, name: string, size: Pick<Layer, 'heads' |
 })
 
 /** W_Q, W_K and W_V, in one matrix or in three; W_O, W_U and W_D. */
-const matricesOf = ({ hiddenSize: h, intermediateSize: i }: GptConfig, { within }: GptNames, at: string): ReadonlyArray<Matrix> => {
+const matricesOf = ({ hiddenSize: h, intermediateSize: i }: GptConfig, { within }: GptNames, at: string): readonly Matrix[] => {
   const { queryKeyValue, attentionOutput, up, down } = within
   return [
     ...queryKeyValue.map((name) => ({ name: `${at}.${name}`, d: (3 * h) / queryKeyValue.length, k: h })),

@@ -41,7 +41,7 @@ export type AttentionSettings = Heads & {
   /** the soft cap of the scores before their bias; null: none (default) */
   readonly cap?: number | null
   /** Further scores, from queries and keys: [batch, heads, sequence, headSize] → [batch, heads, sequence, keys] each. */
-  readonly beside?: (queries: Expression, keys: Expression) => ReadonlyArray<Expression>
+  readonly beside?: (queries: Expression, keys: Expression) => readonly Expression[]
 }
 
 /** [tokens, hidden] → [batch, heads, sequence, headSize] */

@@ -29,7 +29,7 @@ export type RotaryScaling =
   | {
       readonly kind: 'longrope'
       /** by pair, of texts within the original positions */
-      readonly factors: ReadonlyArray<number>
+      readonly factors: readonly number[]
       readonly attentionFactor: number
     }
 
@@ -39,7 +39,7 @@ export type RotarySettings = { readonly headSize: number; readonly rotaryBase: n
 export type Angles = { readonly cosine: Expression; readonly sine: Expression }
 
 /** Radians per position for each pair of a head: θ^(−2j/headSize), after scaling. */
-export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: RotarySettings): ReadonlyArray<number> => {
+export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: RotarySettings): readonly number[] => {
   const pairs = Array.from({ length: headSize / 2 }, (_, j) => rotaryBase ** (-(2 * j) / headSize))
   if (rotaryScaling === null) return pairs
   if (rotaryScaling.kind === 'linear') return pairs.map((frequency) => frequency / rotaryScaling.factor)

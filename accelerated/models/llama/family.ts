@@ -49,7 +49,7 @@ export type DecoderConfig = Rotary & {
   /** numbers of a head that are rotated, from the first on (default: all) */
   readonly rotarySize?: number
   /** per layer, how many tokens a token attends to, itself included; null: all before it */
-  readonly windows: ReadonlyArray<number | null>
+  readonly windows: readonly (number | null)[]
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
   readonly norms: FamilyDesign['norms']

@@ -92,7 +92,7 @@ const scalingKeys = (scaling: RotaryScaling | null): WrittenKeys => {
 }
 
 /** What Llama 3's scaling divides each frequency by. */
-const llama3Factors = (config: DecoderConfig): ReadonlyArray<number> => {
+const llama3Factors = (config: DecoderConfig): readonly number[] => {
   const scaled = rotaryFrequencies(config)
   return rotaryFrequencies({ ...config, rotaryScaling: null }).map((frequency, i) => frequency / (scaled[i] ?? NaN))
 }
@@ -193,7 +193,7 @@ export const llama3Scaling = (
 type Point = { readonly c: number; readonly s: number }
 
 /** Through the points between 0 and 1; with fewer than two of them, as far as the nearest points at 0 and 1 allow. */
-const lineThrough = (points: ReadonlyArray<Point>): { readonly a: number; readonly b: number } => {
+const lineThrough = (points: readonly Point[]): { readonly a: number; readonly b: number } => {
   const between = points.filter(({ s }) => s > tolerance && s < 1 - tolerance)
   const whole = Math.min(...points.filter(({ s }) => s >= 1 - tolerance).map(({ c }) => c))
   const none = Math.max(...points.filter(({ s }) => s <= tolerance).map(({ c }) => c))

@@ -2,7 +2,7 @@
 import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
 import type { DecoderConfig } from './family.js'
 
-export const layerNames = ({ layers }: DecoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, i) => `layers.${i}`)
+export const layerNames = ({ layers }: DecoderConfig): readonly string[] => Array.from({ length: layers }, (_, i) => `layers.${i}`)
 
 /** The tensor of the word embeddings. */
 export const wordTable = 'embed_tokens.weight'
@@ -34,7 +34,7 @@ const layerOf = ({ keyValueHeads, headSize }: DecoderConfig, name: string): Laye
 type Named = { readonly matrix: Matrix; readonly bias: boolean }
 
 /** W_Q, W_K, W_V, W_O and, of the feed-forward block, gate, up and down. */
-const matricesOf = (config: DecoderConfig, at: string): ReadonlyArray<Named> => {
+const matricesOf = (config: DecoderConfig, at: string): readonly Named[] => {
   const { hiddenSize: h, intermediateSize: i, heads, keyValueHeads, headSize, biases } = config
   const [queries, keys] = [heads * headSize, keyValueHeads * headSize]
   return [
@@ -57,19 +57,15 @@ const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> =
   return new Map<string, TensorShape>([
     [wordTable, [vocabularySize, h]],
     ...names.flatMap((at) =>
-      matricesOf(config, at).flatMap(
-        ({ matrix: { name, d, k }, bias }): ReadonlyArray<[string, TensorShape]> => [
-          [`${name}.weight`, [d, k]],
-          ...(bias ? [[`${name}.bias`, [d]] satisfies [string, TensorShape]] : []),
-        ],
-      ),
+      matricesOf(config, at).flatMap(({ matrix: { name, d, k }, bias }): readonly [string, TensorShape][] => [
+        [`${name}.weight`, [d, k]],
+        ...(bias ? [[`${name}.bias`, [d]] satisfies [string, TensorShape]] : []),
+      ]),
     ),
-    ...names.flatMap(
-      (at): ReadonlyArray<[string, TensorShape]> => [
-        ...blockNorms.map((name): [string, TensorShape] => [`${at}.${name}.weight`, [h]]),
-        ...headNorms.map((name): [string, TensorShape] => [`${at}.self_attn.${name}.weight`, [config.headSize]]),
-      ],
-    ),
+    ...names.flatMap((at): readonly [string, TensorShape][] => [
+      ...blockNorms.map((name): [string, TensorShape] => [`${at}.${name}.weight`, [h]]),
+      ...headNorms.map((name): [string, TensorShape] => [`${at}.self_attn.${name}.weight`, [config.headSize]]),
+    ]),
     ['norm.weight', [h]],
   ])
 }

@@ -60,7 +60,7 @@ type ModernConfig = {
   readonly maxPositions: number
   readonly normEpsilon: number
   /** per layer: whether it attends only within the window */
-  readonly local: ReadonlyArray<boolean>
+  readonly local: readonly boolean[]
   /** tokens on either side */
   readonly window: number
   readonly rotaryBases: { readonly global: number; readonly local: number }
@@ -100,7 +100,7 @@ const configOf = (json: object, where: string): ModernConfig => {
 
 const layerName = (i: number): string => `layers.${i}`
 
-const matricesOf = ({ hiddenSize: h, intermediateSize: f }: ModernConfig, at: string): ReadonlyArray<Matrix> => [
+const matricesOf = ({ hiddenSize: h, intermediateSize: f }: ModernConfig, at: string): readonly Matrix[] => [
   { name: `${at}.attn.Wqkv`, d: 3 * h, k: h },
   { name: `${at}.attn.Wo`, d: h, k: h },
   { name: `${at}.mlp.Wi`, d: 2 * f, k: h },

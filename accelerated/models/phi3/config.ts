@@ -54,8 +54,8 @@ export const phi3Config = (json: object, where: string): DecoderConfig => openPh
 export type LongRope = {
   readonly positions: number
   readonly originalPositions: number
-  readonly short: ReadonlyArray<number>
-  readonly long: ReadonlyArray<number>
+  readonly short: readonly number[]
+  readonly long: readonly number[]
   readonly attentionFactor: number
 }
 

@@ -80,7 +80,7 @@ export const phi3Architecture: Architecture = {
 
 // Matrices that a family keeps as one, such as those of queries, keys and values. The one is adapted; another family's layers read its parts.
 /** By the name of the fused matrix within a layer, those of its parts, whose rows follow one another. */
-type FusedNames = Readonly<Record<string, ReadonlyArray<string>>>
+type FusedNames = Readonly<Record<string, readonly string[]>>
 
 type Part = { readonly fused: string; readonly start: number; readonly rows: number }
 
@@ -106,7 +106,7 @@ const fusedSpec = (spec: ModelSpec, names: FusedNames): ModelSpec => {
   const parts = partsOf(spec, names)
   const rows = new Map<string, number>()
   for (const { fused, rows: more } of parts.values()) rows.set(fused, (rows.get(fused) ?? 0) + more)
-  const matrixOf = ({ name, d, k }: Matrix): ReadonlyArray<Matrix> => {
+  const matrixOf = ({ name, d, k }: Matrix): readonly Matrix[] => {
     const part = parts.get(name)
     if (part === undefined) return [{ name, d, k }]
     return part.start === 0 ? [{ name: part.fused, d: rows.get(part.fused) ?? 0, k }] : []

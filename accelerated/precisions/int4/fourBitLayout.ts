@@ -14,7 +14,7 @@ export const fourBitParts = (name: string) => ({ levels: `${name}.levels`, block
  * A matrix with fewer outputs than inputs keeps eight bits: above all the one that a feed-forward ends with. Of what four bits cost SmolLM2-135M in
  * every matrix, rounding these costs more than half. shape: [outputs, inputs]
  */
-export const hasFourBits = ([outputs = 0, inputs = 0]: ReadonlyArray<number>): boolean => outputs >= inputs
+export const hasFourBits = ([outputs = 0, inputs = 0]: readonly number[]): boolean => outputs >= inputs
 
 /** Names of the tensors in four bits. */
 export const fourBitMatrices = ({ model }: Pick<ModelFolder, 'model'>): ReadonlySet<string> =>

@@ -32,7 +32,7 @@ export type FourBits = {
  * s is max |row| / 120. k and q give each block the least squared error; of equal errors, the smaller |k|. The last block of a row is filled with zeros.
  * W: row-major
  */
-export const fourBits = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray<number>): FourBits => {
+export const fourBits = (W: Float32Array, [rows = 0, columns = 0]: readonly number[]): FourBits => {
   const blocks = Math.ceil(columns / blockSize)
   const scales = rowScales(W, [rows, columns], -leastLevel * largestScale)
   const blockScales = new Uint8Array(rows * blocks)

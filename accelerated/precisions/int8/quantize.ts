@@ -18,7 +18,7 @@ export const largeLevels = 2 ** 29
 const roundingShift = 1.5 * 2 ** 52
 
 /** max |row| / the largest level. W: [rows, columns] → [rows] */
-export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray<number>, largestOf = largestLevel): Float32Array => {
+export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: readonly number[], largestOf = largestLevel): Float32Array => {
   const scales = new Float32Array(rows)
   for (let row = 0; row < rows; row++) {
     let largest = 0
@@ -52,7 +52,7 @@ export const unsignedLevels = (levels: Int8Array): Uint8Array => Uint8Array.from
  */
 export const quantizedBlocks = (
   W: Float32Array,
-  [rows = 0, columns = 0]: ReadonlyArray<number>,
+  [rows = 0, columns = 0]: readonly number[],
   size: number,
 ): { readonly levels: Uint8Array; readonly scales: Float32Array } => {
   const blocks = Math.ceil(columns / size)
@@ -71,7 +71,7 @@ export const quantizedBlocks = (
 }
 
 /** [rows, columns] → [columns, rows] */
-export const transposedOf = (levels: Int8Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Int8Array => {
+export const transposedOf = (levels: Int8Array, [rows = 0, columns = 0]: readonly number[]): Int8Array => {
   const transposed = new Int8Array(levels.length)
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++) transposed[column * rows + row] = levels[row * columns + column] ?? 0

@@ -22,14 +22,14 @@ export type MatrixLayout = {
   /** names the folder in the cache */
   readonly precision: 'int8' | 'int4'
   /** part of the file's name: with another layout, the file has another name */
-  readonly version: ReadonlyArray<string | number>
+  readonly version: readonly (string | number)[]
   /** names of tensors */
   readonly matrices: ReadonlySet<string>
-  readonly declare: (name: string, shape: ReadonlyArray<number>) => ReadonlyArray<Declaration>
+  readonly declare: (name: string, shape: readonly number[]) => readonly Declaration[]
   /** as declared. W: row-major */
-  readonly parts: (W: Float32Array, shape: ReadonlyArray<number>, name: string) => Iterable<Float32Array | Int8Array | Uint8Array>
+  readonly parts: (W: Float32Array, shape: readonly number[], name: string) => Iterable<Float32Array | Int8Array | Uint8Array>
   /** The matrix of its parts: `stored` gives one by name. */
-  readonly matrix: (name: string, shape: ReadonlyArray<number>, stored: TensorSource) => Expression
+  readonly matrix: (name: string, shape: readonly number[], stored: TensorSource) => Expression
 }
 
 export type QuantizedFile = {
@@ -130,7 +130,7 @@ async function* contentOf(base: ModelFolder, layout: MatrixLayout): AsyncGenerat
   for (const [name, entry] of quantized) for (const part of layout.parts(await readTensor(entry), entry.shape, name)) yield bytesOf(part)
 }
 
-type Divided = Record<'others' | 'quantized', ReadonlyArray<readonly [string, TensorEntry]>>
+type Divided = Record<'others' | 'quantized', readonly (readonly [string, TensorEntry])[]>
 
 const dividedTensors = ({ frozen }: Pick<ModelFolder, 'frozen'>, { matrices }: MatrixLayout): Divided => ({
   others: [...frozen].filter(([name]) => !matrices.has(name)),
@@ -138,7 +138,7 @@ const dividedTensors = ({ frozen }: Pick<ModelFolder, 'frozen'>, { matrices }: M
 })
 
 /** The tensors of the file, in its order. */
-export const declarationsOf = (base: Pick<ModelFolder, 'frozen'>, layout: MatrixLayout): ReadonlyArray<Declaration> => {
+export const declarationsOf = (base: Pick<ModelFolder, 'frozen'>, layout: MatrixLayout): readonly Declaration[] => {
   const { others, quantized } = dividedTensors(base, layout)
   return [
     ...others.map(([name, { shape }]) => ({ name, dtype: 'F32' as const, shape })),

@@ -39,7 +39,7 @@ export const ngramScore = defineCommand({
 })
 
 /** One score per line. @throws InputError for an empty text, and for a model whose back-off weights contradict its probabilities */
-const scoreSentences = async (file: string, text: string | null, terminal: Terminal): Promise<ReadonlyArray<SentenceScore>> => {
+const scoreSentences = async (file: string, text: string | null, terminal: Terminal): Promise<readonly SentenceScore[]> => {
   const phases = phaseProgress(terminal)
   const size = await stat(file).then(
     (stats) => stats.size,
@@ -72,7 +72,7 @@ const scoreText = (
     kenlmPerplexityWithoutUnknown,
   }: Omit<TextScore, 'log10'>,
   log10: number,
-): ReadonlyArray<string> => {
+): readonly string[] => {
   const shown = (value: number | null): string => (value === null ? 'none (no words)' : value.toFixed(4))
   return [
     `text        ${plural(sentences, 'sentence')}, ${plural(words, 'word')}, ${counted(unknown)} unknown`,

@@ -14,10 +14,10 @@ import type { Terminal } from '../../terminal/output.js'
 import { phaseProgress, sourceOf, textFlags } from './text.js'
 
 /** `0 0 1` or `0,0,1` */
-const numbersOf = (where: string, words: ReadonlyArray<string>): ReadonlyArray<number> =>
+const numbersOf = (where: string, words: readonly string[]): readonly number[] =>
   words.flatMap((word) => word.split(',')).map((word) => numberOf(where, word))
 
-const pruneFlag: Flag<ReadonlyArray<number>> = flag({
+const pruneFlag: Flag<readonly number[]> = flag({
   ...severalFlag('counts', 'Prune n-grams that occur at most this often, by order from 1; the last count is for higher orders too: 0 0 1'),
   parse: (where, typed) => (Array.isArray(typed) ? numbersOf(where, typed.map(String)) : []),
 })

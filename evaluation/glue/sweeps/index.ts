@@ -68,12 +68,12 @@ const ranks = [1, 2, 4, 8]
 /** A matrix's name within its layer: --target-modules matches it in each layer. */
 const kindOf = (name: string, layer: string): string => name.slice(layer.length + 1)
 
-const rowsOf = ({ layers, matrices }: ModelSpec): ReadonlyArray<Row> => {
+const rowsOf = ({ layers, matrices }: ModelSpec): readonly Row[] => {
   const namesByLayer = layers.map(({ name }) =>
     matrices.filter((matrix) => matrix.name.startsWith(`${name}.`)).map((matrix) => matrix.name),
   )
   const kinds = [...new Set(namesByLayer.flatMap((names, i) => names.map((name) => kindOf(name, layers[i]?.name ?? ''))))]
-  const rowsAt = (name: string, targetModules: ReadonlyArray<string>): ReadonlyArray<Row> =>
+  const rowsAt = (name: string, targetModules: readonly string[]): readonly Row[] =>
     ranks.map((rank) => ({ name: `${name}, r = ${rank}`, settings: { ...withRank('lora', rank), targetModules: [...targetModules] } }))
   return [...kinds.flatMap((kind) => rowsAt(kind, [kind])), ...namesByLayer.flatMap((names, i) => rowsAt(`layer ${i + 1}`, names))]
 }
@@ -85,4 +85,4 @@ const figure1: Sweep = {
   rows: rowsOf,
 }
 
-export const sweeps: ReadonlyArray<Sweep> = [table1, table3, table4, figure1, figure4, figure5]
+export const sweeps: readonly Sweep[] = [table1, table3, table4, figure1, figure4, figure5]

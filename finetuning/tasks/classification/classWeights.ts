@@ -9,25 +9,21 @@ const flag = '--class-weights'
  * One weight per class. @param weights `balanced`: n / (classes · nₖ) of the training labels; or `bad=1,good=3`, where other classes have 1
  * @throws InputError if a weight is out of bounds or a class is unknown
  */
-export const classWeightsOf = (
-  weights: string,
-  labelNames: ReadonlyArray<string>,
-  labels: ReadonlyArray<number>,
-): ReadonlyArray<number> => {
+export const classWeightsOf = (weights: string, labelNames: readonly string[], labels: readonly number[]): readonly number[] => {
   if (weights === 'balanced') return balancedWeights(labelNames.length, labels)
   const byName = new Map(weights.split(',').map((part) => weightOf(part, labelNames)))
   return labelNames.map((name) => byName.get(name) ?? 1)
 }
 
 /** A class without examples has weight 1: it is not part of the loss. */
-const balancedWeights = (classes: number, labels: ReadonlyArray<number>): ReadonlyArray<number> => {
+const balancedWeights = (classes: number, labels: readonly number[]): readonly number[] => {
   const counts = new Array<number>(classes).fill(0)
   for (const label of labels) counts[label] = (counts[label] ?? 0) + 1
   return counts.map((count) => (count === 0 ? 1 : labels.length / (classes * count)))
 }
 
 /** `LABEL=WEIGHT`, split at the last equals sign: a label may contain one. */
-const weightOf = (part: string, labelNames: ReadonlyArray<string>): readonly [string, number] => {
+const weightOf = (part: string, labelNames: readonly string[]): readonly [string, number] => {
   const at = part.lastIndexOf('=')
   const [name, weight] = [part.slice(0, Math.max(0, at)).trim(), decimal(part.slice(at + 1).trim())]
   if (at < 0 || weight === null || weight <= 0 || weight > largestWeight)

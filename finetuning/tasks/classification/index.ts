@@ -16,10 +16,9 @@ import type { Task } from '../task.js'
 const commonMetrics = (hasPositive: boolean) => [...(hasPositive ? ['f1'] : []), 'macroF1', 'loss']
 
 /** The class of the largest logit; of equal ones the first. */
-const predictedClass = (logits: ReadonlyArray<number>): number =>
-  logits.reduce((best, x, i) => (x > (logits[best] ?? -Infinity) ? i : best), 0)
+const predictedClass = (logits: readonly number[]): number => logits.reduce((best, x, i) => (x > (logits[best] ?? -Infinity) ? i : best), 0)
 
-const predictedClasses = (outputs: Outputs): ReadonlyArray<number> => outputs.map(predictedClass)
+const predictedClasses = (outputs: Outputs): readonly number[] => outputs.map(predictedClass)
 
 export const singleLabel = sequenceTaskType({
   name: 'classification',

@@ -28,20 +28,16 @@ import type { Task } from '../task.js'
 type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
   readonly loss: EmbeddingLoss
   readonly file: NonNullable<TaskType['file']>
-  readonly metricNames: ReadonlyArray<string>
+  readonly metricNames: readonly string[]
   /** @param pairs the two embeddings of each pair @param labels its score */
-  readonly score: (pairs: ReadonlyArray<Pair>, labels: ReadonlyArray<number>) => Readonly<Record<string, number>>
+  readonly score: (pairs: readonly Pair[], labels: readonly number[]) => Readonly<Record<string, number>>
   /** @param rows of the pairs in their file */
-  readonly errors: (
-    pairs: ReadonlyArray<Pair>,
-    labels: ReadonlyArray<number>,
-    rows: ReadonlyArray<number>,
-  ) => ReadonlyArray<EvaluationError>
+  readonly errors: (pairs: readonly Pair[], labels: readonly number[], rows: readonly number[]) => readonly EvaluationError[]
 }
 
-type Pair = readonly [ReadonlyArray<number>, ReadonlyArray<number>]
+type Pair = readonly [readonly number[], readonly number[]]
 
-const halves = (answer: ReadonlyArray<number>): Pair => [answer.slice(0, answer.length / 2), answer.slice(answer.length / 2)]
+const halves = (answer: readonly number[]): Pair => [answer.slice(0, answer.length / 2), answer.slice(answer.length / 2)]
 
 const cosine = ([a, b]: Pair): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
 
@@ -61,7 +57,7 @@ const outputsFor = (name: string): EmbeddingOutputs => ({ head: 'embedding', lab
 
 const tokenizeWith =
   (tokenizer: Tokenizer, maxLength: number, onTruncated: () => void) =>
-  (examples: Iterable<Example>): ReadonlyArray<PairExample> =>
+  (examples: Iterable<Example>): readonly PairExample[] =>
     Array.from(examples, ({ text, textPair, label, row }) => {
       const { inputIds, tokenTypeIds: _, ends, truncated } = encodePair(tokenizer, text, textPair, maxLength)
       if (truncated === true) onTruncated()
@@ -69,19 +65,19 @@ const tokenizeWith =
     })
 
 /** Scores above 1, such as those of STS-B, become shares of the largest one: a cosine is at most 1. */
-const scaled = (examples: ReadonlyArray<PairExample>): ReadonlyArray<PairExample> => {
+const scaled = (examples: readonly PairExample[]): readonly PairExample[] => {
   const largest = largestOf(examples.map(({ score }) => score))
   return largest === 1 ? examples : examples.map((example) => ({ ...example, score: example.score / largest }))
 }
 
-const largestOf = (scores: ReadonlyArray<number>): number => scores.reduce((most, score) => Math.max(most, Math.abs(score)), 1)
+const largestOf = (scores: readonly number[]): number => scores.reduce((most, score) => Math.max(most, Math.abs(score)), 1)
 
-const listed = (list: ReadonlyArray<PairExample>): Examples<PairExample> => ({ length: list.length, at: (index) => list[index] })
+const listed = (list: readonly PairExample[]): Examples<PairExample> => ({ length: list.length, at: (index) => list[index] })
 
 const boundTo = (
   { name, loss, score, errors }: Definition,
   { selectionMetric, metrics, evaluation }: TaskData,
-): TypedTask<PairExample, ReadonlyArray<number>> => {
+): TypedTask<PairExample, readonly number[]> => {
   const labels = evaluation.examples.map(({ label }) => label)
   const rows = evaluation.examples.map(({ row }, i) => row ?? i)
   return {

@@ -2,7 +2,7 @@
 import { mean } from 'simple-statistics'
 import { rankingScale } from './objective.js'
 
-type Vector = ReadonlyArray<number>
+type Vector = readonly number[]
 
 /** Pairs that are compared with each other: the time grows with the square. */
 const blockSize = 1_000
@@ -11,7 +11,7 @@ const blockSize = 1_000
 export type Found = { readonly nearest: number; readonly loss: number }
 
 /** Of each pair, among equal blocks of at most 1,000 in the order of the file, with vectors of length 1. loss: −log softmax(20 · cosines)[own] */
-export const findSeconds = (pairs: ReadonlyArray<readonly [Vector, Vector]>): ReadonlyArray<Found> => {
+export const findSeconds = (pairs: readonly (readonly [Vector, Vector])[]): readonly Found[] => {
   const blocks = Math.ceil(pairs.length / blockSize)
   const startOf = (block: number): number => Math.floor((block * pairs.length) / blocks)
   return Array.from({ length: blocks }, (_, number) => {
@@ -33,7 +33,7 @@ export const findSeconds = (pairs: ReadonlyArray<readonly [Vector, Vector]>): Re
  *  - loss: the mean of −log softmax(20 · cosines)[own]
  * @throws Error if there is no pair
  */
-export const scorePairs = (pairs: ReadonlyArray<readonly [Vector, Vector]>): Readonly<Record<'accuracy' | 'loss', number>> => {
+export const scorePairs = (pairs: readonly (readonly [Vector, Vector])[]): Readonly<Record<'accuracy' | 'loss', number>> => {
   if (pairs.length === 0) throw new Error('scorePairs: expected at least one pair, got none')
   const found = findSeconds(pairs)
   return { accuracy: mean(found.map(({ nearest }, i) => (nearest === i ? 1 : 0))), loss: mean(found.map(({ loss }) => loss)) }

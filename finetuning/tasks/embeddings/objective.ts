@@ -11,7 +11,7 @@ import type { ModelOutput, Objective, TrainingExample } from '../../../accelerat
  * A text, or a pair of texts. `ends`: where the first text and, of a pair, the second one end.
  * score: the cosine that a pair should have; NaN: the texts belong together, and every other second text of the batch does not.
  */
-export type PairExample = TrainingExample & { readonly ends: ReadonlyArray<number>; readonly score: number }
+export type PairExample = TrainingExample & { readonly ends: readonly number[]; readonly score: number }
 
 /** ranking: multiple negatives (Henderson et al., 2017) · similarity: squared distance of cosines and scores */
 export type EmbeddingLoss = 'ranking' | 'similarity'
@@ -20,9 +20,9 @@ export type EmbeddingLoss = 'ranking' | 'similarity'
 export const rankingScale = 20
 
 /** The texts of an example. */
-const textsOf = ({ inputIds, tokenTypeIds, ends }: PairExample): ReadonlyArray<TokenizedExample> =>
+const textsOf = ({ inputIds, tokenTypeIds, ends }: PairExample): readonly TokenizedExample[] =>
   ends.map((end, i) => {
-    const part = (all: ArrayLike<number>): ReadonlyArray<number> => Array.from(all).slice(ends[i - 1] ?? 0, end)
+    const part = (all: ArrayLike<number>): readonly number[] => Array.from(all).slice(ends[i - 1] ?? 0, end)
     return { inputIds: part(inputIds), ...(tokenTypeIds === undefined ? {} : { tokenTypeIds: part(tokenTypeIds) }) }
   })
 
@@ -30,7 +30,7 @@ const textsOf = ({ inputIds, tokenTypeIds, ends }: PairExample): ReadonlyArray<T
  * An answer holds the embeddings of an example's texts, each of length 1: [texts · hidden]. First texts of a batch come before second ones. Virtual
  * tokens are not part of a mean.
  */
-export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<PairExample, ReadonlyArray<number>> => {
+export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<PairExample, readonly number[]> => {
   const width = model.spec.hiddenSize
   /** [texts, hidden] */
   const embeddings = ({ hidden, dtype }: ModelOutput): Expression => unit(matMul(input('pooling', ['texts', 'tokens'], dtype), hidden))
@@ -94,7 +94,7 @@ const unit = (x: Expression): Expression => {
 const tiny = 1e-24
 
 /** 1 / n at the n tokens of each text: [texts, tokens] */
-const poolingFeed = (texts: ReadonlyArray<TokenizedExample>, { lastTokens, tokens }: PackedBatch, dtype: FloatType): Feeds[string] => {
+const poolingFeed = (texts: readonly TokenizedExample[], { lastTokens, tokens }: PackedBatch, dtype: FloatType): Feeds[string] => {
   const shares = new Float64Array(texts.length * tokens)
   texts.forEach(({ inputIds: { length } }, text) => {
     const last = lastTokens[text] ?? 0
@@ -104,7 +104,7 @@ const poolingFeed = (texts: ReadonlyArray<TokenizedExample>, { lastTokens, token
 }
 
 /** Which text is the first of each pair, and which the second: [pairs, texts] */
-const sideFeeds = (examples: ReadonlyArray<PairExample>, texts: number, dtype: FloatType): Feeds => {
+const sideFeeds = (examples: readonly PairExample[], texts: number, dtype: FloatType): Feeds => {
   const starts = examples.map((_, i) => examples.slice(0, i).reduce((sum, { ends }) => sum + ends.length, 0))
   const chosen = (place: number): Feeds[string] => {
     const ones = new Float64Array(examples.length * texts)

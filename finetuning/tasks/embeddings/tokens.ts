@@ -1,7 +1,7 @@
 /** Tokens of one text or two for embeddings: each text is a sequence of its own, and `ends` says where each one ends. */
 import type { Encoding, Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 
-export type PairEncoding = Encoding & { readonly ends: ReadonlyArray<number> }
+export type PairEncoding = Encoding & { readonly ends: readonly number[] }
 
 /** @param maxLength tokens of each text @throws SettingsError or InputError as `encode` of the tokenizer */
 export const encodePair = (

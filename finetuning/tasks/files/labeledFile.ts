@@ -97,7 +97,7 @@ const differentTexts = ({ examples, labelNames }: Dataset): string => {
     : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
 }
 
-const distinct = (examples: ReadonlyArray<Example>): number =>
+const distinct = (examples: readonly Example[]): number =>
   new Set(examples.map(({ text, textPair }) => JSON.stringify([text, textPair]))).size
 
 const withEvaluationFile = async (

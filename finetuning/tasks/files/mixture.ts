@@ -4,7 +4,7 @@ import { decimal, type Dataset } from '../../data/dataset.js'
 import { drawMixture, joined, withDraws } from '../../data/mixture.js'
 import type { TaskFlag, TaskOptions } from '../task.js'
 
-export const mixtureFlags: ReadonlyArray<TaskFlag> = [
+export const mixtureFlags: readonly TaskFlag[] = [
   {
     name: 'mixData',
     placeholder: 'files',
@@ -19,11 +19,11 @@ export const mixtureFlags: ReadonlyArray<TaskFlag> = [
 ]
 
 /** The files of --mix-data: a list, or a text with commas. */
-export const mixedFiles = (given: TaskOptions['mixData'] = []): ReadonlyArray<string> =>
+export const mixedFiles = (given: TaskOptions['mixData'] = []): readonly string[] =>
   typeof given === 'string' ? given.split(',').map((name) => name.trim()) : given
 
 /** Weights of the files; null: every row is read once. @throws InputError */
-const weightsOf = ({ mixData, mixWeights }: TaskOptions): ReadonlyArray<number> | null => {
+const weightsOf = ({ mixData, mixWeights }: TaskOptions): readonly number[] | null => {
   if (mixWeights === undefined) return null
   const files = 1 + mixedFiles(mixData).length
   const written = typeof mixWeights === 'string' ? mixWeights.split(',').map((weight) => weight.trim()) : mixWeights.map(String)

@@ -5,7 +5,7 @@ import { predictedSets, reportBySets, scoreSets, type LabelSets } from './metric
 import { sequenceTaskType, type Truth } from '../sequences/taskType.js'
 import type { Task } from '../task.js'
 
-const setsOf = (truths: ReadonlyArray<Truth>): LabelSets => truths.map((truth) => (typeof truth === 'number' ? [truth] : truth))
+const setsOf = (truths: readonly Truth[]): LabelSets => truths.map((truth) => (typeof truth === 'number' ? [truth] : truth))
 
 export const multiLabel = sequenceTaskType({
   name: 'multi-label',

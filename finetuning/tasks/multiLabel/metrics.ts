@@ -3,13 +3,13 @@ import { mean } from 'simple-statistics'
 import type { ClassReport } from '../../metrics/classification.js'
 
 /** By example, its classes. */
-export type LabelSets = ReadonlyArray<ReadonlyArray<number>>
-type Outputs = ReadonlyArray<ReadonlyArray<number>>
+export type LabelSets = readonly (readonly number[])[]
+type Outputs = readonly (readonly number[])[]
 
 export const predictedSets = (outputs: Outputs): LabelSets => outputs.map((logits) => logits.flatMap((x, i) => (x > 0 ? [i] : [])))
 
 /** One report per class, as scikit-learn's `classification_report` of indicator matrices; a quotient of 0 / 0 is 0. */
-export const reportBySets = (predictions: LabelSets, labels: LabelSets, classes: number): ReadonlyArray<ClassReport> => {
+export const reportBySets = (predictions: LabelSets, labels: LabelSets, classes: number): readonly ClassReport[] => {
   const [predicted, labeled, both] = [0, 1, 2].map(() => new Array<number>(classes).fill(0)) as [number[], number[], number[]]
   predictions.forEach((set, i) => {
     const labelSet = new Set(labels[i])

@@ -5,7 +5,7 @@ import type { ChoiceAnswer } from './objective.js'
 export const choiceMetrics = ['accuracy', 'accuracyNorm', 'loss'] as const
 
 /** The first of equally large numbers. */
-const largestIndex = (values: ReadonlyArray<number>): number => values.indexOf(Math.max(...values))
+const largestIndex = (values: readonly number[]): number => values.indexOf(Math.max(...values))
 
 /**
  *  - accuracy: the share of questions whose right answer has the largest log p (`acc`)
@@ -13,10 +13,10 @@ const largestIndex = (values: ReadonlyArray<number>): number => values.indexOf(M
  *  - loss: the mean of −log p over the tokens of the right answers
  * @throws Error if there is no question
  */
-export const scoreChoices = (answers: ReadonlyArray<ChoiceAnswer>): Readonly<Record<(typeof choiceMetrics)[number], number>> => {
+export const scoreChoices = (answers: readonly ChoiceAnswer[]): Readonly<Record<(typeof choiceMetrics)[number], number>> => {
   if (answers.length === 0) throw new Error('scoreChoices: expected at least one question, got none')
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
-  const shareOf = (scoreOf: (answer: ChoiceAnswer) => ReadonlyArray<number>): number =>
+  const shareOf = (scoreOf: (answer: ChoiceAnswer) => readonly number[]): number =>
     mean(answers.map((answer) => (largestIndex(scoreOf(answer)) === answer.right ? 1 : 0)))
   return {
     accuracy: shareOf(({ logProbabilities }) => logProbabilities),

@@ -7,17 +7,17 @@ import type { Objective, TrainingExample } from '../../../accelerated/objectives
 
 /** A question with its answers. Each text holds the question, whose tokens have no label. */
 export type ChoiceExample = TrainingExample & {
-  readonly choices: ReadonlyArray<LabeledText>
+  readonly choices: readonly LabeledText[]
   /** the index of the right answer */
   readonly right: number
   /** the characters of each answer */
-  readonly lengths: ReadonlyArray<number>
+  readonly lengths: readonly number[]
 }
 
 /** The example of several texts: they share a row of the data, not a row of attention. */
 export const choiceExample = (
   row: number,
-  choices: ReadonlyArray<LabeledText>,
+  choices: readonly LabeledText[],
   { right, lengths }: Pick<ChoiceExample, 'right' | 'lengths'>,
 ): ChoiceExample => {
   const inputIds = choices.flatMap((text) => Array.from(text.inputIds))
@@ -27,8 +27,8 @@ export const choiceExample = (
 
 /** logProbabilities: Σ log p of each answer's tokens · tokens: of the right answer */
 export type ChoiceAnswer = {
-  readonly logProbabilities: ReadonlyArray<number>
-  readonly lengths: ReadonlyArray<number>
+  readonly logProbabilities: readonly number[]
+  readonly lengths: readonly number[]
   readonly right: number
   readonly tokens: number
 }

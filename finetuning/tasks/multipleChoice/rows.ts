@@ -11,10 +11,10 @@ import { objectReaderOf } from '../../data/formats.js'
 const fields = ['question', 'choices', 'answer', 'answerKey'] as const
 
 /** Every value is taken as its JSON text. */
-export const choiceColumns: ReadonlyArray<RequestedColumn> = fields.map((name) => ({ name, optional: true, json: true }))
+export const choiceColumns: readonly RequestedColumn[] = fields.map((name) => ({ name, optional: true, json: true }))
 
 /** right: the index of the right choice */
-export type ChoiceRow = { readonly question: string; readonly choices: ReadonlyArray<string>; readonly right: number }
+export type ChoiceRow = { readonly question: string; readonly choices: readonly string[]; readonly right: number }
 
 /** Answers to one question. */
 export const mostChoices = 100
@@ -22,7 +22,7 @@ export const mostChoices = 100
 const expected = 'a row with "question", "choices", and "answer" or "answerKey"'
 
 /** @throws InputError for the first thing wrong in the row */
-export const choiceOf = (cells: ReadonlyArray<Cell>, where: string): ChoiceRow => {
+export const choiceOf = (cells: readonly Cell[], where: string): ChoiceRow => {
   const [question, choices, ...answers] = cells.map((cell) => (cell == null ? undefined : parseExact(cell, where)))
   const [answer] = answers.filter((value) => value !== undefined)
   for (const [name, value] of Object.entries({ question, choices, answer }))
@@ -33,7 +33,7 @@ export const choiceOf = (cells: ReadonlyArray<Cell>, where: string): ChoiceRow =
   return { question, choices: texts, right: rightOf(answer, labels, texts.length, where) }
 }
 
-type Choices = { readonly texts: ReadonlyArray<string>; readonly labels: ReadonlyArray<string> | null }
+type Choices = { readonly texts: readonly string[]; readonly labels: readonly string[] | null }
 
 /** `choices` is a list of texts, or lists of texts and labels beside each other. */
 const textsIn = (choices: unknown, where: string): Choices => {
@@ -56,7 +56,7 @@ const textsIn = (choices: unknown, where: string): Choices => {
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 
 /** The answer as a label, an index from 0, or a letter. */
-const rightOf = (answer: unknown, labels: ReadonlyArray<string> | null, count: number, where: string): number => {
+const rightOf = (answer: unknown, labels: readonly string[] | null, count: number, where: string): number => {
   const name = typeof answer === 'string' ? answer.trim() : typeof answer === 'number' ? String(answer) : ''
   const index =
     labels !== null
@@ -84,7 +84,7 @@ export const readChoices = async (file: string, { encoding }: { readonly encodin
   const read = objectReaderOf(file, 'questions with choices', encoding)
   const store = exampleStore()
   const examples: Example[] = []
-  await read(choiceColumns, (row: number, cells: ReadonlyArray<Cell>) => {
+  await read(choiceColumns, (row: number, cells: readonly Cell[]) => {
     const { question, choices, right } = choiceOf(cells, atRow(file, row))
     examples.push(store({ text: JSON.stringify({ question, choices } satisfies ChoiceText), label: right, row }))
   })

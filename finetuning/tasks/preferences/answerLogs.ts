@@ -8,11 +8,7 @@ import { labeledFeeds, labeledRows, tokenLosses, type LabeledText } from '../../
 import type { ModelOutput, TrainingExample } from '../../../accelerated/objectives/objective.js'
 
 /** Where the two texts of an example end. They share a row of the data, not a row of attention. */
-export const twoTexts = (
-  row: number,
-  first: LabeledText,
-  second: LabeledText,
-): TrainingExample & { readonly ends: ReadonlyArray<number> } => ({
+export const twoTexts = (row: number, first: LabeledText, second: LabeledText): TrainingExample & { readonly ends: readonly number[] } => ({
   row,
   inputIds: [...Array.from(first.inputIds), ...Array.from(second.inputIds)],
   ends: [first.inputIds.length, first.inputIds.length + second.inputIds.length],
@@ -33,7 +29,7 @@ export const answerLogs = (head: CausalHead, output: ModelOutput): readonly [fir
 
 /** @param texts the first and the second text of each example, in turn @param of whether log p is a sum over the tokens, or their mean */
 export const answerLogFeeds = (
-  texts: ReadonlyArray<LabeledText>,
+  texts: readonly LabeledText[],
   { lastTokens, tokens }: Pick<PackedBatch, 'lastTokens' | 'tokens'>,
   of: 'sum' | 'mean',
   dtype: FloatType,

@@ -12,7 +12,7 @@ import type { Cell } from '../../data/rows.js'
 import type { RequestedColumn } from '../../data/table.js'
 
 /** The messages of `chat`, which only the model's own template can render, or the written prompt and its answer. */
-export type PreferenceText = { readonly messages: ReadonlyArray<Message> } | { readonly prompt: string; readonly answer: string }
+export type PreferenceText = { readonly messages: readonly Message[] } | { readonly prompt: string; readonly answer: string }
 
 /** The text that an example stores as JSON. */
 export const preferenceText = (json: string): PreferenceText => parseStored(json) as PreferenceText
@@ -40,19 +40,19 @@ export const readRatedAnswers = (file: string, template: PromptTemplate, options
 
 type Reading = PreferenceReading & {
   readonly template: PromptTemplate
-  readonly columns: ReadonlyArray<RequestedColumn>
+  readonly columns: readonly RequestedColumn[]
   /** of messages */
   readonly noun: string
   readonly empty: string
 }
 
 /** One or two answers to a prompt. */
-type Answered = { readonly prompt: ReadonlyArray<UserMessage>; readonly answers: ReadonlyArray<Message>; readonly label: number }
+type Answered = { readonly prompt: readonly UserMessage[]; readonly answers: readonly Message[]; readonly label: number }
 
 const readAnswers = async (
   file: string,
   { template, columns, noun, empty, skipMissing = false, encoding }: Reading,
-  answeredOf: (cells: ReadonlyArray<Cell>, where: string) => ReadonlyArray<Answered>,
+  answeredOf: (cells: readonly Cell[], where: string) => readonly Answered[],
 ): Promise<Dataset> => {
   const store = exampleStore()
   const examples: Example[] = []
@@ -61,7 +61,7 @@ const readAnswers = async (
     file,
     'preferences',
     encoding,
-  )(columns, (row: number, cells: ReadonlyArray<Cell>) => {
+  )(columns, (row: number, cells: readonly Cell[]) => {
     const where = atRow(file, row)
     const answered = answeredOf(cells, where)
     if (answered.some(({ answers }) => answers.some(({ content }) => content.trim() === ''))) {
@@ -79,7 +79,7 @@ const readAnswers = async (
   return { source: file, examples, labelNames: null, skipped }
 }
 
-const textOf = (prompt: ReadonlyArray<UserMessage>, answer: Message, template: PromptTemplate, where: string): PreferenceText => {
+const textOf = (prompt: readonly UserMessage[], answer: Message, template: PromptTemplate, where: string): PreferenceText => {
   if (template === 'chat') return { messages: [...prompt.map(({ parts: _, ...message }): Message => message), answer] }
   const [user, ...more] = prompt
   if (user?.role !== 'user' || more.length > 0)

@@ -39,7 +39,7 @@ const preferenceLoss = (settings: PreferenceSettings, answer: PreferenceAnswer):
  */
 export const scorePreferences = (
   settings: PreferenceSettings,
-  answers: ReadonlyArray<PreferenceAnswer>,
+  answers: readonly PreferenceAnswer[],
 ): Readonly<Record<(typeof preferenceMetrics)[number], number>> => {
   if (answers.length === 0) throw new Error('scorePreferences: expected at least one pair, got none')
   const rewards = answers.map(rewardsOf(settings))
@@ -59,9 +59,9 @@ export const scorePreferences = (
  */
 export const scoreRatedAnswers = (
   { beta, desirableWeight, undesirableWeight }: KtoSettings,
-  answers: ReadonlyArray<RatedAnswer>,
+  answers: readonly RatedAnswer[],
 ): Readonly<Record<(typeof preferenceMetrics)[number], number>> => {
-  const rewardsOf = (kind: number): ReadonlyArray<number> =>
+  const rewardsOf = (kind: number): readonly number[] =>
     answers.flatMap(({ direction, ratio }) => (direction === kind ? [beta * ratio] : []))
   const [chosen, rejected] = [rewardsOf(1), rewardsOf(-1)]
   if (chosen.length === 0 || rejected.length === 0)
@@ -81,5 +81,5 @@ export const scoreRatedAnswers = (
 }
 
 /** P(a > b) + P(a = b) / 2 over all pairs: Mann-Whitney's U of their number. */
-const shareAbove = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number =>
+const shareAbove = (a: readonly number[], b: readonly number[]): number =>
   (wilcoxonRankSum([...a], [...b]) - (a.length * (a.length + 1)) / 2) / (a.length * b.length)

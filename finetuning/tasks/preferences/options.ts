@@ -28,7 +28,7 @@ const numberOf = (
   options: TaskOptions,
   name: NumberOption,
   usual: number,
-  { isRight, expected, of }: { readonly isRight: (value: number) => boolean; readonly expected: string; readonly of: ReadonlyArray<Loss> },
+  { isRight, expected, of }: { readonly isRight: (value: number) => boolean; readonly expected: string; readonly of: readonly Loss[] },
 ): number => {
   const given = options[name]
   if (given === undefined) return usual

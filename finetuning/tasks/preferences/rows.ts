@@ -9,9 +9,9 @@ import type { RequestedColumn } from '../../data/table.js'
 const fields = ['prompt', 'chosen', 'rejected'] as const
 
 /** Every value is taken as its JSON text. */
-export const preferenceColumns: ReadonlyArray<RequestedColumn> = fields.map((name) => ({ name, optional: true, json: true }))
+export const preferenceColumns: readonly RequestedColumn[] = fields.map((name) => ({ name, optional: true, json: true }))
 
-export type PreferenceRow = { readonly prompt: ReadonlyArray<UserMessage>; readonly chosen: Message; readonly rejected: Message }
+export type PreferenceRow = { readonly prompt: readonly UserMessage[]; readonly chosen: Message; readonly rejected: Message }
 
 const expected = 'a row with "prompt", "chosen" and "rejected", texts or lists of messages'
 
@@ -19,7 +19,7 @@ const expected = 'a row with "prompt", "chosen" and "rejected", texts or lists o
  * `chosen` and `rejected` are answers to `prompt`, or conversations that share all messages but the last.
  * @throws InputError for the first thing wrong in the row
  */
-export const preferenceOf = (cells: ReadonlyArray<Cell>, where: string): PreferenceRow => {
+export const preferenceOf = (cells: readonly Cell[], where: string): PreferenceRow => {
   const [prompt, chosen, rejected] = cells.map((cell) => (cell == null ? undefined : parseExact(cell, where, 'written')))
   for (const [name, value] of [
     ['chosen', chosen],
@@ -31,8 +31,8 @@ export const preferenceOf = (cells: ReadonlyArray<Cell>, where: string): Prefere
     return checked({ prompt: promptTurns(prompt, where), chosen: answerMessage(chosen), rejected: answerMessage(rejected) }, where)
   }
   const [a, b] = [chosen, rejected].map((value) => (typeof value === 'string' ? [answerMessage(value)] : turnsIn(value, where).turns)) as [
-    ReadonlyArray<Message>,
-    ReadonlyArray<Message>,
+    readonly Message[],
+    readonly Message[],
   ]
   const shared = sharedTurns(a, b)
   // a text beside conversations repeats their first message
@@ -50,17 +50,17 @@ export const preferenceOf = (cells: ReadonlyArray<Cell>, where: string): Prefere
 export const answerMessage = (content: string): Message => ({ role: 'assistant', content })
 
 /** @throws InputError for messages that are none */
-export const promptTurns = (prompt: unknown, where: string): ReadonlyArray<UserMessage> =>
+export const promptTurns = (prompt: unknown, where: string): readonly UserMessage[] =>
   typeof prompt === 'string' ? [instructionMessage(prompt, '')] : turnsIn(prompt, where).turns
 
 /** How many messages both begin with, except an answer that is the last of either. */
-const sharedTurns = (a: ReadonlyArray<Message>, b: ReadonlyArray<Message>): number => {
+const sharedTurns = (a: readonly Message[], b: readonly Message[]): number => {
   const most = Math.min(a.length, b.length) - 1
   const different = a.slice(0, most).findIndex((message, i) => exactJson(message) !== exactJson(b[i]))
   return different < 0 ? Math.max(0, most) : different
 }
 
-const lastOf = (turns: ReadonlyArray<Message>, shared: number, where: string, name: string): Message => {
+const lastOf = (turns: readonly Message[], shared: number, where: string, name: string): Message => {
   const [own, ...more] = turns.slice(shared)
   if (own?.role !== 'assistant' || more.length > 0)
     throw inputError(
@@ -85,17 +85,17 @@ const checked = (row: PreferenceRow, where: string): PreferenceRow => {
 const ratedFields = ['completion', 'label'] as const
 
 /** Those of pairs first. Every value is taken as its JSON text. */
-export const ratedAnswerColumns: ReadonlyArray<RequestedColumn> = [
+export const ratedAnswerColumns: readonly RequestedColumn[] = [
   ...preferenceColumns,
   ...ratedFields.map((name): RequestedColumn => ({ name, optional: true, json: true })),
 ]
 
-export type RatedAnswerRow = { readonly prompt: ReadonlyArray<UserMessage>; readonly answer: Message; readonly isDesirable: boolean }
+export type RatedAnswerRow = { readonly prompt: readonly UserMessage[]; readonly answer: Message; readonly isDesirable: boolean }
 
 const expectedRated = 'a row with "prompt", "completion" and "label" (or "prompt", "chosen" and "rejected")'
 
 /** One answer, or the two of a pair. @throws InputError for the first thing wrong in the row */
-export const ratedAnswersOf = (cells: ReadonlyArray<Cell>, where: string): ReadonlyArray<RatedAnswerRow> => {
+export const ratedAnswersOf = (cells: readonly Cell[], where: string): readonly RatedAnswerRow[] => {
   const pair = cells.slice(0, preferenceColumns.length)
   const [prompt, completion, label] = [pair[0], ...cells.slice(preferenceColumns.length)].map((cell, i) =>
     cell == null ? undefined : parseExact(cell, where, i < 2 ? 'written' : 'large'),

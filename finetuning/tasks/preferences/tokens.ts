@@ -24,7 +24,7 @@ export const openAnswerTokens = async (
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
-  const segmentsOf = (text: PreferenceText): ReadonlyArray<Segment> => {
+  const segmentsOf = (text: PreferenceText): readonly Segment[] => {
     if ('prompt' in text)
       return [
         { text: text.prompt, learned: false },
@@ -108,7 +108,7 @@ export const openRatedTokens = async (
 }
 
 /** Half of the rows away: neighbors often answer the same prompt. */
-const otherRow = (rows: ReadonlyArray<Rated>, at: number): Rated => rows[(at + Math.ceil(rows.length / 2)) % rows.length] as Rated
+const otherRow = (rows: readonly Rated[], at: number): Rated => rows[(at + Math.ceil(rows.length / 2)) % rows.length] as Rated
 
 /** The prompt of one text and the answer of another, cut at `maxLength`. */
 const mismatchedText = (prompt: LabeledText, answer: LabeledText, maxLength: number): LabeledText => {
@@ -123,7 +123,7 @@ const mismatchedText = (prompt: LabeledText, answer: LabeledText, maxLength: num
   }
 }
 
-const idsOf = (ids: ArrayLike<number>): ReadonlyArray<number> => Array.from(ids)
+const idsOf = (ids: ArrayLike<number>): readonly number[] => Array.from(ids)
 
 /** The place of the first learned token. */
 const answerStart = ({ targets }: LabeledText): number => idsOf(targets).findIndex((target) => target !== unlabeled) + 1

@@ -24,10 +24,10 @@ import {
 } from '../taskType.js'
 
 /** A model's outputs: [examples][labels] */
-export type Outputs = ReadonlyArray<ReadonlyArray<number>>
+export type Outputs = readonly (readonly number[])[]
 
 /** An example's label: a class or a number; or the classes that hold. */
-export type Truth = number | ReadonlyArray<number>
+export type Truth = number | readonly number[]
 
 export type SetScores = {
   readonly scores: Readonly<Record<string, number>>
@@ -44,25 +44,25 @@ export type SequenceDefinition = Pick<TaskType, 'name' | 'noun' | 'refuses' | 'e
   /** Whether a head that names no task type is of this one; by default if it has the same problem type. */
   readonly isImpliedBy?: TaskType['isImpliedBy']
   /** metrics that every task of the type has, after the task's own */
-  readonly commonMetrics: (hasPositive: boolean) => ReadonlyArray<string>
+  readonly commonMetrics: (hasPositive: boolean) => readonly string[]
   /** Scores of one set of examples, of at least one. */
-  readonly scoreSet: (scoring: Pick<Scoring, 'metrics' | 'positive'>, outputs: Outputs, truths: ReadonlyArray<Truth>) => SetScores
+  readonly scoreSet: (scoring: Pick<Scoring, 'metrics' | 'positive'>, outputs: Outputs, truths: readonly Truth[]) => SetScores
   /** The class, the number or the classes that an output stands for. Absent: there are no custom metrics. */
-  readonly predictionOf?: (output: ReadonlyArray<number>) => Truth
-  readonly majority?: (truths: ReadonlyArray<Truth>) => MajorityClass
+  readonly predictionOf?: (output: readonly number[]) => Truth
+  readonly majority?: (truths: readonly Truth[]) => MajorityClass
   /** What the model answered instead of the truth, and how wrong that is; null for a right answer. Absent: no errors are recorded. */
-  readonly errorOf?: (output: ReadonlyArray<number>, truth: Truth) => { readonly predicted: Truth; readonly loss: number } | null
+  readonly errorOf?: (output: readonly number[], truth: Truth) => { readonly predicted: Truth; readonly loss: number } | null
   readonly report?: (
     outputs: Outputs,
-    truths: ReadonlyArray<Truth>,
+    truths: readonly Truth[],
     classes: number,
-  ) => { readonly byClass: ReadonlyArray<ClassReport>; readonly confusion: EvaluationReport['confusion'] }
+  ) => { readonly byClass: readonly ClassReport[]; readonly confusion: EvaluationReport['confusion'] }
 }
 
 export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
   const { name, noun, refuses, file, predictions, problemType, commonMetrics } = definition
   const { labels, ...scoringOfFile } = file
-  const outputsFor = (labelNames: ReadonlyArray<string> | null): SequenceOutputs => ({
+  const outputsFor = (labelNames: readonly string[] | null): SequenceOutputs => ({
     head: 'sequence',
     labels: labelNames?.length ?? 1,
     problemType,
@@ -107,7 +107,7 @@ const boundTo = (
   outputs: SequenceOutputs,
   { metrics, selectionMetric, positive, labelNames, evaluation: { examples, second } }: TaskData,
   loss: LabelLoss,
-): TypedTask<LabeledExample, ReadonlyArray<number>> => {
+): TypedTask<LabeledExample, readonly number[]> => {
   const scoring = { metrics, ...(positive === undefined ? {} : { positive }) }
   const truths = examples.map(truthOf)
   const firstTruths = truths.slice(0, second?.from)
@@ -149,8 +149,8 @@ const boundTo = (
 
 /** Of equal errors the first ones are named. */
 const worstErrorsBy =
-  (errorOf: NonNullable<SequenceDefinition['errorOf']>, truths: ReadonlyArray<Truth>, labelNames: ReadonlyArray<string> | null) =>
-  (answers: Outputs, count: number): ReadonlyArray<EvaluationError> => {
+  (errorOf: NonNullable<SequenceDefinition['errorOf']>, truths: readonly Truth[], labelNames: readonly string[] | null) =>
+  (answers: Outputs, count: number): readonly EvaluationError[] => {
     const errors = truths.flatMap((label, index) => {
       const error = errorOf(answers[index] ?? [], label)
       return error === null ? [] : [{ index, label, ...error }]
@@ -163,7 +163,7 @@ const worstErrorsBy =
   }
 
 /** Classes by name, and numbers with six digits. */
-const truthText = (truth: Truth, labelNames: ReadonlyArray<string> | null): string => {
+const truthText = (truth: Truth, labelNames: readonly string[] | null): string => {
   const nameOf = (label: number): string => labelNames?.[label] ?? String(Number(label.toPrecision(6)))
   if (typeof truth === 'number') return nameOf(truth)
   return truth.length === 0 ? 'none' : truth.map(nameOf).join(labelSeparator)
@@ -171,14 +171,14 @@ const truthText = (truth: Truth, labelNames: ReadonlyArray<string> | null): stri
 
 /** Predictions and labels of the first set. */
 const comparedBy =
-  (predictionOf: NonNullable<SequenceDefinition['predictionOf']>, truths: ReadonlyArray<Truth>, labelNames: ReadonlyArray<string> | null) =>
+  (predictionOf: NonNullable<SequenceDefinition['predictionOf']>, truths: readonly Truth[], labelNames: readonly string[] | null) =>
   (answers: Outputs): Compared => ({
     predictions: answers.slice(0, truths.length).map((output) => metricValue(predictionOf(output), labelNames)),
     labels: truths.map((truth) => metricValue(truth, labelNames)),
   })
 
 /** Classes by name, those of a set in their order, and numbers as they are. */
-const metricValue = (truth: Truth, labelNames: ReadonlyArray<string> | null): MetricValue => {
+const metricValue = (truth: Truth, labelNames: readonly string[] | null): MetricValue => {
   if (typeof truth !== 'number') return [...truth].sort((a, b) => a - b).map((label) => labelNames?.[label] ?? String(label))
   return labelNames === null ? truth : (labelNames[truth] ?? String(truth))
 }
@@ -186,19 +186,17 @@ const metricValue = (truth: Truth, labelNames: ReadonlyArray<string> | null): Me
 /** The confusion matrix grows with the square of the classes. */
 const mostReportedClasses = 100
 
-const truthOf = ({ label, labels }: { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }): Truth =>
-  labels ?? label
+const truthOf = ({ label, labels }: { readonly label: number; readonly labels?: readonly number[] | undefined }): Truth => labels ?? label
 
 /** Labels of examples that have one each. */
-export const labelsOf = (truths: ReadonlyArray<Truth>): ReadonlyArray<number> =>
-  truths.map((truth) => (typeof truth === 'number' ? truth : NaN))
+export const labelsOf = (truths: readonly Truth[]): readonly number[] => truths.map((truth) => (typeof truth === 'number' ? truth : NaN))
 
 /** Scores of all examples. Those of a second set have names of their own (`mismatchedAccuracy`) and only the task's own metrics. */
 const scoreOutputs = (
   { scoreSet }: Pick<SequenceDefinition, 'scoreSet'>,
   scoring: Pick<Scoring, 'metrics' | 'positive'>,
   outputs: Outputs,
-  truths: ReadonlyArray<Truth>,
+  truths: readonly Truth[],
   second?: SecondSet,
 ): SetScores => {
   if (second === undefined) return scoreSet(scoring, outputs, truths)

@@ -15,7 +15,7 @@ class Block {
   private readonly firsts = new Uint32Array(blockRows)
   private readonly label = new Float64Array(blockRows)
   private readonly row = new Float64Array(blockRows)
-  private readonly labels: ReadonlyArray<number>[] = []
+  private readonly labels: (readonly number[])[] = []
 
   constructor(private ids: Ids) {}
 

@@ -20,7 +20,7 @@ type Turns = Pick<Conversation, 'turns' | 'tools'>
 export type ConversationFrame = {
   readonly chat: ChatTemplate
   readonly tokenizer: Pick<Tokenizer, 'ids' | 'shared'>
-  readonly ends: ReadonlyArray<number>
+  readonly ends: readonly number[]
 }
 
 /** The loss covers every message of the assistant. @throws InputError if the template renders earlier messages differently once another follows */
@@ -29,10 +29,10 @@ export const conversationTokens = ({ chat, tokenizer, ends }: ConversationFrame,
 
 /** Splits the rendered conversation where each answer begins and ends. @throws InputError as `conversationTokens` */
 export const conversationSegments = (
-  messages: ReadonlyArray<Message>,
+  messages: readonly Message[],
   chat: ChatTemplate,
-  tools: ReadonlyArray<unknown> = [],
-): ReadonlyArray<Segment> => {
+  tools: readonly unknown[] = [],
+): readonly Segment[] => {
   const answers = messages.flatMap(({ role }, i) => (role === 'assistant' ? [i] : []))
   const inOnePass = answers.length > fewAnswers ? answersInOnePass(messages, chat, answers, tools) : null
   const turns = inOnePass ?? answersOneByOne(messages, chat, answers, tools)
@@ -62,10 +62,10 @@ type Rendered = Beginning & { readonly common: string }
 const nothing: Rendered = { common: '', shared: 0, rest: '' }
 
 function* answersOneByOne(
-  messages: ReadonlyArray<Message>,
+  messages: readonly Message[],
   chat: ChatTemplate,
-  answers: ReadonlyArray<number>,
-  tools: ReadonlyArray<unknown>,
+  answers: readonly number[],
+  tools: readonly unknown[],
 ): Generator<Answer> {
   for (const at of answers)
     yield {
@@ -76,11 +76,11 @@ function* answersOneByOne(
 }
 
 const answersInOnePass = (
-  messages: ReadonlyArray<Message>,
+  messages: readonly Message[],
   { beginnings }: ChatTemplate,
-  answers: ReadonlyArray<number>,
-  tools: ReadonlyArray<unknown>,
-): ReadonlyArray<Answer> | null => {
+  answers: readonly number[],
+  tools: readonly unknown[],
+): readonly Answer[] | null => {
   const before = beginnings?.(messages, answers, true, tools) ?? null
   if (before === null) return null
   const afterAnswers = answers.map((at) => at + 1)
@@ -141,7 +141,7 @@ export const withinExchanges = (frame: ConversationFrame, conversation: Turns, m
 const smallestRest = 0.25
 
 /** Where each exchange begins: at a message of the user after an answer. Messages after the last answer are not learned, so they begin none. */
-const exchangeStarts = (turns: ReadonlyArray<Message>): ReadonlyArray<number> => {
+const exchangeStarts = (turns: readonly Message[]): readonly number[] => {
   const end = turns.findLastIndex(({ role }) => role === 'assistant')
   const first = turns.findIndex(({ role }) => !['system', 'developer'].includes(role))
   const later = turns.flatMap(({ role }, i) => (i > first && i < end && role === 'user' && turns[i - 1]?.role !== 'user' ? [i] : []))

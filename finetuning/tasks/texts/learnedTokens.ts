@@ -3,7 +3,7 @@ import { longestFirst } from '../../../accelerated/checkpoints/tokenizer/truncat
 import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 
 /** Tokens of a text; `learned[i]`: whether the loss covers token i. */
-export type LearnedTokens = { readonly ids: ReadonlyArray<number>; readonly learned: ReadonlyArray<boolean> }
+export type LearnedTokens = { readonly ids: readonly number[]; readonly learned: readonly boolean[] }
 
 /** A part of a text, and whether the loss covers it. */
 export type Segment = { readonly text: string; readonly learned: boolean }
@@ -11,8 +11,8 @@ export type Segment = { readonly text: string; readonly learned: boolean }
 /** Tokenizes the joined text. A token that spans two segments belongs to the segment in which it ends. */
 export const segmentTokens = (
   tokenizer: Pick<Tokenizer, 'shared'>,
-  segments: ReadonlyArray<Segment>,
-  start: ReadonlyArray<number>,
+  segments: readonly Segment[],
+  start: readonly number[],
 ): LearnedTokens => {
   const ends: number[] = []
   for (const { text } of segments.slice(0, -1)) ends.push((ends.at(-1) ?? 0) + text.length)
@@ -28,7 +28,7 @@ export const segmentTokens = (
 }
 
 /** How many tokens two lists share at their beginning. */
-export const commonLength = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
+export const commonLength = (a: readonly number[], b: readonly number[]): number => {
   const at = a.findIndex((id, i) => id !== b[i])
   return at === -1 ? Math.min(a.length, b.length) : at
 }
@@ -37,7 +37,7 @@ export const commonLength = (a: ReadonlyArray<number>, b: ReadonlyArray<number>)
  * Ends each learned part at its first end-of-text token: what a template writes after it stays in the input, outside the loss.
  * The last learned part gets an end-of-text token if it has none, and everything after it is dropped.
  */
-export const withEnd = ({ ids, learned: isLearned }: LearnedTokens, ends: ReadonlyArray<number>): LearnedTokens => {
+export const withEnd = ({ ids, learned: isLearned }: LearnedTokens, ends: readonly number[]): LearnedTokens => {
   const isEnd = (id: number | undefined): boolean => ends.includes(id ?? -1)
   let ended = false
   const learned = isLearned.map((inPart, i) => {
@@ -53,7 +53,7 @@ export const withEnd = ({ ids, learned: isLearned }: LearnedTokens, ends: Readon
 /** Tokens that truncation left out before token `at` of the rest; `exchanges`: they are that many whole exchanges of a conversation. */
 export type Cut = { readonly at: number; readonly tokens: number; readonly exchanges?: number }
 
-export type TruncatedTokens = LearnedTokens & { readonly cuts: ReadonlyArray<Cut> }
+export type TruncatedTokens = LearnedTokens & { readonly cuts: readonly Cut[] }
 
 /**
  * Truncates to `maxLength` tokens. The prompt (before the first learned token) loses its beginning, the rest its end, the longer one first,
@@ -63,7 +63,7 @@ export const withinLength = ({ ids, learned }: LearnedTokens, start: number, max
   if (ids.length <= maxLength) return { ids, learned, cuts: [] }
   const first = Math.max(start, learned.indexOf(true))
   const [prompt, response] = longestFirst(first - start, ids.length - first, maxLength - start)
-  const kept = <T>(list: ReadonlyArray<T>): ReadonlyArray<T> => [
+  const kept = <T>(list: readonly T[]): readonly T[] => [
     ...list.slice(0, start),
     ...list.slice(first - prompt, first),
     ...list.slice(first, first + response),

@@ -5,7 +5,7 @@ import type { TextExample } from '../../../accelerated/objectives/causalLM.js'
  * Packs texts into rows of at most `maxLength` tokens, shortest text first. Attention is as wide as the longest text of a batch,
  * so texts of similar length share a row. `row` of a packed row is that of its first text.
  */
-export const packed = (texts: ReadonlyArray<TextExample>, maxLength: number): ReadonlyArray<TextExample> => {
+export const packed = (texts: readonly TextExample[], maxLength: number): readonly TextExample[] => {
   const order = texts.map((_, i) => i).sort((a, b) => lengthOf(texts[a]) - lengthOf(texts[b]) || a - b)
   const rows: TextExample[][] = []
   let free = 0 // tokens left in the last row
@@ -23,7 +23,7 @@ export const packed = (texts: ReadonlyArray<TextExample>, maxLength: number): Re
 
 const lengthOf = (text: TextExample | undefined): number => text?.inputIds.length ?? 0
 
-const joined = (texts: ReadonlyArray<TextExample>): TextExample => {
+const joined = (texts: readonly TextExample[]): TextExample => {
   const concatenate = (of: (text: TextExample) => ArrayLike<number>): Int32Array =>
     Int32Array.from(texts.flatMap((text) => Array.from(of(text))))
   let end = 0

@@ -15,13 +15,13 @@ export type Prompt =
   /** Without a template, the model's chat template frames the instruction; `paper` does if the model has none. */
   | { readonly template?: PromptTemplate; readonly instruction: string; readonly input?: string }
   /** The model answers the last message. */
-  | { readonly messages: ReadonlyArray<Message> }
+  | { readonly messages: readonly Message[] }
 
 /** A prompt that is ready to become tokens. */
 export type FramedPrompt =
   | { readonly text: string }
   | ({ readonly template?: PromptTemplate } & Instruction)
-  | { readonly messages: ReadonlyArray<Message> }
+  | { readonly messages: readonly Message[] }
 
 /**
  * @param template of a run: frames instructions that name none, and plain prompts too. none: instructions are texts to continue
@@ -48,7 +48,7 @@ const forms = {
   instruction: z.object({ instruction: text, input: text.nullish(), template: z.enum(promptTemplates).optional() }),
   messages: z.object({ messages: z.array(z.looseObject({ role: text.min(1), content: text })).min(1) }),
 } as const
-const keys = Object.keys(forms) as ReadonlyArray<keyof typeof forms>
+const keys = Object.keys(forms) as readonly (keyof typeof forms)[]
 const expected = `a text, or an object with one of ${alternatives(keys.map((key) => JSON.stringify(key)))}`
 
 const checked = (given: unknown, where: string): Prompt => {
@@ -64,7 +64,7 @@ const checked = (given: unknown, where: string): Prompt => {
 }
 
 /** The token ids of a prompt, or about the first `most` of them: the rest of a text that is too long takes no time. */
-export type PromptTokens = (prompt: FramedPrompt, most?: number) => ReadonlyArray<number>
+export type PromptTokens = (prompt: FramedPrompt, most?: number) => readonly number[]
 
 /**
  * Returns a function from a prompt to token ids, framed as in training: a chat template writes its own start token.

@@ -8,7 +8,7 @@ import { openTextTokens, plainTextOptions } from './tokens.js'
 import { sealTask, type BoundTask, type Scoring, type TaskData, type TaskType, type TypedTask } from '../taskType.js'
 
 /** loss: the mean of −log p over all tokens, in nats · perplexity: e^loss. @throws Error if there is no token */
-export const scoreTexts = (answers: ReadonlyArray<TextAnswer>): Readonly<Record<'loss' | 'perplexity', number>> => {
+export const scoreTexts = (answers: readonly TextAnswer[]): Readonly<Record<'loss' | 'perplexity', number>> => {
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
   if (tokens === 0) throw new Error('scoreTexts: expected at least one token, got none')
   const loss = answers.reduce((sum, answer) => sum + answer.loss * answer.tokens, 0) / tokens
@@ -19,9 +19,9 @@ const outputsFor = (taskType: string): CausalOutputs => ({ ...causalOutputs, tas
 
 /** What binds a task of a decoder to its data. */
 export type TextBinding<E extends TrainingExample, O> = Pick<TypedTask<E, O>, 'objective' | 'tokenizer'> & {
-  readonly scoreAll: (answers: ReadonlyArray<O>) => Readonly<Record<string, number>>
+  readonly scoreAll: (answers: readonly O[]) => Readonly<Record<string, number>>
   /** how many tokens were predicted, for `salora evaluate` */
-  readonly countTokens?: (answers: ReadonlyArray<O>) => number
+  readonly countTokens?: (answers: readonly O[]) => number
 }
 
 /** A task of a decoder, bound to its data: it has scores, and no classes. */
@@ -32,7 +32,7 @@ export const bindTexts = <E extends TrainingExample, O>(
   sealTask({
     ...bound,
     outputs: outputsFor(taskType.name),
-    score: (answers: ReadonlyArray<O>) => {
+    score: (answers: readonly O[]) => {
       const scores = scoreAll(answers)
       return { scores, selection: selectionScore(selectionMetric)(scores), constant: null }
     },

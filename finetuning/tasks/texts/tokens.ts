@@ -33,7 +33,7 @@ export type TextTokenOptions = {
 export const plainTextOptions: TextTokenOptions = { promptTemplate: null, truncation: 'tokens', trainOnInputs: false, packing: false }
 
 /** An example as a run trains on it, and what truncation left out of it. */
-export type ExplainedText = { readonly example: TextExample; readonly cuts: ReadonlyArray<Cut> }
+export type ExplainedText = { readonly example: TextExample; readonly cuts: readonly Cut[] }
 
 /** `explained`: the examples of one text, before packing: several for a long plain text, otherwise one. */
 export type TextTokenizer = ExampleTokenizer<TextExample> & { readonly explained: (example: Example) => Iterable<ExplainedText> }
@@ -71,7 +71,7 @@ export const openTextTokens = async (
     if (cuts.some(({ exchanges }) => exchanges === undefined)) withoutTokens++
     yield { example: asExample(kept, trainOnInputs, example.row), cuts }
   }
-  const tokenizeAll = (examples: Iterable<Example>): ReadonlyArray<TextExample> => {
+  const tokenizeAll = (examples: Iterable<Example>): readonly TextExample[] => {
     const tokenized: TextExample[] = []
     for (const example of examples) for (const part of explained(example)) tokenized.push(part.example)
     return tokenized
@@ -111,17 +111,17 @@ const lostParts = () => {
       if (hasCalls && chat(silent, false, tools) === rendered) withoutCalls++
       if (tools.length > 0 && chat(turns, false) === rendered) withoutTools++
     },
-    warnings: (): ReadonlyArray<string> =>
+    warnings: (): readonly string[] =>
       [['tool calls', withoutCalls] as const, ['tools', withoutTools] as const].flatMap(([what, count]) =>
         count === 0 ? [] : [`the model's chat template does not render the ${what} of ${count} conversations, which are not learned`],
       ),
   }
 }
 
-const examplesOf = (list: ReadonlyArray<TextExample>): Examples<TextExample> => ({ length: list.length, at: (index) => list[index] })
+const examplesOf = (list: readonly TextExample[]): Examples<TextExample> => ({ length: list.length, at: (index) => list[index] })
 
 /** A prompt and its response. The loss covers the response and the end of text. */
-const responseTokens = (tokenizer: Tokenizer, ends: ReadonlyArray<number>, { text, textPair = '' }: Example): LearnedTokens => {
+const responseTokens = (tokenizer: Tokenizer, ends: readonly number[], { text, textPair = '' }: Example): LearnedTokens => {
   const segments = [
     { text, learned: false },
     { text: textPair, learned: true },
@@ -137,7 +137,7 @@ export const asExample = ({ ids, learned }: LearnedTokens, everything: boolean, 
 })
 
 /** Cuts a long text into pieces. Each begins with the last token of the one before, so every token but the first is a target once. */
-function* pieces(ids: ReadonlyArray<number>, maxLength: number, row: number): Generator<TextExample> {
+function* pieces(ids: readonly number[], maxLength: number, row: number): Generator<TextExample> {
   for (let at = 0; at === 0 || at < ids.length - 1; at += maxLength - 1) {
     const piece = ids.slice(at, at + maxLength)
     if (piece.length > 1) yield asExample({ ids: piece, learned: [] }, true, row)

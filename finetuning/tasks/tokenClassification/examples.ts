@@ -15,13 +15,13 @@ import { joinedTokens } from './words.js'
 
 export type TagReader = {
   /** The class of each word of a sentence. @throws InputError for a text that is no tag, or an unknown class */
-  readonly read: (tags: ReadonlyArray<string>, row: number) => ReadonlyArray<number>
+  readonly read: (tags: readonly string[], row: number) => readonly number[]
   /** After the last sentence: sets class indices, and returns the classes in order. @throws InputError if there is no entity */
-  readonly finish: (examples: ReadonlyArray<StoredExample>) => ReadonlyArray<string>
+  readonly finish: (examples: readonly StoredExample[]) => readonly string[]
 }
 
 /** @param labelNames the classes of the training data; undefined: those of the types that occur, sorted */
-export const tagReader = (file: string, labelNames: ReadonlyArray<string> | undefined): TagReader => {
+export const tagReader = (file: string, labelNames: readonly string[] | undefined): TagReader => {
   const known = labelNames === undefined ? null : new Map(labelNames.map((name, index) => [name, index]))
   const places = new Map<string, number>() // of types, in the order in which they occur
   const placeOf = (tag: string): number => {
@@ -56,7 +56,7 @@ export const tagReader = (file: string, labelNames: ReadonlyArray<string> | unde
 }
 
 /** Endings of files whose columns are tokens and tags. Any other ending than those of objects is read in the same way if the user asks for it. */
-export const taggedEndings: ReadonlyArray<string> = ['.conll', '.iob', '.iob2', '.bio', '.bioes']
+export const taggedEndings: readonly string[] = ['.conll', '.iob', '.iob2', '.bio', '.bioes']
 
 /** The sentences of `file` as examples with one class per word, in IOB2. @throws InputError for the first thing wrong */
 export const readTagged = async (file: string, options: TaggedOptions): Promise<Dataset> => {
@@ -110,7 +110,7 @@ const columnSentences: ReadSentences = async (file, options, take) => {
 }
 
 /** The cells between tabs without empty ones at the end, or those between blanks. */
-const cellsIn = (line: string): ReadonlyArray<string> => {
+const cellsIn = (line: string): readonly string[] => {
   if (!line.includes('\t')) return line.trim().split(/ +/)
   const cells = line.split('\t')
   return cells.slice(0, cells.findLastIndex((cell) => cell.trim() !== '') + 1)

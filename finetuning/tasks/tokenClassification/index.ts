@@ -17,7 +17,7 @@ import type { Task } from '../task.js'
 
 const name = 'token-classification'
 
-const outputsFor = (labelNames: ReadonlyArray<string> | null): TokenOutputs => ({
+const outputsFor = (labelNames: readonly string[] | null): TokenOutputs => ({
   head: 'token',
   labels: labelNames?.length ?? 1,
   taskType: name,
@@ -25,12 +25,12 @@ const outputsFor = (labelNames: ReadonlyArray<string> | null): TokenOutputs => (
 
 const metricNames = ['precision', 'recall', 'f1', 'accuracy', 'loss']
 
-const boundTo = (data: TaskData): TypedTask<TaggedExample, ReadonlyArray<number>> => {
+const boundTo = (data: TaskData): TypedTask<TaggedExample, readonly number[]> => {
   const { selectionMetric, evaluation, labelNames } = data
   const names = labelNames ?? []
   const truths = evaluation.examples.map(({ labels = [] }) => labels)
   const labeled = truths.map((labels) => labels.map((label) => names[label] ?? outside))
-  const predictedOf = (answers: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<ReadonlyArray<string>> =>
+  const predictedOf = (answers: readonly (readonly number[])[]): readonly (readonly string[])[] =>
     answers.map((answer, i) => tagsOf(rowsOf(answer, names.length), names, truths[i]?.length ?? 0))
   const majority = majorityClass(truths.flat())
   return {
@@ -39,7 +39,7 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, ReadonlyArray<number>
     tokenizer: async ({ folder, model, storage }, maxLength) => {
       const tokenizer = await loadTokenizer(folder, model, storage)
       let [texts, truncated] = [0, 0]
-      const tokenize = (examples: Iterable<Example>): ReadonlyArray<TaggedExample> =>
+      const tokenize = (examples: Iterable<Example>): readonly TaggedExample[] =>
         Array.from(examples, ({ text, words = [], labels = [], row }) => {
           const { inputIds, ...encoding } = encodeWords(tokenizer, text, words, labels, maxLength)
           texts++
@@ -85,7 +85,7 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, ReadonlyArray<number>
 }
 
 /** A tag for each word; very long sentences lose their end. */
-const tagsText = (tags: ReadonlyArray<string>): string => {
+const tagsText = (tags: readonly string[]): string => {
   const text = tags.join(' ')
   return text.length > longestTags ? `${text.slice(0, longestTags - 1)}…` : text
 }
@@ -95,7 +95,7 @@ const longestTags = 2000
 /** More are not read. */
 const mostReportedTypes = 100
 
-const listed = (list: ReadonlyArray<TaggedExample>): Examples<TaggedExample> => ({ length: list.length, at: (index) => list[index] })
+const listed = (list: readonly TaggedExample[]): Examples<TaggedExample> => ({ length: list.length, at: (index) => list[index] })
 
 const refused = 'none with --problem-type token-classification'
 

@@ -28,7 +28,7 @@ export const tagOf = (type: string, isFirst: boolean): string => `${isFirst ? 'B
  * The entities of one sentence. An inside or end tag continues the entity before it if that has the same type and is still open; otherwise it
  * begins one. So IOB1, IOB2, BIOES and sequences that no scheme allows are all read.
  */
-export const entitiesOf = (tags: ReadonlyArray<string>): ReadonlyArray<Entity> => {
+export const entitiesOf = (tags: readonly string[]): readonly Entity[] => {
   const entities: { type: string; start: number; end: number }[] = []
   let open = false // whether the next tag may continue the last entity
   tags.forEach((tag, i) => {
@@ -43,7 +43,7 @@ export const entitiesOf = (tags: ReadonlyArray<string>): ReadonlyArray<Entity> =
 }
 
 /** The same entities as IOB2 tags. */
-export const iob2 = (tags: ReadonlyArray<string>): ReadonlyArray<string> => {
+export const iob2 = (tags: readonly string[]): readonly string[] => {
   const written = tags.map(() => outside)
   for (const { type, start, end } of entitiesOf(tags)) for (let i = start; i < end; i++) written[i] = tagOf(type, i === start)
   return written
@@ -52,7 +52,7 @@ export const iob2 = (tags: ReadonlyArray<string>): ReadonlyArray<string> => {
 type Count = { predicted: number; labeled: number; both: number }
 
 /** Sentences of tags, one tag per word. */
-type Tagged = ReadonlyArray<ReadonlyArray<string>>
+type Tagged = readonly (readonly string[])[]
 
 const countsByType = (predictions: Tagged, labels: Tagged): ReadonlyMap<string, Count> => {
   const counts = new Map<string, Count>()
@@ -105,5 +105,5 @@ export const scoreEntities = (
 }
 
 /** One report per entity type that occurs among labels or predictions, by name; `examples` counts its labeled entities. */
-export const reportByType = (predictions: Tagged, labels: Tagged): ReadonlyArray<ClassReport & { readonly label: string }> =>
+export const reportByType = (predictions: Tagged, labels: Tagged): readonly (ClassReport & { readonly label: string })[] =>
   [...countsByType(predictions, labels)].sort(([a], [b]) => (a < b ? -1 : 1)).map(([label, count]) => ({ label, ...reportOf(count) }))

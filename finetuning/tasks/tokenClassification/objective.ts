@@ -12,7 +12,7 @@ import { crossEntropies } from '../../../accelerated/objectives/losses.js'
  * targets: for each token the class of the word that begins there, or `unlabeled`: what the loss reads.
  * places: for each word the token that its class is read from: what an answer reads.
  */
-export type TaggedExample = TrainingExample & { readonly targets: ArrayLike<number>; readonly places: ReadonlyArray<number> }
+export type TaggedExample = TrainingExample & { readonly targets: ArrayLike<number>; readonly places: readonly number[] }
 
 /**
  * The loss is the mean cross-entropy over the labeled tokens of a step, as in transformers. An answer holds the logits of an example's words, one
@@ -21,7 +21,7 @@ export type TaggedExample = TrainingExample & { readonly targets: ArrayLike<numb
 export const tokenClassification = (
   model: Model,
   { labels }: Pick<TokenOutputs, 'labels'>,
-): Objective<TaggedExample, ReadonlyArray<number>> => {
+): Objective<TaggedExample, readonly number[]> => {
   const head = tokenHeadOf(model, labels)
   const logits = ({ hidden, host }: ModelOutput): Expression => head.outputs(hidden, host) // [tokens, labels]
   return {
@@ -62,7 +62,7 @@ export const tokenClassification = (
 }
 
 /** The places of the labeled tokens in a text. */
-const labeledPlaces = (targets: ArrayLike<number>): ReadonlyArray<number> =>
+const labeledPlaces = (targets: ArrayLike<number>): readonly number[] =>
   Array.from(targets).flatMap((target, place) => (target === unlabeled ? [] : [place]))
 
 /** A text's first token in a batch, counted from its last one, since virtual tokens may precede the text. */

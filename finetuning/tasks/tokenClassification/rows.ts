@@ -45,12 +45,12 @@ export const rowSentences: ReadSentences = async (file, options, take, skip) => 
 }
 
 /** The first cell with a value, parsed. */
-const firstOf = (cells: ReadonlyArray<Cell>): unknown => {
+const firstOf = (cells: readonly Cell[]): unknown => {
   const cell = cells.find((value) => value !== null && value !== undefined)
   return cell === undefined || cell === null ? null : (JSON.parse(cell) as unknown)
 }
 
-const missing = (names: ReadonlyArray<string>): Unreadable => ({
+const missing = (names: readonly string[]): Unreadable => ({
   expected: `a value of ${names.map((name) => quoted(name)).join(' or ')}`,
   got: 'none',
   reason: `no ${names[0]}`,
@@ -70,7 +70,7 @@ const spanList = z
   )
   .max(mostWords)
 
-const sentenceOf = (text: unknown, label: unknown, names: ReadonlyArray<string> | undefined, where: string): Sentence | Unreadable => {
+const sentenceOf = (text: unknown, label: unknown, names: readonly string[] | undefined, where: string): Sentence | Unreadable => {
   if (typeof text === 'string') return spanned(text, validate(spanList, label, where, 'spans, each with start, end and label'), where)
   const tokens = validate(tokenList, text, where, 'tokens, or a text')
   const tags = validate(tagList, label, where, 'a list of tags, which are texts or numbers')
@@ -79,7 +79,7 @@ const sentenceOf = (text: unknown, label: unknown, names: ReadonlyArray<string> 
   return { ...joinedTokens(tokens), tags: tags.map((tag) => (typeof tag === 'string' ? tag : tagNamed(tag, names, where))) }
 }
 
-const tagNamed = (number: number, names: ReadonlyArray<string> | undefined, where: string): string => {
+const tagNamed = (number: number, names: readonly string[] | undefined, where: string): string => {
   const name = names?.[number]
   if (name !== undefined) return name
   if (names !== undefined) throw inputError(where, `a tag below ${names.length}, as --tag-names has names`, String(number))

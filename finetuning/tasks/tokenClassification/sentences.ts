@@ -11,13 +11,13 @@ export type TaggedOptions = Placed & {
   /** The tags that numbers stand for, in order, separated by commas. */
   readonly tagNames?: string
   /** The classes of the training data, which an evaluation file must keep to. */
-  readonly labelNames?: ReadonlyArray<string>
+  readonly labelNames?: readonly string[]
   /** Skip sentences without text or tags, and those with a span that is not of whole words, instead of refusing the file. */
   readonly skipMissing?: boolean
 }
 
 /** A sentence as a file has it; `words` as in `Example`. */
-export type Sentence = { readonly text: string; readonly words: Int32Array; readonly tags: ReadonlyArray<string> }
+export type Sentence = { readonly text: string; readonly words: Int32Array; readonly tags: readonly string[] }
 
 export type TakeSentence = (row: number, sentence: Sentence) => void
 

@@ -42,9 +42,9 @@ export const encodeWords = (
 
 type WordTokens = {
   /** of the whole text, or more than `most` */
-  readonly ids: ReadonlyArray<number>
+  readonly ids: readonly number[]
   /** by word, the index of its first token in `ids`, null without a token of its own; shorter than the words if `ids` ends earlier */
-  readonly firsts: ReadonlyArray<number | null>
+  readonly firsts: readonly (number | null)[]
 }
 
 /** Tokenizes between blanks, so that the tokens are those of the whole text. */
@@ -83,9 +83,9 @@ const endOf = (words: ArrayLike<number>, word: number): number => words[2 * word
 const firstTokens = (
   tokenizer: WordTokenizer,
   chunk: string,
-  starts: ReadonlyArray<number>,
-  tokens: ReadonlyArray<number>,
-): ReadonlyArray<number | null> => {
+  starts: readonly number[],
+  tokens: readonly number[],
+): readonly (number | null)[] => {
   const blanks = starts[0] ?? 0
   // Byte-level tokenizers make tokens of all blanks but the last one.
   const ofBlanks = blanks < 2 ? 0 : Math.max(0, tokens.length - tokenizer.ids(chunk.slice(blanks - 1)).length)

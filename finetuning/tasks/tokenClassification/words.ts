@@ -9,7 +9,7 @@ export const wordsIn = (text: string): Int32Array =>
   Int32Array.from(Array.from(text.matchAll(word)).flatMap(({ 0: match, index }) => [index, index + match.length]))
 
 /** Tokens with a blank between each two, as one text, and where each begins and ends in it. */
-export const joinedTokens = (tokens: ReadonlyArray<string>): { readonly text: string; readonly words: Int32Array } => {
+export const joinedTokens = (tokens: readonly string[]): { readonly text: string; readonly words: Int32Array } => {
   const words = new Int32Array(2 * tokens.length)
   let at = 0
   tokens.forEach((token, i) => {

@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { AutoModelForSequenceClassification, AutoTokenizer, pipeline } from '@huggingface/transformers'
 import { describe, expect, it, vi } from 'vitest'
-import type { ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
+import type { ExportReport } from '../../../finetuning/use/exportAdapter.js'
 import { runProgram } from '../../../cli/program.js'
 import { saloraIn } from '../inProcess.js'
 import { salora } from '../spawnSalora.js'
@@ -12,9 +12,9 @@ import { at, exported, place, usePlace } from './folder.js'
 usePlace()
 
 describe('salora export', () => {
-  const base = (): ReadonlyArray<string> => ['export', '--model', at('bert'), '--adapter', at('bert-adapter'), '--quiet']
+  const base = (): readonly string[] => ['export', '--model', at('bert'), '--adapter', at('bert-adapter'), '--quiet']
   /** What it writes to a stream, without a process. */
-  const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
+  const written = async (stream: 'stdout' | 'stderr', ...args: readonly string[]): Promise<string> => {
     const written: string[] = []
     const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => {
       written.push(String(text))
@@ -30,7 +30,7 @@ describe('salora export', () => {
     return written.join('').replaceAll(place.root, '@')
   }
 
-  const refused = (...args: ReadonlyArray<string>): Promise<string> => written('stderr', ...args)
+  const refused = (...args: readonly string[]): Promise<string> => written('stderr', ...args)
 
   it('prints the files that it wrote, the largest logit difference, and how to use them', async () => {
     const stdout = await written('stdout', '--format', 'peft', '--output', at('said'))

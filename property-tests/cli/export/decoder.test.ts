@@ -8,8 +8,8 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
 import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { normals } from '../../../accelerated/parameters/random.js'
-import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
-import type { ExportFormat } from '../../../finetuning/adapters/exportFormats.js'
+import { exportAdapter } from '../../../finetuning/use/exportAdapter.js'
+import type { ExportFormat } from '../../../finetuning/use/exportFormats.js'
 import { openGenerator } from '../../../index.js'
 import { decoderFamilies as families, fixtures } from '../../golden/golden.js'
 import { readModel } from '../../support/runGraph.js'
@@ -20,7 +20,7 @@ type Family = (typeof families)[number]
 const prompts = ['w8 w34 w33 w6 w29', 'w14', 'w11 w7 w49 w29 w29 w30 w5 w40 w41']
 
 const { folder: root } = temporaryFolder('export-decoder')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 
 const random = (place: number, shape: readonly [number, number], scale: number) => ({
   shape,
@@ -69,7 +69,7 @@ const exported = (family: Family, format: ExportFormat, precision: 'float32' | '
   })
 
 /** What we write, with the adapter beside the matrices. */
-const ours = async (model: string, adapter: string | null): Promise<ReadonlyArray<string>> => {
+const ours = async (model: string, adapter: string | null): Promise<readonly string[]> => {
   const generator = await openGenerator({ model, adapter, device: 'cpu', threads: 1 })
   const texts = new Map<number, string>()
   try {
@@ -83,8 +83,8 @@ const ours = async (model: string, adapter: string | null): Promise<ReadonlyArra
 }
 
 describe.each(families)('%s, with an adapter', (family) => {
-  let texts: Promise<ReadonlyArray<string>> | null = null
-  const adapted = (): Promise<ReadonlyArray<string>> => {
+  let texts: Promise<readonly string[]> | null = null
+  const adapted = (): Promise<readonly string[]> => {
     texts ??= ours(at(family), at(`${family}-adapter`))
     return texts
   }
@@ -99,7 +99,7 @@ describe.each(families)('%s, with an adapter', (family) => {
     const options = { max_new_tokens: 16, do_sample: false, return_full_text: false }
     const one = async (prompt: string): Promise<string> => String((await write(prompt, options))[0]?.generated_text).trim()
     for (const [i, prompt] of prompts.entries()) expect(await one(prompt), prompt).toBe(expected[i])
-    const together = (await write([...prompts], options)) as unknown as ReadonlyArray<ReadonlyArray<{ readonly generated_text: string }>>
+    const together = (await write([...prompts], options)) as unknown as readonly (readonly { readonly generated_text: string }[])[]
     expect(together.map(([answer]) => answer?.generated_text.trim())).toEqual(expected)
   })
 

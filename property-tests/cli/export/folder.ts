@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env } from '@huggingface/transformers'
 import { afterAll, beforeAll } from 'vitest'
-import { exportAdapter, type ExportOptions, type ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
-import type { ExportFormat } from '../../../finetuning/adapters/exportFormats.js'
-import { openTrainedAdapter, type Text } from '../../../finetuning/adapters/trainedAdapter.js'
+import { exportAdapter, type ExportOptions, type ExportReport } from '../../../finetuning/use/exportAdapter.js'
+import type { ExportFormat } from '../../../finetuning/use/exportFormats.js'
+import { openTrainedAdapter, type Text } from '../../../finetuning/use/trainedAdapter.js'
 import { writeAdapter, writeFamily, type Family } from '../tinyAdapter.js'
 
 /** Of the current test file. */
@@ -21,14 +21,11 @@ export const usePlace = (): void => {
   afterAll(() => rm(place.root, { recursive: true }))
 }
 
-export const families: ReadonlyArray<Family> = ['roberta', 'bert']
-export const at = (...path: ReadonlyArray<string>): string => join(place.root, ...path)
-export const texts: ReadonlyArray<Text> = [
-  'A wonderful film.',
-  'bad',
-  'It goes on, and on, and on; then it ends. Why?',
-  'no: 3.5 of 5',
-].map((text) => ({ text }))
+export const families: readonly Family[] = ['roberta', 'bert']
+export const at = (...path: readonly string[]): string => join(place.root, ...path)
+export const texts: readonly Text[] = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?', 'no: 3.5 of 5'].map(
+  (text) => ({ text }),
+)
 export const json = async (path: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
 
@@ -37,7 +34,7 @@ export const logits = async (
   adapter: string | null,
   precision: 'float32' | 'float64' = 'float64',
   of = texts,
-): Promise<ReadonlyArray<number>> => {
+): Promise<readonly number[]> => {
   const opened = await openTrainedAdapter({ model, adapter, device: 'cpu', precision, threads: 1, maxLength: 64, batchSize: 3 })
   try {
     return (await opened.predict(of)).flat()

@@ -10,10 +10,10 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readSafetensors } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { exportOnnx } from '../../../accelerated/formats/exportOnnx.js'
 import { messageType } from '../../../accelerated/graph/onnxSchema.js'
-import { trialTexts } from '../../../finetuning/adapters/exportComparison.js'
-import { resolveLabels } from '../../../finetuning/adapters/modelWithAdapter.js'
-import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
-import { loadTrainedModel } from '../../../finetuning/adapters/trainedModel.js'
+import { trialTexts } from '../../../finetuning/use/exportComparison.js'
+import { resolveLabels } from '../../../finetuning/use/modelWithAdapter.js'
+import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
+import { loadTrainedModel } from '../../../finetuning/use/trainedModel.js'
 import { assertClose } from '../../support/assertClose.js'
 import { ofTheFileOnly, writeFamily, type Family } from '../tinyAdapter.js'
 import { at, exported, families, json, logits, texts, usePlace } from './folder.js'
@@ -28,7 +28,7 @@ const modulesIn = async (folder: string, family: Family) => {
   return (await loadLowRank(at(folder), model, outputs)).modules
 }
 
-const softmax = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
+const softmax = (row: readonly number[]): readonly number[] => {
   const powers = row.map((x) => Math.exp(x - Math.max(...row)))
   return powers.map((power) => power / powers.reduce((a, b) => a + b, 0))
 }
@@ -170,7 +170,7 @@ describe.each(families)('an export of %s', (family) => {
 
   it('an export as transformers.js stores weights in the model file up to the bound, to the byte', async () => {
     const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
-    const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
+    const write = async (largest?: number): Promise<readonly string[]> => {
       const folder = await mkdtemp(at(`${family}-bound-`))
       await exportOnnx(folder, trained, resolveLabels(trained), largest === undefined ? {} : { largest })
       return [folder, ...(await readdir(join(folder, 'onnx')))]
@@ -179,7 +179,7 @@ describe.each(families)('an export of %s', (family) => {
     const { size } = await stat(join(folder, 'onnx', 'model.onnx'))
     expect(files).toEqual(['model.onnx'])
     const { graph } = messageType('ModelProto').decode(await readFile(join(folder, 'onnx', 'model.onnx'))) as unknown as {
-      readonly graph: { readonly node: ReadonlyArray<{ readonly domain?: string }> }
+      readonly graph: { readonly node: readonly { readonly domain?: string }[] }
     }
     expect(graph.node.filter(({ domain }) => (domain ?? '') !== '')).toEqual([]) // no operator is a provider's own
     expect((await write(size)).slice(1)).toEqual(['model.onnx'])
@@ -208,10 +208,8 @@ describe.each(families)('an export of %s', (family) => {
         const batch = (await classify(
           texts.map(({ text }) => text),
           { top_k: 3 },
-        )) as unknown as ReadonlyArray<ReadonlyArray<Answer>>
-        const alone = await Promise.all(
-          texts.map(async ({ text }) => (await classify(text, { top_k: 3 })) as unknown as ReadonlyArray<Answer>),
-        )
+        )) as unknown as readonly (readonly Answer[])[]
+        const alone = await Promise.all(texts.map(async ({ text }) => (await classify(text, { top_k: 3 })) as unknown as readonly Answer[]))
         for (const answers of [batch, alone]) {
           answers.forEach((answer, i) => {
             const scores = ['bad', 'good', 'neither'].map((name) => answer.find(({ label }) => label === name)?.score ?? NaN)

@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { writeDecoder, writeRandomAdapter, writeRandomDecoder } from '../../llamacpp/decoders.js'
 import { readGguf } from '../../../accelerated/checkpoints/gguf/ggufHeader.js'
-import { exportAdapter, type ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
+import { exportAdapter, type ExportReport } from '../../../finetuning/use/exportAdapter.js'
 import { fixtures } from '../../golden/golden.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { saloraHere } from '../inProcess.js'
 import { writeAdapter, writeFamily } from '../tinyAdapter.js'
 
 const { folder } = temporaryFolder('export-gguf')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 
 const refusal = (model: string, adapter: string, format: 'gguf' | 'gguf-merged' = 'gguf') =>
   exportAdapter({

@@ -5,8 +5,8 @@ import { lowRankOf } from '../../../accelerated/formats/peft/lora.js'
 import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { mergedTensors } from '../../../accelerated/formats/mergedWeights.js'
-import { trialTexts } from '../../../finetuning/adapters/exportComparison.js'
-import { loadTrainedModel } from '../../../finetuning/adapters/trainedModel.js'
+import { trialTexts } from '../../../finetuning/use/exportComparison.js'
+import { loadTrainedModel } from '../../../finetuning/use/trainedModel.js'
 import { assertClose } from '../../support/assertClose.js'
 import { writeAdapter, writeFamily } from '../tinyAdapter.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
@@ -86,7 +86,7 @@ describe('merging', () => {
     const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     await mkdir(at('steep'))
     const name = 'encoder.layer.0.attention.self.query'
-    const steep = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(64).fill(1e19) })
+    const steep = (shape: readonly number[]) => ({ shape, data: new Float32Array(64).fill(1e19) })
     await saveAdapter(at('steep'), {
       ...lowRankOf(adapter),
       baseModelName: 'm',

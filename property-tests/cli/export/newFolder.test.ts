@@ -2,7 +2,7 @@
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
+import { inNewFolder } from '../../../finetuning/use/newFolder.js'
 import { canSeeHeldFiles, heldFiles } from '../../support/heldFiles.js'
 import { at, exported, usePlace } from './folder.js'
 

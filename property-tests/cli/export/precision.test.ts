@@ -7,7 +7,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { writeFileAtomically } from '../../../accelerated/storage/atomicFile.js'
-import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
 import { assertClose } from '../../support/assertClose.js'
 import { readModel } from '../../support/runGraph.js'
 import type { Family } from '../tinyAdapter.js'
@@ -19,7 +19,7 @@ usePlace()
 const texts = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?']
 
 /** Each matrix's numbers as its rows' levels hold them: 127 of either sign in a table, 63 in the matrix of a product. [rows][columns] */
-const inLevels = (data: ArrayLike<number>, [, columns = 1]: ReadonlyArray<number>, largest: number): Float32Array => {
+const inLevels = (data: ArrayLike<number>, [, columns = 1]: readonly number[], largest: number): Float32Array => {
   const numbers = Array.from(data)
   return Float32Array.from(numbers, (x, i) => {
     const start = i - (i % columns)
@@ -30,12 +30,12 @@ const inLevels = (data: ArrayLike<number>, [, columns = 1]: ReadonlyArray<number
 
 const rounded = {
   float16: (_: string, data: ArrayLike<number>) => Float32Array.from(new Float16Array(Array.from(data))),
-  int8: (name: string, data: ArrayLike<number>, shape: ReadonlyArray<number>) =>
+  int8: (name: string, data: ArrayLike<number>, shape: readonly number[]) =>
     shape.length === 2 ? inLevels(data, shape, name.includes('embeddings') ? 127 : 63) : Float32Array.from(data),
 } as const
 
 /** The probabilities of a merged model whose weights were rounded here. */
-const expected = async (family: Family, precision: keyof typeof rounded): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+const expected = async (family: Family, precision: keyof typeof rounded): Promise<readonly (readonly number[])[]> => {
   const folder = `${family}-${precision}-merged`
   await exported(family, 'merged', folder)
   const { tensors } = await readSafetensors(at(folder, 'model.safetensors'))
@@ -71,7 +71,7 @@ describe.each(families)('a transformers.js export of %s', (family) => {
     const classify = await pipeline('text-classification', at(output), { device: 'cpu', local_files_only: true })
     try {
       for (const [i, text] of texts.entries()) {
-        const answer = (await classify(text, { top_k: 3 })) as unknown as ReadonlyArray<{ readonly label: string; readonly score: number }>
+        const answer = (await classify(text, { top_k: 3 })) as unknown as readonly { readonly label: string; readonly score: number }[]
         const scores = ['bad', 'good', 'neither'].map((name) => answer.find(({ label }) => label === name)?.score ?? NaN)
         assertClose(scores, reference[i] ?? [], { relative: bound })
       }

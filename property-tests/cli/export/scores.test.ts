@@ -3,13 +3,13 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
+import type { ExportReport } from '../../../finetuning/use/exportAdapter.js'
 import { saloraIn } from '../inProcess.js'
 import { toyFolder, toyTrain } from '../toyFolder.js'
 import { toyRows } from '../toyTask.js'
 
 const cwd = toyFolder('export-scores', { 'toy.tsv': 40, 'dev.tsv': 12 })
-const salora = (...args: ReadonlyArray<string>) => saloraIn([...args, '--quiet'], { cwd })
+const salora = (...args: readonly string[]) => saloraIn([...args, '--quiet'], { cwd })
 
 beforeAll(async () => {
   env.allowRemoteModels = false
@@ -59,7 +59,7 @@ describe('an export in int8', () => {
     const answers = (await classify(
       rows.map(({ text }) => text),
       { top_k: 2 },
-    )) as unknown as ReadonlyArray<ReadonlyArray<{ readonly label: string; readonly score: number }>>
+    )) as unknown as readonly (readonly { readonly label: string; readonly score: number }[])[]
     await classify.dispose()
     const right = rows.filter(({ label }, i) => answers[i]?.[0]?.label === label).length
     expect(scores?.after['accuracy']).toBeCloseTo(right / rows.length, 6)

@@ -10,8 +10,8 @@ import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/sa
 import { writeSafetensors, type WritableTensor } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
-import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
-import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
+import { exportAdapter } from '../../../finetuning/use/exportAdapter.js'
+import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
 import { toyFile } from '../toyTask.js'
@@ -19,14 +19,14 @@ import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 vi.mock('../../../accelerated/models/index.js', async (original) => {
   const { insideOut } = await import('./insideOut.js')
-  return { architectures: [...(await original<{ readonly architectures: ReadonlyArray<unknown> }>()).architectures, insideOut] }
+  return { architectures: [...(await original<{ readonly architectures: readonly unknown[] }>()).architectures, insideOut] }
 })
 
 const layouts = ['plain', 'inside-out'] as const
 type Layout = (typeof layouts)[number]
 
 const { folder: root } = temporaryFolder('architecture')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 
 /** [rows, columns] → [columns, rows] */
 const turnedOver = ({ shape: [rows = 0, columns = 0], data }: WritableTensor): WritableTensor => ({
@@ -50,7 +50,7 @@ beforeAll(async () => {
 })
 
 /** Losses and norms of each step of a run on the model in this layout. */
-const trained = async (layout: Layout, name: string, settings: Readonly<Record<string, unknown>>): Promise<ReadonlyArray<unknown>> => {
+const trained = async (layout: Layout, name: string, settings: Readonly<Record<string, unknown>>): Promise<readonly unknown[]> => {
   const options = {
     model: at(layout),
     task: { task: at('toy.tsv') },

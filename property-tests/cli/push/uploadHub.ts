@@ -24,7 +24,7 @@ export const hub = {
   partBytes: null as number | null,
   intercept: (_at: Arrived, _response: ServerResponse): boolean => false,
 }
-export const lines = (): ReadonlyArray<string> => hub.arrived.map(({ line }) => line)
+export const lines = (): readonly string[] => hub.arrived.map(({ line }) => line)
 export const filesOf = (name: string, branch = 'main'): ReadonlyMap<string, Buffer> =>
   hub.repositories.get(name)?.branches.get(branch) ?? new Map()
 
@@ -72,7 +72,7 @@ const answer = (at: Arrived, response: ServerResponse): unknown => {
       })),
     )
   if (action === 'preupload') {
-    const asked = JSON.parse(String(at.body)) as { readonly files: ReadonlyArray<{ readonly path: string }> }
+    const asked = JSON.parse(String(at.body)) as { readonly files: readonly { readonly path: string }[] }
     return json(response, 200, {
       files: asked.files.map(({ path: name }) => ({ path: name, uploadMode: isLarge(name) ? 'lfs' : 'regular' })),
     })
@@ -85,13 +85,13 @@ const answer = (at: Arrived, response: ServerResponse): unknown => {
 }
 
 /** The operations of a commit. */
-export const commitLines = ({ body }: Arrived): ReadonlyArray<{ readonly key: string; readonly value: Readonly<Record<string, string>> }> =>
+export const commitLines = ({ body }: Arrived): readonly { readonly key: string; readonly value: Readonly<Record<string, string>> }[] =>
   String(body)
     .split('\n')
     .map((line) => JSON.parse(line) as { readonly key: string; readonly value: Readonly<Record<string, string>> })
 
 const batch = ({ body }: Arrived, response: ServerResponse): void => {
-  const { objects } = JSON.parse(String(body)) as { readonly objects: ReadonlyArray<{ readonly oid: string; readonly size: number }> }
+  const { objects } = JSON.parse(String(body)) as { readonly objects: readonly { readonly oid: string; readonly size: number }[] }
   const headers = (oid: string, size: number): object =>
     hub.partBytes === null
       ? {}
@@ -119,7 +119,7 @@ const batch = ({ body }: Arrived, response: ServerResponse): void => {
 const storage = ({ body, line, headers }: Arrived, name: string, response: ServerResponse): unknown => {
   const [oid = '', part] = name.split('/')
   if (line.startsWith('POST')) {
-    const { parts } = JSON.parse(String(body)) as { readonly parts: ReadonlyArray<{ readonly partNumber: number }> }
+    const { parts } = JSON.parse(String(body)) as { readonly parts: readonly { readonly partNumber: number }[] }
     hub.objects.set(oid, Buffer.concat(parts.map(({ partNumber }) => hub.parts.get(`${oid}/${partNumber}`)!)))
     return json(response, 200, {})
   }

@@ -52,7 +52,7 @@ export const sized = async (name: string, start: Uint8Array, size: number): Prom
 }
 
 export const { model, outputs } = parseConfigFile(JSON.stringify(roberta), 'config.json')
-export const zeros = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(elementCount(shape)) })
+export const zeros = (shape: readonly number[]) => ({ shape, data: new Float32Array(elementCount(shape)) })
 export const adapter = peftFiles({
   model,
   outputs,

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { write } = temporaryFolder('parquet')
 
-const textsOf = async (claims: PageClaims): Promise<ReadonlyArray<unknown>> => {
+const textsOf = async (claims: PageClaims): Promise<readonly unknown[]> => {
   const file = write('rows.parquet', parquetFile(claims))
   const rows: unknown[] = []
   await parquetRows(file, [{ name: 'text' }], {}, (_, [text]) => rows.push(text))

@@ -1,6 +1,6 @@
 /** The files of a run are read as they were written, or refused. */
 import { describe, expect, it } from 'vitest'
-import { parseRunConfig, parseRunResult } from '../../../finetuning/runs/runFiles.js'
+import { parseRunConfig, parseRunResult } from '../../../finetuning/run/runFiles.js'
 import { runConfig, runResult } from '../validFiles.js'
 import { refusal, usePlace } from './folder.js'
 

@@ -1,7 +1,7 @@
 /** Mutations of checkpoints: files of weights, and the hub. */
 import type { Mutation } from '../mutation.js'
 
-export const checkpoints: ReadonlyArray<Mutation> = [
+export const checkpoints: readonly Mutation[] = [
   {
     file: 'accelerated/checkpoints/tableRows.ts',
     mistake: 'A new row starts as the sum of all rows.',

@@ -1,7 +1,7 @@
 /** Mutations of tokenizers and chat templates. */
 import type { Mutation } from '../mutation.js'
 
-export const checkpointsTokenizer: ReadonlyArray<Mutation> = [
+export const checkpointsTokenizer: readonly Mutation[] = [
   {
     file: 'accelerated/checkpoints/chatTemplate/pythonJinja.ts',
     mistake: 'What an iteration writes before it is left is lost.',

@@ -1,7 +1,7 @@
 /** Mutations of the command line: options, formats and progress. */
 import type { Mutation } from '../mutation.js'
 
-export const cli: ReadonlyArray<Mutation> = [
+export const cli: readonly Mutation[] = [
   {
     file: 'cli/terminal/trainingRun.ts',
     mistake: 'A loss that rose again counts as falling.',

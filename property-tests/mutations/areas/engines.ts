@@ -1,7 +1,7 @@
 /** Mutations of the engines: buffers and memory. */
 import type { Mutation } from '../mutation.js'
 
-export const engines: ReadonlyArray<Mutation> = [
+export const engines: readonly Mutation[] = [
   {
     file: 'accelerated/engines/carryingSession.ts',
     mistake: 'A session has no part in what others carry.',

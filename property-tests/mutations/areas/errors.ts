@@ -1,7 +1,7 @@
 /** Mutations of errors and suggestions. */
 import type { Mutation } from '../mutation.js'
 
-export const errors: ReadonlyArray<Mutation> = [
+export const errors: readonly Mutation[] = [
   {
     file: 'accelerated/errors/sentError.ts',
     mistake: 'A remedy stays in the thread.',

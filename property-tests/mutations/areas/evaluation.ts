@@ -1,7 +1,7 @@
 /** Mutations of the evaluation: statistics, BLEU, n-gram models, sweeps. */
 import type { Mutation } from '../mutation.js'
 
-export const evaluation: ReadonlyArray<Mutation> = [
+export const evaluation: readonly Mutation[] = [
   {
     file: 'evaluation/bleu/bleu.ts',
     mistake: 'The brevity penalty punishes long texts.',

@@ -1,9 +1,9 @@
 /** Mutations of the other parts of finetuning: the recipe, adapters, tasks, inspection and the embedded model. */
 import type { Mutation } from '../mutation.js'
 
-export const finetuning: ReadonlyArray<Mutation> = [
+export const finetuning: readonly Mutation[] = [
   {
-    file: 'finetuning/adapters/trainedAdapter.ts',
+    file: 'finetuning/use/trainedAdapter.ts',
     mistake: 'A device that answers reports nothing.',
     before: 'for (const event of news()) report(',
     after: 'for (const event of news().slice(1)) report(',
@@ -59,63 +59,63 @@ export const finetuning: ReadonlyArray<Mutation> = [
     tests: ['property/finetuning/inspection'],
   },
   {
-    file: 'finetuning/adapters/alignLabels.ts',
+    file: 'finetuning/use/alignLabels.ts',
     mistake: 'Classes keep the order of the data.',
     before: 'const isSameOrder = indices.every((output, i) => output === i)',
     after: 'const isSameOrder = true',
     tests: ['property/finetuning/ownFiles'],
   },
   {
-    file: 'finetuning/adapters/orderedOutput.ts',
+    file: 'finetuning/use/orderedOutput.ts',
     mistake: 'Of the answers that wait only the first comes out.',
     before: 'first !== undefined; first = waiting.get(++next)',
     after: 'first !== undefined; next++, first = undefined',
     tests: ['property/finetuning/orderedOutput'],
   },
   {
-    file: 'finetuning/adapters/orderedOutput.ts',
+    file: 'finetuning/use/orderedOutput.ts',
     mistake: 'Answers after an aborted prompt are lost.',
     before: 'yield answer // an',
     after: 'void answer // an',
     tests: ['property/finetuning/orderedOutput'],
   },
   {
-    file: 'finetuning/adapters/orderedOutput.ts',
+    file: 'finetuning/use/orderedOutput.ts',
     mistake: 'Answers after an aborted prompt come in the order in which they ended.',
     before: '[...waiting].sort(([a], [b]) => a - b)',
     after: 'waiting',
     tests: ['property/finetuning/orderedOutput'],
   },
   {
-    file: 'finetuning/adapters/conversation.ts',
+    file: 'finetuning/use/conversation.ts',
     mistake: 'A message that does not fit joins the conversation.',
     before: "      const ids = generator.encode({ messages: asked }, 'the conversation')",
     after: "      messages = asked\n      const ids = generator.encode({ messages: asked }, 'the conversation')",
     tests: ['cli/chat'],
   },
   {
-    file: 'finetuning/adapters/conversation.ts',
+    file: 'finetuning/use/conversation.ts',
     mistake: 'A restart forgets the system message.',
     before: 'first = text ?? first',
     after: 'first = text ?? null',
     tests: ['cli/chat'],
   },
   {
-    file: 'finetuning/adapters/conversation.ts',
+    file: 'finetuning/use/conversation.ts',
     mistake: 'A model without a chat template fails at the first message only.',
     before: "  generator.encode({ messages: [...messages, { role: 'user', content: '?' }] }, 'the conversation')",
     after: '',
     tests: ['cli/mistakes'],
   },
   {
-    file: 'finetuning/adapters/exportFormats.ts',
+    file: 'finetuning/use/exportFormats.ts',
     mistake: 'A refusal names peft-padded for whatever is LoRA.',
     before: "'peft-padded': (adapter) => notPadded(adapter) === null",
     after: "'peft-padded': (adapter) => notPadded(adapter) !== undefined",
     tests: ['cli/export/gguf'],
   },
   {
-    file: 'finetuning/adapters/trainedAdapter.ts',
+    file: 'finetuning/use/trainedAdapter.ts',
     mistake: 'A device is opened before the folders are looked at.',
     before: '  const trained = await loadTrainedModel(options) //',
     after: '  await chooseDevice(options.device)\n  const trained = await loadTrainedModel(options) //',

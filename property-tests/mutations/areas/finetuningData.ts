@@ -1,7 +1,7 @@
 /** Mutations of finetuning/data: reading users' files. */
 import type { Mutation } from '../mutation.js'
 
-export const finetuningData: ReadonlyArray<Mutation> = [
+export const finetuningData: readonly Mutation[] = [
   {
     file: 'finetuning/data/holdOut.ts',
     mistake: 'The key of an example forgets the second text.',

@@ -1,7 +1,7 @@
 /** Mutations of finetuning/metrics. */
 import type { Mutation } from '../mutation.js'
 
-export const finetuningMetrics: ReadonlyArray<Mutation> = [
+export const finetuningMetrics: readonly Mutation[] = [
   {
     file: 'finetuning/metrics/classification.ts',
     mistake: 'Macro F1 is weighted by the examples.',

@@ -1,7 +1,7 @@
 /** Mutations of the tasks: how rows become examples, tokens, losses, scores and predictions. */
 import type { Mutation } from '../mutation.js'
 
-export const finetuningTasks: ReadonlyArray<Mutation> = [
+export const finetuningTasks: readonly Mutation[] = [
   {
     file: 'finetuning/tasks/chosenMetric.ts',
     mistake: 'The largest score is the best in either direction.',

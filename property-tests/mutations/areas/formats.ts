@@ -1,7 +1,7 @@
 /** Mutations of the adapter formats and exports. */
 import type { Mutation } from '../mutation.js'
 
-export const formats: ReadonlyArray<Mutation> = [
+export const formats: readonly Mutation[] = [
   {
     file: 'accelerated/formats/gguf/exportGguf.ts',
     mistake: 'Levels come from a division, not from the rounded inverse.',

@@ -1,7 +1,7 @@
 /** Mutations of generation: cache, sampling, beam search and streamed text. */
 import type { Mutation } from '../mutation.js'
 
-export const generation: ReadonlyArray<Mutation> = [
+export const generation: readonly Mutation[] = [
   {
     file: 'accelerated/generation/decoder.ts',
     mistake: 'Rows that are reordered have the numbers before those of the device.',

@@ -1,7 +1,7 @@
 /** Mutations of expressions: operators and gradients. */
 import type { Mutation } from '../mutation.js'
 
-export const graph: ReadonlyArray<Mutation> = [
+export const graph: readonly Mutation[] = [
   {
     file: 'accelerated/graph/vjps.ts',
     mistake: 'A replaced column keeps its gradient.',

@@ -1,7 +1,7 @@
 /** Mutations of what becomes of expressions: lowering, ONNX nodes, and the memory that they take. */
 import type { Mutation } from '../mutation.js'
 
-export const graphSerialization: ReadonlyArray<Mutation> = [
+export const graphSerialization: readonly Mutation[] = [
   {
     file: 'accelerated/graph/onnxOperators.ts',
     mistake: 'Without LogSoftmax, exponentials are of the logits as they are.',

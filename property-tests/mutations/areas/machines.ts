@@ -1,7 +1,7 @@
 /** Mutations of runs on several machines: what travels, who has a part, and what the leader takes. */
 import type { Mutation } from '../mutation.js'
 
-export const machines: ReadonlyArray<Mutation> = [
+export const machines: readonly Mutation[] = [
   {
     file: 'finetuning/machines/exchange.ts',
     mistake: 'The largest numbers of a chunk are beyond float16.',

@@ -1,7 +1,7 @@
 /** Mutations of the methods: what they train, and how their phases change. */
 import type { Mutation } from '../mutation.js'
 
-export const methods: ReadonlyArray<Mutation> = [
+export const methods: readonly Mutation[] = [
   {
     file: 'accelerated/methods/trainedTokens.ts',
     mistake: 'A trained token is also looked up in the frozen table.',

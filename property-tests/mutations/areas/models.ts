@@ -1,7 +1,7 @@
 /** Mutations of the model families: attention, positions, heads and packing. */
 import type { Mutation } from '../mutation.js'
 
-export const models: ReadonlyArray<Mutation> = [
+export const models: readonly Mutation[] = [
   {
     file: 'accelerated/models/opt/opt.ts',
     mistake: "OPT's positions begin in the first row.",

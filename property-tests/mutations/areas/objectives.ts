@@ -1,7 +1,7 @@
 /** Mutations of the objectives: losses and what they are divided by. */
 import type { Mutation } from '../mutation.js'
 
-export const objectives: ReadonlyArray<Mutation> = [
+export const objectives: readonly Mutation[] = [
   {
     file: 'accelerated/objectives/sequenceClassification.ts',
     mistake: 'The mean of a multi-label loss forgets the number of labels.',

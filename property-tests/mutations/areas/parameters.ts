@@ -1,7 +1,7 @@
 /** Mutations of parameters: layout, initialization and random numbers. */
 import type { Mutation } from '../mutation.js'
 
-export const parameters: ReadonlyArray<Mutation> = [
+export const parameters: readonly Mutation[] = [
   {
     file: 'accelerated/parameters/initialization.ts',
     mistake: 'A is drawn from U(0, 1/√k).',

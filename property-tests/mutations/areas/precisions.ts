@@ -1,7 +1,7 @@
 /** Mutations of the precisions: levels, scales and their bytes. */
 import type { Mutation } from '../mutation.js'
 
-export const precisions: ReadonlyArray<Mutation> = [
+export const precisions: readonly Mutation[] = [
   {
     file: 'accelerated/precisions/int8/quantize.ts',
     mistake: 'Levels are rounded down.',

@@ -1,7 +1,7 @@
 /** Mutations of the reference: the paper in float64. */
 import type { Mutation } from '../mutation.js'
 
-export const reference: ReadonlyArray<Mutation> = [
+export const reference: readonly Mutation[] = [
   {
     file: 'reference/models/fusedDecoder.ts',
     mistake: 'The gradient of a shared A is that of its first part.',

@@ -1,7 +1,7 @@
 /** Mutations of reports, charts and the board. */
 import type { Mutation } from '../mutation.js'
 
-export const reporting: ReadonlyArray<Mutation> = [
+export const reporting: readonly Mutation[] = [
   {
     file: 'reporting/runs/downSample.ts',
     mistake: 'A bucket loses its peak.',

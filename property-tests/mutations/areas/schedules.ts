@@ -1,7 +1,7 @@
 /** Mutations of the learning-rate schedules. */
 import type { Mutation } from '../mutation.js'
 
-export const schedules: ReadonlyArray<Mutation> = [
+export const schedules: readonly Mutation[] = [
   {
     file: 'accelerated/schedules/index.ts',
     mistake: 'The polynomial decays to 0.',

@@ -1,7 +1,7 @@
 /** Mutations of storage: whole files, locks and paths. */
 import type { Mutation } from '../mutation.js'
 
-export const storage: ReadonlyArray<Mutation> = [
+export const storage: readonly Mutation[] = [
   {
     file: 'accelerated/storage/digests.ts',
     mistake: 'A stored digest serves every file of the same size and modification time.',

@@ -1,7 +1,7 @@
 /** Mutations of training: a step, its parts, its noise, and the loop around it. */
 import type { Mutation } from '../mutation.js'
 
-export const training: ReadonlyArray<Mutation> = [
+export const training: readonly Mutation[] = [
   {
     file: 'accelerated/training/prediction.ts',
     mistake: 'Parameters that never change cross in each prediction.',

@@ -1,7 +1,7 @@
 /** Mutations of training in a browser. */
 import type { Mutation } from '../mutation.js'
 
-export const web: ReadonlyArray<Mutation> = [
+export const web: readonly Mutation[] = [
   {
     file: 'web/finetune.ts',
     mistake: 'A resumed run keeps the lines after its checkpoint.',

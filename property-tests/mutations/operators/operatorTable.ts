@@ -8,7 +8,7 @@ export type Mutant = {
   readonly replacement: string
   readonly verdict: 'caught' | 'survived' | 'ignored'
 }
-export type RoomResult = { readonly room: string; readonly mutants: ReadonlyArray<Mutant> }
+export type RoomResult = { readonly room: string; readonly mutants: readonly Mutant[] }
 
 const reportShape = z.object({
   files: z.record(
@@ -38,7 +38,7 @@ const verdicts = {
 } as const
 
 /** @param text the report of StrykerJS, mutation-testing-report-schema 2 */
-export const mutantsOf = (text: string): ReadonlyArray<Mutant> =>
+export const mutantsOf = (text: string): readonly Mutant[] =>
   Object.entries(reportShape.parse(JSON.parse(text)).files).flatMap(([file, { mutants }]) =>
     mutants.map(({ mutatorName, replacement, location, status }) => ({
       file,
@@ -52,7 +52,7 @@ export const mutantsOf = (text: string): ReadonlyArray<Mutant> =>
 export const survivorLine = ({ file, line, operator, replacement }: Mutant): string =>
   `survived  ${file}:${line}  ${operator}: ${replacement}`
 
-export const operatorTable = (results: ReadonlyArray<RoomResult>): string =>
+export const operatorTable = (results: readonly RoomResult[]): string =>
   results
     .map(({ room, mutants }) => {
       const count = (verdict: Mutant['verdict']): number => mutants.filter((mutant) => mutant.verdict === verdict).length

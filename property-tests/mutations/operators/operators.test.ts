@@ -54,7 +54,7 @@ describe('the table of operators', () => {
     location: { start: { line } },
     status,
   })
-  const report = (...statuses: ReadonlyArray<string>) =>
+  const report = (...statuses: readonly string[]) =>
     JSON.stringify({ files: { 'a.ts': { mutants: statuses.map((status) => mutant(status)) } } })
 
   it('counts what no test covers as a survivor, what never ends as caught, and nothing that does not compile', () => {

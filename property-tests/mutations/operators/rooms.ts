@@ -3,12 +3,11 @@
  * no sources, which hold all mutants at once.
  */
 
-export type Room = { readonly sources: ReadonlyArray<string>; readonly tests: ReadonlyArray<string> }
+export type Room = { readonly sources: readonly string[]; readonly tests: readonly string[] }
 
-const property = (...names: ReadonlyArray<string>): ReadonlyArray<string> => names.map((name) => `property-tests/property/${name}.test.ts`)
-const agreement = (...names: ReadonlyArray<string>): ReadonlyArray<string> =>
-  names.map((name) => `property-tests/agreement/${name}.test.ts`)
-const golden = (...names: ReadonlyArray<string>): ReadonlyArray<string> => names.map((name) => `property-tests/golden/${name}.test.ts`)
+const property = (...names: readonly string[]): readonly string[] => names.map((name) => `property-tests/property/${name}.test.ts`)
+const agreement = (...names: readonly string[]): readonly string[] => names.map((name) => `property-tests/agreement/${name}.test.ts`)
+const golden = (...names: readonly string[]): readonly string[] => names.map((name) => `property-tests/golden/${name}.test.ts`)
 
 export const rooms: Readonly<Record<string, Room>> = {
   reference: {

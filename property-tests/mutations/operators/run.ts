@@ -33,7 +33,7 @@ const settings = {
 }
 
 /** @param source a file, or a folder with all its files but tables */
-const sourceFiles = (root: string, source: string): ReadonlyArray<string> =>
+const sourceFiles = (root: string, source: string): readonly string[] =>
   source.endsWith('.ts')
     ? [source]
     : readdirSync(join(root, source), { recursive: true, encoding: 'utf8' })
@@ -74,7 +74,7 @@ const runRoom = (name: string, { sources, tests }: Room, count: number, seed: nu
   }
 }
 
-const main = (args: ReadonlyArray<string>): number => {
+const main = (args: readonly string[]): number => {
   const { positionals, values } = parseArgs({
     args: [...args],
     allowPositionals: true,

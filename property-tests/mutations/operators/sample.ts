@@ -6,10 +6,10 @@ const lines = 4
 
 /** `random` gives numbers in [0, 1). Windows never overlap; with fewer lines than windows, every line is in one. */
 export const sampleWindows = (
-  lengths: ReadonlyArray<{ readonly file: string; readonly lines: number }>,
+  lengths: readonly { readonly file: string; readonly lines: number }[],
   count: number,
   random: () => number,
-): ReadonlyArray<Window> => {
+): readonly Window[] => {
   const windows = lengths.flatMap(({ file, lines: length }) =>
     Array.from({ length: Math.ceil(length / lines) }, (_, i) => ({ file, from: i * lines + 1, to: Math.min(length, (i + 1) * lines) })),
   )

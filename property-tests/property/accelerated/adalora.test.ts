@@ -20,7 +20,7 @@ import { SEED } from '../../support/seed.js'
 const settingsOf = (change: SettingsInput): AdaloraSettings =>
   resolveSettings({ method: 'adalora', ...change }) as unknown as AdaloraSettings
 
-const matricesOf = (r: number, sizes: ReadonlyArray<readonly [d: number, k: number]>): AdaloraPhase['matrices'] =>
+const matricesOf = (r: number, sizes: readonly (readonly [d: number, k: number])[]): AdaloraPhase['matrices'] =>
   sizes.map(([d, k], i) => ({ name: `m${i}`, d, k, r }))
 
 const layoutOf = (phase: AdaloraPhase, settings: AdaloraSettings): ParameterLayout =>
@@ -63,7 +63,7 @@ const openSettle = async (phase: AdaloraPhase, settings: AdaloraSettings) => {
   return { layout, settle, release: session.release }
 }
 
-const strengths = (phase: AdaloraPhase, layout: ParameterLayout, parameters: Vector): ReadonlyArray<number> =>
+const strengths = (phase: AdaloraPhase, layout: ParameterLayout, parameters: Vector): readonly number[] =>
   phase.matrices.flatMap(({ name }) => Array.from(tensorOf(layout, parameters, `${name}.E`)))
 
 const shapes = fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })), { minLength: 1, maxLength: 4 })
@@ -95,7 +95,7 @@ describe(`a cut of AdaLoRA (seed ${SEED})`, () => {
             importanceBeta1: float64([1], []),
             importanceBeta2: float64([1], []),
           }).finally(release)
-          const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
+          const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
           const scores = phase.matrices.flatMap(({ name, k: width }) => {
             const [A, B, E] = ['A', 'B', 'E'].map((of) => [...tensorOf(layout, importance, `${name}.${of}`)]) as [
               number[],

@@ -272,7 +272,7 @@ describe('a head', () => {
   })
 
   it('is refused if a part is missing', async () => {
-    const without = (...names: ReadonlyArray<string>) =>
+    const without = (...names: readonly string[]) =>
       inTensors('model_head.safetensors', (tensors) => names.forEach((name) => tensors.delete(name)))
     await refused(
       without('classifier.out_proj.bias'),

@@ -94,7 +94,7 @@ const graphOf = ({ mask, groups, sharing, cap, virtual }: Case, dtype: FloatType
   return { y, ofQuery, ofKey, ofValue }
 }
 
-const feedsOf = ({ groups, sharing }: Case, lengths: ReadonlyArray<number>, dtype: FloatType, seed: number, rows: number | null) => {
+const feedsOf = ({ groups, sharing }: Case, lengths: readonly number[], dtype: FloatType, seed: number, rows: number | null) => {
   const texts = lengths.map((length) => ({ inputIds: new Int32Array(length) }))
   const { feeds, tokens } = packBatch(texts, 0, dtype, undefined, rows)
   const values = parts.map((part, i) => {
@@ -158,7 +158,7 @@ describe(`attention by blocks of queries (seed ${SEED})`, () => {
 const engine = cpu.engine({ threads: 1 })
 
 /** A run of a fixture's model on texts of these lengths, without blocks. */
-const runOf = async (family: string, given: SettingsInput, lengths: ReadonlyArray<number>) => {
+const runOf = async (family: string, given: SettingsInput, lengths: readonly number[]) => {
   const settings = resolveSettings({ method: 'lora', maxSteps: 10, dropout: 0, learningRate: 0.01, warmupRatio: 0, ...given })
   const base = await openModelFolder(join(fixtures, family))
   const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
@@ -197,7 +197,7 @@ const stepOf = async ({ assembly, examples, state, runtime }: Run, inBlocks: boo
 const stepScans = ({ assembly, state }: Run): number => scans(stepGraph({ ...assembly, inBlocks: true }, state.phase, 'whole').outputs)
 
 /** Families with a table of few positions in their fixtures. */
-const longestOf: Readonly<Record<string, ReadonlyArray<number>>> = { roberta: [11, 4], gpt2: [60, 20] }
+const longestOf: Readonly<Record<string, readonly number[]>> = { roberta: [11, 4], gpt2: [60, 20] }
 
 describe('a step with attention by blocks', () => {
   it.each(['llama', 'gemma2', 'gpt2', 'modernbert', 'roberta'])(
@@ -242,7 +242,7 @@ describe('long texts', () => {
     },
   })
 
-  const lossesOf = (answers: ReadonlyArray<unknown>): ReadonlyArray<number> => answers.map((answer) => (answer as TextAnswer).loss)
+  const lossesOf = (answers: readonly unknown[]): readonly number[] => answers.map((answer) => (answer as TextAnswer).loss)
 
   it('a predictor takes attention by blocks for them, and only for them', async () => {
     const { assembly, examples, state, runtime } = await runOf('llama', { precision: 'float64' }, [longText + 100, 30])
@@ -268,8 +268,8 @@ describe('long texts', () => {
       { precision: 'float64', maxSteps: 2, batchSize: 1, evalSteps: 2, maxLength: 16 }, // the fixture's table is short
       [longText + 3, 30],
     )
-    const losses = async (own: Engine): Promise<ReadonlyArray<number>> => {
-      const score = (answers: ReadonlyArray<unknown>) => ({ scores: { loss: lossesOf(answers)[0] ?? NaN }, selection: 0, constant: null })
+    const losses = async (own: Engine): Promise<readonly number[]> => {
+      const score = (answers: readonly unknown[]) => ({ scores: { loss: lossesOf(answers)[0] ?? NaN }, selection: 0, constant: null })
       const task = { ...assembly, runtime: { ...runtime, engine: own }, training: examples, evaluation: examples.slice(1), score }
       const found: number[] = []
       for await (const event of train(task, structuredClone(state), null, new AbortController().signal)) {

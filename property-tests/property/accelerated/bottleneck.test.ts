@@ -41,7 +41,7 @@ const modelOf = (family: 'roberta' | 'bert', hidden: number, layers: number) =>
     'config.json',
   )
 
-const drawn = (seed: number, stream: number, shape: ReadonlyArray<number>, scale = 1): Feed => ({
+const drawn = (seed: number, stream: number, shape: readonly number[], scale = 1): Feed => ({
   shape,
   data: Float64Array.from(
     normals(
@@ -104,7 +104,7 @@ describe('the trained parameters of bottleneck methods', () => {
 
 describe(`a bottleneck (seed ${SEED})`, () => {
   const [hidden, neurons] = [5, 3]
-  const shapes: Readonly<Record<string, ReadonlyArray<number>>> = {
+  const shapes: Readonly<Record<string, readonly number[]>> = {
     'a.down.weight': [neurons, hidden],
     'a.down.bias': [neurons],
     'a.up.weight': [hidden, neurons],
@@ -112,7 +112,7 @@ describe(`a bottleneck (seed ${SEED})`, () => {
   }
   const tensor = (name: string): Expression => input(name, shapes[name] ?? [], 'float64')
 
-  const activations: ReadonlyArray<readonly [string, (x: Expression) => Expression]> = [
+  const activations: readonly (readonly [string, (x: Expression) => Expression])[] = [
     ['SiLU', (x) => mul(x, sigmoid(x))],
     ['ReLU', relu],
   ]
@@ -121,7 +121,7 @@ describe(`a bottleneck (seed ${SEED})`, () => {
     const some = fc.double({ min: -3, max: 3, noNaN: true })
     const property = fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 4 }), some, some, async (seed, tokens, s, t) => {
       const of = (name: string, stream: number): Feed => drawn(seed, stream, shapes[name] ?? [])
-      const y = async (up: (name: string) => Feed): Promise<ReadonlyArray<number>> => {
+      const y = async (up: (name: string) => Feed): Promise<readonly number[]> => {
         const down = ['a.down.weight', 'a.down.bias'].map((name, i): readonly [string, Feed] => [name, of(name, i)])
         const upFeeds = ['a.up.weight', 'a.up.bias'].map((name): readonly [string, Feed] => [name, up(name)])
         const { y: found = [] } = await session.run({ ...Object.fromEntries([...down, ...upFeeds]), u: drawn(seed, 2, [tokens, hidden]) })

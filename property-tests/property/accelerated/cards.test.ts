@@ -15,7 +15,7 @@ import { vulkanRemedy } from '../../../accelerated/engines/softwareVulkan.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { examineApart } from '../../../cli/doctor/examineApart.js'
 import { estimateLine, estimateTable, estimateWarning } from '../../../cli/format/estimate.js'
-import type { Estimate } from '../../../finetuning/runs/estimate.js'
+import type { Estimate } from '../../../finetuning/run/estimate.js'
 import { cpuEngine } from '../../support/cpuEngine.js'
 
 let folder = ''

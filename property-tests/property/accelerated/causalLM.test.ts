@@ -66,7 +66,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
         const prepared = causalLM(decoderModel(config)).prepare(examples, { seed: 0, step: 0 })
         const packed = packBatch(examples, 0, 'float64')
         const feeds = prepared.feeds(packed, prepared.weight, 'float64')
-        const at = (name: string): ReadonlyArray<number> => Array.from(feeds[name]?.data ?? [], Number)
+        const at = (name: string): readonly number[] => Array.from(feeds[name]?.data ?? [], Number)
         const actual = [0, 1, 2, 3].flatMap((i) =>
           at(`rowWeights${i}`).flatMap((weight, row, { length }) =>
             weight === 0 ? [] : [[at('tokenOfRow')[i * length + row], at(`labels${i}`)[row], weight]],

@@ -11,7 +11,7 @@ import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import type { Assembly } from '../../../accelerated/training/assembly.js'
 import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
-import { memoryEstimate } from '../../../finetuning/runs/memoryEstimate.js'
+import { memoryEstimate } from '../../../finetuning/run/memoryEstimate.js'
 import { decoderConfig } from '../../support/plainDecoder.js'
 
 const target = { fusedMatMul: true, fusedDecoder: true, scan: true }
@@ -63,7 +63,7 @@ describe('the graph of a step', () => {
   )
 
   it('is another one for other settings, long texts and another phase, and is not kept beyond the first session', async () => {
-    const others: ReadonlyArray<(assembly: Assembly) => Assembly> = [
+    const others: readonly ((assembly: Assembly) => Assembly)[] = [
       (assembly) => ({ ...assembly, settings: { ...assembly.settings, gradientCheckpointing: true } }),
       (assembly) => ({ ...assembly, inBlocks: true }),
     ]
@@ -79,14 +79,14 @@ describe('the graph of a step', () => {
     memoryEstimate(assembly, phase(), sizes, null)
     await openStep(assembly, {
       ...(phase() as object),
-      matrices: (phase() as { readonly matrices: ReadonlyArray<unknown> }).matrices.slice(1),
+      matrices: (phase() as { readonly matrices: readonly unknown[] }).matrices.slice(1),
     })
     expect(built()).toBe(2)
   })
 
   it('is that of the first phase that is counted, not of a phase to come', async () => {
     const { assembly, phase, openStep, built } = counting()
-    const shorter = { ...(phase() as object), matrices: (phase() as { readonly matrices: ReadonlyArray<unknown> }).matrices.slice(1) }
+    const shorter = { ...(phase() as object), matrices: (phase() as { readonly matrices: readonly unknown[] }).matrices.slice(1) }
     memoryEstimate(assembly, phase(), sizes, null)
     memoryEstimate(assembly, shorter, sizes, null)
     expect(built()).toBe(2)

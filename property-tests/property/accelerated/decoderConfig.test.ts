@@ -55,7 +55,7 @@ const gemma3 = {
   ...{ rope_theta: 1_000_000, rope_local_base_freq: 10_000, sliding_window: 512, sliding_window_pattern: 6, attn_logit_softcapping: null },
 }
 const read = readDecoderConfig
-const count = (shapes: Iterable<ReadonlyArray<number>>): number =>
+const count = (shapes: Iterable<readonly number[]>): number =>
   [...shapes].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
 
 describe("a decoder's config.json", () => {

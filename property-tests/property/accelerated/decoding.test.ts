@@ -24,12 +24,12 @@ import { keepingEngine, type Traffic } from '../../support/keepingEngine.js'
 import { plainAssembly } from '../../support/plainDecoder.js'
 import { SEED } from '../../support/seed.js'
 
-type Tokens = ReadonlyArray<number>
+type Tokens = readonly number[]
 
 /** What the reference says of what follows each text, with the adapters beside the matrices. */
 const referenceOf = (model: ReturnType<typeof drawDecoder>) => {
   const run = modelOf(model.config, { scale: scaleOf(model.settings) })
-  return (texts: ReadonlyArray<Tokens>): ReadonlyArray<number> =>
+  return (texts: readonly Tokens[]): readonly number[] =>
     texts.flatMap((text) => {
       const { logits } = run({ base: model.base, adapters: model.parameters.adapters, gates: {}, head: {} }, { inputIds: [text] })
       return [...logits.data].slice(-model.config.vocabularySize)
@@ -77,26 +77,21 @@ const merged = (model: ReturnType<typeof drawDecoder>): Promise<Decoder> => {
 }
 
 /** Prompts, then steps that drop, repeat and reorder rows; after each the logits are the reference's of the texts so far. */
-const follows = async (
-  model: ReturnType<typeof drawDecoder>,
-  decoder: Decoder,
-  steps: ReadonlyArray<number>,
-  bound: number,
-): Promise<void> => {
+const follows = async (model: ReturnType<typeof drawDecoder>, decoder: Decoder, steps: readonly number[], bound: number): Promise<void> => {
   const reference = referenceOf(model)
-  const agree = (rows: ReadonlyArray<ArrayLike<number>>, texts: ReadonlyArray<Tokens>): void =>
+  const agree = (rows: readonly ArrayLike<number>[], texts: readonly Tokens[]): void =>
     assertClose(
       rows.flatMap((row) => Array.from(row)),
       reference(texts),
       { relative: bound, name: `logits after ${texts.map(({ length }) => length)} tokens` },
     )
-  let texts: ReadonlyArray<Tokens> = model.batch.inputIds
+  let texts: readonly Tokens[] = model.batch.inputIds
   try {
     const rows = await decoder.begin(texts)
     agree(rows.logits(), texts)
     for (const step of steps) {
       const count = 1 + (step % 4)
-      const next: ReadonlyArray<Continuation> = Array.from({ length: count }, (_, i) => ({
+      const next: readonly Continuation[] = Array.from({ length: count }, (_, i) => ({
         from: (step * 7 + i * 3) % texts.length,
         token: (step + i * 5) % model.config.vocabularySize,
       }))
@@ -111,7 +106,7 @@ const follows = async (
 
 const steps = fc.array(fc.nat(1_000), { minLength: 1, maxLength: 4 })
 
-const edges: ReadonlyArray<readonly [string, Partial<DecoderOptions>]> = [
+const edges: readonly (readonly [string, Partial<DecoderOptions>])[] = [
   ['one prompt of one token', { lengths: [1] }],
   ['one head of keys for four of queries', { keyValueHeads: 1 }],
   ['as many heads of keys as of queries', { keyValueHeads: 4 }],
@@ -170,7 +165,7 @@ describe('a row whose first tokens are kept', () => {
   const model = drawDecoder(someDecoder({ headSize: 8, window: 4, lengths: [9, 4] }))
   const reference = referenceOf(model)
   const [prompt = [], short = []] = model.batch.inputIds
-  const agrees = (rows: ReadonlyArray<ArrayLike<number>>, text: Tokens, bound: number): void =>
+  const agrees = (rows: readonly ArrayLike<number>[], text: Tokens, bound: number): void =>
     assertClose(Array.from(rows[0] ?? []), reference([text]), { relative: bound, name: `logits after ${text.length} tokens` })
 
   it.each([
@@ -227,7 +222,7 @@ describe(`decoding with a cache on the device (seed ${SEED})`, () => {
     await Promise.all([one.append([{ from: 0, token: 1 }]), two.append([{ from: 0, token: 2 }])])
     for (const token of [3, 4]) await two.append([{ from: 0, token }])
     const reference = referenceOf(model)
-    const agrees = ([row]: ReadonlyArray<ArrayLike<number>>, text: Tokens): void =>
+    const agrees = ([row]: readonly ArrayLike<number>[], text: Tokens): void =>
       assertClose(Array.from(row ?? []), reference([text]), { relative: 1e-9, name: `logits after ${text.length} tokens` })
     agrees(one.logits(), [...prompt, 1])
     agrees(two.logits(), [...other, 2, 3, 4])

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import type { Device } from '../../../accelerated/engines/devices/device.js'
-import type { FinetuneEvent, FinetuneOptions } from '../../../finetuning/runs/run.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../../finetuning/run/run.js'
 import { finetune, memoryStorage, type Storage } from '../../../web/index.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { keepingEngine, type Traffic } from '../../support/keepingEngine.js'
@@ -39,7 +39,7 @@ const run = async (
   device: Device,
   changed: FinetuneOptions['settings'],
   { resume = false, stopAfter = 0 } = {},
-): Promise<ReadonlyArray<object>> => {
+): Promise<readonly object[]> => {
   const stop = new AbortController()
   const options: FinetuneOptions = {
     model: 'tiny',
@@ -53,7 +53,7 @@ const run = async (
     events.push(event)
     if (event.kind === 'step' && event.step === stopAfter) stop.abort()
   }
-  return events.flatMap((event): ReadonlyArray<object> => {
+  return events.flatMap((event): readonly object[] => {
     if (event.kind === 'step') {
       const { step, loss, taskLoss, gradientNorm, columns } = event
       return [{ step, loss, taskLoss, gradientNorm, columns }]

@@ -139,7 +139,7 @@ describe('ModernBERT', () => {
       () => false,
     )
     const outputs = { hidden: model.hidden(host, batchInputs('float64')) }
-    const rowOf = async (inputIds: ReadonlyArray<number>) =>
+    const rowOf = async (inputIds: readonly number[]) =>
       resultOf(await evaluate(outputs, packBatch([{ inputIds }], model.firstPosition, 'float64').feeds), 'hidden').slice(4 * 3, 4 * 4)
     const plain = [3, 4, 5, 6, 7, 8, 9]
     const before = await rowOf(plain)

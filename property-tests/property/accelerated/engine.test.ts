@@ -131,7 +131,7 @@ describe('a run', () => {
 })
 
 /** Bits, not numbers: 0 is not −0. */
-const vectorsOf = (state: RunState): ReadonlyArray<readonly [string, string]> =>
+const vectorsOf = (state: RunState): readonly (readonly [string, string])[] =>
   Object.entries(namedVectors(state)).map(([name, { buffer, byteOffset, byteLength }]) => [
     name,
     Buffer.from(buffer, byteOffset, byteLength).toString('hex'),

@@ -27,11 +27,11 @@ const text = fc
 const other = fc
   .constantFrom(true, false, null, 0.1, -0.12345678901234568, 1.5e300)
   .map((value): Written => ({ value, json: JSON.stringify(value) }))
-const listOf = (parts: ReadonlyArray<Written>): Written => ({
+const listOf = (parts: readonly Written[]): Written => ({
   value: parts.map(({ value }) => value),
   json: `[${parts.map(({ json }) => json).join(' , ')}]`,
 })
-const objectOf = (parts: ReadonlyArray<readonly [Written, Written]>): Written => ({
+const objectOf = (parts: readonly (readonly [Written, Written])[]): Written => ({
   value: Object.fromEntries(parts.map(([name, { value }]) => [String(name.value), value])),
   json: `{${parts.map(([name, { json }]) => `${name.json}: ${json}`).join(',')}}`,
 })

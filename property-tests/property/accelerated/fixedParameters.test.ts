@@ -19,7 +19,7 @@ import { folderOf } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
 
 /** Parameters alone: tokens and positions are named otherwise. */
-const parameterNames = (names: Iterable<string>): ReadonlyArray<string> => [...names].filter((name) => name.startsWith('parameters('))
+const parameterNames = (names: Iterable<string>): readonly string[] => [...names].filter((name) => name.startsWith('parameters('))
 
 const examples = [
   [3, 40, 7],
@@ -42,8 +42,8 @@ const opened = async (method: MethodName) => {
   const assembly = assemble(parts, (model) => sequenceClassification(model, { labels: 3, problemType: 'single_label_classification' }))
   const start = assembly.method.phases.start(base.model.spec, settings)
   const layout = layoutOf(assembly, start)
-  const inputs: ReadonlyArray<string>[] = []
-  const stays: ReadonlyArray<string>[] = []
+  const inputs: (readonly string[])[] = []
+  const stays: (readonly string[])[] = []
   const engine = cpu.engine({ threads: 1 })
   const watching: Engine = {
     ...engine,

@@ -51,7 +51,7 @@ describe(`half-precision numbers (seed ${SEED})`, () => {
   })
 
   it('the numbers of the standard have their published patterns', () => {
-    const published: ReadonlyArray<readonly [number, number]> = [
+    const published: readonly (readonly [number, number])[] = [
       [1, 0x3c00],
       [-2, 0xc000],
       [65504, 0x7bff],

@@ -22,7 +22,7 @@ const logits = fc.array(fc.double({ min: -8, max: 8, noNaN: true }), { minLength
 const plain: Sampling = { temperature: 1, topK: null, topP: 1 }
 
 /** As a textbook has it: probabilities by token. */
-const softmax = (all: ArrayLike<number>, temperature: number): ReadonlyArray<number> => {
+const softmax = (all: ArrayLike<number>, temperature: number): readonly number[] => {
   const powers = Array.from(all, (logit) => Math.exp(logit / temperature))
   const total = powers.reduce((a, b) => a + b, 0)
   return powers.map((power) => power / total)
@@ -123,7 +123,7 @@ describe('the scores of tokens', () => {
 describe(`beam search (seed ${SEED})`, () => {
   const [words, end] = [4, 3]
   /** log p(word | text), made up of the text. */
-  const following = (seed: number, tokens: ReadonlyArray<number>): Float64Array => {
+  const following = (seed: number, tokens: readonly number[]): Float64Array => {
     const place = tokens.reduce((sum, token) => sum * (words + 1) + token + 1, 0)
     return logProbabilities(uniforms(seed, 'generation', place, words).map((u) => 4 * u))
   }
@@ -132,7 +132,7 @@ describe(`beam search (seed ${SEED})`, () => {
     fc.assert(
       fc.property(fc.nat(100_000), fc.constantFrom(-1, 0, 0.7, 2), (seed, lengthPenalty) => {
         const maxNewTokens = 3
-        const all = (tokens: ReadonlyArray<number>, score: number): ReadonlyArray<Beam> =>
+        const all = (tokens: readonly number[], score: number): readonly Beam[] =>
           tokens.at(-1) === end || tokens.length === maxNewTokens
             ? [{ tokens, score: score / tokens.length ** lengthPenalty }]
             : Array.from(following(seed, tokens)).flatMap((logProbability, token) => all([...tokens, token], score + logProbability))
@@ -170,7 +170,7 @@ describe(`the running texts of a beam search (seed ${SEED})`, () => {
           { minLength: 1, maxLength: 4 },
         ),
         (seed, numBeams, endTokens) => {
-          const isEnd = (tokens: ReadonlyArray<number>): boolean => endTokens.includes(tokens.at(-1) ?? NaN)
+          const isEnd = (tokens: readonly number[]): boolean => endTokens.includes(tokens.at(-1) ?? NaN)
           const settings = { numBeams, lengthPenalty: 1, maxNewTokens: 9, ends: endTokens.length, isEnd }
           let search = startOfSearch
           for (let step = 0; step < 3; step++) {
@@ -227,12 +227,12 @@ describe('generated texts', () => {
     release: async () => undefined,
   }
   const usual: GenerationSettings = { ...resolveGeneration({ maxNewTokens: 5 }), endTokens: [], stops: () => false }
-  const eventsOf = async (prompts: ReadonlyArray<ReadonlyArray<number>>, settings: Partial<GenerationSettings>, signal?: AbortSignal) => {
+  const eventsOf = async (prompts: readonly (readonly number[])[], settings: Partial<GenerationSettings>, signal?: AbortSignal) => {
     const events: GenerationEvent[] = []
     for await (const event of generate(counting, prompts, { ...usual, ...settings }, signal)) events.push(event)
     return events
   }
-  const texts = (events: ReadonlyArray<GenerationEvent>) =>
+  const texts = (events: readonly GenerationEvent[]) =>
     events.flatMap((event) => (event.kind === 'text' ? [[event.prompt, event.ended, event.tokens]] : []))
 
   it('end at an end token, at a stop text, after n tokens, or at the last position', async () => {

@@ -35,7 +35,7 @@ const messageOf = async (bytes: Uint8Array): Promise<string> => {
   )
 }
 
-const float32s = (...numbers: ReadonlyArray<number>): Uint8Array => new Uint8Array(Float32Array.from(numbers).buffer)
+const float32s = (...numbers: readonly number[]): Uint8Array => new Uint8Array(Float32Array.from(numbers).buffer)
 
 describe('the name in a merged file', () => {
   it.each([
@@ -222,7 +222,7 @@ describe('a GGUF file', () => {
 
 describe('written GGUF', () => {
   it('has the bytes that the specification gives', async () => {
-    const tensors: ReadonlyArray<WrittenTensor> = [
+    const tensors: readonly WrittenTensor[] = [
       { name: 'x', shape: [3, 2], type: 'F32', bytes: async () => float32s(1, 2, 3, 4, 5, 6) },
       { name: 'y', shape: [2], type: 'F16', bytes: async () => Uint8Array.of(0, 60, 0, 64) },
     ]
@@ -339,7 +339,7 @@ describe('an adapter in GGUF', () => {
     expect(B).toEqual(B.map((_, i) => i))
   })
 
-  const numbersAt = async (storage: Storage, entry: GgufEntry | undefined): Promise<ReadonlyArray<number>> => {
+  const numbersAt = async (storage: Storage, entry: GgufEntry | undefined): Promise<readonly number[]> => {
     const { offset = 0, length = 0 } = entry ?? {}
     const file = await storage.open('a/adapter.gguf')
     return [...new Float32Array(Uint8Array.from(await file.read(offset, length)).buffer)]

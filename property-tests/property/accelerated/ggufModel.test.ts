@@ -13,7 +13,7 @@ import { readTensor } from '../../../accelerated/checkpoints/safetensors/safeten
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { rotaryFrequencies } from '../../../accelerated/models/layers/rotary.js'
 import { storedSha256 } from '../../../accelerated/storage/digests.js'
-import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
+import { exportAdapter } from '../../../finetuning/use/exportAdapter.js'
 import { saloraHere } from '../../cli/inProcess.js'
 import { fixtures } from '../../golden/golden.js'
 import { largestDifference } from '../../llamacpp/llama.js'
@@ -23,7 +23,7 @@ import { withAllMerges } from '../../support/sentencePieceJson.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { folder, write } = temporaryFolder('gguf-model')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 const cache = at('cache')
 const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
@@ -276,10 +276,8 @@ describe('a model with YaRN in GGUF', () => {
 })
 
 const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
-  readonly texts: ReadonlyArray<string>
-  readonly kinds: Readonly<
-    Record<string, { readonly tokenizer: { readonly model: object }; readonly ids: ReadonlyArray<ReadonlyArray<number>> }>
-  >
+  readonly texts: readonly string[]
+  readonly kinds: Readonly<Record<string, { readonly tokenizer: { readonly model: object }; readonly ids: readonly (readonly number[])[] }>>
 }
 
 describe('the tokenizer of a model in GGUF', () => {

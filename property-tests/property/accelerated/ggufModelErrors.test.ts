@@ -21,8 +21,8 @@ const readable = architectures.flatMap(({ gguf }) => (gguf?.read == null ? [] : 
 describe('a file that is no model in GGUF', () => {
   const whole = readFileSync(join(fixtures, 'quantized.gguf'))
   const numbers = { block_count: 1, context_length: 8, embedding_length: 8, feed_forward_length: 8, 'attention.head_count': 2 }
-  const keys = (changed: Readonly<Record<string, Uint8Array>> = {}): ReadonlyArray<Uint8Array> => {
-    const strings = (...list: ReadonlyArray<string>) => Buffer.concat([uint32(8), uint64(list.length), ...list.map((one) => string(one))])
+  const keys = (changed: Readonly<Record<string, Uint8Array>> = {}): readonly Uint8Array[] => {
+    const strings = (...list: readonly string[]) => Buffer.concat([uint32(8), uint64(list.length), ...list.map((one) => string(one))])
     const all: Readonly<Record<string, Uint8Array>> = {
       'general.architecture': key('general.architecture', 8, string('llama')),
       ...Object.fromEntries(Object.entries(numbers).map(([name, value]) => [`llama.${name}`, key(`llama.${name}`, 4, uint32(value))])),
@@ -126,8 +126,8 @@ describe('a file that is no model in GGUF', () => {
     expect(error).not.toContain('\n')
   })
 
-  const ofPieces = (tokens: ReadonlyArray<string>): Uint8Array => {
-    const list = (name: string, type: number, values: ReadonlyArray<Uint8Array>) =>
+  const ofPieces = (tokens: readonly string[]): Uint8Array => {
+    const list = (name: string, type: number, values: readonly Uint8Array[]) =>
       key(`tokenizer.ggml.${name}`, 9, Buffer.concat([uint32(type), uint64(values.length), ...values]))
     return ggufFile({
       keys: keys({
@@ -146,9 +146,9 @@ describe('a file that is no model in GGUF', () => {
     })
   }
   /** Every text of two letters up to this length. */
-  const twoLetters = (length: number): ReadonlyArray<string> =>
+  const twoLetters = (length: number): readonly string[] =>
     Array.from({ length: 2 ** (length + 1) - 2 }, (_, i) => (i + 2).toString(2).slice(1).replaceAll('0', 'a').replaceAll('1', 'b'))
-  it.each<readonly [string, ReadonlyArray<string>, string]>([
+  it.each<readonly [string, readonly string[], string]>([
     ['a token of a million characters', ['a'.repeat(1_000_000)], 'expected tokens of at most 1000 characters, got one of 1000000'],
     ['a token twice', ['a', 'b', 'a'], 'expected each token once, got "a" twice'],
     ['millions of merges', twoLetters(17), 'expected tokens of at most 2000000 merges, got more'],

@@ -40,24 +40,21 @@ const digits = { type: 'Digits', individual_digits: true }
 
 describe('a tokenizer in GGUF', () => {
   it('has tokens by id, kinds of tokens, merges, special tokens and the chat template', async () => {
-    const added = [
-      ...(kind('llama3')['added_tokens'] as ReadonlyArray<object>),
-      { id: 421, content: '<tool>', special: false, lstrip: false },
-    ]
+    const added = [...(kind('llama3')['added_tokens'] as readonly object[]), { id: 421, content: '<tool>', special: false, lstrip: false }]
     const keys = await keysOf(changed('llama3', { added_tokens: added }), {
       ...{ bos_token: '<unk>', unk_token: { content: '<unk>' }, pad_token: '</s>', chat_template: '{{ messages }}' },
     })
     const { vocab, merges } = kind('llama3').model as {
       readonly vocab: Readonly<Record<string, number>>
-      readonly merges: ReadonlyArray<readonly [string, string]>
+      readonly merges: readonly (readonly [string, string])[]
     }
     const byId = Object.keys(vocab).sort((a, b) => (vocab[a] ?? 0) - (vocab[b] ?? 0))
     const { tokens, token_type: types, merges: written, ...others } = keys
     expect(tokens).toHaveLength(560)
-    expect((tokens as ReadonlyArray<string>).slice(3, 421)).toEqual(byId.slice(3))
-    expect((tokens as ReadonlyArray<string>).slice(421, 424)).toEqual(['<tool>', '[PAD422]', '[PAD423]'])
-    expect((types as ReadonlyArray<number>).slice(0, 4)).toEqual([3, 3, 3, 1])
-    expect((types as ReadonlyArray<number>).slice(420, 424)).toEqual([1, 4, 5, 5])
+    expect((tokens as readonly string[]).slice(3, 421)).toEqual(byId.slice(3))
+    expect((tokens as readonly string[]).slice(421, 424)).toEqual(['<tool>', '[PAD422]', '[PAD423]'])
+    expect((types as readonly number[]).slice(0, 4)).toEqual([3, 3, 3, 1])
+    expect((types as readonly number[]).slice(420, 424)).toEqual([1, 4, 5, 5])
     expect(written).toEqual(merges.map(([left, right]) => `${left} ${right}`))
     expect(others).toEqual({
       ...{ model: 'gpt2', pre: 'smaug-bpe', bos_token_id: 1, eos_token_id: 2, eot_token_id: 9, eom_token_id: 7 },
@@ -79,14 +76,14 @@ describe('a tokenizer in GGUF', () => {
   it("of LLaMA 2's kind has scores in the order of its merges, and the kinds of bytes", async () => {
     const { model, tokens, scores, token_type: types, add_space_prefix: space } = await keysOf(withAllMerges(kind('llama2')))
     expect([model, space]).toEqual(['llama', true])
-    const merged = (tokens as ReadonlyArray<string>).flatMap((token, id) => ((scores as ReadonlyArray<number>)[id]! < 0 ? [token] : []))
+    const merged = (tokens as readonly string[]).flatMap((token, id) => ((scores as readonly number[])[id]! < 0 ? [token] : []))
     expect(merged.length).toBeGreaterThan(100)
-    const of = (token: string): number => (scores as ReadonlyArray<number>)[(tokens as ReadonlyArray<string>).indexOf(token)]!
+    const of = (token: string): number => (scores as readonly number[])[(tokens as readonly string[]).indexOf(token)]!
     expect(merged.map(of)).toEqual([...merged].sort((a, b) => of(b) - of(a)).map(of)) // ids and scores have one order here
-    expect((types as ReadonlyArray<number>).slice(0, 4)).toEqual([2, 3, 3, 6])
+    expect((types as readonly number[]).slice(0, 4)).toEqual([2, 3, 3, 6])
   })
 
-  const sequence = (...pretokenizers: ReadonlyArray<object>) => ({ pre_tokenizer: { type: 'Sequence', pretokenizers } })
+  const sequence = (...pretokenizers: readonly object[]) => ({ pre_tokenizer: { type: 'Sequence', pretokenizers } })
   const words = JSON.parse(readFileSync(join(fixtures, 'llama', 'tokenizer.json'), 'utf8')) as Json
   const known = "a byte-level tokenizer of GPT-2's, SmolLM's, Llama 3's, Qwen2's, Mistral NeMo's or GPT-4o's kind, for GGUF, got normalizer"
   it.each<readonly [string, Json, string]>([

@@ -22,7 +22,7 @@ import { assertClose } from '../../support/assertClose.js'
 import { temporaryCache } from '../../support/temporaryFolder.js'
 
 const { folder: root } = temporaryCache('int4')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(() => writeTinyModel(at('tiny')))
 
 describe('the files of weights in four bits', () => {
@@ -83,7 +83,7 @@ describe('the files of weights in four bits', () => {
 
 describe('the memory of a step in int4', () => {
   const [rows, columns] = [64, 128]
-  const leaf = (name: string, shape: ReadonlyArray<number>, dtype: Expression['dtype'], bytes: number): Expression => ({
+  const leaf = (name: string, shape: readonly number[], dtype: Expression['dtype'], bytes: number): Expression => ({
     op: 'Weight',
     inputs: [],
     attributes: { name, external: { location: '', offset: 0, length: bytes } },

@@ -14,7 +14,7 @@ import { fixtures } from '../../golden/golden.js'
 import { temporaryCache } from '../../support/temporaryFolder.js'
 
 const { folder: root } = temporaryCache('int8')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(() => writeTinyModel(at('tiny')))
 
 /** Opens the file of a model; its progress lines. */

@@ -5,17 +5,17 @@ import type { Continuation, DecodedRows, Decoder } from '../../../accelerated/ge
 import { keepingCache } from '../../../accelerated/generation/keptCache.js'
 import { SEED } from '../../support/seed.js'
 
-type Tokens = ReadonlyArray<number>
+type Tokens = readonly number[]
 
 /** A decoder whose logits of a row are the row's tokens, and which counts the tokens that it reads. */
 const recorder = () => {
   let read = 0
-  const begin = async (prompts: ReadonlyArray<Tokens>): Promise<DecodedRows> => {
+  const begin = async (prompts: readonly Tokens[]): Promise<DecodedRows> => {
     let rows = prompts
     read += prompts.flat().length
     return {
       logits: () => rows.map((row) => Float64Array.from(row)),
-      append: async (next: ReadonlyArray<Continuation>) => {
+      append: async (next: readonly Continuation[]) => {
         rows = next.map(({ from, token }) => [...(rows[from] ?? []), token])
         read += next.length
       },

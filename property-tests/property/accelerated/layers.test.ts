@@ -15,10 +15,10 @@ import { sameFormulaFloat64 } from '../../support/tolerance.js'
 
 const options = { seed: SEED, numRuns: 20 }
 const numbers = (count: number, size = 2): fc.Arbitrary<number[]> => evenlyMany(-size, size)(count)
-const close = (name: string, actual: ReadonlyArray<number>, expected: ReadonlyArray<number>): void =>
+const close = (name: string, actual: readonly number[], expected: readonly number[]): void =>
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
-const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
-const sum = (x: ReadonlyArray<number>): number => x.reduce((a, b) => a + b, 0)
+const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
+const sum = (x: readonly number[]): number => x.reduce((a, b) => a + b, 0)
 
 describe(`layers (seed ${SEED})`, () => {
   it('cap the scores of a product to float64, by a cap that float32 does not hold', async () => {
@@ -84,8 +84,8 @@ describe(`layers (seed ${SEED})`, () => {
             B: float64(bs, [4, 2]),
             g: float64(gs),
           })
-          const at = (m: ReadonlyArray<number>, columns: number, i: number, j: number): number => m[i * columns + j] ?? NaN
-          const expected = (gates: ReadonlyArray<number>, sign = 1, more = 0): ReadonlyArray<number> =>
+          const at = (m: readonly number[], columns: number, i: number, j: number): number => m[i * columns + j] ?? NaN
+          const expected = (gates: readonly number[], sign = 1, more = 0): readonly number[] =>
             upTo(tokens).flatMap((t) =>
               upTo(4).map(
                 (i) =>

@@ -18,15 +18,15 @@ import { boundOf } from '../../../evaluation/agreement/target.js'
 const heads = 2
 const headSize = 3
 const hidden = heads * headSize
-const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
-const sum = (x: ReadonlyArray<number>): number => x.reduce((a, b) => a + b, 0)
+const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
+const sum = (x: readonly number[]): number => x.reduce((a, b) => a + b, 0)
 
-type Example = { readonly query: ReadonlyArray<number>; readonly key: ReadonlyArray<number>; readonly value: ReadonlyArray<number> }
+type Example = { readonly query: readonly number[]; readonly key: readonly number[]; readonly value: readonly number[] }
 const parts = ['query', 'key', 'value'] as const
 const lengthOf = (example: Example): number => example.query.length / hidden
 
 /** Examples of one to five tokens; query, key and value of each: [length, hidden]. */
-const examples: fc.Arbitrary<ReadonlyArray<Example>> = fc.array(
+const examples: fc.Arbitrary<readonly Example[]> = fc.array(
   fc.integer({ min: 1, max: 5 }).chain((length) => {
     const numbers = evenlyMany(-2, 2)(length * hidden)
     return fc.record({ query: numbers, key: numbers, value: numbers })
@@ -35,7 +35,7 @@ const examples: fc.Arbitrary<ReadonlyArray<Example>> = fc.array(
 )
 
 /** softmax(q kᵀ / √headSize) v of one example, head by head and token by token: [length, hidden]. It may have more keys than queries. */
-const naiveAttention = (example: Example): ReadonlyArray<number> => {
+const naiveAttention = (example: Example): readonly number[] => {
   const [tokens, keys] = [upTo(lengthOf(example)), upTo(example.key.length / hidden)]
   const at = (part: (typeof parts)[number], token: number, column: number): number => example[part][token * hidden + column] ?? NaN
   return tokens.flatMap((i) =>
@@ -49,7 +49,7 @@ const naiveAttention = (example: Example): ReadonlyArray<number> => {
   )
 }
 
-const feedsOf = (batch: ReadonlyArray<Example>) => {
+const feedsOf = (batch: readonly Example[]) => {
   const { feeds, tokens } = packBatch(
     batch.map((example) => ({ inputIds: upTo(lengthOf(example)) })),
     0,
@@ -111,7 +111,7 @@ describe(`attention (seed ${SEED})`, () => {
         fc.asyncProperty(examples, async (batch) => {
           const sequence = Math.max(...batch.map(lengthOf))
           const isToken = batch.flatMap((example) => upTo(sequence).map((i) => i < lengthOf(example)))
-          const padding = (example: Example): ReadonlyArray<number> => Array<number>((sequence - lengthOf(example)) * hidden).fill(5)
+          const padding = (example: Example): readonly number[] => Array<number>((sequence - lengthOf(example)) * hidden).fill(5)
           const feeds = parts.map((part) => [
             part,
             float64(
@@ -157,7 +157,7 @@ describe(`attention (seed ${SEED})`, () => {
       fc.assert(
         fc.asyncProperty(examples, async (batch) => {
           const sequence = Math.max(...batch.map(lengthOf))
-          const slots = (example: Example, part: 'key' | 'value'): ReadonlyArray<number> => [
+          const slots = (example: Example, part: 'key' | 'value'): readonly number[] => [
             ...example[part],
             ...upTo(sequence - lengthOf(example)).flatMap(() => batch[0]?.[part].slice(0, hidden) ?? []),
           ]

@@ -15,7 +15,7 @@ import { float32, float64, int64, resultOf, withGraph } from '../../support/runG
 import { SEED } from '../../support/seed.js'
 import { sameFormulaFloat64 } from '../../support/tolerance.js'
 
-const close = (name: string, actual: ReadonlyArray<number>, expected: ReadonlyArray<number>): void =>
+const close = (name: string, actual: readonly number[], expected: readonly number[]): void =>
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
 const numbers = (count: number): fc.Arbitrary<number[]> => evenlyMany(-1.5, 1.5)(count)
 const bytesOf = ({ buffer, byteOffset, byteLength }: NumericArray): Buffer => Buffer.from(buffer, byteOffset, byteLength)
@@ -87,7 +87,7 @@ describe(`dropout (seed ${SEED})`, () => {
             ...Object.fromEntries(sites().map(({ site }, i) => [offsetName(site), int64([offsets[i] ?? NaN])])),
             ...Object.fromEntries(Object.entries(pools).map(([name, pool]) => [name, float64(pool)])),
           })
-          const mask = (pool: number, offset: number, count: number): ReadonlyArray<number> =>
+          const mask = (pool: number, offset: number, count: number): readonly number[] =>
             (pools[poolName(pool)] ?? []).slice(offset, offset + count)
           const first = mask(0.1, offsets[0], xs.length)
           const second = mask(0.5, offsets[1], scoreValues.length)
@@ -132,7 +132,7 @@ describe(`dropout (seed ${SEED})`, () => {
 
 describe(`where the sites of a step read their pool (seed ${SEED})`, () => {
   const sites = ['a', 'b', 'c', 'd'].map((site) => ({ site, probability: 0.1, shape: ['tokens', 2] as const }))
-  const placesOf = (draw: number, size: number): ReadonlyArray<number> => {
+  const placesOf = (draw: number, size: number): readonly number[] => {
     const offsets = dropoutOffsets(SEED, draw, sites, { [poolName(0.1)]: float32(new Array<number>(size).fill(1)) }, { tokens: 3 })
     return sites.map(({ site }) => Number(offsets[offsetName(site)]?.data[0]))
   }

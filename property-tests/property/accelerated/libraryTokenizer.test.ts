@@ -7,14 +7,14 @@ import { parseTokenizerFile, type TokenizerFile } from '../../../accelerated/che
 import { bytePair, unigram } from '../../hostile/validFiles.js'
 
 type Loaded = {
-  readonly encode: (text: string, options: object) => { readonly ids: ReadonlyArray<number> }
-  readonly decode: (ids: ReadonlyArray<number>, options: object) => string
+  readonly encode: (text: string, options: object) => { readonly ids: readonly number[] }
+  readonly decode: (ids: readonly number[], options: object) => string
   readonly model: { readonly cache?: { readonly cache: ReadonlyMap<string, unknown> } }
 }
 const parsed = (json: object): TokenizerFile => parseTokenizerFile(JSON.stringify(json), 'tokenizer.json', 1_000, 'config.json')
 const theirs = (file: object): Loaded => new Tokenizer(file, {}) as unknown as Loaded
 const ours = (file: TokenizerFile): Loaded => libraryTokenizer(file, {}, 'tokenizer.json') as unknown as Loaded
-const ids = (tokenizer: Loaded, text: string, textPair?: string): ReadonlyArray<number> =>
+const ids = (tokenizer: Loaded, text: string, textPair?: string): readonly number[] =>
   tokenizer.encode(text, { add_special_tokens: true, ...(textPair === undefined ? {} : { text_pair: textPair }) }).ids
 
 describe('our parts of @huggingface/tokenizers', () => {

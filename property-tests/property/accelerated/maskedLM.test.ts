@@ -17,11 +17,11 @@ const example = fc
   .map((inputIds) => ({ inputIds, row: inputIds.length }))
 
 /** What the model sees, the places that it predicts (counted over the batch), and their labels. */
-const prepared = (examples: ReadonlyArray<{ readonly inputIds: ReadonlyArray<number>; readonly row: number }>, step: number) => {
+const prepared = (examples: readonly { readonly inputIds: readonly number[]; readonly row: number }[], step: number) => {
   const batch = objective.prepare(examples, { seed: SEED, step })
   const packed = packBatch(batch.texts, model.firstPosition, 'float64')
   const feeds = batch.feeds(packed, batch.weight, 'float64')
-  const numbers = (name: string): ReadonlyArray<number> => Array.from(feeds[name]?.data ?? [], Number)
+  const numbers = (name: string): readonly number[] => Array.from(feeds[name]?.data ?? [], Number)
   return {
     ...batch,
     packed,

@@ -74,7 +74,7 @@ const trained = async (storage: Storage, folder: string, until = steps) => {
     if (next.done === true) {
       const { phase, parameters } = next.value.last
       const layout = layoutOf(assembly, phase)
-      const weightsOf = (names: ReadonlyArray<readonly [string, ReadonlyArray<number>]>) =>
+      const weightsOf = (names: readonly (readonly [string, readonly number[]])[]) =>
         new Map(names.map(([name, shape]) => [name, { shape, data: Float32Array.from(tensorOf(layout, parameters, name)) }] as const))
       const tensors = weightsOf(parts.method.train.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
       const head = weightsOf([...base.model.sequenceHead(2).tensors])

@@ -28,7 +28,7 @@ describe('SaLoRA reports', () => {
   })
 
   it.each(['before', 'gated', 'after'] as const)('λ in the gated phase alone (%s)', (stage) => {
-    const parameter = (name: string): ReadonlyArray<number> => {
+    const parameter = (name: string): readonly number[] => {
       if (stage !== 'gated') throw new Error(`expected no parameter, got ${name}`)
       return [0.5]
     }

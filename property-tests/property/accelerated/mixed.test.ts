@@ -19,7 +19,7 @@ import { toyFile } from '../../cli/toyTask.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { folder: root } = temporaryFolder('mixed')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(async () => {
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
@@ -99,9 +99,7 @@ describe('mixed where it cannot work', () => {
 /** A model with `count` matrices of [d, d] and a vector of 10 numbers. */
 const modelOf = (count: number, d: number) => {
   const matrices = Array.from({ length: count }, (_, i) => ({ name: `m${i}`, d, k: d }))
-  const frozen = new Map<string, { readonly shape: ReadonlyArray<number> }>(
-    matrices.map(({ name }) => [`${name}.weight`, { shape: [d, d] }]),
-  )
+  const frozen = new Map<string, { readonly shape: readonly number[] }>(matrices.map(({ name }) => [`${name}.weight`, { shape: [d, d] }]))
   frozen.set('bias', { shape: [10] })
   return { model: { spec: { matrices } }, frozen } as unknown as Pick<ModelFolder, 'model' | 'frozen'>
 }

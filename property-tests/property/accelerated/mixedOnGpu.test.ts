@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { probeDevice } from '../../../accelerated/engines/deviceProbe.js'
-import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
+import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
 import { runJob } from '../../cli/jobRun.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
@@ -12,7 +12,7 @@ import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { works } = await probeDevice('webgpu')
 const { folder: root } = temporaryFolder('mixed-gpu')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(async () => {
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
@@ -45,7 +45,7 @@ describe.skipIf(!works)('a run in mixed on webgpu (skipped where no WebGPU devic
       const adapterOf = (run: string): Promise<Buffer> => readFile(at(run, 'adapter', 'adapter_model.safetensors'))
       expect((await adapterOf('cut')).equals(await adapterOf('run-salora'))).toBe(true)
 
-      const logits = async (device: string, precision: string): Promise<ReadonlyArray<number>> => {
+      const logits = async (device: string, precision: string): Promise<readonly number[]> => {
         const adapter = await openTrainedAdapter({
           model: at('tiny'),
           adapter: at('run-salora', 'adapter'),

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { onnxPrecisions, placed, storedWeight, type ExportLevels, type OnnxPrecision } from '../../../accelerated/formats/onnxWeights.js'
 
 const numbers = Float32Array.from({ length: 12 }, (_, i) => (i - 5) / 4)
-const tensor = (shape: ReadonlyArray<number>) => ({
+const tensor = (shape: readonly number[]) => ({
   shape,
   read: async () =>
     numbers.subarray(

@@ -8,7 +8,7 @@ import { evaluate, float64, resultOf } from '../../support/runGraph.js'
 const vector = (name: string) => input(name, [2], 'float64')
 
 /** One plain step of rate 1/2 from (1, 1) with the gradient (−4, 4). */
-const stepped = async (change: Partial<OptimizerGroup>): Promise<ReadonlyArray<number>> => {
+const stepped = async (change: Partial<OptimizerGroup>): Promise<readonly number[]> => {
   const group: OptimizerGroup = {
     name: 'multiplier',
     adam: null,

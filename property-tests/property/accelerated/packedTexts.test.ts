@@ -22,7 +22,7 @@ const texts = [5, 9, 3, 12, 7, 2].map((length, row): TextExample => {
   return { inputIds, targets: inputIds.map((_, i) => (i + 1 < length && i >= row % 3 ? (inputIds[i + 1] ?? 0) : unlabeled)), row }
 })
 
-const stepOf = async (family: string, examples: ReadonlyArray<TextExample>, more: object = {}) => {
+const stepOf = async (family: string, examples: readonly TextExample[], more: object = {}) => {
   const base = await openModelFolder(join(fixtures, family))
   const [method, precision] = [methodOf('lora'), precisionOf('float64')]
   const settings = resolveSettings({ method: 'lora', rank: 2, precision: 'float64', initLoraWeights: 'kaiming', ...more })

@@ -20,11 +20,11 @@ const examples = fc.array(example, { minLength: 1, maxLength: 5 })
 const plain = examples.map((batch) =>
   batch.map(({ inputIds, tokenTypeIds }) => ({ inputIds: inputIds.map((id) => id + 20), tokenTypeIds })),
 )
-const data = (feeds: Feeds, name: string): ReadonlyArray<number> => Array.from(feeds[name]?.data ?? [], Number)
-const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const data = (feeds: Feeds, name: string): readonly number[] => Array.from(feeds[name]?.data ?? [], Number)
+const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
 /** transformers' create_position_ids_from_input_ids: cumsum(mask) · mask + padding, the mask 0 where an id is that of padding; BERT has none. */
-const positionsOf = (ids: ReadonlyArray<number>, first: number): ReadonlyArray<number> => {
+const positionsOf = (ids: readonly number[], first: number): readonly number[] => {
   if (first === 0) return upTo(ids.length)
   let sum = 0
   return ids.map((id) => {

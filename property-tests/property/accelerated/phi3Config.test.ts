@@ -20,7 +20,7 @@ import { directional } from '../../support/finiteDifference.js'
 import { withGraph } from '../../support/runGraph.js'
 
 const phi3Mini = { model_type: 'phi3', pad_token_id: 32_000, sliding_window: 2047 }
-const pairs = (factor: number): ReadonlyArray<number> => Array.from({ length: 48 }, (_, i) => factor + i)
+const pairs = (factor: number): readonly number[] => Array.from({ length: 48 }, (_, i) => factor + i)
 const phi4Mini = {
   ...{ model_type: 'phi3', vocab_size: 200_064, num_attention_heads: 24, num_key_value_heads: 8, tie_word_embeddings: true },
   ...{ max_position_embeddings: 131_072, original_max_position_embeddings: 4_096, partial_rotary_factor: 0.75, sliding_window: 262_144 },
@@ -114,7 +114,7 @@ describe('the reference with fused matrices', () => {
     ...{ windows: [null], biases: { queryKeyValue: false, attentionOutput: false, feedForward: false }, queryKeyNorms: false, tied: true },
     taskType: 'causal',
   }
-  const shapes: Readonly<Record<string, ReadonlyArray<number>>> = {
+  const shapes: Readonly<Record<string, readonly number[]>> = {
     'embed_tokens.weight': [9, 6],
     'norm.weight': [6],
     'layers.0.input_layernorm.weight': [6],
@@ -124,7 +124,7 @@ describe('the reference with fused matrices', () => {
     'layers.0.mlp.gate_up_proj.weight': [10, 6],
     'layers.0.mlp.down_proj.weight': [6, 5],
   }
-  const random = (shape: ReadonlyArray<number>, seed: number): Tensor => normal(shape, 0.5)(seed)[0]
+  const random = (shape: readonly number[], seed: number): Tensor => normal(shape, 0.5)(seed)[0]
 
   it('has the gradients of finite differences, for every tensor', () => {
     const base = Object.fromEntries(Object.entries(shapes).map(([name, shape], i) => [name, random(shape, i + 1)]))

@@ -20,7 +20,7 @@ const open = (folder: string, change: (json: Record<string, unknown>) => void = 
   const file = parseTokenizerFile(JSON.stringify(json), 'tokenizer.json', 1e6, 'config.json')
   const library = new PreTrainedTokenizer(file, {})
   let characters = 0
-  const idsOf = (text: string): ReadonlyArray<number> => {
+  const idsOf = (text: string): readonly number[] => {
     characters += text.length
     return library.encode(text, { add_special_tokens: false })
   }
@@ -32,7 +32,7 @@ const prefixed = (json: Record<string, unknown>): void => {
 }
 const byteLevel = (regex: boolean) => ({ type: 'ByteLevel', add_prefix_space: false, use_regex: regex })
 const cutBy =
-  (...pretokenizers: ReadonlyArray<object>) =>
+  (...pretokenizers: readonly object[]) =>
   (json: Record<string, unknown>): void => {
     json['pre_tokenizer'] = { type: 'Sequence', pretokenizers }
   }
@@ -122,7 +122,7 @@ describe('a pair of texts', () => {
   it('is cut to equal halves of an even room without tokenizing the whole of either', () => {
     const longest = (room: number): number => {
       let most = 0
-      const ids = (text: string, count: number): ReadonlyArray<number> => {
+      const ids = (text: string, count: number): readonly number[] => {
         most = Math.max(most, count)
         return Array.from(text.slice(0, count), (letter) => letter.charCodeAt(0))
       }

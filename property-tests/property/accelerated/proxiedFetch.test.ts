@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
 import { uploadFiles } from '../../../accelerated/checkpoints/hub/hubUpload.js'
-import { mlflowService } from '../../../finetuning/runs/tracking/mlflow.js'
+import { mlflowService } from '../../../finetuning/run/tracking/mlflow.js'
 import { proxiedFetch, proxyOf } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
 
 describe('the proxy of an address', () => {

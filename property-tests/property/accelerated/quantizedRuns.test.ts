@@ -9,9 +9,9 @@ import { lower } from '../../../accelerated/graph/lowering.js'
 import { methods } from '../../../accelerated/methods/index.js'
 import { int4 } from '../../../accelerated/precisions/int4/int4.js'
 import { int8 } from '../../../accelerated/precisions/int8/int8.js'
-import { openTextDecoder } from '../../../finetuning/adapters/generator.js'
-import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
-import { loadTextModel } from '../../../finetuning/adapters/trainedModel.js'
+import { openTextDecoder } from '../../../finetuning/use/generator.js'
+import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
+import { loadTextModel } from '../../../finetuning/use/trainedModel.js'
 import { readSentiment } from '../../../finetuning/data/index.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { runJob } from '../../cli/jobRun.js'
@@ -22,13 +22,13 @@ import { assertClose } from '../../support/assertClose.js'
 import { temporaryCache } from '../../support/temporaryFolder.js'
 
 const { folder: root } = temporaryCache('quantized-runs')
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(async () => {
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
 })
 
-const logitsOf = async (adapter: string, precision: string, texts: ReadonlyArray<{ readonly text: string }>, model = at('tiny')) => {
+const logitsOf = async (adapter: string, precision: string, texts: readonly { readonly text: string }[], model = at('tiny')) => {
   const opened = await openTrainedAdapter({ model, adapter: at(adapter, 'adapter'), maxLength: 16, device: 'cpu', precision })
   return (await opened.predict(texts).finally(opened.release)).flat()
 }
@@ -97,7 +97,7 @@ const opened = async (family: string, precision: string) => {
 }
 
 /** Logits of two prompts, and of a token after each. */
-const generated = async (family: string, precision: string): Promise<ReadonlyArray<number>> => {
+const generated = async (family: string, precision: string): Promise<readonly number[]> => {
   const decoder = await opened(family, precision)
   const rows = await decoder.begin([[5, 8, 13, 21], [34]])
   const first = rows.logits().flatMap((row) => Array.from(row))

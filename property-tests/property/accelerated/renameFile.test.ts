@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { renameFile } from '../../../accelerated/storage/atomicFile.js'
 
 /** A system whose renames fail with these codes, one after another, and then succeed. */
-const failing = (platform: NodeJS.Platform, ...codes: ReadonlyArray<string>) => {
+const failing = (platform: NodeJS.Platform, ...codes: readonly string[]) => {
   const asked: string[] = []
   const rename = async (from: string, to: string): Promise<void> => {
     const code = codes[asked.push(`${from} ${to}`) - 1]

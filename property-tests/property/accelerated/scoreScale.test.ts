@@ -15,7 +15,7 @@ describe('the scale of scores', () => {
       fc.property(scores, (ys) => {
         const scale = scoreScaleOf(ys)
         const scaled = ys.map((y) => toScaled(scale, y))
-        const mean = (xs: ReadonlyArray<number>): number => xs.reduce((sum, x) => sum + x, 0) / xs.length
+        const mean = (xs: readonly number[]): number => xs.reduce((sum, x) => sum + x, 0) / xs.length
         expect(mean(scaled)).toBeCloseTo(0, 8)
         expect(mean(scaled.map((z) => z * z))).toBeCloseTo(1, 8)
         scaled.forEach((z, i) => expect(toUnit(scale, z)).toBeCloseTo(ys[i] ?? NaN, 9))

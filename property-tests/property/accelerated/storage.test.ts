@@ -27,7 +27,7 @@ const bytesAt = (storage: Storage, path: string): Promise<Uint8Array> =>
 
 describe('a link in a folder', () => {
   it('may lead to another file of the folder, but not to one of a folder whose name begins like its own', async () => {
-    const at = (...path: ReadonlyArray<string>): string => join(roots['disk'] ?? '', 'links', ...path)
+    const at = (...path: readonly string[]): string => join(roots['disk'] ?? '', 'links', ...path)
     await mkdir(at('b'), { recursive: true })
     await mkdir(at('bc'))
     for (const [folder, name] of [
@@ -47,7 +47,7 @@ describe('a link in a folder', () => {
 
 describe.each(Object.keys(storages))('the storage of the %s', (name) => {
   const storage = storages[name] as Storage
-  const at = (...path: ReadonlyArray<string>): string => [roots[name], ...path].join('/')
+  const at = (...path: readonly string[]): string => [roots[name], ...path].join('/')
 
   it(`returns the bytes that were written, in whatever chunks they come (seed ${SEED})`, () =>
     fc.assert(

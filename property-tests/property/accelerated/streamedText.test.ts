@@ -5,13 +5,12 @@ import { stopsAt, streamedText } from '../../../accelerated/generation/streamedT
 import { SEED } from '../../support/seed.js'
 
 /** Tokens are bytes, and 256 is one without a text; a blank at the very beginning is dropped, as SentencePiece's decoders do. */
-const decode = (ids: ReadonlyArray<number>): string =>
-  new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < 256))).replace(/^ /, '')
-const bytes = (text: string): ReadonlyArray<number> => [...new TextEncoder().encode(text)]
+const decode = (ids: readonly number[]): string => new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < 256))).replace(/^ /, '')
+const bytes = (text: string): readonly number[] => [...new TextEncoder().encode(text)]
 
 const texts = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é', '日', '🙂'), maxLength: 20 })
 
-const stream = (text: string, stops: ReadonlyArray<string>) => {
+const stream = (text: string, stops: readonly string[]) => {
   const streamed = streamedText(decode, stops, bytes('x'))
   const pieces = bytes(text).map((token) => streamed.push(token))
   return { pieces: [...pieces, streamed.end()], text: streamed.text() }

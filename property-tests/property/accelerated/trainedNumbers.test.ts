@@ -24,7 +24,7 @@ const robertaOf = (layers: number, hiddenSize: number) => {
 }
 const roberta = { base: robertaOf(12, 768), large: robertaOf(24, 1024) }
 
-const sum = (shapes: Iterable<ReadonlyArray<number>>): number =>
+const sum = (shapes: Iterable<readonly number[]>): number =>
   [...shapes].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
 const headOf = ({ model, outputs }: typeof roberta.base): number => sum(model.sequenceHead(outputs.labels).tensors.values())
 const startOf = (method: Method, { model }: typeof roberta.base) => {

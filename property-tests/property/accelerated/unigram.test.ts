@@ -6,11 +6,7 @@ import { unigram, type ScoredPieces } from '../../../accelerated/checkpoints/tok
 import { SEED } from '../../support/seed.js'
 
 /** Every way to cut a word, with a score: by trying all. */
-const ways = (
-  word: ReadonlyArray<string>,
-  pieces: ReadonlyMap<string, number>,
-  unknown: number,
-): ReadonlyArray<readonly [string, number]> =>
+const ways = (word: readonly string[], pieces: ReadonlyMap<string, number>, unknown: number): readonly (readonly [string, number])[] =>
   word.length === 0
     ? [['', 0]]
     : word.flatMap((_, i) => {
@@ -80,7 +76,7 @@ describe(`the unigram model (seed ${SEED})`, () => {
 })
 
 describe('a normalization table', () => {
-  const bytes = (size: number, units: ReadonlyArray<number>, texts: string): string => {
+  const bytes = (size: number, units: readonly number[], texts: string): string => {
     const head = Buffer.alloc(4 + 4 * units.length)
     head.writeUInt32LE(size)
     units.forEach((unit, i) => head.writeUInt32LE(unit, 4 + 4 * i))

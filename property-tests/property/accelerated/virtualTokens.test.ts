@@ -24,7 +24,7 @@ import { SEED } from '../../support/seed.js'
 const virtualTokens = 4
 const names = ['prefix', 'prompt'] as const
 type Name = (typeof names)[number]
-type Rows = ReadonlyArray<ReadonlyArray<number>>
+type Rows = readonly (readonly number[])[]
 
 /** Answers of a method on a golden checkpoint, given its rows of prompt embeddings; head and model are the checkpoint's or random. */
 type Opened = { readonly logits: (rows: Rows, texts: Rows, batchSize?: number) => Promise<Rows>; readonly release: () => Promise<void> }

@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest'
 import { WordCache } from '../../../accelerated/checkpoints/tokenizer/wordCache.js'
 
 /** Ids that differ for different words. */
-const idsOf = (word: string): ReadonlyArray<number> =>
+const idsOf = (word: string): readonly number[] =>
   [word.length, ...Array.from({ length: word.length }, (_, i) => word.charCodeAt(i))].slice(0, 12)
 
 const calls = () => {
   const words: string[] = []
   const cache = new WordCache()
-  const ids = (text: string, start = 0, end = text.length): ReadonlyArray<number> => {
+  const ids = (text: string, start = 0, end = text.length): readonly number[] => {
     const into = [-1]
     cache.append(text, start, end, into, (word) => {
       words.push(word)

@@ -3,12 +3,12 @@ import { expect, it } from 'vitest'
 import type { RunCell } from '../../../evaluation/cells/cellFolder.js'
 import { queueName } from '../../../evaluation/cells/cellJob.js'
 import { absenceOfWorkers } from '../../../evaluation/cells/queueExecutor.js'
-import { versions } from '../../../finetuning/runs/versions.js'
+import { versions } from '../../../finetuning/run/versions.js'
 
 const cell = { id: 'cola.lora.seed-0' } as RunCell
 
 /** What is said while these many workers are connected, look by look; null: Redis does not say. */
-const saidFor = async (counts: ReadonlyArray<number | null>, redis = 'redis://here:6379'): Promise<ReadonlyArray<string>> => {
+const saidFor = async (counts: readonly (number | null)[], redis = 'redis://here:6379'): Promise<readonly string[]> => {
   const said: string[] = []
   const left = [...counts]
   const report = absenceOfWorkers(

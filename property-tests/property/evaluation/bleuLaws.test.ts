@@ -24,8 +24,8 @@ const smoothing = fc.constantFrom('none' as const, 'floor' as const, 'add-k' as 
 const settings = fc.record({ tokenize, smoothing, lowercase: fc.boolean(), effectiveOrder: fc.boolean() })
 
 type Segment = readonly [string, string, string]
-const column = (of: ReadonlyArray<Segment>, k: 0 | 1 | 2): ReadonlyArray<string> => of.map((segment) => segment[k])
-const scored = (of: ReadonlyArray<Segment>, options: Parameters<typeof corpusBleu>[2]): BleuScore =>
+const column = (of: readonly Segment[], k: 0 | 1 | 2): readonly string[] => of.map((segment) => segment[k])
+const scored = (of: readonly Segment[], options: Parameters<typeof corpusBleu>[2]): BleuScore =>
   corpusBleu(column(of, 0), [column(of, 1), column(of, 2)], options)
 
 describe(`BLEU (seed ${SEED})`, () => {

@@ -37,11 +37,11 @@ describe.skipIf(!hasOracle)("ngramScorer on KenLM's test models (skipped without
     readonly name: string
     readonly start: '<s>' | 'null'
     readonly independent?: boolean
-    readonly prefix?: ReadonlyArray<string>
-    readonly steps: ReadonlyArray<readonly [string, number, number]>
+    readonly prefix?: readonly string[]
+    readonly steps: readonly (readonly [string, number, number])[]
   }
   const { cases } = hasOracle
-    ? (JSON.parse(readFileSync(join(oracle, 'expected_scores.json'), 'utf8')) as { readonly cases: ReadonlyArray<Case> })
+    ? (JSON.parse(readFileSync(join(oracle, 'expected_scores.json'), 'utf8')) as { readonly cases: readonly Case[] })
     : { cases: [] }
 
   it('has the 41 published scores to 1e-5 and the matched lengths, after <s> and after nothing, with blanks and unknown words', async () => {
@@ -80,7 +80,7 @@ describe('an n-gram model of five sentences, computed by hand', () => {
   it('has the bigram probabilities of modified Kneser-Ney smoothing', async () => {
     const model = await trainOn(text, { order: 2, discountFallback: fallback })
     const scorer = ngramScorer(model)
-    const last = (...words: ReadonlyArray<string>) => scorer.words(words, 'nothing').at(-1)?.log10
+    const last = (...words: readonly string[]) => scorer.words(words, 'nothing').at(-1)?.log10
     const [a, end, unknown] = [word(2, 1), word(3, 1.5), (4.5 / 9) * (1 / 5)]
     expect(['a', 'b', 'c', '</s>', 'zzz'].map((w) => last(w))).toEqual([p(a), p(a), p(a), p(end), p(unknown)])
     // <s>: a 3, b 1, c 1 of 5, which leave (1.5 + 0.5 + 0.5) / 5
@@ -99,7 +99,7 @@ describe('an n-gram model of five sentences, computed by hand', () => {
 
   it('leaves the probability of pruned bigrams to the unigrams', async () => {
     const scorer = ngramScorer(await trainOn(text, { order: 2, prune: [0, 1], discountFallback: fallback }))
-    const last = (...words: ReadonlyArray<string>) => scorer.words(words, 'nothing').at(-1)
+    const last = (...words: readonly string[]) => scorer.words(words, 'nothing').at(-1)
     const [a, end] = [word(2, 1), word(3, 1.5)]
     expect(last('<s>', 'a')?.log10).toEqual(p(1.5 / 5 + (3.5 / 5) * a))
     expect(last('<s>', 'b')).toMatchObject({ matched: 1, log10: p((3.5 / 5) * a) })
@@ -156,10 +156,10 @@ const settings = fc.record({
   order: fc.integer({ min: 1, max: 4 }),
   prune: fc.constantFrom([], [0, 1], [1], [0, 0, 2]),
 })
-const made = (lines: ReadonlyArray<ReadonlyArray<string>>, { order, prune }: { order: number; prune: ReadonlyArray<number> }) =>
+const made = (lines: readonly (readonly string[])[], { order, prune }: { order: number; prune: readonly number[] }) =>
   trainOn(lines.map((words) => `${words.join(' ')}\n`).join(''), { order, prune: prune.slice(0, order), discountFallback: fallback })
 
-const wordsOf = ({ vocabulary }: BackoffModel): ReadonlyArray<string> =>
+const wordsOf = ({ vocabulary }: BackoffModel): readonly string[] =>
   Array.from({ length: vocabulary.size() }, (_, word) => Buffer.from(vocabulary.bytesOf(word)).toString())
 
 describe(`an n-gram model of random text (seed ${SEED})`, () => {
@@ -317,7 +317,7 @@ describe('the n-gram code', () => {
             ['<unk>', 0],
             ['<s>', 1],
             ['</s>', 2],
-          ] as ReadonlyArray<[string, number]>),
+          ] as readonly [string, number][]),
         ]
         for (const word of words) {
           const bytes = Buffer.from(word)

@@ -276,7 +276,7 @@ describe('trainNgram', () => {
 
 describe('a stopped or failed call', () => {
   const model = async () => (await trainNgram(textOf('a b\nb a\n'), { order: 2, discountFallback: [0.5, 1, 1.5] })).model
-  const names = (): ReadonlyArray<string> => readdirSync(folder).filter((name) => name.includes('whole'))
+  const names = (): readonly string[] => readdirSync(folder).filter((name) => name.includes('whole'))
 
   it.each(['whole.arpa', 'whole.arpa.gz'])(
     'a stopped or failed writeNgramModel as %s leaves the old file unchanged, and no other file',

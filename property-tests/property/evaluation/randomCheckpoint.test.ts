@@ -36,7 +36,7 @@ const written = async (seed = 0): Promise<string> => {
   await writeRandomCheckpoint(folder, config, { seed, shardBytes })
   return folder
 }
-const shardsIn = async (folder: string): Promise<ReadonlyArray<string>> =>
+const shardsIn = async (folder: string): Promise<readonly string[]> =>
   (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).toSorted()
 
 /** The message of an InputError, with M for the folder. */

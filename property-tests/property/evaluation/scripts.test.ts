@@ -11,7 +11,7 @@ const scripts = {
 } as const
 type Script = keyof typeof scripts
 /** Required flags, which are checked before the others. */
-const needed: Readonly<Partial<Record<Script, ReadonlyArray<string>>>> = {
+const needed: Readonly<Partial<Record<Script, readonly string[]>>> = {
   'scripts/embeddedModel/buildTokenizer': ['--corpora', '.'],
   'scripts/embeddedModel/pretrain': ['--corpora', '.', '--output', 'run'],
 }
@@ -19,7 +19,7 @@ const needed: Readonly<Partial<Record<Script, ReadonlyArray<string>>>> = {
 const { folder: cwd } = temporaryFolder('scripts')
 
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
-const runFile = (file: string, ...args: ReadonlyArray<string>): Promise<Ended> =>
+const runFile = (file: string, ...args: readonly string[]): Promise<Ended> =>
   new Promise((ended) => {
     const child = spawn(process.execPath, [file, ...args], { cwd })
     let [stdout, stderr] = ['', '']
@@ -28,7 +28,7 @@ const runFile = (file: string, ...args: ReadonlyArray<string>): Promise<Ended> =
     child.on('close', (code) => ended({ code, stdout, stderr }))
   })
 
-const run = (script: Script, ...args: ReadonlyArray<string>): Promise<Ended> => runFile(resolve(`dist/${script}.js`), ...args)
+const run = (script: Script, ...args: readonly string[]): Promise<Ended> => runFile(resolve(`dist/${script}.js`), ...args)
 
 describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
   it('prints its usage and flags for --help, and writes no file', async () => {
@@ -50,7 +50,7 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
 })
 
 describe('a script with wrong input', () => {
-  const cases: ReadonlyArray<readonly [Script, ReadonlyArray<string>, number, string]> = [
+  const cases: readonly (readonly [Script, readonly string[], number, string])[] = [
     ['scripts/embeddedModel/buildTokenizer', ['--corpora', 'none'], 1, '--corpora none: expected '],
     ['scripts/embeddedModel/pretrain', ['--corpora', 'none', '--output', 'run'], 1, '--corpora none: expected '],
     ['scripts/embeddedModel/pretrain', ['--output', 'run'], 2, '--corpora is required'],

@@ -40,7 +40,7 @@ describe.skipIf(!hasRedis)('a job that an earlier call left in the queue (skippe
     const onEvent = (): void => stop.abort()
     await runQueuedCells([cell], { output: join(folder, 'sweep'), redis: redis.url, signal: stop.signal, onEvent })
   }
-  const lengths = async (): Promise<ReadonlyArray<number>> =>
+  const lengths = async (): Promise<readonly number[]> =>
     (await queue.getJobs(['waiting', 'active'])).map(({ data }) => parseCellJob(data).cell.options.settings.maxLength)
 
   it('has the settings of the newest call, which no worker takes from an earlier one', async () => {

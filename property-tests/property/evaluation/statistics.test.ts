@@ -6,7 +6,7 @@ import { SEED } from '../../support/seed.js'
 
 const degrees = [1, 2, 3, 4, 5, 7, 10, 23, 30, 100] as const
 /** scipy.stats.t.ppf (SciPy 1.17.1), by p, for these degrees of freedom. */
-const quantiles: Readonly<Record<string, ReadonlyArray<number>>> = {
+const quantiles: Readonly<Record<string, readonly number[]>> = {
   0.6: [
     0.32491969623290634, 0.2886751345948128, 0.2766706623326898, 0.2707222947075976, 0.2671808657041451, 0.2631668613520229,
     0.2601848294920803, 0.25629705991468515, 0.2556053649519128, 0.25402218245822766,
@@ -21,7 +21,7 @@ const quantiles: Readonly<Record<string, ReadonlyArray<number>>> = {
   ],
 }
 /** scipy.stats.t.cdf, by t, for 1, 2, 3, 4, 5, 10 and 23 degrees of freedom. */
-const cumulatives: Readonly<Record<string, ReadonlyArray<number>>> = {
+const cumulatives: Readonly<Record<string, readonly number[]>> = {
   0.3: [
     0.5927735790777423, 0.6037571695799112, 0.6081183539800405, 0.6104392858612702, 0.6118754788683627, 0.6148396962171008,
     0.6165641000103552,

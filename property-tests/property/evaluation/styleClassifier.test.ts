@@ -4,12 +4,12 @@ import { describe, expect, it } from 'vitest'
 import { classifyWith } from '../../../evaluation/styleTransfer/styleTransfer.js'
 import { scoreDirection } from '../../../evaluation/styleTransfer/scores.js'
 import { classifyStyles, styleClassifier } from '../../../evaluation/styleTransfer/styleClassifier.js'
-import type { TrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
+import type { TrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
 import { SEED } from '../../support/seed.js'
 
 /** Takes a line for positive that has more + than -, whose numbers are its logits (a half more of -); `names` is the order of its outputs. */
-const byMarks = (names: ReadonlyArray<string> = ['negative', 'positive']) => {
-  const batches: ReadonlyArray<string>[] = []
+const byMarks = (names: readonly string[] = ['negative', 'positive']) => {
+  const batches: (readonly string[])[] = []
   const adapter: TrainedAdapter = {
     device: 'paper',
     outputs: { head: 'sequence', labels: names.length, problemType: 'single_label_classification' },
@@ -77,7 +77,7 @@ describe('classifyStyles', () => {
 
   it('names the line whose outputs are not finite', async () => {
     const { adapter } = byMarks()
-    const broken = { ...adapter, predict: async (texts: ReadonlyArray<unknown>) => texts.map((_, i) => [0, i === 1 ? NaN : 1]) }
+    const broken = { ...adapter, predict: async (texts: readonly unknown[]) => texts.map((_, i) => [0, i === 1 ? NaN : 1]) }
     await expect(classifyStyles(styleClassifier('yelp', broken, 'x'), ['a', 'b'])).rejects.toThrow(
       /^line 2: expected finite outputs of the classifier of styles, got 0, NaN$/,
     )

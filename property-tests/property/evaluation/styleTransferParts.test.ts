@@ -14,9 +14,9 @@ import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const [yelp, gyafc] = transferDatasets
 const { folder } = temporaryFolder('style-transfer-parts')
-const at = (...path: ReadonlyArray<string>): string => join(folder, ...path)
+const at = (...path: readonly string[]): string => join(folder, ...path)
 
-const direction = (from: 0 | 1, sources: ReadonlyArray<string>): Direction => ({
+const direction = (from: 0 | 1, sources: readonly string[]): Direction => ({
   name: `from ${from}`,
   from,
   instruction: '',
@@ -27,7 +27,7 @@ const direction = (from: 0 | 1, sources: ReadonlyArray<string>): Direction => ({
 const lineOf = (source: string): string => `${JSON.stringify({ source, text: `new ${source}`, tokens: 1, ended: 'end' })}\n`
 
 describe('a dataset of sentences', () => {
-  const put = async (name: string, ...lines: ReadonlyArray<string>): Promise<void> => {
+  const put = async (name: string, ...lines: readonly string[]): Promise<void> => {
     await mkdir(dirname(at(name)), { recursive: true })
     await writeFile(at(name), lines.map((line) => `${line}\n`).join(''))
   }
@@ -83,7 +83,7 @@ describe('the file of transfers', () => {
     const progress: number[] = []
     const generator = {
       encode: () => [1],
-      async *answers(prompts: ReadonlyArray<unknown>) {
+      async *answers(prompts: readonly unknown[]) {
         asked.push(prompts.length)
         for (const prompt of prompts.keys()) yield { kind: 'answer', prompt, text: 'again', tokens: 1, ended: 'end' } as const
       },
@@ -118,7 +118,7 @@ describe("a style's language model", () => {
         .slice(0, 12)}.arpa`
     const expected = [await nameOf('negative', bad), await nameOf('positive', good)]
     const trained = await open([bad, good])
-    const kept = async (): Promise<ReadonlyArray<string>> => (await readdir(folder)).filter((name) => name.endsWith('.arpa')).sort()
+    const kept = async (): Promise<readonly string[]> => (await readdir(folder)).filter((name) => name.endsWith('.arpa')).sort()
     expect(await kept()).toEqual([...expected].sort())
     expect(perplexityOf(trained, 0, 'bad cold food')).toBeLessThan(perplexityOf(trained, 1, 'bad cold food'))
     const opened = await open([bad, good])

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import type { ModelSpec } from '../../../accelerated/models/architecture.js'
-import type { FinetuneEvent, RunOptions, RunResult } from '../../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions, RunResult } from '../../../finetuning/run/run.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
-import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
+import { runFormatVersion } from '../../../finetuning/run/runFiles.js'
 import { readSweep } from '../../../reporting/runs/stored.js'
 import { glueSweep } from '../../../evaluation/glue/glueSweep.js'
 import type { GlueSweepOptions } from '../../../evaluation/glue/plan.js'
@@ -121,11 +121,10 @@ describe('the plan of a sweep', () => {
 
   it('the plan for figure 1 adapts one kind of matrix in all layers, or all matrices of one layer', () => {
     const cells = cellsOf(request({ sweep: sweepNamed('figure1'), rows: null, tasks: [], seeds: [0] }), spec)
-    const targets = cells.map(({ options }) => options.settings['targetModules'] as ReadonlyArray<string>)
+    const targets = cells.map(({ options }) => options.settings['targetModules'] as readonly string[])
     const { layers, matrices } = spec
     expect(cells.length).toBe(4 * (matrices.length / layers.length + layers.length))
-    const hit = (target: ReadonlyArray<string>) =>
-      matrices.filter(({ name }) => target.some((end) => name === end || name.endsWith(`.${end}`)))
+    const hit = (target: readonly string[]) => matrices.filter(({ name }) => target.some((end) => name === end || name.endsWith(`.${end}`)))
     expect(targets.slice(0, 4).map((target) => hit(target).length)).toEqual(new Array(4).fill(layers.length))
     expect(hit(targets.at(-1) ?? []).map(({ name }) => name)).toEqual(
       matrices.filter(({ name }) => name.startsWith(`${layers.at(-1)?.name}.`)).map(({ name }) => name),

@@ -15,11 +15,11 @@ import { classColumn, holdOut, type Example } from '../../../finetuning/data/ind
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadMetric } from '../../../finetuning/metrics/metricModule.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
-import { refuseForeignFiles } from '../../../finetuning/runs/nodeFolder.js'
-import { runInputs } from '../../../finetuning/runs/runFingerprint.js'
-import { storedMetric } from '../../../finetuning/runs/runMetric.js'
-import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
-import type { FinetuneEvent, RunOptions } from '../../../finetuning/runs/run.js'
+import { refuseForeignFiles } from '../../../finetuning/run/nodeFolder.js'
+import { runInputs } from '../../../finetuning/run/runFingerprint.js'
+import { storedMetric } from '../../../finetuning/run/runMetric.js'
+import { runFormatVersion } from '../../../finetuning/run/runFiles.js'
+import type { FinetuneEvent, RunOptions } from '../../../finetuning/run/run.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { refusalOf } from '../../support/refusal.js'
 import { SEED } from '../../support/seed.js'
@@ -55,7 +55,7 @@ describe('successive halving', () => {
 
   it('keeps the highest scores, of equal ones the lower loss, and never one without a score', () => {
     const judged = { a: [0.5, 1], b: [0.9, 2], c: [0.9, 1], d: [NaN, 0], e: [0.5, NaN] } as const
-    const names = Object.keys(judged) as ReadonlyArray<keyof typeof judged>
+    const names = Object.keys(judged) as readonly (keyof typeof judged)[]
     expect(survivors(names, 3, (name) => ({ score: judged[name][0], loss: judged[name][1] }))).toEqual(['c', 'b', 'e'])
     expect(survivors(['d'] as const, 1, () => ({ score: NaN, loss: 0 }))).toEqual([])
   })
@@ -106,12 +106,12 @@ describe('folds', () => {
       { seed: SEED },
     ))
 
-  const fileOf = async (name: string, labels: ReadonlyArray<number>): Promise<string> => {
+  const fileOf = async (name: string, labels: readonly number[]): Promise<string> => {
     const file = join(folder, name)
     await writeFile(file, `text,label\n${labels.map((label, i) => `text ${i},${label}\n`).join('')}`)
     return file
   }
-  const foldsOf = (options: TaskOptions, of: number): Promise<ReadonlyArray<ReadonlyArray<string>>> =>
+  const foldsOf = (options: TaskOptions, of: number): Promise<readonly (readonly string[])[]> =>
     Promise.all(
       Array.from({ length: of }, async (_, index) => {
         const { evaluation } = await loadTask({ ...options, fold: { index, of } })

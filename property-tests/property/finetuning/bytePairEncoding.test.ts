@@ -156,7 +156,7 @@ describe.each([
     env.localModelPath = join(source, '..')
     const theirs = await AutoTokenizer.from_pretrained(basename(source))
     const json = JSON.parse(readFileSync(join(source, 'tokenizer.json'), 'utf8')) as TokenizerJson
-    const ids = (text: string, pair?: string): ReadonlyArray<number> =>
+    const ids = (text: string, pair?: string): readonly number[] =>
       (theirs(text, { ...(pair === undefined ? {} : { text_pair: pair }), return_tensor: false }) as { input_ids: number[] }).input_ids
     const { tokens, merges } = encodingOf(json)
     return { defined: (text: string) => idsByDefinition({ tokens, merges }, text), mask: tokens.length - 1, json, ids }
@@ -268,7 +268,7 @@ describe('the pre-training corpus', () => {
 // Helpers
 
 type TokenizerJson = {
-  readonly model: { readonly vocab: Readonly<Record<string, number>>; readonly merges: ReadonlyArray<string> }
+  readonly model: { readonly vocab: Readonly<Record<string, number>>; readonly merges: readonly string[] }
 }
 
 const encodingOf = ({ model: { vocab, merges } }: TokenizerJson): BytePairEncoding => ({
@@ -277,7 +277,7 @@ const encodingOf = ({ model: { vocab, merges } }: TokenizerJson): BytePairEncodi
 })
 
 /** The definition: every merge in its turn, wherever its pair occurs, from the left. */
-const idsByDefinition = ({ tokens, merges }: BytePairEncoding, text: string): ReadonlyArray<number> =>
+const idsByDefinition = ({ tokens, merges }: BytePairEncoding, text: string): readonly number[] =>
   splitWords(text).flatMap((word) => {
     const parts = [...toPrintable(word)]
     for (const [left, right] of merges)
@@ -286,7 +286,7 @@ const idsByDefinition = ({ tokens, merges }: BytePairEncoding, text: string): Re
   })
 
 /** The definition, with no clever counting: symbols are texts; among equal pairs the one with the oldest symbols wins. */
-const mergesCountedAfresh = (counts: ReadonlyMap<string, number>, steps: number): ReadonlyArray<readonly string[]> => {
+const mergesCountedAfresh = (counts: ReadonlyMap<string, number>, steps: number): readonly (readonly string[])[] => {
   const symbols = ['a', 'b', 'c']
   const words = [...counts].map(([word, count]) => ({ parts: [...word], count }))
   const merges: string[][] = []

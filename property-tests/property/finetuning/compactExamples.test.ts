@@ -64,7 +64,7 @@ const tokenizer: Pick<Tokenizer, 'encode'> = {
     tokenTypeIds: Array.from(text, (_, i) => (2 * i < text.length ? 0 : 1)),
   }),
 }
-const labeled = (texts: ReadonlyArray<string>) => texts.map((text, i) => ({ text, label: i % 2, row: i + 2 }))
+const labeled = (texts: readonly string[]) => texts.map((text, i) => ({ text, label: i % 2, row: i + 2 }))
 
 it('return encodings with label and row, for a small and a large vocabulary', () => {
   const texts = Array.from({ length: 17_000 }, (_, i) => 'ab cd'.repeat(1 + (i % 20)))

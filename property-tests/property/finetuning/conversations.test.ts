@@ -10,8 +10,8 @@ import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { folder, write } = temporaryFolder('conversations')
-const file = (...rows: ReadonlyArray<object>): string => write('rows.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))
-const conversations = async (...rows: ReadonlyArray<object>) => {
+const file = (...rows: readonly object[]): string => write('rows.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))
+const conversations = async (...rows: readonly object[]) => {
   const { examples, notes } = await readConversations(file(...rows), 'chat')
   return { read: examples.map(({ text }) => conversationIn(text)), notes: (notes ?? []).map((note) => note.replace(`${folder}/`, '')) }
 }
@@ -235,7 +235,7 @@ describe('fields that are not read', () => {
 
 describe('a role that no chat template knows', () => {
   it('is warned of, with the number of its rows, and with the known role that is near', async () => {
-    const says = (...roles: ReadonlyArray<string>) => ({ messages: roles.map((role) => ({ role, content: 'a' })) })
+    const says = (...roles: readonly string[]) => ({ messages: roles.map((role) => ({ role, content: 'a' })) })
     const path = file(
       says('bot', 'assistants', 'user', 'assistant'),
       says('User', 'assistants', 'assistants', 'assistant'),

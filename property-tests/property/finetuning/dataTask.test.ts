@@ -22,7 +22,7 @@ const write = (name: string, content: string): string => {
 
 const line = async (options: TaskOptions): Promise<string> => (await refusalOf(() => loadTask(options))).replaceAll(`${folder}/`, '')
 
-const csv = (rows: ReadonlyArray<readonly [string, string | number]>): string =>
+const csv = (rows: readonly (readonly [string, string | number])[]): string =>
   `text,label\n${rows.map((row) => `${row.join(',')}\n`).join('')}`
 const labeled = <A extends string | number>(n: number, label: (i: number) => A) =>
   Array.from({ length: n }, (_, i) => [`text ${i}`, label(i)] as const)
@@ -299,7 +299,7 @@ describe(`the hold-out, seed ${SEED}`, () => {
     row: fc.nat(),
   })
   const examples = fc.array(example, { minLength: 1, maxLength: 80 })
-  const split = (seed: number, rows: ReadonlyArray<Example>) => holdOut<Example>({ seed, strata: classColumn.strata, ...tenth })(rows)
+  const split = (seed: number, rows: readonly Example[]) => holdOut<Example>({ seed, strata: classColumn.strata, ...tenth })(rows)
 
   it('puts each example on one side, in the order of the file, and no text on both', async () => {
     fc.assert(

@@ -82,7 +82,7 @@ describe('reading .csv, .tsv and .jsonl', () => {
 })
 
 describe('labels of a file', () => {
-  const csv = (...labels: ReadonlyArray<string>): string => `text,label\n${labels.map((label, i) => `t${i},${label}\n`).join('')}`
+  const csv = (...labels: readonly string[]): string => `text,label\n${labels.map((label, i) => `t${i},${label}\n`).join('')}`
 
   it('sorts classes numerically if all are integers, otherwise alphabetically', async () => {
     expect((await read('l.csv', csv('10', '9', '-1', '9'))).labelNames).toEqual(['-1', '9', '10'])

@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import type * as runs from '../../../finetuning/finetune.js'
 import { lossStillFalling } from '../../../cli/terminal/trainingRun.js'
-import { findExtension } from '../../../finetuning/runs/runFolder.js'
+import { findExtension } from '../../../finetuning/run/runFolder.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -61,7 +61,7 @@ it('a run of the same length, or one that has not finished, is not extended', ()
   expect(findExtension({ settings: settings(10) }, null, settings(12), 12)).toBe(null)
 })
 
-const evaluations = (...losses: ReadonlyArray<number>) => losses.map((loss, i) => ({ step: 10 * (i + 1), scores: { loss } }))
+const evaluations = (...losses: readonly number[]) => losses.map((loss, i) => ({ step: 10 * (i + 1), scores: { loss } }))
 
 describe('lossStillFalling', () => {
   it.each([

@@ -75,7 +75,7 @@ describe('each task of GLUE in its official layout', () => {
         ' ',
       )
     const row = ['0', '1', '1n', 'fiction', '( a )', '( b )', '(ROOT a)', '(ROOT b)', 'A.', 'B.']
-    const file = (votes: ReadonlyArray<string>): string =>
+    const file = (votes: readonly string[]): string =>
       `${[...head, ...votes.map((_, i) => `label${i + 1}`), 'gold_label'].join('\t')}\n${[...row, ...votes, 'contradiction'].join('\t')}\n`
     const expected = {
       labelNames: ['entailment', 'neutral', 'contradiction'],

@@ -36,13 +36,13 @@ const onFiles = (name: GlueName) => {
   return { test: it.skipIf(!present), suffix: present ? '' : ` (skipped: ../shared/data/glue/${GLUE_TASKS[name].folder} is absent)` }
 }
 
-const CASES: ReadonlyArray<{
+const CASES: readonly {
   name: GlueName
   split: GlueSplit
   rows: number
-  classes: ReadonlyArray<number> | undefined
+  classes: readonly number[] | undefined
   sha256?: string
-}> = [
+}[] = [
   { name: 'cola', split: 'train', rows: 8551, classes: [2528, 6023] },
   { name: 'cola', split: 'dev', rows: 1043, classes: [322, 721], sha256: '8af2d7fd51628cb7' },
   { name: 'sst2', split: 'train', rows: 67349, classes: [29780, 37569], sha256: 'd6d6db63b0850e9d' },

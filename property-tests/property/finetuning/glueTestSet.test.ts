@@ -9,7 +9,7 @@ import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { folder: root } = temporaryFolder('glue-tests')
 
-const textsOf = async ({ files, columns }: GlueTest): Promise<ReadonlyArray<ReadonlyArray<string | null>>> => {
+const textsOf = async ({ files, columns }: GlueTest): Promise<readonly (readonly (string | null)[])[]> => {
   const texts: (string | null)[][] = []
   for (const file of files)
     await readTexts(file, columns, (_, text, textPair) => texts.push(textPair === undefined ? [text] : [text, textPair]))
@@ -18,7 +18,7 @@ const textsOf = async ({ files, columns }: GlueTest): Promise<ReadonlyArray<Read
 
 /** Headers of the official files, and of AX.tsv as the official script stores it. */
 const mnli = 'index promptID pairID genre sentence1_binary_parse sentence2_binary_parse sentence1_parse sentence2_parse sentence1 sentence2'
-const official: ReadonlyArray<readonly [GlueName, string, string, header: string]> = [
+const official: readonly (readonly [GlueName, string, string, header: string])[] = [
   ['cola', 'CoLA.tsv', 'CoLA/test.tsv', 'index sentence'],
   ['sst2', 'SST-2.tsv', 'SST-2/test.tsv', 'index sentence'],
   ['mrpc', 'MRPC.tsv', 'MRPC/test.tsv', 'index #1_ID #2_ID #1_String #2_String'],

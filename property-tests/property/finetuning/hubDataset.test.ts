@@ -166,9 +166,9 @@ describe('GLUE on the hub', () => {
   })
 
   it('is refused in one line if the file list is invalid, has paths outside the dataset, or lacks the task', async () => {
-    const list = (siblings: ReadonlyArray<string>, sha = commit): Buffer =>
+    const list = (siblings: readonly string[], sha = commit): Buffer =>
       Buffer.from(JSON.stringify({ sha, siblings: siblings.map((rfilename) => ({ rfilename })) }))
-    const cases: ReadonlyArray<readonly [Buffer | string, RegExp]> = [
+    const cases: readonly (readonly [Buffer | string, RegExp])[] = [
       ['<html>', /revision\/main: expected /],
       [list([], '../../..'), /expected the hub's list of a dataset's files whose sha/],
       [list(['README.md']), /^hf:\/\/datasets\/nyu-mll\/glue: expected the files of this task, got none, or not all of them$/],

@@ -18,10 +18,10 @@ const example = fc.record({
 })
 const examples = fc
   .array(example, { minLength: 1, maxLength: 60 })
-  .map((rows): ReadonlyArray<Example> => rows.map((row, i) => ({ ...row, row: i + 2 })))
+  .map((rows): readonly Example[] => rows.map((row, i) => ({ ...row, row: i + 2 })))
 
 const textOf = ({ text, textPair }: Example): string => JSON.stringify([text, textPair])
-const factsOf = (rows: ReadonlyArray<Example>, labelNames: ReadonlyArray<string> | null = ['a', 'b', 'c']) =>
+const factsOf = (rows: readonly Example[], labelNames: readonly string[] | null = ['a', 'b', 'c']) =>
   dataFacts({ source: 'rows', examples: rows, labelNames, skipped: [] }, textKeys(rows))
 
 describe(`facts about rows, seed ${SEED}`, () => {
@@ -84,7 +84,7 @@ describe(`facts about rows, seed ${SEED}`, () => {
 })
 
 describe('findings', () => {
-  it.each<readonly [ReadonlyArray<string>, ReadonlyArray<string>, string]>([
+  it.each<readonly [readonly string[], readonly string[], string]>([
     [['Negative', 'negative', 'positive'], ['Negative', 'negative'], 'case'],
     [['true', 'True', 'false'], ['true', 'True'], 'case'],
     [['very  good', 'very good', 'bad'], ['very  good', 'very good'], 'blanks'],
@@ -120,7 +120,7 @@ describe('findings', () => {
   })
 
   it('advise --problem-type multi-label where labels are joined, unless labels are sets', () => {
-    const joined = (...labels: ReadonlyArray<string>) => ({
+    const joined = (...labels: readonly string[]) => ({
       ...factsOf([]),
       classes: labels.map((label) => ({ label, rows: 9 })),
       rows: 27,
@@ -132,7 +132,7 @@ describe('findings', () => {
     expect(messages({ ...joined('cat', 'dog', 'cat;dog'), hasLabelSets: true })).toEqual([])
   })
 
-  const counts = (...rows: ReadonlyArray<number>) => ({
+  const counts = (...rows: readonly number[]) => ({
     ...factsOf([]),
     rows: rows.reduce((a, b) => a + b, 0),
     classes: rows.map((count, i) => ({ label: `class ${i}`, rows: count })),
@@ -178,7 +178,7 @@ describe('findings', () => {
   })
 
   it('name the task of amounts where three classes or more are numbers, without a warning', () => {
-    const found = (...labels: ReadonlyArray<string>) =>
+    const found = (...labels: readonly string[]) =>
       findingsIn({ ...counts(12), classes: labels.map((label) => ({ label, rows: 4 })) }).map(({ message, warns }) => [message, warns])
     expect(found('1', '2', '3', '4.5')).toEqual([
       [
@@ -195,7 +195,7 @@ describe('findings', () => {
   })
 
   it('warn of a regression whose scores are all equal', () => {
-    const found = (scores: ReadonlyArray<number>) => {
+    const found = (scores: readonly number[]) => {
       const rows = scores.map((label, i): Example => ({ text: `text ${i}`, label, row: i + 2 }))
       const facts = dataFacts({ source: 'rows', examples: rows, labelNames: null, skipped: [] }, textKeys(rows), true)
       return findingsIn(facts).map(({ message, warns }) => [message, warns])
@@ -223,7 +223,7 @@ describe('findings', () => {
 })
 
 describe('inspectData', () => {
-  const csv = (...rows: ReadonlyArray<string>): string => `text,label\n${rows.join('\n')}\n`
+  const csv = (...rows: readonly string[]): string => `text,label\n${rows.join('\n')}\n`
 
   it('counts the words that a conversation says, without a model', async () => {
     const rows = [

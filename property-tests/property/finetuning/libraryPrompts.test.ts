@@ -54,7 +54,7 @@ describe('a prompt', () => {
 })
 
 const forms = 'prompt: expected a text, or an object with one of "text", "prompt", "instruction" or "messages"'
-const wrongPrompts: ReadonlyArray<readonly [unknown, string]> = [
+const wrongPrompts: readonly (readonly [unknown, string])[] = [
   [undefined, `${forms}, got nothing`],
   [null, `${forms}, got null`],
   [5, `${forms}, got 5`],
@@ -72,7 +72,7 @@ const wrongPrompts: ReadonlyArray<readonly [unknown, string]> = [
   [{ messages: [] }, 'prompt: expected a prompt whose messages is a list of at least 1 entry, got []'],
   [{ messages: [{ role: 'user', text: 'x' }] }, 'prompt: expected a prompt whose messages.0.content is a text, got nothing'],
 ]
-const wrongSettings: ReadonlyArray<readonly [unknown, string]> = [
+const wrongSettings: readonly (readonly [unknown, string])[] = [
   [null, 'settings: expected settings of generation (an object), got null'],
   [{ max_new_tokens: 5 }, 'settings: expected a setting of generation (did you mean "maxNewTokens"?), got "max_new_tokens"'],
   [{ temperatur: 0.5 }, 'settings: expected a setting of generation (did you mean "temperature"?), got "temperatur"'],

@@ -19,7 +19,7 @@ const special = { bos_token: '<s>', eos_token: '</s>' }
 const templates = { ...onePassTemplates, ...otherTemplates }
 
 /** The oracle: two renderings for each answer. */
-const byRenderings = (messages: ReadonlyArray<Message>, chat: ChatTemplate, tools: ReadonlyArray<unknown>): ReadonlyArray<Segment> => {
+const byRenderings = (messages: readonly Message[], chat: ChatTemplate, tools: readonly unknown[]): readonly Segment[] => {
   const segments: Segment[] = []
   let done = ''
   messages.forEach(({ role }, i) => {
@@ -55,21 +55,21 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ role: fc.constantFrom('system', 'tool'), content }) },
   { weight: 1, arbitrary: fc.record({ role: fc.constant('assistant'), content, tool_calls: fc.constant([call]) }) },
 )
-const alternating = fc.tuple(fc.boolean(), fc.array(fc.tuple(content, content), { minLength: 1, maxLength: 9 })).map(
-  ([hasSystem, exchanges]): ReadonlyArray<Message> => [
+const alternating = fc
+  .tuple(fc.boolean(), fc.array(fc.tuple(content, content), { minLength: 1, maxLength: 9 }))
+  .map(([hasSystem, exchanges]): readonly Message[] => [
     ...(hasSystem ? [{ role: 'system', content: 'Be brief.' }] : []),
     ...exchanges.flatMap(([asked, answered]) => [
       { role: 'user', content: asked },
       { role: 'assistant', content: answered },
     ]),
-  ],
-)
+  ])
 const conversation = fc.oneof(alternating, fc.array(message, { minLength: 1, maxLength: 16 }))
-const tools = fc.constantFrom<ReadonlyArray<unknown>>([], [call])
+const tools = fc.constantFrom<readonly unknown[]>([], [call])
 
-type TokenizerJson = { readonly added_tokens: ReadonlyArray<{ readonly content: string }> }
+type TokenizerJson = { readonly added_tokens: readonly { readonly content: string }[] }
 
-const turns = (count: number): ReadonlyArray<Message> =>
+const turns = (count: number): readonly Message[] =>
   Array.from({ length: count }, (_, i) => ({
     role: i % 2 === 0 ? 'user' : 'assistant',
     content: `turn ${i}: ${'the quick brown fox '.repeat(3)}`,
@@ -168,7 +168,7 @@ describe('tokens of a conversation', () => {
   it('take work in proportion to their number', () => {
     const work = (count: number): number => {
       let characters = 0
-      const ids = (text: string): ReadonlyArray<number> => {
+      const ids = (text: string): readonly number[] => {
         characters += text.length
         return Array.from(text.matchAll(/<s>|<\/s>|./gsu), ([token]) => token.charCodeAt(0))
       }

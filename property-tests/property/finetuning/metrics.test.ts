@@ -155,9 +155,9 @@ describe('scores and selection', () => {
   /** Scores as a task type of this data computes them. */
   const scoreOutputs = (
     taskType: TaskType,
-    { metrics, positive }: { readonly metrics: ReadonlyArray<string>; readonly positive?: number },
-    answers: ReadonlyArray<ReadonlyArray<number>>,
-    truths: ReadonlyArray<number>,
+    { metrics, positive }: { readonly metrics: readonly string[]; readonly positive?: number },
+    answers: readonly (readonly number[])[],
+    truths: readonly number[],
     second?: { readonly name: string; readonly from: number },
   ) => {
     const examples = truths.map((label, row) => ({ text: '', label, row }))

@@ -8,7 +8,7 @@ const runs = { seed: SEED, numRuns: 300 }
 
 /** Pairs of numbers as two lists. */
 const pairs = (value: fc.Arbitrary<number>) => fc.array(fc.tuple(value, value), { minLength: 2, maxLength: 40 })
-const unzip = (both: ReadonlyArray<readonly [number, number]>) => [both.map(([a]) => a), both.map(([, b]) => b)] as const
+const unzip = (both: readonly (readonly [number, number])[]) => [both.map(([a]) => a), both.map(([, b]) => b)] as const
 
 const hundredths = fc.integer({ min: -500, max: 500 }).map((n) => n / 100)
 const binary = fc.integer({ min: 0, max: 1 })

@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { withEventFile } from '../../../finetuning/runs/eventFile.js'
-import { scalarsOf } from '../../../finetuning/runs/metricsLine.js'
-import { openMetricsLog } from '../../../finetuning/runs/metricsLog.js'
-import { openingRecords, openings, scalarRecord, wallTimes } from '../../../finetuning/runs/tensorBoardEvents.js'
+import { withEventFile } from '../../../finetuning/run/eventFile.js'
+import { scalarsOf } from '../../../finetuning/run/metricsLine.js'
+import { openMetricsLog } from '../../../finetuning/run/metricsLog.js'
+import { openingRecords, openings, scalarRecord, wallTimes } from '../../../finetuning/run/tensorBoardEvents.js'
 import { SEED } from '../../support/seed.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -25,7 +25,7 @@ describe('a reopened metrics log', () => {
   it('keeps the lines before the checkpoint, drops later lines and a truncated last line, and counts the missing ones', async () => {
     await fc.assert(
       fc.asyncProperty(lines, lines, fc.nat(3), fc.constantFrom('', '{"kind":"st'), async (before, after, missing, torn) => {
-        const text = (some: ReadonlyArray<string>): string => some.map((line) => `${line}\n`).join('')
+        const text = (some: readonly string[]): string => some.map((line) => `${line}\n`).join('')
         await writeFile(file, text(missing > 0 ? before : [...before, ...after]) + torn)
         const log = await openMetricsLog(root, before.length + missing)
         expect(log.missing).toBe(missing)

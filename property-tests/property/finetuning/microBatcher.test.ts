@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { microBatcher, type Outcome } from '../../../finetuning/serving/microBatcher.js'
+import { microBatcher, type Outcome } from '../../../finetuning/use/serving/microBatcher.js'
 import { SEED } from '../../support/seed.js'
 
 /** A call: milliseconds before it is made, and whether its item fails. */

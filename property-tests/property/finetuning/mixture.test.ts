@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { rowsDrawn } from '../../../finetuning/data/mixture.js'
 import type { Example } from '../../../finetuning/data/index.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
-import type { FinetuneOptions, RunConfig, RunResult } from '../../../finetuning/runs/run.js'
+import type { FinetuneOptions, RunConfig, RunResult } from '../../../finetuning/run/run.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { saloraIn } from '../../cli/inProcess.js'
 import { fixtures } from '../../golden/golden.js'
@@ -15,20 +15,20 @@ import { SEED } from '../../support/seed.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { folder, write } = temporaryFolder('mixture')
-const csv = (name: string, rows: ReadonlyArray<readonly [string, string]>): string =>
+const csv = (name: string, rows: readonly (readonly [string, string])[]): string =>
   write(name, ['text,label', ...rows.map((row) => row.join(','))].join('\n'))
-const numbered = (name: string, count: number): ReadonlyArray<readonly [string, string]> =>
+const numbered = (name: string, count: number): readonly (readonly [string, string])[] =>
   Array.from({ length: count }, (_, i) => [`${name} ${i}`, i % 2 === 0 ? 'good' : 'bad'] as const)
 const [a, b, dev] = [csv('a.csv', numbered('a', 12)), csv('b.csv', numbered('b', 40)), csv('dev.csv', numbered('dev', 4))]
 
-const trainingOf = async (options: TaskOptions): Promise<ReadonlyArray<Example>> => (await loadTask(options)).train.examples
+const trainingOf = async (options: TaskOptions): Promise<readonly Example[]> => (await loadTask(options)).train.examples
 /** How often each text occurs. */
-const countsOf = (examples: ReadonlyArray<Example>): ReadonlyMap<string, number> => {
+const countsOf = (examples: readonly Example[]): ReadonlyMap<string, number> => {
   const counts = new Map<string, number>()
   for (const { text } of examples) counts.set(text, (counts.get(text) ?? 0) + 1)
   return counts
 }
-const ofFile = (examples: ReadonlyArray<Example>, name: string): ReadonlyArray<Example> =>
+const ofFile = (examples: readonly Example[], name: string): readonly Example[] =>
   examples.filter(({ text }) => text.startsWith(`${name} `))
 
 describe(`the rows of each file in an epoch (seed ${SEED})`, () => {
@@ -137,7 +137,7 @@ describe('a run on several files', () => {
     }
     throw new Error('expected a result')
   }
-  const file = (output: string, ...names: ReadonlyArray<string>): Promise<string> => readFile(join(folder, output, ...names), 'latin1')
+  const file = (output: string, ...names: readonly string[]): Promise<string> => readFile(join(folder, output, ...names), 'latin1')
 
   it('resumes with the same bits, stores its files and weights, and names them in the model card', async () => {
     await run(options('whole'))
@@ -181,7 +181,7 @@ describe('salora inspect', () => {
       ),
     )
     const { sets } = JSON.parse((await saloraIn(['inspect', 'a.csv', '--mix-data', 'b.csv', '--json'], { cwd: folder })).stdout) as {
-      readonly sets: ReadonlyArray<{ readonly files: unknown }>
+      readonly sets: readonly { readonly files: unknown }[]
     }
     expect(sets[0]?.files).toEqual([
       { source: a, rows: 12, drawn: 12 },

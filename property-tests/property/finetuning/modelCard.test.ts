@@ -4,9 +4,9 @@ import { marked, type Token } from 'marked'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
-import type { CardFacts } from '../../../finetuning/runs/cardFacts.js'
-import { cardOfExport, modelCard } from '../../../finetuning/runs/modelCard.js'
-import { usageCode, usageOf } from '../../../finetuning/runs/usage.js'
+import type { CardFacts } from '../../../finetuning/run/cardFacts.js'
+import { cardOfExport, modelCard } from '../../../finetuning/run/modelCard.js'
+import { usageCode, usageOf } from '../../../finetuning/run/usage.js'
 import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 const result: CardFacts['result'] = {
@@ -60,7 +60,7 @@ const parts = (card: string): { readonly front: string; readonly body: string } 
 }
 const front = (card: string, version: '1.1' | '1.2' = '1.1'): unknown => parse(parts(card).front, { version })
 
-const tokensOf = (body: string): ReadonlyArray<Token> => {
+const tokensOf = (body: string): readonly Token[] => {
   const tokens: Token[] = []
   marked.walkTokens(marked.lexer(body), (token) => void tokens.push(token))
   return tokens
@@ -258,7 +258,7 @@ describe('the model card of an export', () => {
 })
 
 describe('the code that opens the result', () => {
-  const codeIn = (card: string): ReadonlyArray<string> =>
+  const codeIn = (card: string): readonly string[] =>
     tokensOf(parts(card).body).flatMap((token) => (token.type === 'code' ? [`${String(token['lang'])}\n${String(token['text'])}`] : []))
 
   it('is in the card, for the library that opens the adapter', () => {

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
-import { inNewFolder, removeStages } from '../../../finetuning/adapters/newFolder.js'
+import { inNewFolder, removeStages } from '../../../finetuning/use/newFolder.js'
 import { runJob } from '../../cli/jobRun.js'
 import { salora } from '../../cli/spawnSalora.js'
 import { toyFile } from '../../cli/toyTask.js'
@@ -42,7 +42,7 @@ describe('a new folder', () => {
   it('leaves nothing behind if writing fails or a signal ends the process', async () => {
     await expect(inNewFolder(join(cwd, 'exported'), {}, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await readdir(cwd)).toEqual([])
-    let names: ReadonlyArray<string> = []
+    let names: readonly string[] = []
     await inNewFolder(join(cwd, 'exported'), {}, async (stage) => {
       await mkdir(join(stage, 'onnx'))
       await writeFile(join(stage, 'onnx', 'model.onnx'), 'half')

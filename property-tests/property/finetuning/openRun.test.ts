@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { MessagePort } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finetuneJob, openRun, openTrainedAdapter, type OpenRun, type RunPrediction, type TaskOptions } from '../../../index.js'
-import { textOf } from '../../../finetuning/serving/openRun.js'
-import { columnsOf } from '../../../finetuning/serving/runOptions.js'
+import { textOf } from '../../../finetuning/use/serving/openRun.js'
+import { columnsOf } from '../../../finetuning/use/serving/runOptions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyRows } from '../../cli/toyTask.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -14,7 +14,7 @@ import { nearly } from '../../support/nearly.js'
 const { folder, write } = temporaryFolder('open-run')
 const at = (name: string): string => join(folder, name)
 
-const train = async (output: string, task: Omit<TaskOptions, 'task'>, rows: ReadonlyArray<string>): Promise<void> => {
+const train = async (output: string, task: Omit<TaskOptions, 'task'>, rows: readonly string[]): Promise<void> => {
   const file = write(`${output}.csv`, rows.join('\n'))
   const options = {
     model: at('tiny'),
@@ -133,7 +133,7 @@ describe('openRun', () => {
 /** What a caller without types may hand over, and what the message says that it got. */
 const circle: { itself?: unknown } = {}
 circle.itself = circle
-const wrongTexts: ReadonlyArray<readonly [string, unknown, string]> = [
+const wrongTexts: readonly (readonly [string, unknown, string])[] = [
   ['a number', 5, '5'],
   ['null', null, 'null'],
   ['nothing', undefined, 'nothing'],

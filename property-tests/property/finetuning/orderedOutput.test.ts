@@ -1,15 +1,15 @@
 /** The answers of a batch in the order of the prompts, in whatever order they end. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { AnswerEvent } from '../../../finetuning/adapters/generator.js'
-import { orderedOutput } from '../../../finetuning/adapters/orderedOutput.js'
+import type { AnswerEvent } from '../../../finetuning/use/generator.js'
+import { orderedOutput } from '../../../finetuning/use/orderedOutput.js'
 import { SEED } from '../../support/seed.js'
 
 const answer = (prompt: number): AnswerEvent => ({ kind: 'answer', prompt, text: `answer ${prompt}`, tokens: 1, ended: 'length' })
 const piece = (prompt: number): AnswerEvent => ({ kind: 'piece', prompt, text: 'piece' })
 
 /** `3` for an answer and `p3` for a piece, in the order in which they come out. */
-const shown = async (given: ReadonlyArray<AnswerEvent>): Promise<ReadonlyArray<string>> => {
+const shown = async (given: readonly AnswerEvent[]): Promise<readonly string[]> => {
   const lines: string[] = []
   async function* events(): AsyncGenerator<AnswerEvent> {
     for (const event of given) {

@@ -2,14 +2,14 @@
 import { describe, expect, it } from 'vitest'
 import { readDelimited, type DelimitedOptions } from '../../../finetuning/data/delimited.js'
 import { readPlainText } from '../../../finetuning/tasks/plainText/rows.js'
-import { alignLabels } from '../../../finetuning/adapters/alignLabels.js'
-import { rowsDigest } from '../../../finetuning/runs/runRows.js'
+import { alignLabels } from '../../../finetuning/use/alignLabels.js'
+import { rowsDigest } from '../../../finetuning/run/runRows.js'
 import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { folder, write: file } = temporaryFolder('own-files')
-const textsOf = async (path: string, options: DelimitedOptions = {}): Promise<ReadonlyArray<string>> =>
+const textsOf = async (path: string, options: DelimitedOptions = {}): Promise<readonly string[]> =>
   (await readDelimited(path, options)).examples.map(({ text }) => text)
 const refusal = async (work: () => Promise<unknown>): Promise<string> => (await refusalOf(work)).replaceAll(`${folder}/`, '')
 
@@ -162,7 +162,7 @@ describe('a header', () => {
 })
 
 describe('labels that look like numbers', () => {
-  const rows = (...labels: ReadonlyArray<string>): string => `text,label\n${labels.map((label, i) => `text ${i},${label}\n`).join('')}`
+  const rows = (...labels: readonly string[]): string => `text,label\n${labels.map((label, i) => `text ${i},${label}\n`).join('')}`
 
   it('are named as the file writes them, in the order of the numbers', async () => {
     const { labelNames, examples } = await readDelimited(file('n.csv', rows('10.0', '2.0', '2.0', '-1.0')))
@@ -196,7 +196,7 @@ describe('labels that look like numbers', () => {
     expect(rowsDigest(other)).toBe(rowsDigest(one))
     expect((await readDelimited(whole, { labelNames: ['0.0', '1.0'] })).examples.map(({ label }) => label)).toEqual([0, 1, 1])
     const outputs = { head: 'sequence', labels: 2, problemType: 'single_label_classification', taskType: 'classification' } as const
-    const aligned = (task: string, labelNames?: ReadonlyArray<string>) =>
+    const aligned = (task: string, labelNames?: readonly string[]) =>
       loadEvaluation({ task }).then((labeled) => alignLabels(labeled, { outputs, labelNames, called: 'adapter' }))
     expect((await aligned(real, ['1', '0'])).evaluation.examples.map(({ label }) => label)).toEqual([1, 0, 0])
     expect((await aligned(real)).evaluation.examples.map(({ label }) => label)).toEqual([0, 1, 1])

@@ -27,7 +27,7 @@ const packed = (content: Uint8Array, members = 1): Uint8Array => {
 }
 
 describe('a packed file', () => {
-  it.each<readonly [string, string, (file: string) => Promise<{ readonly examples: ReadonlyArray<unknown> }>]>([
+  it.each<readonly [string, string, (file: string) => Promise<{ readonly examples: readonly unknown[] }>]>([
     ['.csv', csv, (file) => readDelimited(file)],
     ['.csv', `\ufeff${csv}`, (file) => readDelimited(file)],
     ['.tsv', tsv, (file) => readDelimited(file)],

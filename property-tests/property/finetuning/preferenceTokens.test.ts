@@ -24,8 +24,8 @@ const example = (chosen: PreferenceText, rejected: PreferenceText, row = 1) => (
   label: 0,
   row,
 })
-const learned = ({ targets }: LabeledText): ReadonlyArray<number> => Array.from(targets).filter((target) => target !== unlabeled)
-const conversation = (...contents: ReadonlyArray<string>): PreferenceText => ({
+const learned = ({ targets }: LabeledText): readonly number[] => Array.from(targets).filter((target) => target !== unlabeled)
+const conversation = (...contents: readonly string[]): PreferenceText => ({
   messages: contents.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
 })
 

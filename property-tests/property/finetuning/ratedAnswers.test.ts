@@ -16,7 +16,7 @@ beforeAll(async () => {
   await cp(join(fixtures, 'llama'), folder, { recursive: true })
 })
 
-const read = async (...rows: ReadonlyArray<object>) => {
+const read = async (...rows: readonly object[]) => {
   const file = join(folder, 'rated.jsonl')
   await writeFile(file, rows.map((row) => JSON.stringify(row)).join('\n'))
   return (await readRatedAnswers(file, 'chat')).examples.map(({ text, textPair, label, row }) => [JSON.parse(text), textPair, label, row])
@@ -145,7 +145,7 @@ describe('scores of rated answers', () => {
       fc.property(answers, (all) => {
         const of = (kind: number) => all.filter(({ direction }) => direction === kind)
         const pairs = of(1).flatMap((a) => of(-1).map((b) => (a.ratio > b.ratio ? 1 : a.ratio === b.ratio ? 0.5 : 0)))
-        const mean = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
+        const mean = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
         const z0 = Math.max(0, mean(all.map(({ mismatchedRatio }) => mismatchedRatio)))
         const sigma = (x: number): number => 1 / (1 + Math.exp(-x))
         const loss = mean(

@@ -5,13 +5,13 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
-import type { RunOptions } from '../../../finetuning/runs/run.js'
-import { parseRunConfig } from '../../../finetuning/runs/runFiles.js'
-import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
-import { examineFolder, openRunFolder } from '../../../finetuning/runs/nodeFolder.js'
-import type { RunFolder, RunSources } from '../../../finetuning/runs/runFolder.js'
-import { runRowsOf } from '../../../finetuning/runs/runRows.js'
-import { versions } from '../../../finetuning/runs/versions.js'
+import type { RunOptions } from '../../../finetuning/run/run.js'
+import { parseRunConfig } from '../../../finetuning/run/runFiles.js'
+import { inNewFolder } from '../../../finetuning/use/newFolder.js'
+import { examineFolder, openRunFolder } from '../../../finetuning/run/nodeFolder.js'
+import type { RunFolder, RunSources } from '../../../finetuning/run/runFolder.js'
+import { runRowsOf } from '../../../finetuning/run/runRows.js'
+import { versions } from '../../../finetuning/run/versions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { treeOf } from '../../hostile/survival.js'
@@ -45,7 +45,7 @@ const opened = async (resume: boolean): Promise<RunFolder> => {
   return folder
 }
 const begun = async (resume: boolean) => (await opened(resume)).begin(0)
-const tree = async (): Promise<ReadonlyArray<string>> => (await readdir(output, { recursive: true })).sort()
+const tree = async (): Promise<readonly string[]> => (await readdir(output, { recursive: true })).sort()
 const contents = async (): Promise<Readonly<Record<string, string>>> => {
   const files = (await readdir(output, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
   return Object.fromEntries(
@@ -104,7 +104,7 @@ it.each([
 )
 
 describe('a resumed run folder', () => {
-  const warnings = async (resume: boolean): Promise<ReadonlyArray<string>> => {
+  const warnings = async (resume: boolean): Promise<readonly string[]> => {
     const messages: string[] = []
     for await (const event of finetuneJob(options(resume), new AbortController().signal))
       if (event.kind === 'warning') messages.push(event.message)

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../../finetuning/runs/runRows.js'
+import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../../finetuning/run/runRows.js'
 import type { Example } from '../../../finetuning/data/index.js'
 import type { LoadedTask } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
@@ -14,8 +14,8 @@ const { folder } = temporaryFolder('rows')
 const example: fc.Arbitrary<Example> = fc
   .record({ text: fc.string(), textPair: fc.option(fc.string(), { nil: undefined }), label: fc.nat(1), row: fc.nat() })
   .map(({ textPair, ...rest }) => (textPair === undefined ? rest : { ...rest, textPair }))
-const dataset = (examples: ReadonlyArray<Example>) => ({ source: 'made', examples, labelNames: ['a', 'b'], skipped: [] })
-const written = async (training: ReadonlyArray<Example>, evaluation: ReadonlyArray<Example>) => {
+const dataset = (examples: readonly Example[]) => ({ source: 'made', examples, labelNames: ['a', 'b'], skipped: [] })
+const written = async (training: readonly Example[], evaluation: readonly Example[]) => {
   const task: Pick<LoadedTask, 'train' | 'evaluation' | 'heldOut'> = {
     train: dataset(training),
     evaluation: dataset(evaluation),
@@ -53,7 +53,7 @@ it('has a different digest for other texts, second texts, labels, words, class n
       )
       expect(rowsDigest(dataset([{ ...first, text: `${first.text}.` }, ...rest]))).not.toBe(digest)
       expect(rowsDigest(dataset([{ ...first, textPair: `${first.textPair ?? ''}.` }, ...rest]))).not.toBe(digest)
-      const ofWords = (...words: ReadonlyArray<number>) => rowsDigest(dataset([{ ...first, words }, ...rest]))
+      const ofWords = (...words: readonly number[]) => rowsDigest(dataset([{ ...first, words }, ...rest]))
       expect(new Set([digest, ofWords(0), ofWords(1), ofWords(0, 1)]).size).toBe(4)
       expect(rowsDigest({ ...dataset(examples), labelNames: ['x', 'y'] })).not.toBe(digest)
       if (nameOf(other) !== nameOf(first)) expect(rowsDigest(dataset([other, first]))).not.toBe(rowsDigest(dataset([first, other])))

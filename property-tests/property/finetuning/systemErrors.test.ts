@@ -8,7 +8,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vite
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
-import type { RunOptions } from '../../../finetuning/runs/run.js'
+import type { RunOptions } from '../../../finetuning/run/run.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { treeOf } from '../../hostile/survival.js'
@@ -49,24 +49,24 @@ vi.mock('node:fs', async (original) => {
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof files>()
   const failing =
-    <A extends ReadonlyArray<unknown>, R>(operation: Operation, action: (...given: A) => Promise<R>) =>
+    <A extends readonly unknown[], R>(operation: Operation, action: (...given: A) => Promise<R>) =>
     async (...given: A): Promise<R> => {
       meets(operation, given[0])
       return action(...given)
     }
   return {
     ...real,
-    readdir: failing('readdir', real.readdir as (...given: ReadonlyArray<unknown>) => Promise<unknown>),
+    readdir: failing('readdir', real.readdir as (...given: readonly unknown[]) => Promise<unknown>),
     stat: failing('stat', real.stat),
-    realpath: failing('realpath', real.realpath as (...given: ReadonlyArray<unknown>) => Promise<unknown>),
+    realpath: failing('realpath', real.realpath as (...given: readonly unknown[]) => Promise<unknown>),
     rename: failing('rename', real.rename),
     unlink: failing('unlink', real.unlink),
-    mkdir: failing('mkdir', real.mkdir as (...given: ReadonlyArray<unknown>) => Promise<unknown>),
-    open: async (path: string, ...given: ReadonlyArray<never>) => {
+    mkdir: failing('mkdir', real.mkdir as (...given: readonly unknown[]) => Promise<unknown>),
+    open: async (path: string, ...given: readonly never[]) => {
       meets('open', path)
       const handle = await real.open(path, ...given)
-      const on = (operation: Operation, action: (...given: ReadonlyArray<unknown>) => Promise<unknown>) =>
-        failing(operation, (_, ...given: ReadonlyArray<unknown>) => action.apply(handle, [...given])).bind(null, path)
+      const on = (operation: Operation, action: (...given: readonly unknown[]) => Promise<unknown>) =>
+        failing(operation, (_, ...given: readonly unknown[]) => action.apply(handle, [...given])).bind(null, path)
       return Object.assign(handle, { read: on('read', handle.read as never), write: on('write', handle.write as never) })
     },
   }
@@ -82,7 +82,7 @@ const optionsOf = (folder: string, resume: boolean): RunOptions => ({
   resume,
   settings: resolveSettings({ maxSteps: 6, saveSteps: 2, maxLength: 16, device: 'cpu', threads: 1 }),
 })
-const trained = async (folder: string, resume: boolean): Promise<ReadonlyArray<number>> => {
+const trained = async (folder: string, resume: boolean): Promise<readonly number[]> => {
   const steps: number[] = []
   for await (const event of finetuneJob(optionsOf(folder, resume), new AbortController().signal))
     if (event.kind === 'step') steps.push(event.step)

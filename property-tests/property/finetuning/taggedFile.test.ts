@@ -23,7 +23,7 @@ const read = async (name: string, content: string, options: TaggedOptions = {}) 
 const refusal = async (name: string, content: string, options: TaggedOptions = {}): Promise<string> =>
   (await refusalOf(() => readTagged(write(name, content), options))).replaceAll(`${folder}/`, '')
 
-const jsonl = (...rows: ReadonlyArray<object>): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+const jsonl = (...rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
 const annInRome = { words: ['Ann', 'Lee', 'in', 'Rome'], tags: ['B-per', 'I-per', 'O', 'B-loc'] }
 const labelNames = ['O', 'B-loc', 'I-loc', 'B-per', 'I-per']

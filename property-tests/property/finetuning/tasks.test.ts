@@ -9,7 +9,7 @@ const scored = { taskType: singleLabel, metrics: ['f1'], selectionMetric: 'f1', 
 const received = vi.hoisted(() => ({ options: [] as unknown[] }))
 
 vi.mock('../../../finetuning/tasks/sources.js', async (original) => {
-  const { taskSources } = await original<{ readonly taskSources: ReadonlyArray<TaskSource> }>()
+  const { taskSources } = await original<{ readonly taskSources: readonly TaskSource[] }>()
   const fake: TaskSource = {
     names: ['fake', 'mock', 'sham'],
     help: 'a task of this test',

@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 /** The words of the fixture's tokenizer are their own ids; <s> is 1, </s> 2, any other word 0. */
-const task = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}): Promise<TaskOptions> => {
+const task = async (rows: readonly object[], more: Partial<TaskOptions> = {}): Promise<TaskOptions> => {
   const file = join(folder, 'rows.jsonl')
   await writeFile(file, rows.map((row) => JSON.stringify(row)).join('\n'))
   return { task: 'alpaca', data: file, evalData: file, ...more }
@@ -49,7 +49,7 @@ const tokensOf = async (options: TaskOptions, maxLength: number) => {
   const made = { training: list(tokens.training(train.examples)), evaluation: list(tokens.evaluation(evaluation.examples)) }
   return { ...made, warnings: tokens.warnings() }
 }
-const none = (count: number): ReadonlyArray<number> => new Array<number>(count).fill(unlabeled)
+const none = (count: number): readonly number[] => new Array<number>(count).fill(unlabeled)
 
 describe('a prompt template', () => {
   const [encoded, plain] = [
@@ -126,7 +126,7 @@ describe('tokens of instructions', () => {
   })
 
   it('are refused in one line for a row without fields, an empty response, and unsupported roles', async () => {
-    const message = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}): Promise<string> => {
+    const message = async (rows: readonly object[], more: Partial<TaskOptions> = {}): Promise<string> => {
       const options = await task(rows, more)
       return (await refusalOf(() => loadTask(options))).replace(folder, 'F')
     }
@@ -156,7 +156,7 @@ describe('tokens of instructions', () => {
 
 describe('a conversation', () => {
   it('is refused if the template renders earlier messages differently once another follows', () => {
-    const forgetful = (messages: ReadonlyArray<{ readonly content: string }>): string =>
+    const forgetful = (messages: readonly { readonly content: string }[]): string =>
       messages
         .slice(-1)
         .map(({ content }) => content)
@@ -182,7 +182,7 @@ describe('the end of a learned part', () => {
 describe(`tokens of segments (seed ${SEED})`, () => {
   it('are those of the whole text; a token that spans two segments belongs to the later one', () => {
     // a tokenizer that takes letters two by two, so that pairs may lie across segments
-    const pairs = (text: string): ReadonlyArray<number> =>
+    const pairs = (text: string): readonly number[] =>
       Array.from({ length: Math.ceil(text.length / 2) }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 36))
     const segment = fc.record({ text: fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 5 }), learned: fc.boolean() })
     fc.assert(

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
-import type { FinetuneOptions, RunConfig, RunResult } from '../../../finetuning/runs/run.js'
+import type { FinetuneOptions, RunConfig, RunResult } from '../../../finetuning/run/run.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { openTextTokens, plainTextOptions } from '../../../finetuning/tasks/texts/tokens.js'
 import { saloraIn } from '../../cli/inProcess.js'
@@ -38,16 +38,11 @@ beforeAll(async () => {
 const message = (role: string) => (content: string) => ({ role, content })
 const [system, user, assistant] = [message('system'), message('user'), message('assistant')]
 const three = [system('w3'), user('w5'), assistant('w6 w7'), user('w8'), assistant('w9'), user('w10'), assistant('w11')]
-const rowsOf = (...rows: ReadonlyArray<ReadonlyArray<object>>): string =>
+const rowsOf = (...rows: readonly (readonly object[])[]): string =>
   write('rows.jsonl', rows.map((messages) => JSON.stringify({ messages })).join('\n'))
 
-type Truncated = { readonly ids: ReadonlyArray<number>; readonly learned: string; readonly cuts: ReadonlyArray<object> }
-const tokenize = async (
-  rows: ReadonlyArray<ReadonlyArray<object>>,
-  maxLength: number,
-  model = 'marked',
-  more: Partial<TaskOptions> = {},
-) => {
+type Truncated = { readonly ids: readonly number[]; readonly learned: string; readonly cuts: readonly object[] }
+const tokenize = async (rows: readonly (readonly object[])[], maxLength: number, model = 'marked', more: Partial<TaskOptions> = {}) => {
   const data = rowsOf(...rows)
   const { evaluation, text } = await loadTask({
     task: 'alpaca',
@@ -126,7 +121,7 @@ describe('a conversation that is too long', () => {
   it(`loses as few exchanges as possible (seed ${SEED})`, async () => {
     const word = fc.integer({ min: 3, max: 46 })
     const exchange = fc.tuple(fc.array(word, { minLength: 1, maxLength: 3 }), fc.array(word, { minLength: 1, maxLength: 3 }))
-    const words = (ids: ReadonlyArray<number>): string => ids.map((id) => `w${id}`).join(' ')
+    const words = (ids: readonly number[]): string => ids.map((id) => `w${id}`).join(' ')
     const given = fc.tuple(fc.array(exchange, { minLength: 1, maxLength: 6 }), fc.boolean(), fc.integer({ min: 14, max: 80 }))
     await fc.assert(
       fc.asyncProperty(given, async ([exchanges, hasSystem, maxLength]) => {

@@ -24,7 +24,7 @@ const load = (name: string, tokenizer: object, type = 'xlm-roberta'): Promise<To
 }
 
 const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'unigram.json'), 'utf8')) as {
-  readonly texts: ReadonlyArray<string>
+  readonly texts: readonly string[]
   readonly kinds: Readonly<Record<string, { readonly tokenizer: object }>>
 }
 /** A unigram tokenizer's own mark of a word's beginning: a text that has it is divided otherwise as a whole. */
@@ -79,7 +79,7 @@ describe.each(['bert', 'bytes', 'unigram'])('words under a tokenizer of kind %s'
 })
 
 describe('the first token of a word', () => {
-  const labeled = (tokens: ReadonlyArray<string>, classes: ReadonlyArray<number>, maxLength = 50) => {
+  const labeled = (tokens: readonly string[], classes: readonly number[], maxLength = 50) => {
     const { text, words } = joinedTokens(tokens)
     const { inputIds, targets, places } = encodeWords(tokenizers['bert']!, text, words, classes, maxLength)
     return { tokens: inputIds.length, targets: Array.from(targets), places }

@@ -1,29 +1,29 @@
 /** The worst errors of tagged sentences and of pairs, from made-up answers. */
 import { describe, expect, it } from 'vitest'
 import type { Example } from '../../../finetuning/data/dataset.js'
-import { detailsFrom, textLimit } from '../../../finetuning/runs/evaluationDetails.js'
+import { detailsFrom, textLimit } from '../../../finetuning/run/evaluationDetails.js'
 import { pairs, similarity } from '../../../finetuning/tasks/embeddings/index.js'
 import type { EvaluationError, EvaluationReport, TaskType } from '../../../finetuning/tasks/taskType.js'
 import { tokenClassification } from '../../../finetuning/tasks/tokenClassification/index.js'
 
 const worst = (
   taskType: TaskType,
-  examples: ReadonlyArray<Example>,
-  labelNames: ReadonlyArray<string> | null,
-  answers: ReadonlyArray<ReadonlyArray<number>>,
+  examples: readonly Example[],
+  labelNames: readonly string[] | null,
+  answers: readonly (readonly number[])[],
   count = 10,
-): ReadonlyArray<EvaluationError> => {
+): readonly EvaluationError[] => {
   const data = { taskType, metrics: [], selectionMetric: 'f1', labelNames, evaluation: { source: 'x', examples, labelNames, skipped: [] } }
   return taskType.bind(data).worstErrors?.(answers, count) ?? []
 }
-const unit = (degrees: number): ReadonlyArray<number> => [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)]
-const pairOf = (first: number, second: number): ReadonlyArray<number> => [...unit(first), ...unit(second)]
+const unit = (degrees: number): readonly number[] => [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)]
+const pairOf = (first: number, second: number): readonly number[] => [...unit(first), ...unit(second)]
 
 describe('the worst errors', () => {
   it('of tagged sentences are those with a wrong tag, by the mean cross-entropy of their words', () => {
     const names = ['O', 'B-person', 'I-person']
-    const sentence = (labels: ReadonlyArray<number>, row: number): Example => ({ text: 'x', label: 0, labels, row })
-    const sure = (label: number, by = 2): ReadonlyArray<number> => names.map((_, i) => (i === label ? by : 0))
+    const sentence = (labels: readonly number[], row: number): Example => ({ text: 'x', label: 0, labels, row })
+    const sure = (label: number, by = 2): readonly number[] => names.map((_, i) => (i === label ? by : 0))
     const examples = [sentence([0, 1, 2], 1), sentence([0, 1], 5), sentence([1, 0], 9), sentence([], 11)]
     const answers = [[...sure(0), ...sure(1), ...sure(2)], [...sure(0), ...sure(0, 9)], [...sure(1), ...sure(2)], []]
     const loss = (gap: number): number => gap + Math.log(1 + 2 * Math.exp(-gap))
@@ -58,7 +58,7 @@ describe('the worst errors', () => {
 })
 
 const error = (index: number) => ({ index, label: 'a', predicted: 'b', loss: 1 })
-const details = (examples: ReadonlyArray<Example>, ...indices: ReadonlyArray<number>) =>
+const details = (examples: readonly Example[], ...indices: readonly number[]) =>
   detailsFrom(
     { report: () => ({ byClass: null, confusion: null }) as EvaluationReport, worstErrors: () => indices.map(error) },
     examples,

@@ -11,7 +11,7 @@ const sizes = { batch: 2, sequence: 5, tokens: 7, 'pool(0.1)': 11 }
 type Made = { readonly dimension: Dimension; readonly size: number }
 const { made } = fc.letrec<{ made: Made }>((tie) => {
   const several = fc.array(tie('made'), { minLength: 1, maxLength: 3 })
-  const of = (parts: ReadonlyArray<Made>): ReadonlyArray<Dimension> => parts.map(({ dimension }) => dimension)
+  const of = (parts: readonly Made[]): readonly Dimension[] => parts.map(({ dimension }) => dimension)
   return {
     made: fc.oneof(
       { maxDepth: 3 },

@@ -46,16 +46,16 @@ const plainly = async (outputs: Readonly<Record<string, Expression>>, feeds: Fee
   return session.run(feeds).finally(session.release)
 }
 
-const opsOf = (outputs: Readonly<Record<string, Expression>>): ReadonlyArray<Op> =>
+const opsOf = (outputs: Readonly<Record<string, Expression>>): readonly Op[] =>
   topologicalOrder(Object.values(chainsInBlocks(outputs))).map(({ op }) => op)
 const scansIn = (outputs: Readonly<Record<string, Expression>>): number => opsOf(outputs).filter((op) => op === 'Scan').length
 
 /** 97 numbers again and again: no two blocks are the same. */
-const rowsOf = (rows: number): fc.Arbitrary<ReadonlyArray<number>> =>
+const rowsOf = (rows: number): fc.Arbitrary<readonly number[]> =>
   evenlyMany(-3, 3)(97).map((numbers) => Array.from({ length: rows * width }, (_, i) => Math.fround(numbers[i % 97] ?? NaN)))
 
 /** Some operators after each other, on either or both of two values. */
-const ofOne: ReadonlyArray<(a: Expression) => Expression> = [
+const ofOne: readonly ((a: Expression) => Expression)[] = [
   exp,
   neg,
   tanh,
@@ -65,7 +65,7 @@ const ofOne: ReadonlyArray<(a: Expression) => Expression> = [
   (a) => mul(a, 0.5),
   (a) => cast(less(a, scalar(1, 'float32')), 'float32'),
 ]
-const ofTwo: ReadonlyArray<(a: Expression, b: Expression) => Expression> = [add, sub, mul, (a, b) => div(a, add(exp(b), 1))]
+const ofTwo: readonly ((a: Expression, b: Expression) => Expression)[] = [add, sub, mul, (a, b) => div(a, add(exp(b), 1))]
 const chain: fc.Arbitrary<Expression> = fc
   .array(fc.record({ unary: fc.constantFrom(...ofOne), binary: fc.constantFrom(...ofTwo), with: fc.nat(), first: fc.boolean() }), {
     minLength: 3,

@@ -13,9 +13,9 @@ import { evaluate, resultOf } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
 import { reorderedFloat32 } from '../../support/tolerance.js'
 
-const opsOf = (outputs: Readonly<Record<string, Expression>>): ReadonlyArray<Op> =>
+const opsOf = (outputs: Readonly<Record<string, Expression>>): readonly Op[] =>
   topologicalOrder(Object.values(fuseSums(outputs))).map(({ op }) => op)
-const counted = (ops: ReadonlyArray<Op>, of: Op): number => ops.filter((op) => op === of).length
+const counted = (ops: readonly Op[], of: Op): number => ops.filter((op) => op === of).length
 
 const matrix = (rows: number, columns: number): fc.Arbitrary<Expression> =>
   evenlyMany(-2, 2)(rows * columns).map((data) => constant(data, [rows, columns], 'float32'))

@@ -44,7 +44,7 @@ import { boundOf } from '../../../evaluation/agreement/target.js'
 
 const options = { seed: SEED, numRuns: 10 }
 const numbers = (count: number): fc.Arbitrary<number[]> => evenlyMany(-1.5, 1.5)(count)
-const only = (gradients: ReadonlyArray<Expression>): Expression => gradients[0] as Expression
+const only = (gradients: readonly Expression[]): Expression => gradients[0] as Expression
 const x = input('x', [2, 3], 'float64')
 const w = input('w', [3, 3], 'float64')
 const close = (name: string, actual: ArrayLike<number>, expected: ArrayLike<number>): void =>

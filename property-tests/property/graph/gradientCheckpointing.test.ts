@@ -63,7 +63,7 @@ const stepsOf = (dtype: Dtype): Readonly<Record<string, Step>> => {
 }
 const names = Object.keys(stepsOf('float64'))
 
-type Layers = ReadonlyArray<ReadonlyArray<string>>
+type Layers = readonly (readonly string[])[]
 
 /** Layers one on the other, and the slopes of Σ h tanh h in all numbers that they are made of. */
 const slopesOf = (
@@ -93,7 +93,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     fc.assert(
       fc.asyncProperty(layersDrawn, fc.integer({ min: 1, max: 6 }), evenlyMany(-1, 1)(230), async (layers, rows, numbers) => {
         const floats = dtype === 'float64' ? float64 : float32
-        const at = (start: number, shape: ReadonlyArray<number>) =>
+        const at = (start: number, shape: readonly number[]) =>
           floats(numbers.slice(start, start + shape.reduce((a, b) => a * b, 1)), shape)
         const feeds = {
           x: at(0, [rows, width]),
@@ -124,16 +124,12 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
   /** Where sizes have names, as a device's other than the CPU's: without them nothing is fused that could be lost. */
   const named = { ...cpu.target, unknownShapes: false }
 
-  const optimized = async (
-    body: ReadonlyArray<string>,
-    recomputed: boolean,
-    target: OnnxTarget = named,
-  ): Promise<ReadonlyArray<string>> => {
+  const optimized = async (body: readonly string[], recomputed: boolean, target: OnnxTarget = named): Promise<readonly string[]> => {
     const layers = Array.from({ length: 3 }, () => body)
     return optimizedModel(toOnnx(slopesOf(layers, 'float32', recomputed, someRows), target))
   }
 
-  const optimizedModel = async (model: Uint8Array): Promise<ReadonlyArray<string>> => {
+  const optimizedModel = async (model: Uint8Array): Promise<readonly string[]> => {
     const file = join(tmpdir(), `salora-recomputation-${process.pid}.onnx`)
     const session = await ort.InferenceSession.create(model, { optimizedModelFilePath: file, logSeverityLevel: 3 })
     await session.release()
@@ -142,7 +138,7 @@ describe(`gradient checkpointing (seed ${SEED})`, () => {
     return node.map(({ opType }) => opType)
   }
 
-  const count = (ops: ReadonlyArray<string>, op: string): number => ops.filter((opName) => opName === op).length
+  const count = (ops: readonly string[], op: string): number => ops.filter((opName) => opName === op).length
 
   it("recomputes: the optimized model has each layer's function and mask twice", async () => {
     const body = ['product', 'tanh', 'dropout']

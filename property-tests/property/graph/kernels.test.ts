@@ -15,7 +15,7 @@ const table = JSON.parse(readFileSync('docs/generate/kernels/cuda.json', 'utf8')
 const cases = [...(await stepCases(['roberta', 'bert', 'deberta-v2', 'llama'])), ...objectiveCases]
 
 /** The operators and types without a CUDA kernel, each once. */
-const lacking = (nodes: ReadonlyArray<TypedNode>): ReadonlyArray<string> => [
+const lacking = (nodes: readonly TypedNode[]): readonly string[] => [
   ...new Set(nodes.filter((node) => kernelFor(table, node, opset) === null).map(signature)),
 ]
 
@@ -37,7 +37,7 @@ describe('the step graphs for CUDA', () => {
   })
 
   it('have none for a type or an opset that a kernel does not name', () => {
-    const node = (inputs: ReadonlyArray<string>): TypedNode => ({ name: '', domain: '', operator: 'Log', inputs, outputs: inputs })
+    const node = (inputs: readonly string[]): TypedNode => ({ name: '', domain: '', operator: 'Log', inputs, outputs: inputs })
     expect(kernelFor(table, node(['float32']), opset)).not.toBeNull()
     expect(kernelFor(table, node(['bfloat16']), opset)).toBeNull()
     expect(kernelFor(table, node(['float32']), 12)).toBeNull()
@@ -50,7 +50,7 @@ describe('the step graphs for WebGPU', () => {
   }
   const isFloat = ({ inputs, outputs }: TypedNode): boolean => [...inputs, ...outputs].some((type) => type?.startsWith('float') === true)
   /** The float nodes that are not on the GPU, or were never looked up. */
-  const elsewhere = (nodes: ReadonlyArray<TypedNode>): ReadonlyArray<string> => [
+  const elsewhere = (nodes: readonly TypedNode[]): readonly string[] => [
     ...new Set(nodes.filter((node) => isFloat(node) && placed[signature(node)] !== 'gpu').map(signature)),
   ]
 

@@ -105,7 +105,7 @@ describe('the memory of a graph', () => {
   })
 })
 
-const stored = (name: string, shape: ReadonlyArray<number>, dtype: 'float32' | 'float16' | 'int8' = 'float32'): Expression =>
+const stored = (name: string, shape: readonly number[], dtype: 'float32' | 'float16' | 'int8' = 'float32'): Expression =>
   weight(name, shape, dtype, { location: 'w', offset: 0, length: 1 })
 
 describe('a session holds of its weights', () => {

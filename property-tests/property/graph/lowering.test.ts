@@ -27,7 +27,7 @@ import { SEED } from '../../support/seed.js'
 import { sameFormulaFloat64 } from '../../support/tolerance.js'
 
 /** [x, erf x] by mpmath 1.3.0 at 40 digits, rounded to float64: `mpmath.erf(mpmath.mpf(x))`. */
-const erfTable: ReadonlyArray<readonly [number, number]> = [
+const erfTable: readonly (readonly [number, number])[] = [
   [-7, -1.0],
   [-6.5, -1.0],
   [-6.1, -1.0],
@@ -211,7 +211,7 @@ describe(`lowering (seed ${SEED})`, () => {
             inverse: [inverse],
             y: x.map((value, i) => (value - mean) * inverse * (scale[i] ?? NaN) + (bias[i] ?? NaN)),
           }
-          const close = (name: string, oracle: ReadonlyArray<number>): void =>
+          const close = (name: string, oracle: readonly number[]): void =>
             assertClose(resultOf(results, name), oracle, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64 * 10, name })
           close('mean', expected.mean)
           close('inverse', expected.inverse)

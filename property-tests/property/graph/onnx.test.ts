@@ -33,19 +33,19 @@ import { assertClose } from '../../support/assertClose.js'
 import { evaluate, float32, float64, readModel, resultOf, withGraph } from '../../support/runGraph.js'
 import { reorderedFloat32 } from '../../support/tolerance.js'
 
-const only = (gradients: ReadonlyArray<Expression>): Expression => gradients[0] as Expression
-const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => Math.fround(Math.sin(1 + 2 * i)))
+const only = (gradients: readonly Expression[]): Expression => gradients[0] as Expression
+const numbers = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => Math.fround(Math.sin(1 + 2 * i)))
 
 /** α op(A) op(B) by its definition, matrix by matrix. */
 const naiveProduct = (
-  a: ReadonlyArray<number>,
-  b: ReadonlyArray<number>,
+  a: readonly number[],
+  b: readonly number[],
   batches: number,
   [m, n, p]: readonly [number, number, number],
   transposeA: boolean,
   transposeB: boolean,
   alpha: number,
-): ReadonlyArray<number> =>
+): readonly number[] =>
   Array.from({ length: batches * m * p }, (_, at) => {
     const [batch, i, j] = [Math.floor(at / (m * p)), Math.floor(at / p) % m, at % p]
     const left = (k: number): number => a[batch * m * n + (transposeA ? k * m + i : i * n + k)] ?? NaN
@@ -74,7 +74,7 @@ describe('serialization', () => {
 
   it('writes a shape without names as one constant, and reads a named size from its input', () => {
     const x = input('x', ['tokens', 3], 'float32')
-    const types = (y: Expression): ReadonlyArray<string> => readModel(toOnnx({ y }, { fusedMatMul: true })).node.map(({ opType }) => opType)
+    const types = (y: Expression): readonly string[] => readModel(toOnnx({ y }, { fusedMatMul: true })).node.map(({ opType }) => opType)
     expect(types(expand(x, [2, 'tokens', 3]))).toEqual(['Shape', 'Concat', 'Expand'])
     expect(types(expand(input('row', [3], 'float32'), [2, 3]))).toEqual(['Expand'])
     const named = input('named', ['batch', 'sequence', 8], 'float32')
@@ -293,7 +293,7 @@ describe('serialization', () => {
 
   it('writes no node for a detached value, and names it if it is an output', async () => {
     const x = input('x', [2], 'float64')
-    const types = (y: Expression): ReadonlyArray<string> => readModel(toOnnx({ y }, { fusedMatMul: true })).node.map(({ opType }) => opType)
+    const types = (y: Expression): readonly string[] => readModel(toOnnx({ y }, { fusedMatMul: true })).node.map(({ opType }) => opType)
     expect(types(mul(stopGradient(tanh(x)), stopGradient(x)))).toEqual(['Tanh', 'Mul'])
     const detached = stopGradient(square(x))
     const results = await evaluate({ detached, fed: stopGradient(x), y: sub(detached, stopGradient(detached)) }, { x: float64([2, 3]) })

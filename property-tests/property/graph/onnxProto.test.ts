@@ -75,7 +75,7 @@ const byProtobufjs = (parts: ModelParts): Uint8Array => {
   return type.encode(type.fromObject(content)).finish()
 }
 
-const usesMicrosoft = (nodes: ReadonlyArray<NodeProto>): boolean =>
+const usesMicrosoft = (nodes: readonly NodeProto[]): boolean =>
   nodes.some(
     ({ domain, attributes }) =>
       domain !== '' || Object.values(attributes).some((of) => typeof of === 'object' && 'graph' in of && usesMicrosoft(of.graph.nodes)),

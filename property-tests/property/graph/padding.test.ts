@@ -16,7 +16,7 @@ type Part = { readonly start: number; readonly size: number; readonly value: num
 
 const expressionOf = ({ start, size, value }: Part): Expression =>
   padded(constant(new Array<number>(size).fill(value), [size], 'float64'), 0, start, length - start - size)
-const numbersOf = ({ start, size, value }: Part): ReadonlyArray<number> =>
+const numbersOf = ({ start, size, value }: Part): readonly number[] =>
   Array.from({ length }, (_, i) => (i >= start && i < start + size ? value : 0))
 
 describe(`the sum of padded parts (seed ${SEED})`, () => {

@@ -35,7 +35,7 @@ const itself: Read = (h) => h
 const aCopy: Read = (h) => mul(h, 1)
 
 /** A frozen layer in int8 with adapters beside it. h: [rows, width] → [rows, width] */
-const layer = (h: Expression, adapters: ReadonlyArray<number>, read: Read): Expression =>
+const layer = (h: Expression, adapters: readonly number[], read: Read): Expression =>
   adapters.reduce(
     (sum, i) => add(sum, matMul(matMul(read(h), A(i), { transposeB: true }), A(i + 10))),
     quantizedMatMul(h, { levels, transposed }),
@@ -44,7 +44,7 @@ const layer = (h: Expression, adapters: ReadonlyArray<number>, read: Read): Expr
 /** The gradients of adapters behind an activation. */
 const gradientsOf = (
   activation: (x: Expression) => Expression,
-  adapters: ReadonlyArray<number>,
+  adapters: readonly number[],
   read: Read,
 ): Readonly<Record<string, Expression>> => {
   const y = layer(activation(x), adapters, read)
@@ -57,7 +57,7 @@ const counted = (outputs: Readonly<Record<string, Expression>>, of: string): num
 
 type Outputs = Readonly<Record<string, Expression>>
 
-const feedsFor = (outputs: Outputs, numbers: ReadonlyArray<number>): Feeds =>
+const feedsFor = (outputs: Outputs, numbers: readonly number[]): Feeds =>
   Object.fromEntries(
     topologicalOrder(Object.values(outputs))
       .filter(({ op }) => op === 'Input')

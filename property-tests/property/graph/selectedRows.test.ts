@@ -79,7 +79,7 @@ describe(`selected rows (seed ${SEED})`, () => {
         }
         const kept = Array.from({ length: rows }, (_, i) => i).filter((i) => chosen.next().value === true || i === 0)
         const inverse = Array.from({ length: rows }, (_, i) => (kept.includes(i) ? kept.indexOf(i) : kept.length))
-        const at = (start: number, shape: ReadonlyArray<number>) =>
+        const at = (start: number, shape: readonly number[]) =>
           float64(numbers.slice(start, start + shape.reduce((a, b) => a * b, 1)), shape)
         const feeds = {
           x: at(0, [rows, width]),

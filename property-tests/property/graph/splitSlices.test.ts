@@ -11,13 +11,13 @@ const counts = (outputs: Readonly<Record<string, Expression>>, op: string): numb
   topologicalOrder(Object.values(lower(outputs))).filter((node) => node.op === op).length
 
 /** A slice of each size, one after another, of [n, 2] or [2, n]. */
-const slicesOf = (sizes: ReadonlyArray<number>, axis: number, whole = sizes.reduce((a, b) => a + b, 0)) => {
+const slicesOf = (sizes: readonly number[], axis: number, whole = sizes.reduce((a, b) => a + b, 0)) => {
   const x = input('x', axis === 0 ? [whole, 2] : [2, whole], 'float32')
   const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0))
   return { x, parts: sizes.map((size, i) => slice(x, axis, starts[i] ?? 0, size)), starts }
 }
 
-const named = (parts: ReadonlyArray<Expression>) => Object.fromEntries(parts.map((part, i) => [`part${i}`, mul(part, 3)]))
+const named = (parts: readonly Expression[]) => Object.fromEntries(parts.map((part, i) => [`part${i}`, mul(part, 3)]))
 
 describe('slices of a whole axis', () => {
   it('are one Split with the numbers of the slices, in any order', () =>

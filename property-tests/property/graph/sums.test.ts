@@ -39,7 +39,7 @@ const runs = [
   [3, 2],
 ] as const
 
-type Numbers = ReadonlyArray<number>
+type Numbers = readonly number[]
 const random = (count: number, salt: number): Numbers => fc.sample(evenlyMany(-1, 1)(count), { seed: SEED + salt, numRuns: 1 })[0] ?? []
 
 /** softmax(QKᵀ/2 + bias) ⊙ mask · V, as [batch, sequence, heads*size] */
@@ -69,7 +69,7 @@ const zeros = expand(scalar(0, 'float64'), ['batch', virtual])
 
 /** What a run is fed, by name; the pool is larger than any mask. */
 const feedsOf = (batch: number, sequence: number): Feeds => {
-  const shapes: Readonly<Record<string, ReadonlyArray<number>>> = {
+  const shapes: Readonly<Record<string, readonly number[]>> = {
     q: [batch, heads, sequence, size],
     k: [batch, heads, sequence, size],
     v: [batch, heads, sequence, size],
@@ -88,7 +88,7 @@ const feedsOf = (batch: number, sequence: number): Feeds => {
 }
 
 /** The loss's gradient in each of `inputs`, against its central differences. */
-const assertGradients = (loss: Expression, inputs: ReadonlyArray<Expression>, feedsOf: (batch: number, sequence: number) => Feeds) => {
+const assertGradients = (loss: Expression, inputs: readonly Expression[], feedsOf: (batch: number, sequence: number) => Feeds) => {
   const names = inputs.map(({ attributes }) => attributes.name ?? '')
   const gradients = gradient(loss, inputs)
   const outputs = { loss, ...Object.fromEntries(names.map((name, i) => [`gradient of ${name}`, gradients[i] as Expression])) }

@@ -49,7 +49,7 @@ const values = (): Readonly<Record<string, Expression>> => {
 const withRanks = (model: Uint8Array): Uint8Array => {
   const type = messageType('ModelProto')
   const decoded = type.toObject(type.decode(model), { longs: Number }) as {
-    readonly graph: { readonly input: ReadonlyArray<{ readonly name: string; readonly type: { readonly tensorType: object } }> }
+    readonly graph: { readonly input: readonly { readonly name: string; readonly type: { readonly tensorType: object } }[] }
   }
   const inputs = decoded.graph.input.map((one) =>
     one.name === 'h' ? { ...one, type: { tensorType: { ...one.type.tensorType, shape: { dim: [{}, { dimValue: width }] } } } } : one,
@@ -85,7 +85,7 @@ describe('shapes that a run sets', () => {
   })
 
   it('are unknown to ONNX Runtime: not even the number of axes of a value', async () => {
-    const unknown = async (target: typeof cpu.target): Promise<ReadonlyArray<string>> => {
+    const unknown = async (target: typeof cpu.target): Promise<readonly string[]> => {
       const session = await ort.InferenceSession.create(toOnnx(values(), target), { logSeverityLevel: 3 })
       const known = session.outputMetadata.flatMap(({ name, ...of }) => ('shape' in of && of.shape.length > 0 ? [] : [name]))
       await session.release()

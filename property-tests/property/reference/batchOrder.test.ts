@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { batchesOfEpoch } from '../../../reference/index.js'
 import { SEED } from '../../support/seed.js'
 
-const range = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
-const permutationOf = (n: number): fc.Arbitrary<ReadonlyArray<number>> => fc.shuffledSubarray([...range(n)], { minLength: n })
+const range = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
+const permutationOf = (n: number): fc.Arbitrary<readonly number[]> => fc.shuffledSubarray([...range(n)], { minLength: n })
 const epochs = fc
   .record({ lengths: fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 320, size: 'max' }), batchSize: fc.integer({ min: 1, max: 3 }) })
   .chain(({ lengths, batchSize }) =>

@@ -88,8 +88,8 @@ describe('a quadratic with a density constraint', () => {
 interface Run {
   readonly state: TrainingState
   readonly seed: number
-  readonly losses: ReadonlyArray<number>
-  readonly lambdas: ReadonlyArray<number>
+  readonly losses: readonly number[]
+  readonly lambdas: readonly number[]
   readonly density: number
 }
 

@@ -86,7 +86,7 @@ const gemma: DecoderConfig = {
 }
 
 const hash = (text: string): number => [...text].reduce((total, letter) => (Math.imul(total, 31) + letter.charCodeAt(0)) >>> 0, 7)
-const random = (shape: ReadonlyArray<number>, name: string): Tensor => normal(shape, 0.4)(SEED + hash(name))[0]
+const random = (shape: readonly number[], name: string): Tensor => normal(shape, 0.4)(SEED + hash(name))[0]
 
 const modelOf = (config: DecoderConfig, rank = 2) => {
   const base: Tensors = Object.fromEntries(
@@ -258,7 +258,7 @@ describe('the layers of a decoder', () => {
 
 describe('the decoder', () => {
   const inputIds = [[3, 1, 4], [1], [5, 8]]
-  const variants: ReadonlyArray<readonly [string, DecoderConfig]> = [
+  const variants: readonly (readonly [string, DecoderConfig])[] = [
     ['grouped heads', small],
     ['as many heads of keys', { ...small, keyValueHeads: 4, tied: true }],
     ['everything of Gemma', gemma],
@@ -282,7 +282,7 @@ describe('the decoder', () => {
 
   it('hides later tokens and other examples from each token', () => {
     const operands = modelOf(small)
-    const run = (ids: ReadonlyArray<ReadonlyArray<number>>) => decoder(small, { scale: 1.5 })(operands, { inputIds: ids }).logits
+    const run = (ids: readonly (readonly number[])[]) => decoder(small, { scale: 1.5 })(operands, { inputIds: ids }).logits
     const full = run(inputIds)
     assertClose(run([[3, 1]]).data, slice(full, [0, 0], [2, 9]).data, close)
     assertClose(run([[5, 8]]).data, slice(full, [4, 0], [6, 9]).data, close)

@@ -68,7 +68,7 @@ describe(`the adapted encoder's size`, () => {
   })
 
   it('is the published 124,645,632 parameters of RoBERTa-base without its pooler, and 109,482,240 of BERT-base with it', () => {
-    const count = (shapes: Readonly<Record<string, ReadonlyArray<number>>>) =>
+    const count = (shapes: Readonly<Record<string, readonly number[]>>) =>
       Object.values(shapes).reduce((total, shape) => total + shape.reduce((size, n) => size * n, 1), 0)
     // Hugging Face: roberta-base has 124,645,632 with the pooler (590,592), so 124,055,040 without.
     expect(count(baseShapes({ ...base, vocabularySize: 50265, maxPositions: 514, tokenTypes: 1 }))).toBe(124_645_632 - 590_592)
@@ -80,7 +80,7 @@ describe(`the adapted encoder's size`, () => {
 })
 
 // A batch of one-token examples: attention then returns its values, so that everything is a formula on vectors.
-type Vector = ReadonlyArray<number>
+type Vector = readonly number[]
 const dense = (weights: Tensors, name: string, x: Vector, extra?: Tensor): Vector => {
   const [weight, bias] = [named(weights, `${name}.weight`), named(weights, `${name}.bias`)]
   const entry = (i: number, j: number) => weight.data[i * x.length + j]! + (extra?.data[i * x.length + j] ?? 0)
@@ -233,7 +233,7 @@ describe.each(families)(`the %s encoder's values (seed ${SEED})`, (family) => {
   })
 })
 
-const wirings: ReadonlyArray<readonly [string, Omit<TinyOptions, 'seed'>]> = families.flatMap((family) =>
+const wirings: readonly (readonly [string, Omit<TinyOptions, 'seed'>])[] = families.flatMap((family) =>
   (['classification', 'regression'] as const).flatMap((taskType) =>
     (['gelu', 'gelu_tanh'] as const).map(
       (activation) => [`${family}, ${taskType}, ${activation}`, { family, taskType, activation }] as const,

@@ -9,7 +9,7 @@ import { assertClose } from '../../support/assertClose.js'
 import { SEED } from '../../support/seed.js'
 
 /** A block of levels kq that reaches −8k, for k of either sign. */
-const exactBlock = (k: fc.Arbitrary<number>): fc.Arbitrary<ReadonlyArray<number>> =>
+const exactBlock = (k: fc.Arbitrary<number>): fc.Arbitrary<readonly number[]> =>
   fc
     .tuple(k, fc.array(fc.integer({ min: -8, max: 7 }), { minLength: 31, maxLength: 31 }))
     .map(([scale, q]) => [scale * -8, ...q.map((x) => x * scale + 0)])
@@ -41,7 +41,7 @@ describe(`rounding to four bits (seed ${SEED})`, () => {
           [64, 70],
         ] as const) {
           const block = [...W.data.slice(start, end)]
-          const errorOf = (of: ReadonlyArray<number>): number => block.reduce((sum, w, i) => sum + (w - scale * of[i]!) ** 2, 0)
+          const errorOf = (of: readonly number[]): number => block.reduce((sum, w, i) => sum + (w - scale * of[i]!) ** 2, 0)
           const own = [...levels.data.slice(start, end)]
           expect(isFourBits(own)).toBe(true)
           const largest = Math.max(...block.map(Math.abs)) / scale

@@ -31,7 +31,7 @@ const window: GateWindow = {
   targetDensity: 0.2,
   controlLearningRate: 0.01,
 }
-const scalars = (change: Partial<GateWindow>, steps: ReadonlyArray<number>) => {
+const scalars = (change: Partial<GateWindow>, steps: readonly number[]) => {
   const controls = steps.map(gateControl({ ...window, ...change }))
   return {
     targets: controls.map(({ targetDensity }) => targetDensity),

@@ -24,7 +24,7 @@ const names: GptDecoderConfig['names'] = {
   ...{ attentionNorm: 'ln_1', attentionOutput: 'attn.c_proj', feedForwardNorm: 'ln_2', up: 'mlp.c_fc', down: 'mlp.c_proj' },
 }
 const small: GptDecoderConfig = { hiddenSize: 6, layers: 2, heads: 3, layerNormEpsilon: 1e-5, activation: 'gelu_tanh', tied: true, names }
-const variants: ReadonlyArray<readonly [string, GptDecoderConfig]> = [
+const variants: readonly (readonly [string, GptDecoderConfig])[] = [
   ['one matrix of queries, keys and values, tied', small],
   ['the exact GELU, untied', { ...small, activation: 'gelu', tied: false }],
   [
@@ -34,7 +34,7 @@ const variants: ReadonlyArray<readonly [string, GptDecoderConfig]> = [
 ]
 
 const hash = (text: string): number => [...text].reduce((total, letter) => (Math.imul(total, 31) + letter.charCodeAt(0)) >>> 0, 7)
-const random = (shape: ReadonlyArray<number>, name: string): Tensor => normal(shape, 0.4)(SEED + hash(name))[0]
+const random = (shape: readonly number[], name: string): Tensor => normal(shape, 0.4)(SEED + hash(name))[0]
 
 const operandsOf = (config: GptDecoderConfig) => {
   const { hiddenSize: h, layers, tied } = config
@@ -73,7 +73,7 @@ const options = { scale: 1.5, baseGradients: true }
 
 describe('the decoder with a table of positions', () => {
   it('hides later tokens and other examples, and has other outputs at other positions', () => {
-    const run = (ids: ReadonlyArray<ReadonlyArray<number>>) => gptDecoder(small, options)(operandsOf(small), { inputIds: ids }).logits
+    const run = (ids: readonly (readonly number[])[]) => gptDecoder(small, options)(operandsOf(small), { inputIds: ids }).logits
     const full = run(inputIds)
     const close = { relative: 1e-12, absolute: 1e-13 }
     assertClose(run([[3, 1]]).data, slice(full, [0, 0], [2, 9]).data, close)

@@ -6,7 +6,7 @@ const folder = new URL('../../../reference/', import.meta.url)
 const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
   .map((name) => ({ name, text: readFileSync(new URL(name, folder), 'utf8') }))
-const imports = (text: string): ReadonlyArray<string> => [...text.matchAll(/from '([^']+)'/g)].map(([, path]) => path!)
+const imports = (text: string): readonly string[] => [...text.matchAll(/from '([^']+)'/g)].map(([, path]) => path!)
 
 describe('the reference', () => {
   it('imports nothing but fp-ts, ndarray and itself, and ndarray in one file only', () => {

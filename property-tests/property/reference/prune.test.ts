@@ -60,7 +60,7 @@ const trained = step(startFrom(model.parameters), sampled)[0]
 const logits = ({ adapters, head }: Pick<Parameters, 'adapters' | 'head'>, gates: Tensors = {}): Float64Array =>
   encoder(model.config, { scale: scaleOf(model.settings) })({ base: model.base, adapters, gates, head }, model.batch).logits.data
 /** A gate for each triplet that stays, 0 for the others. */
-const gatesOfRetained = (retained: Readonly<Record<string, ReadonlyArray<number>>>, gate: (logTheta: Tensor) => Tensor): Tensors =>
+const gatesOfRetained = (retained: Readonly<Record<string, readonly number[]>>, gate: (logTheta: Tensor) => Tensor): Tensors =>
   Object.fromEntries(
     Object.entries(trained.adapters).map(([module, { logTheta }]) => {
       const g = gate(logTheta)
@@ -130,7 +130,7 @@ describe(`a pruned state (seed ${SEED})`, () => {
 describe(`AdamW's moments of a folded column (seed ${SEED})`, () => {
   // One module of four triplets whose moments are m = 1, 2, 3, 4 and v = 5, 6, 7, 8 in both rows of B.
   const locations = [2, 0, -1, -9]
-  const rows = (numbers: ReadonlyArray<number>): Tensor => tensor([2, 4], [...numbers, ...numbers])
+  const rows = (numbers: readonly number[]): Tensor => tensor([2, 4], [...numbers, ...numbers])
   const adapter = { A: filled([4, 3], 1), B: filled([2, 4], 1), logTheta: tensor([4], locations) }
   const begin = startFrom({ adapters: { only: adapter }, head: {}, lambda: 0 })
   const withMoments: TrainingState = {
@@ -222,7 +222,7 @@ describe(`the objective after T_end (seed ${SEED})`, () => {
     const start = afterPruning({})[0]
     const state = step(start, { ...open, learningRate: 0.1 })[0]
     const modules = Object.entries(state.adapters)
-    const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / (2 * values.length)
+    const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / (2 * values.length)
     const term = (orthogonalityAfter: Settings['orthogonalityAfter']): number => {
       const { loss, taskLoss } = change(state, { orthogonalityAfter }).now
       return loss - taskLoss

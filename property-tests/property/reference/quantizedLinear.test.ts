@@ -21,7 +21,7 @@ const options = { seed: SEED, numRuns: 100 }
 const sides = fc.record({ n: fc.integer({ min: 1, max: 6 }), m: fc.integer({ min: 1, max: 9 }), p: fc.integer({ min: 1, max: 6 }) })
 const numbers = (shape: readonly [number, number]): fc.Arbitrary<Tensor> =>
   evenlyMany(-3, 3)(shape[0] * shape[1]).map((data) => tensor(shape, data))
-const rowOf = (x: Tensor, row: number): ReadonlyArray<number> => {
+const rowOf = (x: Tensor, row: number): readonly number[] => {
   const [, m = 0] = x.shape
   return Array.from(x.data.subarray(row * m, (row + 1) * m))
 }

@@ -34,7 +34,7 @@ interface Triplet {
   readonly probability: number
   readonly kept: boolean
 }
-const triplets = (all: Adapters, retained: Readonly<Record<string, ReadonlyArray<number>>>): ReadonlyArray<Triplet> =>
+const triplets = (all: Adapters, retained: Readonly<Record<string, readonly number[]>>): readonly Triplet[] =>
   Object.entries(all).flatMap(([module, one]) =>
     [...probabilityNonZero(settings)(one.logTheta).data].map((probability, j) => ({
       cost: tripletCost(one),
@@ -43,11 +43,11 @@ const triplets = (all: Adapters, retained: Readonly<Record<string, ReadonlyArray
     })),
   )
 const countOf = (all: Adapters): number => Object.values(all).reduce((total, { logTheta }) => total + logTheta.data.length, 0)
-const permutationOf = (n: number): fc.Arbitrary<ReadonlyArray<number>> => {
+const permutationOf = (n: number): fc.Arbitrary<readonly number[]> => {
   const places = Array.from({ length: n }, (_, i) => i)
   return fc.shuffledSubarray(places, { minLength: n })
 }
-const costOf = (list: ReadonlyArray<Triplet>): number => list.reduce((total, { cost }) => total + cost, 0)
+const costOf = (list: readonly Triplet[]): number => list.reduce((total, { cost }) => total + cost, 0)
 
 /** Adapters and an order of all their triplets. */
 const shuffled = adapters.chain((all) => fc.tuple(fc.constant(all), permutationOf(countOf(all))))
@@ -128,7 +128,7 @@ describe(`pruning in another order (seed ${SEED})`, () => {
     b: { A: tensor([2, 2], [3, 4, 0, -6]), B: tensor([1, 2], [2, 2]), logTheta: tensor([2], [3, 2]) },
     c: { A: tensor([2, 2], [0, 1, 8, 6]), B: tensor([1, 2], [-2, 1.2]), logTheta: tensor([2], [1, 0]) },
   }
-  const kept = (retain: RetentionRule, targetDensity: number, permutation?: ReadonlyArray<number>) =>
+  const kept = (retain: RetentionRule, targetDensity: number, permutation?: readonly number[]) =>
     prune({ ...settings, retain, targetDensity })(six, permutation).retained
 
   it('follows a permutation of all triplets, counted module by module', () => {

@@ -11,7 +11,7 @@ import {
 } from '../../../reference/index.js'
 import { assertClose } from '../../support/assertClose.js'
 
-const ratesOf = (rate: (step: number) => number, steps: number): ReadonlyArray<number> => Array.from({ length: steps }, (_, t) => rate(t))
+const ratesOf = (rate: (step: number) => number, steps: number): readonly number[] => Array.from({ length: steps }, (_, t) => rate(t))
 const exact = { relative: 1e-14, name: 'η_p' }
 
 describe('the learning rate', () => {

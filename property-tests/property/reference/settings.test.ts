@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { defaultSettings, describeProblem, validate, type Settings } from '../../../reference/index.js'
 
-const problems = (change: Partial<Settings>): ReadonlyArray<string> => validate({ ...defaultSettings, ...change }).map(describeProblem)
+const problems = (change: Partial<Settings>): readonly string[] => validate({ ...defaultSettings, ...change }).map(describeProblem)
 
 describe('settings', () => {
   it("are valid and the paper's by default", () => {

@@ -55,8 +55,8 @@ const withAdapter = (parameters: Parameters, name: string, change: Partial<Adapt
 })
 
 /** ‖BᵢᵀBᵢ − I‖²_F and ‖AᵢAᵢᵀ − I‖²_F, matrix by matrix, from the inner products of columns and of rows. */
-const normsOf = ({ adapters }: Parameters): ReadonlyArray<number> => {
-  const norm = (vectors: ReadonlyArray<ReadonlyArray<number>>): number =>
+const normsOf = ({ adapters }: Parameters): readonly number[] => {
+  const norm = (vectors: readonly (readonly number[])[]): number =>
     vectors
       .flatMap((x, i) => vectors.map((y, j) => x.reduce((total, value, n) => total + value * y[n]!, 0) - (i === j ? 1 : 0)))
       .reduce((total, error) => total + error ** 2, 0)
@@ -66,7 +66,7 @@ const normsOf = ({ adapters }: Parameters): ReadonlyArray<number> => {
 
 const summed = (model: Tiny): Tiny => ({ ...model, settings: { ...model.settings, orthogonality: 'sum' } })
 
-const cases: ReadonlyArray<readonly [string, TinyOptions]> = [
+const cases: readonly (readonly [string, TinyOptions])[] = [
   ...(['roberta', 'bert'] as const).flatMap((family) =>
     (['classification', 'regression'] as const).map(
       (taskType) => [`${family}, ${taskType}`, { family, taskType, layers: 1, seed: SEED }] as const,
@@ -199,7 +199,7 @@ describe(`the objective (seed ${SEED})`, () => {
   })
 })
 
-const tensorsOf = (adapters: Adapters): ReadonlyArray<readonly [string, Adapter]> => Object.entries(adapters)
+const tensorsOf = (adapters: Adapters): readonly (readonly [string, Adapter])[] => Object.entries(adapters)
 
 describe(`a training step (seed ${SEED})`, () => {
   it('moves W, Θ and λ at once, each at its own rate: the first step of Adam is η·sign of the gradient', () => {

@@ -148,7 +148,7 @@ describe('the best series of a task', () => {
   const runs = (scores: Readonly<Record<string, number>>) => [
     { result: { best: null, last: { step: 5, scores } } } as unknown as FinishedRun,
   ]
-  const series = (task: string, metric: string, values: ReadonlyArray<number>): ReadonlyArray<Series> =>
+  const series = (task: string, metric: string, values: readonly number[]): readonly Series[] =>
     values.map((value) => ({ task, metric, label: String(value), runs: runs({ [metric]: value }) }))
 
   it('has the highest score, or the lowest loss, and of equal ones the first', () => {
@@ -178,7 +178,7 @@ describe('the axis of a chart', () => {
     expect(lineFrame(lineChart(points, { title: 'step' }, { title: 'loss' }), 1200, 200).x.ticks).toEqual([26, 27])
   })
 
-  const labels = (y: number): ReadonlyArray<string> =>
+  const labels = (y: number): readonly string[] =>
     textsIn(drawChart(lineChart([{ series: 'one', x: 1, y }], { title: 'step' }, { title: 'score' })))
 
   it('an axis with a single value has this value without trailing zeros as label', () => {
@@ -196,7 +196,7 @@ describe('the axis of a chart', () => {
   })
 })
 
-const textsIn = (svg: string): ReadonlyArray<string> => [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text = '']) => text)
+const textsIn = (svg: string): readonly string[] => [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text = '']) => text)
 
 describe('a drawn chart', () => {
   /** The highest and lowest y of the line with the color, which comes after its swatch in the legend. */

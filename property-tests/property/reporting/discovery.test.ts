@@ -10,7 +10,7 @@ const put = async (file: string): Promise<void> => {
   await mkdir(dirname(join(folder, file)), { recursive: true })
   await writeFile(join(folder, file), '{}')
 }
-const foundIn = async (root: string, options = {}): Promise<ReadonlyArray<string>> => {
+const foundIn = async (root: string, options = {}): Promise<readonly string[]> => {
   const { folders, truncated } = await openDiscovery(join(folder, root), options)()
   return [
     ...folders.map(({ kind, path, sweep }) => `${kind} ${path}${sweep === null ? '' : ` of ${sweep.slice(folder.length + 1)}`}`),

@@ -10,7 +10,7 @@ import { lineFrame } from '../../../reporting/charts/lineSvg.js'
 import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
 import { madeRun, ranksOf, type MadeRun } from './reportRuns.js'
 
-const plotted = (...made: ReadonlyArray<MadeRun>): ReadonlyArray<PlottedSeries> => {
+const plotted = (...made: readonly MadeRun[]): readonly PlottedSeries[] => {
   const runs = made.map((one) => {
     const { config, result } = madeRun({ method: 'lora', task: 'reviews', ...one })
     return { folder: 'run', name: 'run', place: null, config, result } as unknown as FinishedRun

@@ -9,7 +9,7 @@ const finished = (name: string, made: MadeRun): FinishedRun => {
   const { config, result } = madeRun({ task: 'reviews', ...made })
   return { folder: name, name, place: null, config, result } as unknown as FinishedRun
 }
-const overview = (...runs: ReadonlyArray<FinishedRun>): Overview => overviewOf(runs, seriesOf(runs), 'all')
+const overview = (...runs: readonly FinishedRun[]): Overview => overviewOf(runs, seriesOf(runs), 'all')
 const numberOf = ({ numbers }: Overview, name: string) => numbers.find((one) => one.name === name) ?? expect.fail(`no ${name}`)
 
 describe('the overview of several runs', () => {

@@ -9,7 +9,7 @@ import { makeReport } from '../../../reporting/report/report.js'
 import { ranksOf, writeRun } from './reportRuns.js'
 
 let root = ''
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-report-'))
 })
@@ -19,12 +19,12 @@ const unescaped = (text: string): string =>
   text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&#39;', "'").replaceAll('&amp;', '&')
 
 /** The CSV of a figure or a table, as records. */
-const recordsIn = (page: string, name: string): ReadonlyArray<Readonly<Record<string, string>>> => {
+const recordsIn = (page: string, name: string): readonly Readonly<Record<string, string>>[] => {
   const [, csv] = new RegExp(`<textarea id="csv-${name}"[^>]*>\\n([^<]*)</textarea>`).exec(page) ?? []
   if (csv === undefined) throw new Error(`expected a CSV of ${name}, got none`)
   return parse(unescaped(csv), { columns: true })
 }
-const reportOf = async (...folders: ReadonlyArray<string>) => {
+const reportOf = async (...folders: readonly string[]) => {
   const output = at('report.html')
   const result = await makeReport({ folders, output, figures: null })
   return { result, page: await readFile(output, 'utf8') }

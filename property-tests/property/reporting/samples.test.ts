@@ -6,12 +6,12 @@ import { samplesTables } from '../../../reporting/report/evaluationTables.js'
 import { SEED } from '../../support/seed.js'
 
 const sample = (prompt: unknown, text: string) => ({ prompt, text, tokens: 1, ended: 'end' })
-const collected = (...steps: ReadonlyArray<readonly [step: number, samples: unknown]>) => {
+const collected = (...steps: readonly (readonly [step: number, samples: unknown])[]) => {
   const collector = sampleCollector()
   for (const [step, samples] of steps) collector.add(step, samples, 'metrics.jsonl, line 1')
   return collector.samples()
 }
-const tableOf = (...steps: ReadonlyArray<readonly [step: number, samples: unknown]>) =>
+const tableOf = (...steps: readonly (readonly [step: number, samples: unknown])[]) =>
   samplesTables([{ task: 'alpaca', name: 'runs/a', samples: collected(...steps) }])[0]
 
 describe(`the samples of a run (seed ${SEED})`, () => {

@@ -9,7 +9,7 @@ const finished = (made: MadeRun): FinishedRun => {
   const { config, result } = madeRun(made)
   return { folder: 'run', name: 'run', place: null, config, result } as unknown as FinishedRun
 }
-const labelsOf = (...made: ReadonlyArray<MadeRun>) => seriesOf(made.map(finished)).map(({ label, runs }) => [label, runs.length])
+const labelsOf = (...made: readonly MadeRun[]) => seriesOf(made.map(finished)).map(({ label, runs }) => [label, runs.length])
 
 describe('a series', () => {
   it('has the runs that differ in their seed, or in how they were executed', () => {
@@ -32,8 +32,7 @@ describe('a series', () => {
       ...more.config,
     },
   })
-  const seriesFor = (...made: ReadonlyArray<MadeRun>) =>
-    seriesOf(made.map(finished)).map(({ task, label, runs }) => [task, label, runs.length])
+  const seriesFor = (...made: readonly MadeRun[]) => seriesOf(made.map(finished)).map(({ task, label, runs }) => [task, label, runs.length])
 
   it('has no runs on other files or models of the same name, which are named with their folders', () => {
     expect(seriesFor(onFile('/q/x/train.csv', 'a', 'd'), onFile('/q/y/train.csv', 'b', 'd'))).toEqual([
@@ -102,7 +101,7 @@ describe('a series', () => {
     ).toEqual(['salora, rank 2, learning rate 0.25', 'salora, rank 4, learning rate 0.5', 'lora']))
 
   it('is named by a layer if all adapted matrices are in it, and otherwise by the matrices', () => {
-    const of = (...targetModules: ReadonlyArray<string>) => ({ settings: { targetModules } })
+    const of = (...targetModules: readonly string[]) => ({ settings: { targetModules } })
     expect(labelsOf(of('h.3.query', 'h.3.key'), of('h.1.query', 'h.2.query'), of('query')).map(([label]) => label)).toEqual([
       'salora, target modules layer 3',
       'salora, target modules h.1.query h.2.query',

@@ -27,9 +27,9 @@ export interface TinyOptions {
   readonly activation?: Activation
   readonly layers?: number
   readonly rank?: number
-  readonly lengths?: ReadonlyArray<number>
+  readonly lengths?: readonly number[]
   /** Stretched gate values, used in turn; default: shut, inside and open ones. */
-  readonly s?: ReadonlyArray<number>
+  readonly s?: readonly number[]
   readonly seed: number
 }
 
@@ -61,8 +61,7 @@ const draw = (shapes: Readonly<Record<string, Shape>>, seed: number): Tensors =>
     }),
   )
 
-const integers = (n: number, below: number, seed: number): ReadonlyArray<number> =>
-  [...uniform([n], 0, below)(seed)[0].data].map(Math.floor)
+const integers = (n: number, below: number, seed: number): readonly number[] => [...uniform([n], 0, below)(seed)[0].data].map(Math.floor)
 
 /** A model, a batch and noise, all determined by the options. B is not 0, and no gate is near a kink. */
 export const tiny = (options: TinyOptions): Tiny => {

@@ -57,7 +57,7 @@ import { length } from './shapes.js'
 export type Sizes = Readonly<Record<string, number>>
 /** The further inputs of a run: the sizes of named dimensions, and index arrays that fit them. */
 export type Occasion = { readonly sizes: Sizes; readonly feeds: Feeds }
-type Numbers = (count: number) => fc.Arbitrary<ReadonlyArray<number>>
+type Numbers = (count: number) => fc.Arbitrary<readonly number[]>
 
 export type RuleCase = {
   readonly op: DifferentiableOp
@@ -125,7 +125,7 @@ const two = (
 
 // ------------------------------------------------------------------------------------------------- elementwise operators
 
-const broadcasts: ReadonlyArray<readonly [string, Shape, Shape]> = [
+const broadcasts: readonly (readonly [string, Shape, Shape])[] = [
   ['equal shapes', ['a', 'b'], ['a', 'b']],
   ['with a scalar', ['a', 'b'], []],
   ['a scalar first', [], ['a']],
@@ -254,7 +254,7 @@ const rotations = ([1, 2] as const).map((heads) =>
   }),
 )
 
-const summedAxes: ReadonlyArray<readonly [ReadonlyArray<number> | undefined, boolean]> = [
+const summedAxes: readonly (readonly [readonly number[] | undefined, boolean])[] = [
   [[0], false],
   [[1], true],
   [[0, 2], false],
@@ -371,7 +371,7 @@ const packed = fc.array(length(4), { minLength: 1, maxLength: 4 }).map((lengths)
     feeds: { ...feeds, real: { data: real, shape: [batch, sequence, 1] } },
   }
 })
-const indexed = (shape: ReadonlyArray<'a' | 'b'>): fc.Arbitrary<Occasion> =>
+const indexed = (shape: readonly ('a' | 'b')[]): fc.Arbitrary<Occasion> =>
   anySizes.chain(({ sizes }) => {
     const dimensions = shape.map((d) => sizes[d] ?? 1)
     const count = dimensions.reduce((n, d) => n * d, 1)
@@ -426,4 +426,4 @@ const rows = [
   ),
 ]
 
-export const ruleCases: ReadonlyArray<RuleCase> = [...binary, ...unary, ...algebra, ...shapes, ...rows]
+export const ruleCases: readonly RuleCase[] = [...binary, ...unary, ...algebra, ...shapes, ...rows]

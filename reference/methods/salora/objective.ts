@@ -15,7 +15,7 @@ import type { AfterEnd, Parameters } from './trainingState.js'
 
 /** Examples, and for each a class or, in a regression, a number. Language models and classes of tokens have one label a token, the examples one after another. */
 export interface Batch extends Tokens {
-  readonly labels: ReadonlyArray<number>
+  readonly labels: readonly number[]
 }
 
 /** sampled: g drawn from u · expected: g = ĝ · open: g = 1, and after T_end the kept gates. Only sampled gates train Θ and λ. */

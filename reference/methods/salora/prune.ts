@@ -43,7 +43,7 @@ export interface Pruned {
   readonly gates: Tensors
 }
 
-const selectEntries = (x: Tensor, indices: ReadonlyArray<number>): Tensor =>
+const selectEntries = (x: Tensor, indices: readonly number[]): Tensor =>
   reshape(selectRows(reshape(x, [x.data.length, 1]), indices), [indices.length])
 
 const selectTriplets = (indices: Retained, adapters: Adapters): Adapters =>
@@ -76,7 +76,7 @@ export const prune =
     const folded = R.mapWithIndex((module: string, adapter: Adapter) => ({ ...adapter, ...foldGates(adapter, gates[module]!) }))(selected)
     return {
       retained: indices,
-      ranks: R.map((kept: ReadonlyArray<number>) => kept.length)(indices),
+      ranks: R.map((kept: readonly number[]) => kept.length)(indices),
       retainedDensity: parameterCount(selected) / parameterCount(adapters),
       adapters: settings.gateAfter === 'soft' ? folded : selected,
       gates: settings.gateAfter === 'kept' ? gates : {},

@@ -21,10 +21,10 @@ export interface RetentionSettings extends HardConcrete {
 }
 
 /** By module, the retained triplets in ascending order. */
-export type Retained = Readonly<Record<string, ReadonlyArray<number>>>
+export type Retained = Readonly<Record<string, readonly number[]>>
 
 /** The order of all triplets for `random`: a permutation, counted from 0, module by module. */
-export type Permutation = ReadonlyArray<number>
+export type Permutation = readonly number[]
 
 interface Triplet {
   readonly module: string
@@ -39,7 +39,7 @@ interface Triplet {
 const roots = map(Math.sqrt)
 
 /** Module by module. */
-const tripletsOf = (adapters: Adapters): ReadonlyArray<Triplet> =>
+const tripletsOf = (adapters: Adapters): readonly Triplet[] =>
   Object.entries(adapters).flatMap(([module, adapter]) => {
     const { A, B, logTheta } = adapter
     const magnitudes = multiply(roots(columnSums(multiply(B, B))), roots(rowSums(multiply(A, A)))) // [r]
@@ -52,7 +52,7 @@ const tripletsOf = (adapters: Adapters): ReadonlyArray<Triplet> =>
     }))
   })
 
-const permuted = (triplets: ReadonlyArray<Triplet>, permutation: Permutation | undefined): ReadonlyArray<Triplet> =>
+const permuted = (triplets: readonly Triplet[], permutation: Permutation | undefined): readonly Triplet[] =>
   permutation !== undefined && permutation.length === triplets.length && new Set(permutation).size === triplets.length
     ? permutation.map((place) => triplets[place] ?? mismatch('retained', `places from 0 to ${triplets.length - 1}`, `${place}`))
     : mismatch(
@@ -62,15 +62,15 @@ const permuted = (triplets: ReadonlyArray<Triplet>, permutation: Permutation | u
       )
 
 /** Ties keep the order of modules and indices. */
-const largestFirst = (triplets: ReadonlyArray<Triplet>, size: (triplet: Triplet) => number): ReadonlyArray<Triplet> =>
+const largestFirst = (triplets: readonly Triplet[], size: (triplet: Triplet) => number): readonly Triplet[] =>
   [...triplets].sort((a, b) => size(b) - size(a))
 
 /** P(g > 0) grows with log θ, which never saturates: so log θ ranks the triplets by it. */
 const inOrder = (
   rule: Exclude<RetentionRule, 'paper'>,
-  triplets: ReadonlyArray<Triplet>,
+  triplets: readonly Triplet[],
   permutation: Permutation | undefined,
-): ReadonlyArray<Triplet> =>
+): readonly Triplet[] =>
   ({
     budget: () => largestFirst(triplets, ({ logTheta }) => logTheta),
     magnitude: () => largestFirst(triplets, ({ magnitude }) => magnitude),
@@ -78,7 +78,7 @@ const inOrder = (
   })[rule]()
 
 interface Purchases {
-  readonly kept: ReadonlyArray<Triplet>
+  readonly kept: readonly Triplet[]
   readonly spent: number
 }
 
@@ -86,7 +86,7 @@ interface Purchases {
 const rounding = 1e-12
 
 /** In this order, each triplet whose cost still fits. A budget below the cheapest keeps nothing. */
-const within = (budget: number, triplets: ReadonlyArray<Triplet>): ReadonlyArray<Triplet> => {
+const within = (budget: number, triplets: readonly Triplet[]): readonly Triplet[] => {
   const buy = ({ kept, spent }: Purchases, triplet: Triplet): Purchases =>
     spent + triplet.cost <= budget * (1 + rounding) ? { kept: [...kept, triplet], spent: spent + triplet.cost } : { kept, spent }
   return triplets.reduce(buy, { kept: [], spent: 0 }).kept

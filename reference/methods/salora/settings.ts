@@ -116,7 +116,7 @@ const rules: Readonly<Record<NumberSetting, Rule>> = {
 
 type ChoiceSetting = 'orthogonality' | 'orthogonalityAfter' | 'control' | 'warmupGate' | 'retain' | 'gateAfter' | 'initialization'
 
-const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
+const choices: { readonly [K in ChoiceSetting]: readonly Settings[K][] } = {
   orthogonality: ['mean', 'sum'],
   orthogonalityAfter: ['unit', 'folded', 'off'],
   control: ['ramp', 'paper', 'free'],
@@ -127,7 +127,7 @@ const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
 }
 
 /** All invalid settings; empty if the settings are valid. */
-export const validate = (settings: Settings): ReadonlyArray<Problem> => {
+export const validate = (settings: Settings): readonly Problem[] => {
   const value = (setting: string): unknown => Object.entries(settings).find(([name]) => name === setting)?.[1]
   const problem = (setting: string, expected: string): Problem => ({ setting, expected, got: String(value(setting)) })
   const numbers = Object.entries(rules)

@@ -14,9 +14,9 @@ import { openEssayTokens } from './tokens.js'
 
 const outputs: SequenceOutputs = { head: 'sequence', labels: 1, problemType: 'regression', taskType: 'grades' }
 const refused = 'none, as grades have an order'
-const toName = (output: ReadonlyArray<number>): string => gradeNames[toGrade(output)] ?? ''
+const toName = (output: readonly number[]): string => gradeNames[toGrade(output)] ?? ''
 
-const boundTo = ({ evaluation: { examples } }: TaskData): TypedTask<GradedExample, ReadonlyArray<number>> => {
+const boundTo = ({ evaluation: { examples } }: TaskData): TypedTask<GradedExample, readonly number[]> => {
   const grades = examples.map(({ label }) => label)
   return {
     outputs,

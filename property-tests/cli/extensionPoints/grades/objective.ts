@@ -10,7 +10,7 @@ import { headTensors, type ModelOutput, type Objective, type TrainingExample } f
 
 export type GradedExample = TrainingExample & { readonly grade: number }
 
-export const logCosh = (model: Model): Objective<GradedExample, ReadonlyArray<number>> => {
+export const logCosh = (model: Model): Objective<GradedExample, readonly number[]> => {
   const head = model.sequenceHead(1)
   const values = ({ hidden, host }: ModelOutput): Expression =>
     reshape(head.outputs(selectedRows(hidden, rowSelection('batch')), host), ['batch'])

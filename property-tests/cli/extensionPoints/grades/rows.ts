@@ -5,7 +5,7 @@ import { exampleStore } from '../../../../finetuning/data/compactExamples.js'
 import { type Dataset, type Example, atRow } from '../../../../finetuning/data/dataset.js'
 import { eachLine } from '../../../../finetuning/data/lineStream.js'
 
-export const gradeNames: ReadonlyArray<string> = ['poor', 'fair', 'good']
+export const gradeNames: readonly string[] = ['poor', 'fair', 'good']
 
 /** @throws InputError for a line without a grade */
 export const readEssays = async (file: string): Promise<Dataset> => {

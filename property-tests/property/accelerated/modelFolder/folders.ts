@@ -55,7 +55,7 @@ export const folderOf = async (files: Readonly<Record<string, string | Uint8Arra
 }
 
 /** The names of the head's tensors that the files have in the head's shapes. */
-export const headTensorsIn = (model: ModelFolder, { tensors }: Head): ReadonlyArray<string> =>
+export const headTensorsIn = (model: ModelFolder, { tensors }: Head): readonly string[] =>
   [...tensors].filter(([name, shape]) => headTensor(model, name, shape) !== undefined).map(([name]) => name)
 
 export const messageFor = async (folder: string, options?: OpenOptions): Promise<string> => {

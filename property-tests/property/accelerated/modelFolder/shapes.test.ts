@@ -31,7 +31,7 @@ const bertBase = {
 }
 
 describe(`encoder shapes (seed ${SEED})`, () => {
-  const count = (shapes: ReadonlyMap<string, ReadonlyArray<number>>): number =>
+  const count = (shapes: ReadonlyMap<string, readonly number[]>): number =>
     [...shapes.values()].reduce((sum, shape) => sum + elementCount(shape), 0)
 
   it('RoBERTa-base as a two-class classifier has the published 124,647,170 parameters', () => {
@@ -104,7 +104,7 @@ describe(`encoder shapes (seed ${SEED})`, () => {
     expect(parsed(bert).outputs).toEqual({ head: 'sequence', labels: 2, problemType: 'single_label_classification' })
   })
 
-  it.each<readonly [string, object, ReadonlyArray<string>]>([
+  it.each<readonly [string, object, readonly string[]]>([
     ['roberta', roberta, ['head.input', 'head.hidden']],
     ['bert', bert, ['head.input']],
   ])('a %s has each dropout site of its configuration, with separate probabilities or a single one', (_, json, headSites) => {

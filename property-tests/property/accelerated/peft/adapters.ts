@@ -43,7 +43,7 @@ export const bert = encoderModel({ ...sizes, family: 'bert', tokenTypes: 2, padd
 export const twoClasses: ModelOutputs = { head: 'sequence', labels: 2, problemType: 'single_label_classification' }
 
 /** Numbers that differ everywhere, so that a mix-up shows. */
-export const weights = (shape: ReadonlyArray<number>, from: number): Weights => ({
+export const weights = (shape: readonly number[], from: number): Weights => ({
   shape,
   data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => from + i / 64),
 })
@@ -52,14 +52,14 @@ export const headOf = (model: Model, labels = 2, keep: (name: string) => boolean
   new Map([...model.sequenceHead(labels).tensors].filter(([name]) => keep(name)).map(([name, shape], i) => [name, weights(shape, 100 + i)]))
 
 /** An adapter whose modules, in layer order, have these ranks. */
-export const adapterOf = (model: Model, ranks: ReadonlyArray<number>, others: Partial<LowRankAdapter> = {}): LowRankAdapter => ({
+export const adapterOf = (model: Model, ranks: readonly number[], others: Partial<LowRankAdapter> = {}): LowRankAdapter => ({
   model,
   outputs: twoClasses,
   baseModelName: 'me/model',
   rank: 8,
   alpha: 16,
   modules: new Map(
-    model.spec.matrices.flatMap(({ name, d, k }, i): ReadonlyArray<[string, LowRankPair]> => {
+    model.spec.matrices.flatMap(({ name, d, k }, i): readonly [string, LowRankPair][] => {
       const r = ranks[i]
       return r === undefined ? [] : [[name, { A: weights([r, k], 2 * i), B: weights([d, r], 2 * i + 1) }]]
     }),

@@ -15,7 +15,7 @@ import { adapterOf, bert, headOf, load, place, roberta, sizes, twoClasses, usePl
 
 usePlace()
 
-const keysOf = async (adapter: LowRankAdapter): Promise<ReadonlyArray<string>> => {
+const keysOf = async (adapter: LowRankAdapter): Promise<readonly string[]> => {
   await saveAdapter(place.folder, adapter)
   const { tensors, metadata } = await readSafetensors(join(place.folder, 'adapter_model.safetensors'))
   expect(metadata).toEqual({ format: 'pt' })
@@ -152,7 +152,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
   })
 
   it('needs no patterns when padded to one rank, with the same B A', () => {
-    const product = ({ A, B }: LowRankPair): ReadonlyArray<number> => {
+    const product = ({ A, B }: LowRankPair): readonly number[] => {
       const [r = 0, k = 0] = A.shape
       return Array.from({ length: B.shape[0]! * k }, (_, at) =>
         Array.from({ length: r }, (_, j) => B.data[Math.floor(at / k) * r + j]! * A.data[j * k + (at % k)]!).reduce((a, b) => a + b, 0),
@@ -205,7 +205,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
 
 describe('an adapter padded to one rank', () => {
   const ranks = [2, 1, 5, 3, 0, 2]
-  const product = ({ A, B }: LowRankPair, scale: number): ReadonlyArray<number> => {
+  const product = ({ A, B }: LowRankPair, scale: number): readonly number[] => {
     const [[r = 0, k = 0], [d = 0]] = [A.shape, B.shape]
     return Array.from({ length: d * k }, (_, at) => {
       const [i, j] = [Math.floor(at / k), at % k]

@@ -47,7 +47,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     const matrices = new Map(roberta.spec.matrices.map((matrix) => [matrix.name, matrix]))
     await rm(join(place.folder, 'salora.json'), { force: true })
     await writeFile(join(place.folder, 'adapter_config.json'), JSON.stringify(config))
-    const pairs = Object.entries(modules).flatMap(([name, r]): ReadonlyArray<[string, WritableTensor]> => {
+    const pairs = Object.entries(modules).flatMap(([name, r]): readonly [string, WritableTensor][] => {
       const { d, k } = matrices.get(`encoder.layer.0.${name}`)!
       const key = `base_model.model.${prefix}encoder.layer.0.${name}`
       return [

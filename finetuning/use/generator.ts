@@ -1,0 +1,88 @@
+/** Text generation: opens a decoder with its tokenizer and, if one is named, an adapter. */
+import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
+import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
+import { keepingCache } from '../../accelerated/generation/keptCache.js'
+import { answersTo, type AnswerEnds, type AnswerEvent } from '../../accelerated/generation/answers.js'
+import type { GenerationInput } from '../../accelerated/generation/settings.js'
+import { causalLM } from '../../accelerated/objectives/causalLM.js'
+import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { framed, promptTokens, type Prompt } from '../tasks/texts/prompts.js'
+import { openAssembly } from './openModel.js'
+import type { TrainedAdapterOptions } from './trainedAdapter.js'
+import { loadTextModel } from './trainedModel.js'
+
+export type GeneratorOptions = Pick<
+  TrainedAdapterOptions,
+  'model' | 'revision' | 'adapter' | 'trainedBy' | 'device' | 'precision' | 'threads'
+> & {
+  /** keep the cache of the last text: a prompt that begins with it, as in a conversation, reads only the rest (default: false) */
+  readonly keepsCache?: boolean
+}
+
+export type { AnswerEnds, AnswerEvent }
+
+export type Generator = {
+  readonly device: string
+  /** Prompt → token ids. @param where names the prompt in error messages. @throws InputError if it is empty, too long or no prompt */
+  readonly encode: (prompt: Prompt, where?: string) => readonly number[]
+  /** Generates an answer to each prompt, batch by batch. @throws SettingsError for a wrong setting, InputError if a prompt does not fit */
+  readonly answers: (
+    prompts: readonly (readonly number[])[],
+    settings?: Partial<GenerationInput> & AnswerEnds,
+    signal?: AbortSignal,
+  ) => AsyncGenerator<AnswerEvent, void>
+  readonly release: () => Promise<void>
+}
+
+/** Call `release` when no more prompts come. @throws InputError or DeviceError with one line for the user */
+export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
+  const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...input }
+  return openGeneratorOn(() => chooseDevice(options.device), options)
+}
+
+/** The same on a device of the caller's. @param deviceOf called once the folders are read: opening a device takes seconds */
+export const openGeneratorOn = async (deviceOf: () => Promise<Device>, options: Omit<GeneratorOptions, 'device'>): Promise<Generator> => {
+  const trained = await loadTextModel(options)
+  const { folder, model, storage } = trained.base
+  const tokenizer = await loadTokenizer(folder, model, storage)
+  const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
+  const device = await deviceOf()
+  const opened = await openTextDecoder(trained, options, device)
+  const decoder = options.keepsCache === true ? keepingCache(opened) : opened
+  const { positions } = decoder
+  const counted = 2 * positions // a prompt that is much longer is refused without reading it all
+  return {
+    device: device.name,
+    encode: (prompt, where = 'prompt') => {
+      const ids = tokensOf(framed(prompt, null, where), counted)
+      if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
+      if (ids.length >= positions)
+        throw inputError(
+          where,
+          `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`,
+          ids.length < counted ? String(ids.length) : `at least ${counted}`,
+        )
+      return ids
+    },
+    answers: (prompts, settings = {}, signal) => answersTo(decoder, { decode: tokenizer.decode, endTokens }, prompts, settings, signal),
+    release: decoder.release,
+  }
+}
+
+/** Opens the decoder of a causal language model. @throws InputError or SettingsError if the precision does not support the model */
+export const openTextDecoder = async (
+  trained: TrainedModel,
+  { precision: name, threads }: Pick<GeneratorOptions, 'precision' | 'threads'>,
+  device: Device,
+): Promise<Decoder> => {
+  const { model, method } = trained.adapter
+  const precision = precisionOf(name)
+  const machine = { precision: precision.decoding ?? precision, threads }
+  const { assembly, phase, parameters, runtime } = await openAssembly(trained, causalLM(model, method), machine, device)
+  return openDecoder(assembly, phase, parameters, runtime)
+}

@@ -1,0 +1,128 @@
+/** Scores of a trained model on labeled data, with the majority-class baseline, whatever the task type. */
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
+import { isAmong, type RunRows, rowsDigest } from '../run/runRows.js'
+import { type Evaluation, loadEvaluation, loadTask, type TaskOptions } from '../tasks/index.js'
+import { bindWithMetric } from '../tasks/chosenMetric.js'
+import type { Answer, BoundTask, EvaluationReport, TaskData } from '../tasks/taskType.js'
+import { alignLabels } from './alignLabels.js'
+import { resolveLabels, calledOf } from './modelWithAdapter.js'
+import { openAnswers, resolveMaxLength, type OnProgress } from './openModel.js'
+import type { TrainedAdapter, TrainedAdapterOptions } from './trainedAdapter.js'
+
+export type AdapterScore = EvaluationReport & {
+  readonly scores: Readonly<Record<string, number>>
+  readonly examples: number
+  readonly source: string
+  /** the majority-class baseline; null where there are no classes */
+  readonly majority: { readonly label: string; readonly share: number } | null
+  /** the class that the model predicts for every example; null if it predicts several */
+  readonly constant: string | null
+  /** how many examples have a text that the run trained on; null if that is unknown */
+  readonly trainedOn: number | null
+  /** the class that f1 is of; null if none was named */
+  readonly positive: string | null
+}
+
+export type ScoringOptions = {
+  /** the run's rows, if they are known */
+  readonly rows?: RunRows | null
+  /** Reports how many examples are done. */
+  readonly onProgress?: OnProgress
+  /** Reports what is wrong with the texts, such as how many are truncated. */
+  readonly onWarning?: (message: string) => void
+}
+
+/** Opens a trained model and scores it. @throws InputError or SettingsError if the data is of another task type or other classes, or an output is not finite */
+export const scoreTrained = async (
+  trained: TrainedModel,
+  labeled: Evaluation,
+  { maxLength, ...machine }: Pick<TrainedAdapterOptions, 'precision' | 'threads' | 'batchSize' | 'maxLength'>,
+  device: Device,
+  { rows = null, onProgress, onWarning = () => undefined }: ScoringOptions = {},
+): Promise<AdapterScore> => {
+  const { model, method, outputs } = trained.adapter
+  const data = alignLabels(labeled, { outputs, labelNames: resolveLabels(trained), called: calledOf(trained) })
+  const task = bindWithMetric(data)
+  const tokenizer = await task.tokenizer(trained.base, resolveMaxLength(trained, maxLength))
+  const opened = await openAnswers(trained, task.objective(model, method), machine, device, 'scoring')
+  try {
+    const examples = tokenizer.evaluation(data.evaluation.examples)
+    tokenizer.warnings().forEach(onWarning)
+    const answers = await opened.answers(examples, onProgress)
+    return scoreAnswers(task, data, answers, (i) => examples.at(i)?.row, rows)
+  } finally {
+    await opened.release()
+  }
+}
+
+/** Scores an adapter that is open. @throws as scoreTrained */
+export const scoreAdapter = async (
+  adapter: Pick<TrainedAdapter, 'outputs' | 'labelNames' | 'called' | 'predict'>,
+  labeled: Evaluation,
+  { rows = null, onProgress }: ScoringOptions = {},
+): Promise<AdapterScore> => {
+  const { outputs, labelNames, called = 'adapter' } = adapter
+  const data = alignLabels(labeled, { outputs, labelNames, called })
+  const { examples } = data.evaluation
+  const answers = await adapter.predict(examples, onProgress)
+  return scoreAnswers(bindWithMetric(data), data, answers, (i) => examples[i]?.row, rows)
+}
+
+const scoreAnswers = (
+  task: BoundTask,
+  { evaluation: { source, examples }, labelNames, positive }: TaskData,
+  answers: readonly Answer[],
+  rowOf: (answer: number) => number | undefined,
+  rows: RunRows | null,
+): AdapterScore => {
+  checkFiniteAnswers(answers, (i) => `${source}, row ${rowOf(i)}`)
+  const { scores, constant } = task.score(answers)
+  return {
+    scores,
+    ...task.report(answers),
+    examples: examples.length,
+    source,
+    majority: task.majority,
+    constant,
+    trainedOn: rows === null ? null : examples.filter((example) => isAmong(rows.training, example)).length,
+    positive: positive === undefined ? null : (labelNames?.[positive] ?? String(positive)),
+  }
+}
+
+/** An average would hide an output that is not finite. @throws InputError that names the row */
+const checkFiniteAnswers = (answers: readonly unknown[], where: (answer: number) => string): void => {
+  const numbersOf = (answer: unknown): readonly unknown[] => (Array.isArray(answer) ? answer : Object.values(answer as object).flat())
+  const at = answers.findIndex((answer) => !numbersOf(answer).every(Number.isFinite))
+  if (at >= 0) throw inputError(where(at), 'finite outputs of model and adapter', numbersOf(answers[at]).slice(0, 8).join(', '))
+}
+
+// Reloads the data that a run was evaluated on.
+/** What a run stored about its rows, and the digest of those that it evaluated on. */
+type StoredRows = { readonly rows: RunRows; readonly digest: string | undefined }
+
+/**
+ * The data that a run evaluated on, with a warning if it has changed. If the run held out rows of its file, these rows are looked up by their texts:
+ * another split of a file that has grown would hold out rows that the run trained on.
+ * @throws InputError
+ */
+export const evaluationOfRun = async (
+  { testData: _, ...task }: TaskOptions,
+  stored: StoredRows | null = null,
+): Promise<Evaluation & { readonly warning: string | null }> => {
+  const heldOut = stored?.rows.heldOut === true
+  const labeled: Evaluation = await (heldOut ? loadEvaluation(task) : loadTask(task))
+  if (stored === null) return { ...labeled, warning: null }
+  const all = labeled.evaluation
+  const evaluation = heldOut ? { ...all, examples: all.examples.filter((example) => isAmong(stored.rows.evaluation, example)) } : all
+  const { source, examples } = evaluation
+  if (examples.length === 0) throw inputError(source, 'rows that the run held out', 'none of them')
+  const changed = stored.digest !== undefined && stored.digest !== rowsDigest(evaluation)
+  const before = Number.parseInt(stored.digest ?? '', 10)
+  const change =
+    before === examples.length
+      ? 'are there with other labels, texts or in another order'
+      : `were ${before}, and ${examples.length} are there now`
+  return { ...labeled, evaluation, warning: changed ? `${source}: the rows that the run was evaluated on ${change}` : null }
+}

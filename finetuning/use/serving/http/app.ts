@@ -1,0 +1,255 @@
+/** The routes of the server: requests are checked, take their places in the queue, and get their answers in the shape of their API. */
+import { Hono, type Context } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
+import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
+import { isExpected } from '../../../../accelerated/errors/expectedErrors.js'
+import { inputError, oneLine, reason } from '../../../../accelerated/errors/inputError.js'
+import { parseJson } from '../../../../accelerated/storage/json.js'
+import { isUtf8 } from '../../../../accelerated/storage/native.js'
+import { checkTextCount } from '../openRun.js'
+import type { ServedRun } from '../openRuns.js'
+import { chatRequest, completion, promptOfChat, usageOf, type ChatRequest } from './chat.js'
+import { classifyRequest } from './classify.js'
+import { bodyBudget, places, Rejection, withinTime, type Limits, type Places } from './limits.js'
+import { openMetrics, type Metrics } from './metrics.js'
+
+export type Serving = {
+  /** by the names that clients use as `model` */
+  readonly runs: ReadonlyMap<string, ServedRun>
+  readonly limits: Limits
+  /** whether only names of this machine are valid hosts: another name that leads here is an attack (DNS rebinding) */
+  readonly isLocal: boolean
+  /** further origins whose pages may use a server that is for this machine, as `https://app.example` */
+  readonly origins: readonly string[]
+}
+
+export type ServingApp = { readonly fetch: Hono['fetch']; readonly request: Hono['request']; readonly places: Places }
+
+const paths = { classify: '/classify', chat: '/v1/chat/completions', models: '/v1/models', health: '/health', metrics: '/metrics' } as const
+const methods: Readonly<Record<string, 'GET' | 'POST'>> = {
+  [paths.classify]: 'POST',
+  [paths.chat]: 'POST',
+  [paths.models]: 'GET',
+  [paths.health]: 'GET',
+  [paths.metrics]: 'GET',
+}
+
+/** A run by its name, below the list of all runs. */
+const isOne = (path: string): boolean => /^\/v1\/models\/[^/]+$/.test(path)
+
+/** The HTTP method that a path takes; undefined if the server does not have the path. */
+const methodOf = (path: string): 'GET' | 'POST' | undefined => (isOne(path) ? 'GET' : methods[path])
+
+export const servingApp = (serving: Serving): ServingApp => {
+  const [app, queue, metrics] = [new Hono(), places(serving.limits), openMetrics()]
+  const state: State = { ...serving, queue, metrics }
+  app.use(async (c, next) => {
+    const began = performance.now()
+    await next()
+    metrics.request(
+      c.req.path in methods ? c.req.path : isOne(c.req.path) ? paths.models : 'other',
+      c.res.status,
+      (performance.now() - began) / 1000,
+    )
+  })
+  app.use(async (c, next) => {
+    checkRequest(c, serving)
+    await next()
+  })
+  if (serving.origins.length > 0) app.use(cors({ origin: [...serving.origins] }))
+  const bodies = bodyBudget(serving.limits)
+  app.use(async (c, next) => bodies.within(Number(c.req.header('content-length') ?? serving.limits.bodyBytes), next))
+  app.use(
+    bodyLimit({
+      maxSize: serving.limits.bodyBytes,
+      onError: () => {
+        throw new Rejection(413, `expected a body of at most ${serving.limits.bodyBytes} bytes`)
+      },
+    }),
+  )
+  app.onError((thrown, c) => errorResponse(c, thrown))
+  app.post(paths.classify, (c) => classify(c, state))
+  app.post(paths.chat, (c) => chat(c, state))
+  app.get(paths.models, (c) => c.json({ object: 'list', data: [...serving.runs.keys()].map(modelObject) }))
+  app.get('/v1/models/:model', (c) => {
+    const name = c.req.param('model')
+    if (!serving.runs.has(name)) throw unknownModel(name, [...serving.runs.keys()])
+    return c.json(modelObject(name))
+  })
+  app.get(paths.health, (c) =>
+    c.json({ status: queue.isClosed() ? 'stopping' : 'ok', models: [...serving.runs.keys()] }, queue.isClosed() ? 503 : 200),
+  )
+  app.get(paths.metrics, (c) => c.text(metrics.text(gauges(state)), 200, { 'Content-Type': prometheusType }))
+  return { fetch: app.fetch, request: app.request, places: queue }
+}
+
+const modelObject = (id: string) => ({ id, object: 'model', created: 0, owned_by: 'salora' })
+
+type State = Serving & { readonly queue: Places; readonly metrics: Metrics }
+
+const prometheusType = ['text/plain', 'version=0.0.4', 'charset=utf-8'].join('; ')
+
+const localHost = /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/
+const localOrigin = /^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/
+
+/** A browser names the page's origin with each POST, which it sends without asking. Other clients name none. @throws Rejection */
+const checkRequest = (c: Context, { isLocal, origins }: Serving): void => {
+  const [host, origin] = [c.req.header('host') ?? '', c.req.header('origin')]
+  if (isLocal && !localHost.test(host)) throw new Rejection(403, 'expected 127.0.0.1 or localhost as host')
+  if (isLocal && origin !== undefined && !localOrigin.test(origin) && !origins.includes(origin))
+    throw new Rejection(403, `expected a page of this machine, got one of ${origin.slice(0, 200)} (salora serve --allow-origin admits it)`)
+  if (c.req.method === 'OPTIONS' && origins.length > 0) return // the preflight of a page
+  const method = methodOf(c.req.path)
+  if (method === undefined) throw new Rejection(404, `expected one of ${Object.keys(methods).join(', ')}`)
+  const asked = c.req.method === 'HEAD' ? 'GET' : c.req.method // health checks ask for the status alone
+  if (asked !== method) throw new Rejection(405, `expected ${method} ${c.req.path}`)
+}
+
+const gauges = ({ queue, runs }: State): Readonly<Record<string, number>> => ({
+  salora_queue_texts: queue.taken(),
+  salora_runs: runs.size,
+  process_resident_memory_bytes: process.memoryUsage.rss(),
+  process_uptime_seconds: process.uptime(),
+})
+
+/** @throws InputError if the body is not JSON in UTF-8: other bytes would become replacement characters in a text */
+const jsonBody = async (c: Context): Promise<unknown> => {
+  if (!isUtf8(await c.req.bytes())) throw inputError('the request', 'JSON in UTF-8', 'other bytes')
+  return parseJson(await c.req.text(), 'the request')
+}
+
+/** As OpenAI's API answers a model that it does not have. */
+const unknownModel = (name: string, known: readonly string[]): Rejection =>
+  new Rejection(404, `model: expected one of ${known.join(', ')}, got ${JSON.stringify(name)}`, null, 'model_not_found')
+
+/** The run of a request's `model`, or the only one of this kind. @throws Rejection (404) for an unknown name, else InputError */
+const runFor = (name: string | undefined, { runs }: Serving, answers: 'predict' | 'generate'): readonly [name: string, run: ServedRun] => {
+  const able = [...runs].filter(([, { info }]) => info.answers === answers)
+  const named = able.find(([one]) => one === name)
+  const [only] = able
+  if (named !== undefined) return named
+  if (name === undefined && only !== undefined && able.length === 1) return only
+  if (name !== undefined && able.length > 0 && !runs.has(name))
+    throw unknownModel(
+      name,
+      able.map(([one]) => one),
+    )
+  const what = answers === 'predict' ? 'classifies' : 'writes text'
+  if (able.length === 0) throw inputError('model', `a run that ${what}`, 'none on this server')
+  throw inputError('model', `one of ${able.map(([one]) => one).join(', ')}`, name === undefined ? 'none' : JSON.stringify(name))
+}
+
+const classify = async (c: Context, state: State): Promise<Response> => {
+  const { model, texts, answer } = classifyRequest(await jsonBody(c))
+  const [name, run] = runFor(model, state, 'predict')
+  if (texts.length > state.limits.textsPerRequest)
+    throw new Rejection(413, `expected at most ${state.limits.textsPerRequest} texts in a request, got ${texts.length}`)
+  for (const text of texts) checkTextCount(text, run.info, 'the request')
+  const answered = await state.queue.take(texts.length, () =>
+    withinTime(state.limits.timeout, c.req.raw.signal, (signal) => Promise.all(texts.map((text) => run.predict(text, signal)))),
+  )
+  state.metrics.texts(name, texts.length, answered.filter(({ truncated }) => truncated).length)
+  return c.json(answer(answered.map(({ value }) => value)) as object)
+}
+
+const chat = async (c: Context, state: State): Promise<Response> => {
+  const request = chatRequest(await jsonBody(c))
+  const [name, run] = runFor(request.model, state, 'generate')
+  const prompt = promptOfChat(request.messages, run.info.promptTemplate ?? 'chat')
+  if (request.stream)
+    return streamed(c, state, name, (listener, signal) => run.generate(prompt, request.settings, listener, signal), request)
+  let promptTokens = 0
+  const listener = {
+    onPiece: () => undefined,
+    onStart: (tokens: number) => {
+      promptTokens = tokens
+    },
+  }
+  const text = await state.queue.take(1, () =>
+    withinTime(state.limits.timeout, c.req.raw.signal, (signal) => run.generate(prompt, request.settings, listener, signal)),
+  )
+  state.metrics.tokens(name, promptTokens, text.tokens)
+  return c.json(completion(name).whole(text, promptTokens))
+}
+
+type Generate = (listener: Parameters<ServedRun['generate']>[2], signal: AbortSignal) => ReturnType<ServedRun['generate']>
+
+/** Server-sent events. The status is sent once the prompt is read, so that a refused prompt gets an error of its own. */
+const streamed = async (c: Context, state: State, name: string, generate: Generate, { includeUsage }: ChatRequest): Promise<Response> => {
+  const { whenStarted, events, done } = startGeneration(state, c.req.raw.signal, generate)
+  const promptTokens = await whenStarted
+  const chunks = completion(name)
+  return streamSSE(c, async (stream) => {
+    const send = (data: object): Promise<void> => stream.writeSSE({ data: JSON.stringify(data) })
+    stream.onAbort(() => events.leave())
+    try {
+      await send(chunks.first())
+      await events.each((piece) => send(chunks.piece(piece)))
+      const text = await done
+      state.metrics.tokens(name, promptTokens, text.tokens)
+      await send(chunks.last(text))
+      if (includeUsage) await send(chunks.usage(usageOf(promptTokens, text)))
+    } catch (thrown) {
+      if (!stream.aborted) await send({ error: { message: messageOf(thrown), type: 'server_error', param: null, code: null } })
+    }
+    await end(stream)
+  })
+}
+
+const end = async (stream: SSEStreamingApi): Promise<void> => {
+  if (!stream.aborted) await stream.writeSSE({ data: '[DONE]' })
+}
+
+/** Runs a generation in its place of the queue; its pieces wait until the client reads them. */
+const startGeneration = (state: State, client: AbortSignal, generate: Generate) => {
+  const pieces: string[] = []
+  const left = new AbortController()
+  let [wake, started, isDone] = [(): void => undefined, (_: number): void => undefined, false]
+  const begun = new Promise<number>((resolve) => {
+    started = resolve
+  })
+  const onPiece = (piece: string): void => {
+    pieces.push(piece)
+    wake()
+  }
+  const done = state.queue
+    .take(1, () =>
+      withinTime(state.limits.timeout, AbortSignal.any([client, left.signal]), (signal) =>
+        generate({ onPiece, onStart: (tokens) => started(tokens) }, signal),
+      ),
+    )
+    .finally(() => {
+      isDone = true
+      wake()
+    })
+  done.catch(() => undefined) // awaited below
+  const each = async (take: (piece: string) => Promise<void>): Promise<void> => {
+    for (;;) {
+      const piece = pieces.shift()
+      if (piece !== undefined) await take(piece)
+      else if (isDone) return
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+    }
+  }
+  const whenStarted = Promise.race([begun, done.then(() => begun)])
+  return { whenStarted, done, events: { each, leave: () => left.abort() } }
+}
+
+const messageOf = (thrown: unknown): string =>
+  oneLine(thrown instanceof Rejection || isExpected(thrown) ? (thrown as Error).message : reason(thrown))
+
+/** One line, in the shape of OpenAI's errors below /v1 and as { error } elsewhere. */
+const errorResponse = (c: Context, thrown: unknown): Response => {
+  const rejection = thrown instanceof Rejection ? thrown : new Rejection(isExpected(thrown) ? 400 : 500, messageOf(thrown))
+  const { status, message, retryAfter, code } = rejection
+  if (retryAfter !== null) c.header('Retry-After', String(retryAfter))
+  if (status === 405) c.header('Allow', methodOf(c.req.path) === 'GET' ? 'GET, HEAD' : 'POST')
+  if (status === 413) c.header('Connection', 'close') // the rest of the body is not read
+  const type = status >= 500 ? 'server_error' : 'invalid_request_error'
+  const body = c.req.path.startsWith('/v1/') ? { error: { message, type, param: null, code } } : { error: message }
+  return c.body(`${JSON.stringify(body)}\n`, status as 400, { 'Content-Type': 'application/json; charset=utf-8' })
+}

@@ -1,0 +1,161 @@
+/**
+ * Opens a finished run for a program: model, adapter, length, labels and columns are the run's. Concurrent calls share batches.
+ * This folder answers requests for runs, in a thread; what opens an adapter in this thread is in the folder above.
+ */
+import { inputError, shown } from '../../../accelerated/errors/inputError.js'
+import { resolveAnswers } from '../../../accelerated/generation/answers.js'
+import type { Text } from '../../tasks/taskType.js'
+import { taskTypeNamed } from '../../tasks/taskTypeOf.js'
+import { readRunConfig } from '../../run/runFiles.js'
+import { takesPromptTemplate } from '../../tasks/index.js'
+import { framed, type FramedPrompt, type Prompt } from '../../tasks/texts/prompts.js'
+import type { ServedRun } from './openRuns.js'
+import { openRuns } from './openRuns.js'
+import type { GeneratedText, GenerationChoice, RunInfo } from './protocol.js'
+import type { MachineChoice, RunColumns } from './runOptions.js'
+
+/**
+ * A prediction. A classification has `label`, `score` and `scores`. A multi-label classification has `labels` and `scores`, and a regression `value`.
+ * Token classification has `entities`. Embeddings have the `similarity` of two texts, or the `embedding` of one.
+ * Scores are probabilities by class.
+ */
+export type RunPrediction = {
+  readonly label?: string
+  readonly score?: number
+  readonly scores?: Readonly<Record<string, number>>
+  readonly labels?: readonly string[]
+  readonly value?: number
+  readonly entities?: readonly RunEntity[]
+  /** cosine of the two embeddings */
+  readonly similarity?: number
+  readonly embedding?: readonly number[]
+}
+
+/** An entity of a text. start, end: characters of the text */
+export type RunEntity = {
+  readonly entity_group: string
+  readonly score: number
+  readonly word: string
+  readonly start: number
+  readonly end: number
+}
+
+/** A text, `{ text, textPair }` for a run of pairs, or a row with the columns of the run's data; other columns do not count. */
+export type RunText = string | Text | Readonly<Record<string, unknown>>
+
+/** A piece of a text as soon as it is certain, and the whole at the end. */
+export type GenerationPiece = { readonly kind: 'piece'; readonly text: string } | ({ readonly kind: 'text' } & GeneratedText)
+
+export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> & {
+  /** Predicts a text or several. Calls that wait for a batch share the next one. @throws InputError for a text that cannot be read */
+  readonly predict: {
+    (text: RunText): Promise<RunPrediction>
+    (texts: readonly RunText[]): Promise<readonly RunPrediction[]>
+  }
+  /**
+   * Answers a prompt, if the run writes text. A plain text is an instruction if the run was trained with a template, else a text to continue,
+   * as `{ text }` is with any run. Leaving the loop ends the generation. @throws InputError or SettingsError
+   */
+  readonly generate: (prompt: string | Prompt, settings?: GenerationChoice) => AsyncGenerator<GenerationPiece, void>
+  /** Waits for all calls, then frees the model and ends the thread. It may be called twice. */
+  readonly release: () => Promise<void>
+}
+
+/**
+ * Opens the run of a folder that `salora train` or `finetune` wrote. A worker thread computes, so this one stays free.
+ * @param machine device, precision, threads and batch size where they are not to be the run's
+ * @throws InputError, SettingsError or DeviceError with one line; it says what to use for a folder that is no run
+ */
+export const openRun = async (folder: string, machine: MachineChoice = {}): Promise<OpenRun> => {
+  if (typeof folder !== 'string') throw inputError('openRun', 'the folder of a run', shown(folder))
+  const { runs, release } = await openRuns({ runs: [folder], machine })
+  const [run] = runs as readonly [ServedRun]
+  const { answers: _, batchSize: __, promptTemplate, ...info } = run.info
+  const template = takesPromptTemplate((await readRunConfig(folder))?.task.task ?? '') ? promptTemplate : null
+  const one = async (given: RunText): Promise<RunPrediction> => {
+    const text = textOf(given, info.columns, folder)
+    checkTextCount(text, info, folder)
+    return (await run.predict(text)).value
+  }
+  return {
+    ...info,
+    predict: ((given: RunText | readonly RunText[]) => (isList(given) ? Promise.all(given.map(one)) : one(given))) as OpenRun['predict'],
+    generate: (prompt, settings = {}) => generation(run, () => framed(prompt, template, 'prompt'), settings),
+    release,
+  }
+}
+
+const isList = (given: RunText | readonly RunText[]): given is readonly RunText[] => Array.isArray(given)
+
+/** @throws InputError if there is no text */
+export const textOf = (given: RunText, { text, textPair }: RunColumns, where: string): Text => {
+  if (typeof given === 'string') return checked({ text: given }, where)
+  const row = given as Readonly<Record<string, unknown>>
+  const isRow = typeof row === 'object' && row !== null && text in row
+  const first = row?.[isRow ? text : 'text']
+  const ofRow = isRow && textPair !== undefined ? row[textPair] : undefined
+  const second = ofRow ?? (isRow && text !== 'text' ? undefined : row?.['textPair']) // `text` may be a column, and the form { text, textPair }
+  if (typeof first !== 'string')
+    throw inputError(where, `a text, or an object with ${JSON.stringify(text)}`, first === undefined ? shown(given) : shown(first))
+  if (second !== undefined && typeof second !== 'string')
+    throw inputError(where, `a second text in ${JSON.stringify(textPair ?? 'textPair')}`, shown(second))
+  return checked(second === undefined ? { text: first } : { text: first, textPair: second }, where)
+}
+
+/** @throws InputError unless there are as many texts as the run was trained on; a run that compares embeddings also gives that of one text */
+export const checkTextCount = ({ textPair }: Text, { columns, taskType }: Pick<RunInfo, 'columns' | 'taskType'>, where: string): void => {
+  const [expected, got] = [columns.textPair, textPair].map((second) => second !== undefined)
+  if (expected === got || (expected && taskTypeNamed(taskType)?.readsHalfPairs === true)) return
+  throw inputError(where, `${expected ? 'two texts' : 'one text'}, as in the data of the run`, got ? 'two' : 'one')
+}
+
+const checked = (texts: Text, where: string): Text => {
+  if (texts.text.trim() === '' || texts.textPair?.trim() === '') throw inputError(where, 'a text', 'an empty one')
+  return texts
+}
+
+async function* generation(
+  run: ServedRun,
+  promptOf: () => FramedPrompt,
+  settings: GenerationChoice,
+): AsyncGenerator<GenerationPiece, void> {
+  const prompt = promptOf()
+  resolveAnswers(settings)
+  const stop = new AbortController()
+  const pieces: GenerationPiece[] = []
+  let wake = (): void => undefined
+  const add = (text: string): void => {
+    pieces.push({ kind: 'piece', text })
+    wake()
+  }
+  const answer = run.generate(prompt, settings, { onPiece: add }, stop.signal).finally(() => wake())
+  let result: GeneratedText | null = null
+  let failure: unknown = null
+  const done = answer.then(
+    (text) => {
+      result = text
+    },
+    (thrown: unknown) => {
+      failure = thrown
+    },
+  )
+  try {
+    for (;;) {
+      const piece = pieces.shift()
+      if (piece !== undefined) yield piece
+      else if (result !== null || failure !== null) break
+      else
+        await Promise.race([
+          done,
+          new Promise<void>((resolve) => {
+            wake = resolve
+          }),
+        ])
+    }
+    if (failure !== null) throw failure
+    if (result !== null) yield { kind: 'text', ...(result as GeneratedText) }
+  } finally {
+    stop.abort()
+    await done
+  }
+}

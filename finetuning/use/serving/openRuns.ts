@@ -1,0 +1,111 @@
+/** Opens runs in one thread: predictions of each run share batches, and texts are generated one after another. */
+import { fromSentError } from '../../../accelerated/errors/sentError.js'
+import { inputError } from '../../../accelerated/errors/inputError.js'
+import type { Text } from '../../tasks/taskType.js'
+import type { Prompt } from '../../tasks/texts/prompts.js'
+import { microBatcher, type MicroBatcher, type Outcome } from './microBatcher.js'
+import type { GeneratedText, GenerationChoice, RunInfo, ServingOptions } from './protocol.js'
+import { callThread, type ThreadCalls, type ThreadNotes } from './threadCalls.js'
+
+/** A prediction, and whether its text was longer than the model reads. */
+export type Answered = { readonly value: object; readonly truncated: boolean }
+
+export type GenerationListener = {
+  readonly onPiece: (text: string) => void
+  /** Called when the prompt is about to be read. */
+  readonly onStart?: (promptTokens: number) => void
+}
+
+export type ServedRun = {
+  readonly info: RunInfo
+  /** calls that wait or run */
+  readonly pending: () => number
+  readonly predict: MicroBatcher<Text, Answered>['call']
+  /** An aborted signal ends it after the current token. */
+  readonly generate: (
+    prompt: Prompt,
+    settings: GenerationChoice,
+    listener: GenerationListener,
+    signal?: AbortSignal,
+  ) => Promise<GeneratedText>
+  /** Resolves when no call waits or runs. */
+  readonly idle: () => Promise<void>
+}
+
+export type ServedRuns = {
+  readonly runs: readonly ServedRun[]
+  /** Waits for all calls, frees everything and ends the thread. It may be called again. */
+  readonly release: () => Promise<void>
+  /** Resolves with the reason if the thread dies. */
+  readonly died: Promise<Error>
+}
+
+/** @throws InputError, SettingsError or DeviceError with one line for the first run that does not open */
+export const openRuns = async (options: ServingOptions, notes: ThreadNotes = {}): Promise<ServedRuns> => {
+  const thread = callThread(options, notes)
+  const infos = await thread.opened.catch(async (thrown: unknown) => {
+    await thread.end()
+    throw thrown
+  })
+  let isReleased = false
+  const runs = infos.map((info, run) => {
+    const served = servedRun(thread, info, run)
+    const refuseReleased = (): void => {
+      if (isReleased) throw inputError(info.folder, 'calls before release', 'one after it')
+    }
+    return {
+      ...served,
+      predict: async (...call: Parameters<ServedRun['predict']>) => {
+        refuseReleased()
+        return served.predict(...call)
+      },
+      generate: async (...call: Parameters<ServedRun['generate']>) => {
+        refuseReleased()
+        return served.generate(...call)
+      },
+    }
+  })
+  let releasing: Promise<void> | null = null
+  const releaseNow = async (): Promise<void> => {
+    isReleased = true
+    for (const { idle } of runs) await idle()
+    await thread.end()
+  }
+  return { runs, died: thread.died, release: () => (releasing ??= releaseNow()) }
+}
+
+const servedRun = ({ ask }: ThreadCalls, info: RunInfo, run: number): ServedRun => {
+  const predictBatch = (texts: readonly Text[]): Promise<readonly Outcome<Answered>[]> =>
+    ask(
+      (id) => ({ kind: 'predict', id, run, texts }),
+      (reply) =>
+        reply.kind === 'predicted'
+          ? reply.outcomes.map((one): Outcome<Answered> => ('error' in one ? { error: fromSentError(one.error) } : { value: one }))
+          : undefined,
+    )
+  const batcher = microBatcher(predictBatch, info.batchSize)
+  const generations = new Set<Promise<unknown>>()
+  const generate: ServedRun['generate'] = async (prompt, settings, { onPiece, onStart }, signal) => {
+    const answer = ask(
+      (id) => ({ kind: 'generate', id, run, prompt, settings }),
+      (reply): GeneratedText | undefined => {
+        if (reply.kind === 'started') onStart?.(reply.promptTokens)
+        if (reply.kind === 'piece') onPiece(reply.text)
+        return reply.kind === 'generated' ? { text: reply.text, tokens: reply.tokens, ended: reply.ended } : undefined
+      },
+      signal,
+    )
+    generations.add(answer)
+    return answer.finally(() => generations.delete(answer))
+  }
+  return {
+    info,
+    generate,
+    predict: batcher.call,
+    pending: () => batcher.pending() + generations.size,
+    idle: async () => {
+      await batcher.idle()
+      await Promise.allSettled(generations)
+    },
+  }
+}

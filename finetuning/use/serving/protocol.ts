@@ -1,0 +1,75 @@
+/** The messages between a program and the thread that answers for its runs. */
+import type { SentError } from '../../../accelerated/errors/sentError.js'
+import type { CallCount } from '../../../accelerated/engines/nativeCallGuard.js'
+import type { GenerationEnd } from '../../../accelerated/generation/generate.js'
+import type { Generator } from '../generator.js'
+import type { Text } from '../../tasks/taskType.js'
+import type { PromptTemplate } from '../../data/promptTemplates.js'
+import type { Prompt } from '../../tasks/texts/prompts.js'
+import type { MachineChoice, RunColumns } from './runOptions.js'
+
+/** The input of the thread. */
+export type ServingOptions = { readonly runs: readonly string[]; readonly machine: MachineChoice }
+export type ServingData = { readonly options: ServingOptions; readonly calls: CallCount }
+
+/** What is known of an open run. */
+export type RunInfo = {
+  readonly folder: string
+  /** the base model: a folder or a hub id */
+  readonly model: string
+  readonly method: string
+  /** classification, multi-label, regression, causal, … */
+  readonly taskType: string
+  readonly device: string
+  /** tokens of a text that the run reads; a longer text loses its end */
+  readonly maxLength: number
+  /** texts of one batch */
+  readonly batchSize: number
+  /** the classes in the order of the outputs; null: there are none */
+  readonly labelNames: readonly string[] | null
+  /** the columns of the texts in the run's data */
+  readonly columns: RunColumns
+  /** how the run's prompts are framed; null: it writes no text, or was trained on plain texts */
+  readonly promptTemplate: PromptTemplate | null
+  /** generate: the run writes text */
+  readonly answers: 'predict' | 'generate'
+}
+
+export type GenerationChoice = NonNullable<Parameters<Generator['answers']>[1]>
+
+export type Request =
+  | { readonly kind: 'predict'; readonly id: number; readonly run: number; readonly texts: readonly Text[] }
+  | { readonly kind: 'generate'; readonly id: number; readonly run: number; readonly prompt: Prompt; readonly settings: GenerationChoice }
+  /** ends a generation after its current token */
+  | { readonly kind: 'stop'; readonly id: number }
+  | { readonly kind: 'release' }
+
+/** The prediction for one text, or why there is none. */
+export type SentOutcome = { readonly value: object; readonly truncated: boolean } | { readonly error: SentError }
+
+export type Reply =
+  | { readonly kind: 'preparing'; readonly what: string }
+  /** at the first answer of a graph on a GPU: how many float nodes ran on the CPU, in one line */
+  | { readonly kind: 'placement'; readonly line: string; readonly warns: boolean }
+  | { readonly kind: 'opened'; readonly runs: readonly RunInfo[] }
+  /** nothing can be opened; the thread has ended */
+  | { readonly kind: 'refused'; readonly error: SentError }
+  | { readonly kind: 'predicted'; readonly id: number; readonly outcomes: readonly SentOutcome[] }
+  | { readonly kind: 'started'; readonly id: number; readonly promptTokens: number }
+  | { readonly kind: 'piece'; readonly id: number; readonly text: string }
+  | ({ readonly kind: 'generated'; readonly id: number } & GeneratedText)
+  | { readonly kind: 'failed'; readonly id: number; readonly error: SentError }
+  | { readonly kind: 'released' }
+
+export type GeneratedText = {
+  readonly text: string
+  readonly tokens: number
+  /** end: the model ended the text · stop: a stop string · length: maxNewTokens or the model's positions · aborted: the signal */
+  readonly ended: GenerationEnd | 'aborted'
+}
+
+/** One end of a channel between the two. */
+export type Port<In, Out> = {
+  readonly send: (message: Out) => void
+  readonly receive: (listener: (message: In) => void) => void
+}
