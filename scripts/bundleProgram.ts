@@ -44,6 +44,7 @@ const ownAddresses: Plugin = {
 
 /** The executable of a bundle. A process that may open few files cannot load it, and has only this file to say so. */
 const programOf = (bundle: string): string => `await import('${bundle}').catch((error) => {
+  if (error.code === undefined) throw error // a defect keeps its stack
   process.stderr.write(\`salora: expected its own files, got \${error.message}\${error.code === 'EMFILE' ? ' (more open files must be allowed: ulimit -n)' : ''}\\n\`)
   process.exit(1)
 })

@@ -13,7 +13,6 @@ const { values } = parseArgs({
 })
 const [steps, folder] = [20, `gpu-trial/${Date.now()}`]
 const device = ['--device', values.device]
-mkdirSync(folder, { recursive: true })
 
 /** Runs a command with --json. With `killAt`, kills it once that file exists. → its document @throws Error with the last line of what failed */
 const salora = (args, killAt) =>
@@ -67,9 +66,17 @@ const stages = {
     : { mrpc: () => salora(['train', '--model', 'embedded', '--task', 'mrpc', '--data', values.data, ...device, '--output', `${folder}/mrpc`]) }),
 }
 
+const only = values.only?.split(',') ?? Object.keys(stages)
+const unknown = only.find((name) => !Object.hasOwn(stages, name))
+if (unknown !== undefined) {
+  console.error(`--only: expected some of ${Object.keys(stages).join(', ')}, got "${unknown}"`)
+  process.exit(2)
+}
+
+mkdirSync(folder, { recursive: true })
 const outcomes = []
-for (const [name, run] of Object.entries(stages)) {
-  if (!(values.only?.split(',').includes(name) ?? true)) continue
+for (const name of only) {
+  const run = stages[name]
   const began = performance.now()
   const outcome = await run().then((result) => ({ result }), (error) => ({ failed: error.message }))
   const seconds = (performance.now() - began) / 1000

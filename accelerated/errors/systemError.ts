@@ -58,7 +58,7 @@ const explanations: Readonly<Record<string, string>> = {
   EROFS: 'a read-only disk',
   EMFILE: 'too many open files (ulimit -n)',
   ENFILE: 'too many open files on this machine',
-  ENOENT: 'no such folder',
+  ENOENT: 'a missing folder',
   ENOTDIR: 'a file where a folder should be',
   EISDIR: 'a folder of that name',
 }

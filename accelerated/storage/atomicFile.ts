@@ -38,7 +38,7 @@ export const openNow = async (path: string, flags: string): Promise<WritableFile
 /**
  * Writes the file at `path`. The old file stays until all of `content` is on the disk, and after any error; no temporary file remains.
  * `check` reads the whole file before it gets its name. Errors of `check` and of `content` itself pass through.
- * @throws InputError if there is no space, no permission or no such folder
+ * @throws InputError if the disk is full, the folder is missing or may not be written to
  */
 export const writeFileAtomically = async (
   path: string,

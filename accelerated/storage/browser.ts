@@ -30,7 +30,7 @@ const absent = (path: string): SystemError => new SystemError(path, 'a readable 
 const writeError = (path: string, thrown: unknown): Error => {
   if (nameOfError(thrown) === 'QuotaExceededError')
     return new SystemError(path, 'to write the file', "no space left in the browser's storage for this page (QuotaExceededError)", 'ENOSPC')
-  if (nameOfError(thrown) === 'NotFoundError') return new SystemError(path, 'to write the file', 'no such folder (ENOENT)', 'ENOENT')
+  if (nameOfError(thrown) === 'NotFoundError') return new SystemError(path, 'to write the file', 'a missing folder (ENOENT)', 'ENOENT')
   if (nameOfError(thrown) === 'TypeMismatchError')
     return new SystemError(path, 'to write the file', 'a folder of that name (EISDIR)', 'EISDIR')
   return inputError(path, 'to write the file', reason(thrown))

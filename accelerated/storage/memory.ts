@@ -48,7 +48,7 @@ const fileAt = ({ files, folders }: Tree, path: string): MemoryFile => {
 }
 
 const placeFile = (tree: Tree, path: string, bytes: Uint8Array): void => {
-  if (!tree.folders.has(folderOf(path))) throw new SystemError(path, 'to write the file', 'no such folder (ENOENT)', 'ENOENT')
+  if (!tree.folders.has(folderOf(path))) throw new SystemError(path, 'to write the file', 'a missing folder (ENOENT)', 'ENOENT')
   if (tree.folders.has(path)) throw new SystemError(path, 'to write the file', 'a folder of that name (EISDIR)', 'EISDIR')
   tree.files.set(path, { bytes, version: ++tree.writes })
 }
@@ -58,7 +58,7 @@ const placeFolder = (tree: Tree, path: string, recursive: boolean): void => {
   if (infoAt(tree, path) !== null) throw new SystemError(path, 'to write the file', 'a file or folder of that name (EEXIST)', 'EEXIST')
   const parent = folderOf(path)
   if (recursive) placeFolder(tree, parent, true)
-  if (!tree.folders.has(parent)) throw new SystemError(path, 'to write the file', 'no such folder (ENOENT)', 'ENOENT')
+  if (!tree.folders.has(parent)) throw new SystemError(path, 'to write the file', 'a missing folder (ENOENT)', 'ENOENT')
   tree.folders.add(path)
 }
 

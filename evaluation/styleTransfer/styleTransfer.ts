@@ -20,7 +20,7 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { published, csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 
-// Everything that the outputs of a style transfer depend on: a folder of transfers is of one of these.
+// The configuration that the outputs of a style transfer depend on; all outputs in one folder share it.
 /** Everything that the outputs depend on. */
 const configOf = async (
   { source, dataset }: StyleTransferOptions,

@@ -24,7 +24,7 @@ export const glueFile = (name: GlueName, split: GlueSplit, folder: string): stri
   return path
 }
 
-/** As `glueFile`, or null if the folder does not have the file. @throws InputError if there is no such folder */
+/** As `glueFile`, or null if the folder does not have the file. @throws InputError if the folder is missing */
 export const findGlueFile = (name: GlueName, split: GlueSplit, folder: string): string | null => {
   const task = GLUE_TASKS[name]
   if (!existsSync(folder)) throw inputError(folder, `a folder with GLUE's ${task.folder}`, 'none there')
@@ -95,7 +95,7 @@ const scoreReader =
     return score
   }
 
-// A text file of the disk, read at once: GLUE's files are read where nothing can wait.
+// Reads a text file synchronously, for the callers of GLUE that cannot await.
 /** The bytes of a UTF-8 file without byte-order mark. @throws InputError as `readUtf8` */
 const readLocalText = (file: string): Buffer => {
   const stat = readable(file, () => statSync(file, { throwIfNoEntry: false }))

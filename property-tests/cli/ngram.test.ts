@@ -143,7 +143,7 @@ describe('salora ngram', () => {
   it.each<readonly [readonly string[], RegExp]>([
     [
       [...train, '--text', 'text.txt', '--output', 'no/m.arpa'],
-      /^no\/m\.arpa: expected to write the file, got no such folder \(ENOENT\)$/m,
+      /^no\/m\.arpa: expected to write the file, got a missing folder \(ENOENT\)$/m,
     ],
     [
       ['ngram', 'score', '--model', 'contradiction.arpa', '--text', 'text.txt'],

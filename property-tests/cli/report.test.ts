@@ -83,7 +83,7 @@ describe('salora report', () => {
     [
       'an output folder that does not exist',
       ['runs', '--output', 'absent/x.html'],
-      /absent\/x\.html: expected to write the file, got no such folder/,
+      /absent\/x\.html: expected to write the file, got a missing folder/,
       1,
     ],
     [

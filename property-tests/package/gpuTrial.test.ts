@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 afterAll(() => rmSync('gpu-trial', { recursive: true, force: true }))
 
 describe('the trial of a card', () => {
-  it('compares a device with the CPU, resumes a killed run, and goes on where a stage fails', () => {
+  it('compares a device with the CPU, resumes a killed run, and records a stage that fails', () => {
     const args = ['scripts/gpuTrial.mjs', '--device', 'cpu', '--only', 'float32,tf32,resume']
     const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     expect(status).toBe(1) // TF32 is of CUDA only

@@ -413,6 +413,7 @@ describe('the limits', () => {
       '{"error":"other requests fill the memory"}\n',
       '1',
     ])
+    expect((await ask(busy, '/health')).status).toBe(200)
     const small = ask(busy, '/classify', { text: 'a' }, { headers: { ...headers, 'content-length': '13' } })
     await expect.poll(() => busy.places.taken()).toBe(65)
     answerAll()

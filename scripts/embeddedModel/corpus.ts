@@ -130,7 +130,7 @@ export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: Rea
 export const readCorpus = (folder: string, furtherExcluded: readonly string[] = []): Corpus => {
   const absent = furtherExcluded.find((file) => !existsSync(file))
   if (absent !== undefined) throw inputError(`--exclude ${absent}`, 'a file of one sentence a line', 'no such file')
-  if (!existsSync(folder)) throw inputError(`--corpora ${folder}`, 'a folder of text files', 'no such folder')
+  if (!existsSync(folder)) throw inputError(`--corpora ${folder}`, 'a folder of text files', 'a missing folder')
   const files = readdirSync(folder)
     .sort()
     .flatMap((name) => CORPUS_FILES.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))

@@ -1,8 +1,8 @@
 /**
  * Finds models, adapters and datasets: a folder on this disk, a snapshot in the hub's cache, or one that is downloaded into it.
  *
- * Why not by @huggingface/hub, which uploads (studied and tried: 2.17.5): downloadFileToCacheDir accepts wrong bytes, 3 of 40,000 and twice as many,
- * under the name of the right hash, where Python's tools find them too. It begins an interrupted download anew, and two processes write one file. It
+ * Why not by @huggingface/hub, which uploads (studied and tried: 2.17.5): downloadFileToCacheDir accepts wrong bytes, 3 of 40,000 bytes, and twice the bytes,
+ * all under the name of the right hash, where Python's tools find them too. It begins an interrupted download anew, and two processes write one file. It
  * waits for a silent server without end, and not for a busy one. It asks paths-info, which plain mirrors lack, also for what is in the cache, so
  * nothing works offline. A wrapper would have to replace the request, the stream, the checks and the file.
  */

@@ -45,7 +45,7 @@ export const isPlainPath = (path: string): boolean => path.split('/').every((par
 
 /**
  * The hub id of a snapshot's model, from its path in the cache: …/models--OWNER--NAME/snapshots/REVISION; undefined for any other folder.
- * @throws InputError if there is no such folder
+ * @throws InputError if the folder is missing
  */
 export const hubIdOf = async (folder: string, storage: Storage = nodeFiles): Promise<string | undefined> => {
   const snapshots = folderOf(await storage.realPath(folder))
@@ -54,7 +54,7 @@ export const hubIdOf = async (folder: string, storage: Storage = nodeFiles): Pro
   return isSnapshot ? model.slice('models--'.length).replaceAll('--', '/') : undefined
 }
 
-/** The commit of a snapshot; null for any other folder. @throws InputError if there is no such folder */
+/** The commit of a snapshot; null for any other folder. @throws InputError if the folder is missing */
 export const snapshotCommit = async (folder: string, storage: Storage = nodeFiles): Promise<string | null> => {
   const path = await storage.realPath(folder)
   return nameOf(folderOf(path)) === 'snapshots' && /^[0-9a-f]{40}$/.test(nameOf(path)) ? nameOf(path) : null

@@ -102,7 +102,7 @@ describe(`writing files atomically (seed ${SEED})`, () => {
 
   it('names a folder that does not exist', async () => {
     const lost = join(folder, 'none', 'x.json')
-    await expect(writeFileAtomically(lost, '')).rejects.toThrow(`${lost}: expected to write the file, got no such folder (ENOENT)`)
+    await expect(writeFileAtomically(lost, '')).rejects.toThrow(`${lost}: expected to write the file, got a missing folder (ENOENT)`)
   })
 
   it('one of two concurrent writers wins entirely', async () => {

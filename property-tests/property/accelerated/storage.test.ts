@@ -153,7 +153,7 @@ describe.each(Object.keys(storages))('the storage of the %s', (name) => {
     await expect(storage.rename(at('none'), at('some'))).rejects.toMatchObject({ where: at('none'), code: 'ENOENT' })
     await expect(storage.realPath(at('none'))).rejects.toMatchObject({ where: at('none'), code: 'ENOENT' })
     await expect(storage.write(at('none', 'x'), '')).rejects.toThrow(
-      `${at('none', 'x')}: expected to write the file, got no such folder (ENOENT)`,
+      `${at('none', 'x')}: expected to write the file, got a missing folder (ENOENT)`,
     )
     await expect(storage.write(at('folder'), '')).rejects.toThrow(
       `${at('folder')}: expected to write the file, got a folder of that name (EISDIR)`,

@@ -304,7 +304,7 @@ describe('a stopped or failed call', () => {
       expect(names()).toEqual([name])
       rmSync(file)
       expect(await lineOf(writeNgramModel(join(folder, 'no', 'such'), await model()))).toBe(
-        'no/such: expected to write the file, got no such folder (ENOENT)',
+        'no/such: expected to write the file, got a missing folder (ENOENT)',
       )
     },
   )

@@ -59,7 +59,10 @@ export const servingApp = (serving: Serving): ServingApp => {
   })
   if (serving.origins.length > 0) app.use(cors({ origin: [...serving.origins] }))
   const bodies = bodyBudget(serving.limits)
-  app.use(async (c, next) => bodies.within(Number(c.req.header('content-length') ?? serving.limits.bodyBytes), next))
+  app.use(async (c, next) => {
+    const announced = Number(c.req.header('content-length') ?? serving.limits.bodyBytes)
+    await bodies.within(c.req.method === 'POST' ? announced : 0, next)
+  })
   app.use(
     bodyLimit({
       maxSize: serving.limits.bodyBytes,
