@@ -12,5 +12,5 @@ export type ExampleTokenizer<E> = {
 /** @param truncated how many of the `texts` have more than `maxLength` tokens */
 export const truncationWarnings = (truncated: number, texts: number, maxLength: number): readonly string[] => {
   const [count, all] = [truncated, texts].map((n) => n.toLocaleString('en-US'))
-  return truncated === 0 ? [] : [`${count} of ${all} texts are longer than --max-length ${maxLength}: they lose their end`]
+  return truncated === 0 ? [] : [`${count} of ${all} texts are longer than --max-length ${maxLength} and are truncated`]
 }

@@ -77,6 +77,6 @@ describe('salora train', () => {
       expect.stringMatching(/^warning: one class has only one row /),
       expect.stringMatching(/^warning: "good" has 90\.7 % of the rows, .*--class-weights balanced and --metric-for-best-model macroF1/),
     ])
-    expect(lines.filter((line) => line.includes('--max-length 16: they lose their end'))).toHaveLength(1)
+    expect(lines.filter((line) => line.includes('--max-length 16 and are truncated'))).toHaveLength(1)
   })
 })

@@ -35,7 +35,7 @@ describe('multi-line texts of salora predict', () => {
   it('give the same predictions from files in every format and from standard input', async () => {
     const given = async (args: readonly string[], input = '') => {
       const { code, stdout, stderr } = await saloraIn([...predict, '--quiet', ...args], { cwd, input })
-      expect([code, stderr]).toEqual([0, 'warning: 1 of 6 texts are longer than --max-length 16: they lose their end\n'])
+      expect([code, stderr]).toEqual([0, 'warning: 1 of 6 texts are longer than --max-length 16 and are truncated\n'])
       return answersIn(stdout).map(({ label, score }) => ({ label, score: score.toFixed(5) })) // batches round differently
     }
     const csv = ['id,text', ...texts.map((text, i) => `${i},${cell(text)}`)].join('\n')

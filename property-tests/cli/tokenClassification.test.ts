@@ -136,7 +136,7 @@ describe('token classification', () => {
     const { stdout, stderr } = await saloraIn(['evaluate', '--run', 'run', '--task', 'people.conll', '--max-length', '4', '--json'], {
       cwd,
     })
-    expect(stderr).toMatch(/warning: 60 of 60 texts are longer than --max-length 4: they lose their end/)
+    expect(stderr).toMatch(/warning: 60 of 60 texts are longer than --max-length 4 and are truncated/)
     const { scores, byClass } = JSON.parse(stdout) as {
       scores: Record<string, number>
       byClass: { label: string; recall: number; examples: number }[]

@@ -60,9 +60,9 @@ describe('salora train', () => {
         ],
         { cwd },
       )
-    expect((await of('16')).stderr).toContain('warning: 10 of 40 texts are longer than --max-length 16: they lose their end\n')
+    expect((await of('16')).stderr).toContain('warning: 10 of 40 texts are longer than --max-length 16 and are truncated\n')
     expect((await of('78')).stderr).not.toContain('--max-length')
-    const warning = (counts: string): string => `warning: ${counts} texts are longer than --max-length 16: they lose their end\n`
+    const warning = (counts: string): string => `warning: ${counts} texts are longer than --max-length 16 and are truncated\n`
     const scored = (run: string) => saloraIn(['evaluate', '--run', run, '--eval-data', 'long.tsv', '--quiet'], { cwd })
     expect((await scored('length-16')).stderr).toContain(warning('10 of 40'))
     expect((await scored('length-78')).stderr).not.toContain('--max-length')

@@ -84,7 +84,7 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, readonly number[]> =>
   }
 }
 
-/** A tag for each word; very long sentences lose their end. */
+/** A tag for each word; very long sentences are truncated. */
 const tagsText = (tags: readonly string[]): string => {
   const text = tags.join(' ')
   return text.length > longestTags ? `${text.slice(0, longestTags - 1)}…` : text

@@ -21,7 +21,7 @@ export type RunInfo = {
   /** classification, multi-label, regression, causal, … */
   readonly taskType: string
   readonly device: string
-  /** tokens of a text that the run reads; a longer text loses its end */
+  /** tokens of a text that the run reads; a longer text is truncated */
   readonly maxLength: number
   /** texts of one batch */
   readonly batchSize: number
