@@ -71,7 +71,9 @@ export {
 } from './methods/salora/hardConcrete.js'
 export {
   density,
+  densityTerm,
   densityVjp,
+  expectedGates,
   multiplierAscent,
   parameterCount,
   penalty,

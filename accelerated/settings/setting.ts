@@ -1,8 +1,8 @@
 /** A setting: a schema with a default, and how --help presents it. Flags, --help, config.json, its validation and the type SettingsInput follow from it. A method's settings are in the method's folder. */
 import type { z } from 'zod'
 
-/** How a flag's text is parsed: as is, as a number, as a comma-separated list, or as a JSON file whose content is the value. A switch takes no value. */
-export type SettingKind = 'text' | 'number' | 'list' | 'switch' | 'file'
+/** How a flag's text is parsed: as is, as a number, as a number if it is one, as a comma-separated list, or as a JSON file whose content is the value. A switch takes no value. */
+export type SettingKind = 'text' | 'number' | 'textOrNumber' | 'list' | 'switch' | 'file'
 
 export type Setting<T = unknown> = {
   /** validates a value and supplies the default */

@@ -153,13 +153,8 @@ export type SettingsInput = {
   readonly orthogonality?: 'mean' | 'sum'
   /** Orthogonality term after pruning: unit (unchanged), folded (at the remaining column norms) or off. Default: unit */
   readonly orthogonalityAfter?: 'unit' | 'folded' | 'off'
-  /**
-   * Density control. Default: ramp
-   *  - ramp: reaches the target
-   *  - paper: Algorithm 1, which seldom does
-   *  - free: no constraint
-   */
-  readonly control?: 'ramp' | 'paper' | 'free'
+  /** Density control: ramp (reaches the target soon), adam (the paper's constant rate), descent (Algorithm 1's plain steps) or a number (constant λ of equation 10; 0 is no penalty). Default: ramp */
+  readonly control?: 'ramp' | 'adam' | 'descent' | number | 'paper' | 'free'
   /** Learning rate of gates and multiplier. Default: 0.01 */
   readonly controlLearningRate?: number
 

@@ -2,6 +2,7 @@
 import type { Setting, SettingKind, SettingTable } from '../../accelerated/settings/setting.js'
 import { flag, listOf, numberOf, textOf, type Flag, type FlagTable, type Typed } from '../../finetuning/commandLine/flag.js'
 import { allSettings } from '../../accelerated/training/settings.js'
+import { decimal } from '../../finetuning/data/dataset.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 
 /** Values by name; those that nobody gave are undefined or absent. */
@@ -11,6 +12,7 @@ const readers: Readonly<Record<Exclude<SettingKind, 'switch'>, (where: string, t
   text: textOf,
   file: textOf,
   number: numberOf,
+  textOrNumber: (where, text) => decimal(text) ?? textOf(where, text),
   list: listOf,
 }
 

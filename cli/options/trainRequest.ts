@@ -144,6 +144,7 @@ const isText = (value: unknown): boolean => typeof value === 'string' && value !
 const kinds: Readonly<Record<SettingKind, { readonly expected: string; readonly accepts: (value: unknown) => boolean }>> = {
   text: { expected: 'a string', accepts: isText },
   number: { expected: 'a number', accepts: (value) => typeof value === 'number' || value === null },
+  textOrNumber: { expected: 'a string or a number', accepts: (value) => isText(value) || typeof value === 'number' },
   list: {
     expected: 'a list of strings',
     accepts: (value) => value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string')),

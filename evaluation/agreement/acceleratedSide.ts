@@ -55,13 +55,13 @@ export const decoderSizes = ({ family: _, taskType: __, outputNorms, ...same }: 
 
 /** SaLoRA on the accelerated path, with the model's settings. */
 export const assemblyOf = (model: AnyModel, precision: string): Assembly => {
-  const { config, settings } = model
+  const { config } = model
   const accelerated = modelIn(model)
   return {
     model: accelerated,
     frozen: frozenTensors(model.base, accelerated.spec, precisionOf(precision)),
     method: salora,
-    settings: settingsOf(settings),
+    settings: settingsOf(model),
     objective: objectiveOf(config, accelerated),
     precision: precisionOf(precision),
   }
@@ -82,8 +82,21 @@ const preparedBatch = ({ config, batch }: AnyModel, accelerated: AcceleratedMode
 }
 
 /** The optimizer's constants are fed, so they are no settings here. */
-const settingsOf = ({ alpha, clip, beta1, beta2, epsilon, gateAdam, loraPlusRatio, ...same }: AnyModel['settings']) =>
-  resolveSettings({ ...same, method: 'salora', loraAlpha: alpha, maxGradNorm: clip ?? null, loraplusLrRatio: loraPlusRatio })
+const settingsOf = ({ settings, parameters }: AnyModel) => {
+  const { alpha, clip, beta1, beta2, epsilon, gateAdam, loraPlusRatio, control: rule, ...same } = settings
+  const control = controlOf(rule, parameters.lambda)
+  return resolveSettings({
+    ...same,
+    control,
+    method: 'salora',
+    loraAlpha: alpha,
+    maxGradNorm: clip ?? null,
+    loraplusLrRatio: loraPlusRatio,
+  })
+}
+
+/** The reference's rule as a setting: a constant λ is the value of `control`. */
+export const controlOf = (rule: AnyModel['settings']['control'], lambda: number) => (rule === 'constant' ? lambda : rule)
 
 export const matricesOf = ({ config }: AnyModel, adapters: TrainingState['adapters']): SaloraPhase['matrices'] => {
   const shapes = adaptedShapes(config)

@@ -25,7 +25,7 @@ import type { Model } from './model.js'
 import { type Row, compare, retainedRanks } from './rows.js'
 import { type LockstepResult, advance, followStep, startOfRun } from './lockstep.js'
 import { type Target, boundIn, dtypeOf, runtimeOf } from './target.js'
-import { assemblyOf, layoutFor, phaseIn, withLevels } from './acceleratedSide.js'
+import { assemblyOf, controlOf, layoutFor, phaseIn, withLevels } from './acceleratedSide.js'
 import { headOutputs, toExamples } from './convert.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }
@@ -39,7 +39,9 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
   const plain = await advance(model, target, startOfRun(model, dtypeOf(target)), 'open', 3)
   const { accelerated } = plain
   const context = { vectors: accelerated, ...contextOf(model, target) }
-  const opening = openGates(phaseIn(accelerated), model.settings, accelerated.step, context)
+  const { settings, parameters } = model
+  const control = controlOf(settings.control, parameters.lambda)
+  const opening = openGates(phaseIn(accelerated), { ...settings, control }, accelerated.step, context)
   const gated = await advance(model, target, { ...plain, accelerated: withPhase(accelerated, opening) }, 'sampled', 4)
   return compareFromEnd(model, target, rules, { ...gated, levels: overall([plain.levels, gated.levels]) }, number)
 }

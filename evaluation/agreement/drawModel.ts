@@ -177,7 +177,10 @@ const drawn = <C extends ModelConfig>(config: C, options: CommonOptions, batch: 
       lambda: Math.fround(0.7),
     },
     // b is far from the density, which starts near 0.9: (C − b)² would lose digits where they are close.
-    control: { gating: 'sampled', targetDensity: 0.5, learningRate: 1e-3, controlLearningRate: 0.01, multiplierLearningRate: 0.05 },
+    control: {
+      ...{ gating: 'sampled', targetDensity: 0.5, learningRate: 1e-3, controlLearningRate: 0.01 },
+      multiplierLearningRate: control === 'constant' ? 0 : 0.05,
+    },
     noiseAt: (adapters, step) => ({
       gates: Object.fromEntries(
         Object.entries(adapters).map(([module, { logTheta }], i) => [

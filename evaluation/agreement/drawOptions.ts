@@ -8,6 +8,9 @@ const chooser = (seed: number, number: number, places: number) => {
   return <A>(place: number, choices: readonly A[]): A => choices[Math.floor((values.data[place] ?? 0) * choices.length)] as A
 }
 
+/** By the steps of Θ and λ: Adam's (`adam` has the step of `ramp`), plain ones, and none of a constant λ. */
+const controls = ['ramp', 'descent', 'constant'] as const
+
 /** Scalings, tied and untied outputs and windows take turns; sizes and settings are drawn. */
 export const drawDecoderOptions = (seed: number, number: number): DecoderOptions => {
   const from = chooser(seed + 1, number, 16)
@@ -26,7 +29,7 @@ export const drawDecoderOptions = (seed: number, number: number): DecoderOptions
     beta: 0.1,
     clip: from(11, [null, 0.5]),
     loraPlusRatio: number % 3 === 1 ? 4 : 1,
-    control: from(12, ['ramp', 'paper'] as const),
+    control: controls[number % 3] ?? 'ramp',
     orthogonality: number % 2 === 0 ? 'mean' : 'sum',
     orthogonalityAfter: 'unit',
     window: number % 2 === 0 ? null : 2,
@@ -60,7 +63,7 @@ export const drawOptions = (seed: number, number: number): ModelOptions => {
     beta: 0.1,
     clip: from(12, [null, 0.5]),
     loraPlusRatio: number % 3 === 1 ? 4 : 1,
-    control: from(13, ['ramp', 'paper'] as const),
+    control: controls[(number + 1) % 3] ?? 'ramp',
     orthogonality: number % 2 === 0 ? 'mean' : 'sum',
     orthogonalityAfter: (['unit', 'folded', 'off'] as const)[number % 3] ?? 'unit',
     dropout: number % 2 === 0 ? 0.2 : 0.5,

@@ -64,11 +64,12 @@ export const startOfBoth = (model: AnyModel, gating: Gating, dtype: FloatType): 
   accelerated: startOf(model, gating, dtype),
 })
 
-/** Before T_start: log θ = 0 and λ = 0, as a run's gates will start. */
+/** Before T_start: log θ = 0, and λ = 0 or its constant, as a run's gates will start. */
 export const startOfRun = (model: AnyModel, dtype: FloatType): Pick<LockstepResult, 'reference' | 'accelerated'> => {
   const { reference, accelerated } = startOfBoth(model, 'open', dtype)
   const adapters = Object.fromEntries(
     Object.entries(reference.adapters).map(([name, adapter]) => [name, { ...adapter, logTheta: zerosLike(adapter.logTheta) }]),
   )
-  return { reference: { ...reference, adapters, lambda: 0 }, accelerated }
+  const lambda = model.settings.control === 'constant' ? model.parameters.lambda : 0
+  return { reference: { ...reference, adapters, lambda }, accelerated }
 }

@@ -93,6 +93,7 @@ const parseValue = (row: string, { kind }: Setting, value: string): unknown => {
     if (number === null) throw inputError('--methods', 'a number after =', quoted(row))
     return number
   }
+  if (kind === 'textOrNumber') return decimal(value) ?? value
   if (kind === 'list') return value.split('+')
   if (kind === 'switch') {
     if (value !== 'true' && value !== 'false') throw inputError('--methods', 'true or false after =', quoted(row))

@@ -14,7 +14,7 @@ const common = {
   loraPlusRatio: fc.constantFrom(1, 4),
   orthogonality: fc.constantFrom('mean', 'sum'),
   orthogonalityAfter: fc.constantFrom('unit', 'folded', 'off'),
-  control: fc.constantFrom('ramp', 'paper', 'free'),
+  control: fc.constantFrom('ramp', 'adam', 'descent', 'constant'),
   seed: fc.integer({ min: 0, max: 2 ** 31 }),
 } as const
 

@@ -30,7 +30,7 @@ const part = (state: Moved, vector: (typeof vectors)[number], name: string): rea
   ...tensorOf(layoutOf(phaseIn(state)), state[vector], name),
 ]
 const opened = (state: RunState): RunState => {
-  const { phase, vectors: moved } = openGates(phaseIn(state), settings, state.step, relayout(state))
+  const { phase, vectors: moved } = openGates(phaseIn(state), { ...settings, control: 'ramp' }, state.step, relayout(state))
   return { ...state, ...moved, phase }
 }
 const closed = (state: RunState, rules: Omit<Parameters<typeof closeGates>[1], 'tau' | 'gamma' | 'zeta' | 'seed'>): RunState => {

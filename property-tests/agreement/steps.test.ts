@@ -26,7 +26,9 @@ describe(`ten training steps (seed ${SEED})`, () => {
 
   it.each<readonly [string, Partial<ModelOptions>]>([
     ['r = 1, one token, one example', { rank: 1, lengths: [1] }],
-    ['clipping, plain steps of Θ and λ', { clip: 0.1, control: 'paper' }],
+    ['clipping, plain steps of Θ and λ', { clip: 0.1, control: 'descent' }],
+    ['equation (10): a constant λ', { control: 'constant' }],
+    ["the paper's constants with Adam", { control: 'adam' }],
     ['the sum of the norms', { orthogonality: 'sum' }],
     ['all gates open', { gates: 'open' }],
   ])('agree in both dtypes: %s', async (_, change) => {

@@ -6,6 +6,7 @@ import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { dropoutOffsets, dropoutPools } from '../../accelerated/training/dropoutFeeds.js'
 import type { StepReport, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { permutation, uniforms } from '../../accelerated/parameters/random.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
@@ -27,6 +28,7 @@ import {
   warmupStepsOf,
   pruneState,
   tensor,
+  type ControlRule,
   trainingStep,
   type Batch,
   type Tensors,
@@ -115,7 +117,8 @@ const masksOf = (model: Model, task: Task, state: TrainingState, gated: boolean,
 /** Algorithm 1 by the reference, with what the run's settings and seed say of each step. */
 const replay = (model: Model, task: Task): { readonly state: TrainingState; readonly orders: readonly string[] } => {
   const { settings, training } = task
-  const { gateStart = NaN, gateEnd = NaN, density: budget = NaN, controlLearningRate = NaN, control: rule = 'ramp' } = settings
+  const { gateStart = NaN, gateEnd = NaN, density: budget = NaN, controlLearningRate = NaN, control: given = 'ramp' } = settings
+  const rule = typeof given === 'number' ? 'constant' : (given as ControlRule)
   const own = {
     ...model.settings,
     orthogonality: settings.orthogonality ?? 'mean',
@@ -126,7 +129,7 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
   const stepsPerEpoch = Math.ceil(training.length / (settings.batchSize * settings.gradientAccumulationSteps))
   const rate = linearSchedule({ peak: settings.learningRate, steps, warmupSteps: warmupStepsOf(settings.warmupRatio, steps) })
   const lengths = Array.from({ length: training.length }, (_, i) => training.at(i)?.inputIds.length ?? NaN)
-  let state = startOfRun(model, 'float64').reference
+  let state = { ...startOfRun(model, 'float64').reference, lambda: typeof given === 'number' ? given : 0 }
   const gates = matricesOf(model, state.adapters).flatMap(({ name, r }) => Array.from({ length: r }, () => name))
   const control = gateControl({
     control: rule,
@@ -188,8 +191,10 @@ describe('the training loop', () => {
     ['kept gates, and columns held at their folded norms', { gateAfter: 'kept', orthogonalityAfter: 'folded' }, {}],
     ['the sum of the norms, and none after T_end', { orthogonality: 'sum', orthogonalityAfter: 'off' }, {}],
     ['a half drawn at random', { retain: 'random', gateAfter: 'binary' }, {}],
-    ['Algorithm 1 to the letter', { control: 'paper', orthogonality: 'sum' }, {}],
-    ['no constraint, λ = 0', { control: 'free', retain: 'paper' }, {}],
+    ['Algorithm 1 to the letter', { control: 'descent', orthogonality: 'sum' }, {}],
+    ["the paper's constants with Adam", { control: 'adam', orthogonality: 'sum', retain: 'paper' }, {}],
+    ['equation (10) with a constant λ', { control: 0.03, retain: 'paper' }, {}],
+    ['no constraint, λ = 0, by its earlier name', { control: 'free', retain: 'paper' }, {}],
     ['B at four times the rate of A (LoRA+)', {}, { loraPlusRatio: 4 }],
     ['a window that no step begins exactly', { gateStart: 0.21, gateEnd: 0.71, warmupRatio: 0.3 }, {}],
   ])('reaches the last state of the reference: %s', async (_, change, options) => {
@@ -207,6 +212,31 @@ describe('the training loop', () => {
     lambdas.forEach((lambda, i) => expect(lambda).toBeGreaterThanOrEqual(lambdas[i - 1] ?? 0))
     expect(phaseIn(result.last).stage).toBe('after')
     expect(result.last.step).toBe(state.step)
+  })
+})
+
+describe("a resumed run with the paper's constants and Adam", () => {
+  it('ends in the same bits, moments of Θ and λ included, when it stops amid the gated steps', async () => {
+    const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 3, 3, 4] }))
+    const task = taskOf(model, { control: 'adam', retain: 'paper', saveSteps: 1 })
+    const signal = new AbortController().signal
+    const states: RunState[] = []
+    const start = startOfRun(model, 'float64').accelerated
+    const finish = async (from: RunState): Promise<RunState> => {
+      const events = train(task, from, null, signal)
+      for (;;) {
+        const next = await events.next()
+        if (next.done === true) return next.value.last
+        if (next.value.kind === 'checkpoint') states.push(structuredClone(next.value.state))
+      }
+    }
+    const whole = await finish(start)
+    const amid = states.filter((state) => phaseIn(state).stage === 'gated').at(3)
+    expect(amid === undefined ? [] : [...amid.secondMoment].filter((x) => x !== 0).length).not.toEqual([])
+    const resumed = await finish(amid ?? start)
+    expect([...resumed.parameters]).toEqual([...whole.parameters])
+    expect([...resumed.secondMoment]).toEqual([...whole.secondMoment])
+    expect(resumed.phase).toEqual(whole.phase)
   })
 })
 

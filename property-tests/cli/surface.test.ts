@@ -2,10 +2,14 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
 import { inFlags, settingNames } from '../../cli/options/settingFlags.js'
+import { cellsOf } from '../../evaluation/glue/plan.js'
+import { rowOf } from '../../evaluation/glue/sweep.js'
+import { table1 } from '../../evaluation/glue/sweeps/index.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { heatMap, summaryText } from '../../cli/format/summary.js'
 import { duration, short } from '../../cli/format/numbers.js'
@@ -49,7 +53,7 @@ describe('a preset', () => {
     gateStart: 0.2,
     gateEnd: 0.5,
     orthogonality: 'sum',
-    control: 'paper',
+    control: 'adam',
     retain: 'paper',
     gateAfter: 'binary',
   }
@@ -87,7 +91,28 @@ describe('a preset', () => {
     await expect(styles({ method: 'lora' })).rejects.toThrow(
       /^--preset: expected none, as method lora has no presets, got "tsst-classifier"$/,
     )
-    await expect(styles({ method: 'salora' })).rejects.toThrow(/^--preset: expected one of paper, got "tsst-classifier"$/)
+    await expect(styles({ method: 'salora' })).rejects.toThrow(/^--preset: expected one of paper, glue, glue-large, got "tsst-classifier"$/)
+  })
+
+  it('the preset for GLUE gives a task the settings that `salora glue` trains it with, and no other task', async () => {
+    const request = {
+      sweep: table1,
+      model: 'm',
+      data: 'd',
+      tasks: ['mrpc'],
+      rows: [rowOf('salora')],
+      seeds: [0],
+      overrides: {},
+      maxTrainSamples: null,
+    } as const
+    for (const [preset, hiddenSize] of [
+      ['glue', 768],
+      ['glue-large', 1024],
+    ] as const) {
+      const [cell] = cellsOf(request, { hiddenSize } as ModelSpec)
+      expect(await settingsOf({ preset, task: 'mrpc', data: 'd' }), preset).toEqual(cell?.options.settings)
+    }
+    await expect(settingsOf({ preset: 'glue' })).rejects.toThrow(/^--preset: expected --task cola, .*, got "sentiment"$/)
   })
 
   it('beside a flag that contradicts it is refused with the names of the flags', () =>
@@ -97,6 +122,29 @@ describe('a preset', () => {
 
   it('is refused in one line for a method without presets', async () => {
     await expect(settingsOf({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, got [^:]*$/)
+  })
+})
+
+describe('--control', () => {
+  const controlOf = async (control: string) =>
+    (await typedRequest({ model: 'm', task: 'sentiment', method: 'salora', control })).settings.control
+
+  it('is a rule or a number, the constant λ of equation (10)', async () => {
+    expect(await Promise.all(['ramp', 'adam', 'descent', '0', '0.03', '1e-3'].map(controlOf))).toEqual([
+      ...['ramp', 'adam', 'descent'],
+      ...[0, 0.03, 1e-3],
+    ])
+    for (const wrong of ['sgd', 'Infinity'])
+      await expect(controlOf(wrong)).rejects.toThrow(/^--control: expected ramp, adam, descent or a number of at least 0, got \S+$/)
+    await expect(controlOf('-1')).rejects.toThrow(/^--control: expected a number of at least 0, got -1$/)
+  })
+
+  it('accepts its earlier names: `paper` for plain steps, and `free` for no constraint', async () => {
+    expect(await Promise.all(['paper', 'free'].map(controlOf))).toEqual(['descent', 0])
+    const config = await file('control.json', { method: 'salora', control: 'free' })
+    expect((await typedRequest({ model: 'm', task: 'sentiment', config })).settings.control).toBe(0)
+    const number = await file('control.json', { method: 'salora', control: 0.5 })
+    expect((await typedRequest({ model: 'm', task: 'sentiment', config: number })).settings.control).toBe(0.5)
   })
 })
 
@@ -124,7 +172,7 @@ describe('an existing run', () => {
 
   it('gets the settings of another preset, which --resume then refuses', async () => {
     const { settings } = await typedRequest({ resume: true, output: await output(resolveSettings({ method: 'salora' })), preset: 'paper' })
-    expect(settings.control).toBe('paper')
+    expect(settings.control).toBe('adam')
   })
 
   it('is not resumed with another method, which the error names', async () => {

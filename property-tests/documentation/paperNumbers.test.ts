@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { published } from '../../evaluation/styleTransfer/transferTable.js'
-import { gridOfAppendixB, recipeOf, paperTable1, paperTable3, type PaperScore } from '../../evaluation/glue/paper.js'
+import { gridOfAppendixB, paperTable1, paperTable3, type PaperScore } from '../../evaluation/glue/paper.js'
+import { recipeOf } from '../../finetuning/tasks/datasets/glueRecipe.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 
 const file = join(import.meta.dirname, '../../../shared/paper/salora-paper.txt')

@@ -74,12 +74,11 @@ describe("a gated step by torch's autograd", () => {
     const gateNoise = Object.fromEntries(
       Object.keys(parameters.adapters).map((name, i) => [name, tensor([rank], u.data.slice(i * rank, (i + 1) * rank))]),
     )
-    const actual = objective(config, { ...expected.settings, orthogonality: 'sum', orthogonalityAfter: 'unit', rank, alpha }, base)(
-      parameters,
-      batch,
-      { gates: gateNoise, dropout: {} },
-      { gating: 'sampled', targetDensity: expected.settings.targetDensity },
-    )
+    const actual = objective(
+      config,
+      { ...expected.settings, control: 'descent', orthogonality: 'sum', orthogonalityAfter: 'unit', rank, alpha },
+      base,
+    )(parameters, batch, { gates: gateNoise, dropout: {} }, { gating: 'sampled', targetDensity: expected.settings.targetDensity })
     expectAgreement('reference, gated, float64', [
       ...compareGated(
         goldenBounds.float64,

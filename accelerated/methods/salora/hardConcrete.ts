@@ -43,7 +43,8 @@ const intervals = 4096
 
 /**
  * √E[g²] of one gate, by Simpson's rule: E[g²] = ∫₀¹ 2t P(g > t) dt with P(g > t) = σ(log θ − τ log((t − γ) / (ζ − t))). The integrand is smooth,
- * since γ < 0 and ζ > 1 keep the logarithm finite. The error is below 1e-11 for τ ≥ 0.2.
+ * since γ < 0 and ζ > 1 keep the logarithm finite, but it bends within |γ| of 0 and within ζ − 1 of 1. The relative error is below 1e-12 at γ = −0.1,
+ * 1e-10 at −0.01, 2e-7 at −0.001 and 1e-5 at −0.0001, for τ from 0.1 to 2 and ζ = 1 − γ.
  */
 export const rootMeanSquareGate =
   ({ tau, gamma, zeta }: HardConcrete) =>

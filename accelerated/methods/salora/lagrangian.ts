@@ -1,8 +1,8 @@
-/** The density constraint, equation (11), and its term in the Lagrangian, equation (12). */
+/** What lowers the density: the constraint of equation (11) by its term in the Lagrangian, equation (12), or the penalty of equation (10). */
 import type { Expression } from '../../graph/expression.js'
-import { mul, square, sub } from '../../graph/operators.js'
+import { mul, reduceSum, square, sub } from '../../graph/operators.js'
 import { expressionBackend, type NumericBackend } from './numericBackend.js'
-import { probabilityNonZeroOn, type HardConcrete } from './hardConcrete.js'
+import { probabilityNonZero, probabilityNonZeroOn, type HardConcrete } from './hardConcrete.js'
 
 /** The parameters behind each gate: dᵢ + kᵢ for each of the rᵢ gates of matrix i, in the order of log θ. */
 export const gateCosts = (matrices: readonly { readonly d: number; readonly k: number; readonly r: number }[]): readonly number[] =>
@@ -26,3 +26,9 @@ export const density = densityOn(expressionBackend)
 
 /** The last term of equation (12): λ (C(Θ) − b)². All scalars. */
 export const densityPenalty = (lambda: Expression, c: Expression, b: Expression): Expression => mul(lambda, square(sub(c, b)))
+
+/** The sparsity term of equation (10): λ Σᵢ E‖Gᵢ‖₀ over the gates of all matrices. lambda: scalar, logTheta: [gates] → scalar */
+export const gatePenalty =
+  (settings: HardConcrete) =>
+  (lambda: Expression, logTheta: Expression): Expression =>
+    mul(lambda, reduceSum(probabilityNonZero(settings)(logTheta)))

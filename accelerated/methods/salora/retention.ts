@@ -6,7 +6,8 @@ import { gateCosts } from './lagrangian.js'
 
 /**
  * Which triplets are kept. `paper` keeps those with ĝ > 0. The other rules fill the budget b · Σ(#Bᵢ + #Aᵢ) in an order:
- *  - budget: the most probable first
+ *  - budget: the most probable first. Ties go to the earlier matrix, then to the earlier triplet: of 12 equal matrices whose log θ are all equal,
+ *    b = 0.5 keeps all of the first six. Sampled gates leave no ties.
  *  - random: a random order, as a baseline
  *  - magnitude: the largest ‖Bⱼ‖ ‖Aⱼ‖ first, without sampled gates, as a baseline
  */

@@ -7,7 +7,7 @@ import { type SaloraPhase, gateCount } from './phase.js'
 import { saloraPhases, samplesGates } from './phases.js'
 import { saloraSettings, type SaloraSettings } from './settings.js'
 import { saloraTraining } from './training.js'
-import { enoughSteps } from './gateControl.js'
+import { adamSteps, enoughSteps } from './gateControl.js'
 import { probabilityNonZeroOn } from './hardConcrete.js'
 import { numberBackend } from './numericBackend.js'
 
@@ -54,7 +54,9 @@ const saloraReporting: MethodReporting<SaloraSettings, SaloraPhase> = {
   warnings: (settings, { steps }) => {
     const { start, end } = gateSchedule(settings, steps)
     const gated = end - start
-    if (gated >= enoughSteps || !samplesGates(settings) || settings.control !== 'ramp') return []
+    if (!samplesGates(settings)) return []
+    if (settings.control === 'adam') return adamWarnings(settings, gated)
+    if (gated >= enoughSteps || settings.control !== 'ramp') return []
     return [
       `gates are sampled in only ${gated} ${gated === 1 ? 'step' : 'steps'}: below ${enoughSteps} steps, the density may miss its target and the choice of ranks may be poor. A run of ${stepsForWindow(settings, enoughSteps)} steps is long enough`,
     ]
@@ -73,15 +75,24 @@ const saloraReporting: MethodReporting<SaloraSettings, SaloraPhase> = {
   }),
 }
 
+/** A constant rate covers a distance in its own time, whatever the length of the window. */
+const adamWarnings = (settings: SaloraSettings, gated: number): readonly string[] => {
+  const [initialDensity = NaN] = probabilityNonZeroOn(numberBackend)(settings)([0])
+  const { fewest, usual } = adamSteps({ ...settings, initialDensity, targetDensity: settings.density })
+  if (gated >= usual) return []
+  return [
+    `gates are sampled in only ${gated} ${gated === 1 ? 'step' : 'steps'}: at a constant rate of ${settings.controlLearningRate}, the density needs at least ${fewest} to come from ${initialDensity.toFixed(3)} to ${settings.density}, and about ${usual} against a task's gradient, as in the paper. A run of ${stepsForWindow(settings, usual)} steps is long enough; with control 'ramp', one of ${stepsForWindow(settings, enoughSteps)} is`,
+  ]
+}
+
 const sumOf = (numbers: readonly number[] | null): number | null => numbers?.reduce((a, b) => a + b, 0) ?? null
 
 export const salora: Method<SaloraSettings, SaloraPhase> = {
   name: 'salora',
   summary: 'structure-aware low-rank adaptation: finds the rank of each matrix within an exact budget',
   settings: saloraSettings,
-  // The paper to the letter: appendix B's window, equation (12)'s sum, Algorithm 1's plain steps, and section 3.5's ĝ > 0, whose triplets stay as
-  // they are.
-  presets: { paper: { gateStart: 0.2, gateEnd: 0.5, orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' } },
+  // The paper: appendix B's window, equation (12)'s sum, §4.1's constant rate and optimizer, and section 3.5's ĝ > 0, whose triplets stay as they are.
+  presets: { paper: { gateStart: 0.2, gateEnd: 0.5, orthogonality: 'sum', control: 'adam', retain: 'paper', gateAfter: 'binary' } },
   check: ({ gateStart, gateEnd, maxSteps }, steps) => {
     if (gateStart >= gateEnd) throw new SettingsError('gateStart', 'a fraction below gateEnd', String(gateStart))
     if (steps === null) return

@@ -8,6 +8,16 @@ import { lowRankSettings } from '../lowRankSettings.js'
 const positive = z.number().positive()
 const fraction = z.number().min(0).max(1)
 
+/** Earlier names: `paper` had Algorithm 1's plain steps, `free` λ = 0. Runs that were started with them resume. */
+const controlSchema = z.union(
+  [
+    z.enum(['ramp', 'adam', 'descent']),
+    z.number().min(0),
+    z.enum(['paper', 'free']).transform((name): 'descent' | number => (name === 'paper' ? 'descent' : 0)),
+  ],
+  { error: 'ramp, adam, descent or a number of at least 0' },
+)
+
 export const saloraSettings = {
   ...lowRankSettings,
   ...settingGroup('SaLoRA options', {
@@ -81,10 +91,11 @@ export const saloraSettings = {
       schema: z.enum(['unit', 'folded', 'off']).default('unit'),
     },
     control: {
-      kind: 'text',
+      kind: 'textOrNumber',
       placeholder: 'rule',
-      description: 'Density control: ramp (reaches the target), paper (Algorithm 1, which seldom does) or free (no constraint)',
-      schema: z.enum(['ramp', 'paper', 'free']).default('ramp'),
+      description:
+        "Density control: ramp (reaches the target soon), adam (the paper's constant rate), descent (Algorithm 1's plain steps) or a number (constant λ of equation 10; 0 is no penalty)",
+      schema: controlSchema.default('ramp'),
     },
     controlLearningRate: {
       kind: 'number',

@@ -1,4 +1,4 @@
-/** What SaLoRA trains: low-rank factors with sampled gates, equation (9)'s and equation (12)'s terms, and the scalars of Algorithm 1's updates. */
+/** What SaLoRA trains: low-rank factors with sampled gates, the terms of equations (9) and (12) or (10), and the scalars of Algorithm 1's updates. */
 import { add, concat, constant, input, mul, reduceSum } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
 import { zeroInitial } from '../../parameters/initialization.js'
@@ -11,7 +11,7 @@ import type { Controls, MethodTraining, Penalty, TrainingProgress } from '../met
 import { gateAdam, gateControl } from './gateControl.js'
 import { gateSchedule } from './gateSchedule.js'
 import { sampleGate } from './hardConcrete.js'
-import { density, densityPenalty, gateCosts } from './lagrangian.js'
+import { density, densityPenalty, gateCosts, gatePenalty } from './lagrangian.js'
 import { orthogonality } from './orthogonality.js'
 import { gateCount, type SaloraPhase } from './phase.js'
 import { earlyGate } from './phases.js'
@@ -29,7 +29,11 @@ export const saloraTraining: MethodTraining<SaloraSettings, SaloraPhase> = {
     if (phase.stage !== 'gated') return regularizer
     const logTheta = parameter('logTheta')
     const c = density(settings, gateCosts(phase.matrices))(logTheta)
-    const constraint = densityPenalty(parameter('lambda'), c, input('targetDensity', [], logTheta.dtype))
+    const lambda = parameter('lambda')
+    const constraint =
+      typeof settings.control === 'number'
+        ? gatePenalty(settings)(lambda, logTheta)
+        : densityPenalty(lambda, c, input('targetDensity', [], logTheta.dtype))
     return {
       value: regularizer === null ? constraint : add(regularizer.value, constraint),
       report: { ...regularizer?.report, density: c },
@@ -64,7 +68,7 @@ const controlTensors = (phase: SaloraPhase, settings: SaloraSettings): readonly 
 /** Θ descends by Adam at η_c, without decay, or by Algorithm 1's plain steps. */
 const gateGroup = ({ control }: SaloraSettings): OptimizerGroup => ({
   name: 'gates',
-  adam: control === 'paper' ? null : gateAdam,
+  adam: control === 'descent' ? null : gateAdam,
   weightDecay: 0,
   direction: 'descent',
   learningRateFeed: 'controlLearningRate',
@@ -74,10 +78,10 @@ const gateGroup = ({ control }: SaloraSettings): OptimizerGroup => ({
   nonNegative: false,
 })
 
-/** λ ascends, by Adam or by plain steps, and is projected to λ ≥ 0. */
+/** λ ascends, by Adam or by plain steps, and is projected to λ ≥ 0. The rate of a constant λ is 0. */
 const multiplierGroup = (settings: SaloraSettings): OptimizerGroup => ({
   name: 'multiplier',
-  adam: settings.control === 'paper' ? null : adamOf(settings),
+  adam: settings.control === 'descent' ? null : adamOf(settings),
   weightDecay: 0,
   direction: 'ascent',
   learningRateFeed: 'multiplierLearningRate',

@@ -4,6 +4,7 @@ import { permutation } from '../../parameters/random.js'
 import { flatten, mapVectors, tensorOf, type Vector, type Vectors } from '../../parameters/vectors.js'
 import type { AdaptedMatrix } from '../lowRank.js'
 import type { LayoutContext } from '../method.js'
+import type { ControlRule } from './gateControl.js'
 import type { HardConcrete } from './hardConcrete.js'
 import { densityOn, gateCosts } from './lagrangian.js'
 import { numberBackend } from './numericBackend.js'
@@ -13,14 +14,22 @@ import { retain, retainAll, type GateAfter, type Retention, type RetentionRule }
 type Context = LayoutContext<SaloraPhase>
 type Moved = { readonly phase: SaloraPhase; readonly vectors: Vectors }
 
-/** T_start: log θ and λ join at 0, with moments of 0. */
-export const openGates = (phase: SaloraPhase, settings: HardConcrete, step: number, { vectors, layoutOf, dtype }: Context): Moved => {
+/** T_start: log θ and λ join at 0, or a constant λ at its value, with moments of 0. */
+export const openGates = (
+  phase: SaloraPhase,
+  settings: HardConcrete & { readonly control: ControlRule },
+  step: number,
+  { vectors, layoutOf, dtype }: Context,
+): Moved => {
   const logTheta = new Float64Array(gateCount(phase))
   const opened: SaloraPhase = { ...phase, stage: 'gated', opened: { step, density: densityOf(settings, phase.matrices, logTheta) } }
   const [from, to] = [layoutOf(phase), layoutOf(opened)]
   const names = new Set(from.entries.map(({ name }) => name))
-  const moved = (vector: Vector): Vector => flatten(to, ({ name }) => (names.has(name) ? tensorOf(from, vector, name) : undefined), dtype)
-  return { phase: opened, vectors: mapVectors(vectors, moved) }
+  const move = (vector: Vector, joining: Readonly<Record<string, readonly number[]>> = {}): Vector =>
+    flatten(to, ({ name }) => (names.has(name) ? tensorOf(from, vector, name) : joining[name]), dtype)
+  const constants = typeof settings.control === 'number' ? { lambda: [settings.control] } : {}
+  const moved = mapVectors(vectors, (vector) => move(vector))
+  return { phase: opened, vectors: { ...moved, parameters: move(vectors.parameters, constants) } }
 }
 
 export type RetentionSettings = HardConcrete & {

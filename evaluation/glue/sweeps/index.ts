@@ -22,7 +22,7 @@ const table3: Sweep = {
   tasks: ['mrpc', 'stsb', 'cola'],
   rows: () => [
     { name: 'salora', settings: { method: 'salora' } },
-    { name: 'salora, λ = 0', settings: { method: 'salora', control: 'free', retain: 'paper' } },
+    { name: 'salora, λ = 0', settings: { method: 'salora', control: 0, retain: 'paper' } },
     { name: 'salora, β = 0', settings: { method: 'salora', beta: 0 } },
   ],
 }

@@ -8,6 +8,7 @@ import { holdOut, tenth } from '../../data/holdOut.js'
 import { classColumn, scoreColumn } from '../../data/labelColumn.js'
 import { regression } from '../regression/index.js'
 import { singleLabel } from '../classification/index.js'
+import { gluePresets } from './glueRecipe.js'
 import type { Evaluation, Scoring, LoadedTask, TaskSource, TaskOptions } from '../task.js'
 
 const load = async (name: GlueName, options: TaskOptions): Promise<LoadedTask> => {
@@ -87,6 +88,7 @@ export const glueSource: TaskSource = {
     },
   ],
   hub: (task) => glueOnHub(task as GlueName),
+  presets: gluePresets,
   load: (options) => load(nameOf(options), options),
   loadEvaluation: (options) => loadEvaluation(nameOf(options), options),
 }

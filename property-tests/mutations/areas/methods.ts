@@ -122,6 +122,20 @@ export const methods: readonly Mutation[] = [
     tests: ['agreement/gateControl'],
   },
   {
+    file: 'accelerated/methods/salora/transitions.ts',
+    mistake: 'A constant λ starts at 0.',
+    before: 'move(vectors.parameters, constants)',
+    after: 'move(vectors.parameters)',
+    tests: ['agreement/train'],
+  },
+  {
+    file: 'accelerated/methods/salora/lagrangian.ts',
+    mistake: 'The penalty of equation (10) has no λ.',
+    before: 'mul(lambda, reduceSum(probabilityNonZero(settings)(logTheta)))',
+    after: 'mul(1, reduceSum(probabilityNonZero(settings)(logTheta)))',
+    tests: ['agreement/steps'],
+  },
+  {
     file: 'accelerated/methods/salora/gateControl.ts',
     mistake: 'Θ learns at its full rate to the end.',
     before: 'peak * Math.min(1, (1 - (t - 1) / steps) / (1 - descent))',

@@ -59,6 +59,17 @@ describe('the length of a run', () => {
       expect(methodOf('salora').reporting?.warnings?.(settings, { step: 0, steps })).toEqual([])
     }
   })
+
+  it("warns below the paper's 1,380 gated steps at its constant rate, by which the odds of 11 fall to 1 in no less than ln 11 / 0.01 steps", () => {
+    const warnings = (steps: number, input: SettingsInput = {}) => {
+      const settings = resolveSettings({ method: 'salora', control: 'adam', gateStart: 0.2, gateEnd: 0.5, ...input })
+      return methodOf('salora').reporting?.warnings?.(settings, { step: 0, steps })
+    }
+    expect(warnings(4598)).toEqual([
+      "gates are sampled in only 1379 steps: at a constant rate of 0.01, the density needs at least 240 to come from 0.917 to 0.5, and about 1380 against a task's gradient, as in the paper. A run of 4600 steps is long enough; with control 'ramp', one of 134 is",
+    ])
+    expect([warnings(4600), warnings(460, { controlLearningRate: 0.1 }), warnings(10, { control: 'descent' })]).toEqual([[], [], []])
+  })
 })
 
 describe('the window of gates', () => {

@@ -244,7 +244,7 @@ describe(`a training step (seed ${SEED})`, () => {
 
   it('never lowers λ, with either ascent, at any density', () => {
     const model = tiny(roberta)
-    ;(['ramp', 'paper'] as const).forEach((rule) =>
+    ;(['ramp', 'adam', 'descent'] as const).forEach((rule) =>
       [0.01, 0.3, 0.9, 1].forEach((targetDensity) => {
         const once = step(model, { targetDensity }, startFrom(model.parameters), { ...model.settings, control: rule })[0]
         const twice = step(model, { targetDensity }, once, { ...model.settings, control: rule })[0]
@@ -256,7 +256,7 @@ describe(`a training step (seed ${SEED})`, () => {
 
   it('moves Θ by −η ∇L and λ by η (C − b)² in every step of Algorithm 1 to the letter', () => {
     const model = tiny(roberta)
-    const paper = { ...model.settings, control: 'paper' } as const
+    const paper = { ...model.settings, control: 'descent' } as const
     const once = step(model, {}, startFrom(model.parameters), paper)[0]
     const [twice, { density, gradients }] = step(model, {}, once, paper)
     assertClose([twice.lambda], [once.lambda + 0.03 * (density - 0.5) ** 2], { relative: 1e-14, name: 'λ' })
@@ -271,6 +271,71 @@ describe(`a training step (seed ${SEED})`, () => {
     expect(twice.adapters).not.toEqual(once.adapters)
     expect([twice.m.lambda, twice.v.lambda]).toEqual([0, 0])
     Object.values(twice.v.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x === 0)).toBe(true))
+  })
+
+  it('moves Θ and λ with `adam` as PyTorch would: by the means of all gradients so far, the last one weighing most', () => {
+    const model = tiny(roberta)
+    const settings = { ...model.settings, control: 'adam', gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 } } as const
+    const states = [startFrom(model.parameters)]
+    const reports: Parameters[] = []
+    for (let t = 0; t < 3; t++) {
+      const [next, { gradients }] = step(model, {}, states[t]!, settings)
+      states.push(next)
+      reports.push(gradients)
+    }
+    /** Without a recursion: m̂ = Σ β₁ᵗ⁻ⁱ gᵢ / Σ β₁ᵗ⁻ⁱ, and v̂ of g² by β₂; the sum of the three steps. */
+    const moved = (gradients: readonly number[], beta1: number, beta2: number): number => {
+      const mean = (values: readonly number[], beta: number): number => {
+        const weights = values.map((_, i) => beta ** (values.length - 1 - i))
+        return values.reduce((total, x, i) => total + x * weights[i]!, 0) / weights.reduce((a, b) => a + b, 0)
+      }
+      return gradients.reduce((total, _, i) => {
+        const soFar = gradients.slice(0, i + 1)
+        return (
+          total +
+          mean(soFar, beta1) /
+            (Math.sqrt(
+              mean(
+                soFar.map((x) => x * x),
+                beta2,
+              ),
+            ) +
+              1e-8)
+        )
+      }, 0)
+    }
+    tensorsOf(states[3]!.adapters).forEach(([name, { logTheta }]) =>
+      logTheta.data.forEach((x, j) => {
+        const gradients = reports.map(({ adapters }) => adapters[name]!.logTheta.data[j]!)
+        const expected = model.parameters.adapters[name]!.logTheta.data[j]! - 0.02 * moved(gradients, 0.5, 0.99)
+        assertClose([x], [expected], { relative: 1e-12, absolute: 1e-13, name: `${name}.logTheta` })
+      }),
+    )
+    const ofLambda = reports.map(({ lambda }) => lambda)
+    assertClose([states[3]!.lambda], [0.7 + 0.03 * moved(ofLambda, 0.9, 0.999)], { relative: 1e-12, name: 'λ' })
+  })
+
+  it('penalizes λ Σ P(g > 0) with a constant λ, equation (10), whatever b is, and leaves λ alone at a rate of 0', () => {
+    const model = tiny(roberta)
+    const { tau, gamma, zeta } = model.settings
+    const settings = { ...model.settings, control: 'constant' } as const
+    const start = startFrom(model.parameters)
+    const run = (lambda: number, targetDensity: number) =>
+      step(model, { targetDensity, multiplierLearningRate: 0 }, { ...start, lambda }, settings)
+    const [[next, penalized], [, free], [, elsewhere]] = [run(0.7, 0.5), run(0, 0.5), run(0.7, 0.1)]
+    const probabilities = tensorsOf(start.adapters).map(([name, { logTheta }]): [string, readonly number[]] => [
+      name,
+      [...logTheta.data].map((x) => 1 / (1 + Math.exp(tau * Math.log(-gamma / zeta) - x))),
+    ])
+    const expected = 0.7 * probabilities.flatMap(([, values]) => values).reduce((a, b) => a + b, 0)
+    assertClose([penalized.loss - free.loss, penalized.penalty], [expected, expected], { relative: 1e-12, name: 'λ Σ P' })
+    probabilities.forEach(([name, values]) =>
+      values.forEach((p, j) => {
+        const [withIt, without] = [penalized, free].map(({ gradients }) => gradients.adapters[name]!.logTheta.data[j]!)
+        assertClose([withIt! - without!], [0.7 * p * (1 - p)], { relative: 1e-10, name: `slope of ${name}` })
+      }),
+    )
+    expect([next.lambda, elsewhere.loss]).toEqual([0.7, penalized.loss])
   })
 
   it('updates only W when gates are not sampled', () => {

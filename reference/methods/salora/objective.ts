@@ -1,4 +1,4 @@
-/** The objective L(W, Θ, λ) and its gradient with respect to everything that is trained. Equation (12). */
+/** The objective L(W, Θ, λ) and its gradient with respect to everything that is trained. Equation (12), or with a constant λ equation (10). */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { causalLoss, causalLossVjp } from '../../layers/causalLoss.js'
 import { crossEntropy, crossEntropyVjp, meanSquaredError, meanSquaredErrorVjp } from '../../layers/losses.js'
@@ -8,7 +8,8 @@ import { modelOf, type ModelConfig } from '../../models/models.js'
 import { add, named, zerosLike, type Tensor, type Tensors } from '../../tensor/tensor.js'
 import { openGates, scaleOf, type Adapter } from '../../layers/lowRank.js'
 import { deterministicGate, sampleGate, sampleGateVjp, type HardConcrete } from './hardConcrete.js'
-import { density, densityVjp, penalty, penaltySlope, violation } from './lagrangian.js'
+import type { ControlRule } from './gateControl.js'
+import { density, densityTerm } from './lagrangian.js'
 import type { Noise } from './noise.js'
 import { orthogonalityTerm, type OrthogonalitySettings } from './orthogonality.js'
 import type { AfterEnd, Parameters } from './trainingState.js'
@@ -24,6 +25,8 @@ export type Gating = 'sampled' | 'expected' | 'open'
 export interface ObjectiveSettings extends HardConcrete, OrthogonalitySettings {
   readonly alpha: number
   readonly rank: number
+  /** Which term lowers the density, and by which steps. */
+  readonly control: ControlRule
 }
 
 export interface Constraint {
@@ -43,7 +46,7 @@ export interface Objective {
   readonly orthogonality: number
   /** C(Θ) */
   readonly density: number
-  /** λ (C(Θ) − b)² if gates are sampled, else 0. */
+  /** λ (C(Θ) − b)², or λ Σᵢ E‖Gᵢ‖₀ with a constant λ, if gates are sampled, else 0. */
   readonly penalty: number
   /** [batch, labels], [tokens, labels] if tokens are classified, or of a language model [tokens, vocabulary] */
   readonly logits: Tensor
@@ -72,7 +75,8 @@ const losses = {
 }
 
 /**
- * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)², equation (12); by default β / 2K replaces β.
+ * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)², equation (12); by default β / 2K replaces β. With a constant λ the last term is
+ * λ Σᵢ E‖Gᵢ‖₀, equation (10).
  * Steps without sampled gates omit the last term: L(W) of Algorithm 1. After T_end, `afterEnd` holds the gates and norms of T_end.
  * @throws Error if shapes or labels do not fit
  */
@@ -95,18 +99,17 @@ export const objective =
     const taskOf = losses[config.taskType]
     const taskLoss = taskOf.value(traced.logits, batch.labels)
     const regularizer = orthogonalityTerm(settings)(adapters, afterEnd?.squaredNorms ?? null)
-    const densityNow = density(settings)(adapters)
-    const penaltyNow = sampled ? penalty(lambda, densityNow, targetDensity) : 0
+    const budget = densityTerm(settings)(adapters, lambda, targetDensity)
+    const penaltyNow = sampled ? budget.value : 0
 
     // Backwards.
     const task = traced.pullback(taskOf.vjp(traced.logits, batch.labels, 1))
-    const budget = densityVjp(settings)(adapters, penaltySlope(lambda, densityNow, targetDensity))
     const adapterGradient = (module: string, adapter: Adapter): Adapter => {
       const [factors, independence] = [task.adapters[module]!, regularizer.gradients[module]!]
       const thetaGradient = (): Tensor =>
         add(
           sampleGateVjp(settings)(adapter.logTheta, named(noise.gates, module), named(task.gates, module)), // through the loss
-          named(budget, module), // through the density
+          named(budget.logTheta, module), // through the density
         )
       return {
         A: add(factors.A, independence.A),
@@ -119,14 +122,14 @@ export const objective =
       taskLoss,
       orthogonalities: regularizer.each,
       orthogonality: regularizer.total,
-      density: densityNow,
+      density: density(settings)(adapters),
       penalty: penaltyNow,
       logits: traced.logits,
       gates,
       gradients: {
         adapters: R.mapWithIndex(adapterGradient)(adapters),
         head: task.head,
-        lambda: sampled ? violation(densityNow, targetDensity) : 0, // ∂L/∂λ = (C − b)²
+        lambda: sampled ? budget.lambda : 0, // ∂L/∂λ = (C − b)²
       },
       baseGradients: task.base,
     }

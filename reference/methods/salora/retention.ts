@@ -8,7 +8,7 @@ import { parameterCount, tripletCost } from './lagrangian.js'
 
 /**
  * paper: those with ĝ > 0, which are more than b if gradients are noisy. The other rules fill the budget b in an order.
- *  - budget: the most probable first
+ *  - budget: the most probable first; ties go to the earlier module, then to the earlier triplet
  *  - random: in the order of a permutation
  *  - magnitude: the largest ‖Bⱼ‖·‖Aⱼ‖ first, for a run without sampled gates, such as LoRA
  */

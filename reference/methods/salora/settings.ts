@@ -21,7 +21,7 @@ export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSett
   readonly loraPlusRatio: number
   /** η_c of Θ and λ. */
   readonly controlLearningRate: number
-  /** Density control: our ramp with Adam, Algorithm 1 to the letter, or none. */
+  /** Density control: our ramp with Adam, the paper's constants with Adam or with plain steps, or equation (10) with λ as `initialLambda`. */
   readonly control: ControlRule
   /** Adam for Θ; beta1, beta2 and epsilon are for W and λ. */
   readonly gateAdam: AdamWSettings
@@ -66,7 +66,7 @@ export const defaultSettings: Settings = {
   warmup: 0.06, // ours: §4.1 only says linear
   initialization: 'kaiming', // ours, as PEFT's
   initialLogTheta: 0, // the density starts at 0.9167; the paper's figure shows 0.92
-  initialLambda: 0, // ours
+  initialLambda: 0, // §4.3, Figure 6
 }
 
 /** An invalid setting: its name, the valid values and its value. */
@@ -119,7 +119,7 @@ type ChoiceSetting = 'orthogonality' | 'orthogonalityAfter' | 'control' | 'warmu
 const choices: { readonly [K in ChoiceSetting]: readonly Settings[K][] } = {
   orthogonality: ['mean', 'sum'],
   orthogonalityAfter: ['unit', 'folded', 'off'],
-  control: ['ramp', 'paper', 'free'],
+  control: ['ramp', 'adam', 'descent', 'constant'],
   warmupGate: ['open', 'expected'],
   retain: ['budget', 'paper', 'random', 'magnitude'],
   gateAfter: ['soft', 'binary', 'kept'],

@@ -5,7 +5,7 @@ import type { ModelConfig } from '../../models/models.js'
 import { filled, named, scaleBy, squaredNorm, subtract, type Tensor, type Tensors } from '../../tensor/tensor.js'
 import { adamw, type AdamWSettings, type Moments } from '../../training/adamw.js'
 import type { Adapter } from '../../layers/lowRank.js'
-import type { ControlRule, GateControl } from './gateControl.js'
+import type { GateControl } from './gateControl.js'
 import { multiplierAscent, project } from './lagrangian.js'
 import type { Noise } from './noise.js'
 import { objective, type Batch, type Constraint, type Objective, type ObjectiveSettings } from './objective.js'
@@ -15,8 +15,6 @@ export interface StepSettings extends ObjectiveSettings, AdamWSettings {
   readonly weightDecay: number
   /** η_B / η_A. */
   readonly loraPlusRatio: number
-  /** ramp: Θ and λ by Adam · paper: by plain steps. */
-  readonly control: ControlRule
   /** Adam of Θ. */
   readonly gateAdam: AdamWSettings
   readonly clip?: number
@@ -57,7 +55,7 @@ const scalar = (x: number): Tensor => filled([], x)
 const descend =
   (settings: StepSettings, { controlLearningRate }: StepControl, step: number) =>
   (logTheta: Tensor, gradient: Tensor, moments: Moments): Updated =>
-    settings.control === 'paper'
+    settings.control === 'descent'
       ? [subtract(logTheta, scaleBy(controlLearningRate)(gradient)), moments]
       : adamw(settings.gateAdam)(logTheta, gradient, moments, { learningRate: controlLearningRate, weightDecay: 0, step })
 
@@ -65,7 +63,7 @@ const descend =
 const ascend =
   (settings: StepSettings, { multiplierLearningRate }: StepControl, step: number) =>
   ({ lambda, m, v }: TrainingState, gradient: number): readonly [number, number, number] => {
-    if (settings.control === 'paper') return [multiplierAscent(multiplierLearningRate)(lambda, gradient), m.lambda, v.lambda]
+    if (settings.control === 'descent') return [multiplierAscent(multiplierLearningRate)(lambda, gradient), m.lambda, v.lambda]
     const before = { m: scalar(m.lambda), v: scalar(v.lambda) }
     const now = { learningRate: multiplierLearningRate, weightDecay: 0, step }
     const [next, moments] = adamw(settings)(scalar(-lambda), scalar(gradient), before, now)
@@ -108,7 +106,7 @@ export const trainingStep =
     const location = (logTheta: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
       gated ? descend(settings, control, gatedStep)(logTheta, gradient, { m, v }) : [logTheta, { m, v }]
     // 8      Update λ ← λ + η_c ∇_λ L, projected onto R₊.
-    //        In 7 and 8, `settings.control` says whether these are plain steps, as the paper writes them, or Adam's.
+    //        In 7 and 8, these are Adam's steps, or with `descent` plain ones, as the paper writes them. A constant λ has a rate of 0.
     const [lambda, lambdaM, lambdaV] = gated
       ? ascend(settings, control, gatedStep)(state, gradients.lambda)
       : [state.lambda, state.m.lambda, state.v.lambda]
