@@ -1,10 +1,10 @@
 /** salora verify: accelerated training against the float64 reference, on this machine. */
+import { group } from 'd3-array'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
-import type { Row } from '../../evaluation/agreement/index.js'
-import { describeSkipped, kindOf, verify, worstOfEach } from '../../evaluation/agreement/index.js'
-import { countFlag } from '../../finetuning/commandLine/flag.js'
+import { describeRow, describeSkipped, verify, type VerifiedRow } from '../../evaluation/agreement/index.js'
+import { countFlag, listOf } from '../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../format/numbers.js'
 import { alignedTable } from '../../evaluation/tables/tableText.js'
 import { settingsOfFlags } from '../options/layers.js'
@@ -13,73 +13,112 @@ import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 
+const machineFlags = pickFlags(allTrainFlags, ['device', 'precision'])
+
 export const verifyCommand = defineCommand({
   name: 'salora verify',
   description:
-    'Draw small encoders and decoders, and compare accelerated training with the float64 reference: values, every gradient, ten steps, a whole run and its adapter. ' +
+    'Draw small encoders and decoders, and compare accelerated training with the float64 reference: of SaLoRA values, every gradient, ten steps, a whole run and its adapter; ' +
+    'of every other method and of every loss one step. Where the reference has no derivation of a method, central differences in float64 stand for it. ' +
     'Differences are relative to the largest number of their quantity. Exits with 1 if a difference exceeds its bound.',
   flags: {
     Cases: { cases: countFlag('n', 'Encoders to draw, and as many decoders', { default: 4 }), ...pickFlags(allTrainFlags, ['seed']) },
-    Machine: pickFlags(allTrainFlags, ['device', 'precision']),
+    Machine: {
+      device: machineFlags.device,
+      precision: {
+        ...machineFlags.precision,
+        placeholder: 'names',
+        description: machineFlags.precision.description.replace('Precision:', 'Precisions, separated by commas:'),
+      },
+    },
   },
   examples: [
-    { command: 'salora verify --device webgpu --cases 8', result: 'Prints the worst difference of each quantity beside its bound.' },
+    { command: 'salora verify --device webgpu --cases 8', result: 'Prints the worst difference of each quantity, by method and loss.' },
+    { command: 'salora verify --cases 1 --precision float32,int8,int4', result: 'Compares the same models in three precisions.' },
   ],
-  run: async ({ cases, ...flags }, terminal) => {
-    const { device: asked, precision, seed } = settingsOfFlags(givenOf(flags))
+  run: async ({ cases, precision: named, ...flags }, terminal) => {
+    const { device: asked, precision: single, seed } = settingsOfFlags(givenOf(flags))
+    const precisions = named === undefined ? [single] : listOf('--precision', String(named))
+    precisions.forEach((precision) => settingsOfFlags({ precision }))
     const chosen = await chooseDevice(asked)
-    await checkDevice(precisionOf(precision), chosen)
+    for (const precision of precisions) await checkDevice(precisionOf(precision), chosen)
     const device = chosen.name
-    const rows: Row[] = []
-    let model = -1
-    for await (const row of verify({ device, precision, seed, cases })) {
-      if (row.model !== model) terminal.note(`model ${row.model + 1}/${cases} …`)
-      model = row.model
+    const rows: VerifiedRow[] = []
+    let last = ''
+    for await (const row of verify({ device, precisions, seed, cases })) {
+      const now = `model ${row.model + 1}/${cases}${precisions.length === 1 ? '' : ` in ${row.precision}`} …`
+      if (now !== last) terminal.note(now)
+      last = now
       rows.push(row)
     }
-    const broken = rows.filter(({ holds }) => !holds).length
-    const models = `${plural(cases, 'encoder')} and ${plural(cases, 'decoder')} on ${device} in ${precision}`
+    const failed = rows.filter(({ holds }) => !holds)
+    const models = `${plural(cases, 'encoder')} and ${plural(cases, 'decoder')} on ${device} in ${precisions.join(', ')}`
     const verdict =
-      broken === 0 ? `all ${counted(rows.length)} comparisons hold` : `${counted(broken)} of ${counted(rows.length)} comparisons fail`
+      failed.length === 0
+        ? `all ${counted(rows.length)} comparisons hold`
+        : `${counted(failed.length)} of ${counted(rows.length)} comparisons fail`
     terminal.result(
       [
-        ...tableOf(worstOfEach(rows)),
+        ...tableOf(rows),
         '',
+        ...failed.slice(0, mostFailures).map((row) => `${row.method}, ${row.loss}: ${describeRow(row)}`),
         ...roundings(rows),
         ...describeSkipped(rows),
-        `${verdict} for ${models}; the table shows the worst of each kind`,
+        `${verdict} for ${models}; the table shows the worst difference of each quantity`,
       ].join('\n'),
-      { device, precision, seed, cases, comparisons: rows.length, broken, holds: broken === 0, rows },
+      {
+        device,
+        precision: precisions.join(','),
+        seed,
+        cases,
+        comparisons: rows.length,
+        broken: failed.length,
+        holds: failed.length === 0,
+        rows,
+      },
     )
-    return broken === 0 ? exitCodes.success : exitCodes.failure
+    return failed.length === 0 ? exitCodes.success : exitCodes.failure
   },
 })
 
+/** Failures that are printed; --json has all. */
+const mostFailures = 20
+
 /** Only in int8: values near a boundary between two levels, which float32 may round to the other side. */
-const roundings = (rows: readonly Row[]): readonly string[] => {
+const roundings = (rows: readonly VerifiedRow[]): readonly string[] => {
   const rounded = rows.filter(({ across }) => across !== undefined)
   if (rounded.length === 0) return []
-  const total = (of: (row: Row) => number): string => counted(rounded.reduce((sum, row) => sum + of(row), 0))
+  const total = (of: (row: VerifiedRow) => number): string => counted(rounded.reduce((sum, row) => sum + of(row), 0))
   return [
     `${total(({ across = 0 }) => across)} of ${total(({ size }) => size)} values were at a boundary between two levels and rounded to its other side; the reference follows there`,
   ]
 }
 
-/** The worst of each kind, at its worst place. */
-const tableOf = (rows: readonly Row[]): readonly string[] =>
-  alignedTable(
-    [
-      ['quantity', 'reference', 'accelerated', 'difference', 'bound', ''],
-      ...rows.map((row) => [
-        kindOf(row),
-        digits(row.reference),
-        digits(row.accelerated),
-        row.difference.toExponential(1),
-        row.bound.toExponential(1),
-        row.holds ? 'holds' : 'FAILS',
-      ]),
-    ],
-    { left: [0, 5] },
-  )
+const quantities = ['values', 'gradients', 'steps', 'run', 'adapter'] as const
 
-const digits = (x: number): string => x.toPrecision(9)
+/** A line for each precision, method and loss, with the worst difference of each kind of quantity. */
+const tableOf = (rows: readonly VerifiedRow[]): readonly string[] => {
+  const lines = [...group(rows, ({ precision, method, loss }) => JSON.stringify([precision, method, loss])).values()]
+  return alignedTable(
+    [
+      ['precision', 'method', 'loss', 'values', 'gradients', '10 steps', 'run', 'adapter', 'bound', ''],
+      ...lines.map((all) => {
+        const [{ precision = '', method = '', loss = '' } = {}] = all
+        const bounds = all.map(({ bound }) => bound)
+        const worst = quantities.map((part) => {
+          const differences = all.flatMap((row) => (row.part === part ? [row.difference] : []))
+          return differences.length === 0 ? '–' : Math.max(...differences).toExponential(1)
+        })
+        return [
+          precision,
+          method,
+          loss,
+          ...worst,
+          Math.max(...bounds).toExponential(0),
+          all.every(({ holds }) => holds) ? 'holds' : 'FAILS',
+        ]
+      }),
+    ],
+    { left: [0, 1, 2, 9] },
+  )
+}

@@ -38,6 +38,7 @@ const configOf = ({
   lengths,
   classes,
   dropout,
+  virtualTokens = 0,
 }: ModelOptions): EncoderConfig => ({
   family,
   taskType,
@@ -47,7 +48,7 @@ const configOf = ({
   intermediateSize,
   hiddenSize: heads * headSize,
   vocabularySize: 11,
-  maxPositions: Math.max(...lengths) + 3,
+  maxPositions: Math.max(...lengths) + virtualTokens + 3,
   tokenTypes: family === 'bert' ? 2 : 1,
   layerNormEpsilon: 1e-5,
   paddingIndex: 1,

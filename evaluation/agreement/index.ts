@@ -5,4 +5,4 @@
  */
 export { boundOf } from './target.js'
 export { describeRow, describeSkipped, kindOf, worstOfEach, type Part, type Row } from './rows.js'
-export { verify, type VerifySettings } from './verify.js'
+export { verify, type VerifiedRow, type VerifySettings } from './verify.js'

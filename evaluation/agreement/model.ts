@@ -44,6 +44,8 @@ export type ModelOptions = CommonOptions & {
   readonly classes: number
   /** probability of each dropout; 1 / (1 − p) must be a float32 */
   readonly dropout: 0 | 0.2 | 0.5
+  /** positions before each text that a method may need */
+  readonly virtualTokens?: number
 }
 
 export type DecoderOptions = CommonOptions &

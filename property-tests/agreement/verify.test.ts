@@ -1,16 +1,28 @@
 /** What `salora verify` runs: every row says what it compared, and a row fails when it must. */
 import { describe, expect, it } from 'vitest'
-import { boundOf, describeRow, verify, worstOfEach, type Row } from '../../evaluation/agreement/index.js'
+import { boundOf, describeRow, verify, worstOfEach, type VerifiedRow } from '../../evaluation/agreement/index.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 
 describe('verification', () => {
   it.each(['float64', 'float32', 'int8'] as const)('holds on the CPU in %s, for every kind of quantity', async (precision) => {
-    const rows: Row[] = []
-    for await (const row of verify({ device: 'cpu', precision, seed: 3, cases: 2 })) rows.push(row)
+    const rows: VerifiedRow[] = []
+    for await (const row of verify({ device: 'cpu', precisions: [precision], seed: 3, cases: 2 })) rows.push(row)
     const worst = worstOfEach(rows)
     expect(rows.filter(({ holds }) => !holds).map(describeRow)).toEqual([])
     expect([...new Set(rows.map(({ part }) => part))]).toEqual(['values', 'gradients', 'steps', 'run', 'adapter'])
+    const compared = new Set(rows.map(({ method, loss }) => `${method}: ${loss}`))
+    const losses = ['classification', 'multi-label', 'regression', 'tokens', 'embeddings, ranking', 'embeddings, similarity']
+    const textLosses = ['text', 'choice', 'orpo', 'simpo', ...(precision === 'int8' ? [] : ['dpo', 'ipo', 'kto'])] // two forward passes
+    const inFloats = ['full', 'lora, DoRA', 'adalora, R', 'houlsby', 'pfeiffer', 'prefix', 'prompt']
+    const methods = ['salora', 'lora', 'lora, rsLoRA', 'adalora', ...(precision === 'int8' ? [] : inFloats)]
+    expect([...compared]).toEqual(
+      expect.arrayContaining([
+        ...methods.map((method) => `${method}: classification`),
+        ...[...losses, ...textLosses].map((loss) => `lora: ${loss}`),
+      ]),
+    )
+    expect(compared.size).toBe(methods.length + losses.length + textLosses.length + (precision === 'int8' ? 0 : 1))
     expect(worst.length).toBeLessThan(rows.length / 5)
     expect(rows.some(({ across }) => across !== undefined)).toBe(precision === 'int8')
     expect(Math.max(...worst.map(({ difference }) => difference))).toBe(Math.max(...rows.map(({ difference }) => difference)))

@@ -119,13 +119,23 @@ describe('salora doctor', () => {
 })
 
 describe('salora verify', () => {
-  it('succeeds on the CPU, and prints both numbers, their difference and its bound', async () => {
+  it('succeeds on the CPU, and prints the worst difference of each quantity by method and loss, and its bound', async () => {
     const { code, stdout } = await salora(['verify', '--device', 'cpu', '--cases', '1', '--seed', '3', '--quiet'], { cwd: tmpdir() })
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^quantity +reference +accelerated +difference +bound\n/)
-    expect(stdout).toMatch(/\ngradients: gradient of logTheta +\S+ +\S+ +\S+e-\d+ +1\.0e-4 +holds\n/)
+    expect(stdout).toMatch(/^precision +method +loss +values +gradients +10 steps +run +adapter +bound\n/)
+    const number = String.raw` +\d\.\de[+-]\d+`
+    expect(stdout).toMatch(new RegExp(`\nfloat32 +salora +(classification|regression)${number.repeat(5)} +1e-4  holds\n`))
+    for (const line of [
+      'full +classification',
+      'lora, DoRA +classification',
+      'lora +embeddings, ranking',
+      'lora +kto',
+      'prompt +classification',
+    ])
+      expect(stdout).toMatch(new RegExp(`\nfloat32 +${line}${number.repeat(2)}( +–){3} +1e-4  holds\n`))
     expect(stdout).toMatch(/\nall \d+ comparisons hold for 1 encoder and 1 decoder on cpu in float32/)
     expect(stdout).not.toContain('levels')
+    expect(stdout).not.toContain('FAILS')
   })
 
   it('succeeds in int8, and prints how many values float32 rounded across a boundary between levels', async () => {
@@ -140,7 +150,7 @@ describe('salora verify', () => {
     expect(table.stdout.replaceAll(',', '')).toContain(
       `\n${across} of ${values} values were at a boundary between two levels and rounded to its other side`,
     )
-    expect(table.stdout).toMatch(/\nsteps: levels +\S+ +\S+ +\S+e[+-]\d+ +1\.0e-4 +holds\n/)
+    expect(table.stdout).toMatch(/\nint8 +lora +choice +\S+e[+-]\d+ +\S+e[+-]\d+( +–){3} +1e-4 {2}holds\n/)
     expect(table.stdout).toMatch(/ hold for 1 encoder and 1 decoder on cpu in int8/)
   })
 })

@@ -31,7 +31,10 @@ beforeAll(async () => {
 const checkValues = (command: string, all: Values): void => {
   // a file of ranks is read when the command runs
   const flags = Object.fromEntries(Object.entries(givenOf(all)).filter(([name, value]) => value !== null && name !== 'rankPattern'))
-  settingsOfFlags(command === 'quickstart' ? { ...quickstartSettings, ...flags } : flags)
+  // verify accepts a list
+  const precisions = command === 'verify' ? String(flags['precision'] ?? 'float32').split(',') : [flags['precision']]
+  for (const precision of precisions)
+    settingsOfFlags({ ...(command === 'quickstart' ? quickstartSettings : {}), ...flags, ...givenOf({ precision }) })
   if (typeof flags['preset'] === 'string') presetValues(flags['preset'], null, String(flags['task']))
   if (typeof flags['task'] === 'string') taskOptions(flags)
   if (command === 'generate' || command === 'style-transfer') generationRequest(flags)

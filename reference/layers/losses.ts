@@ -1,4 +1,4 @@
-/** Losses of a batch: a classifier's mean cross-entropy of softmax, and a regression's mean squared error. */
+/** Losses of a batch: a classifier's mean cross-entropy of softmax, a regression's mean squared error, and that of several labels each on its own. */
 import {
   checkShape,
   generate,
@@ -47,3 +47,14 @@ export const meanSquaredError = (outputs: Tensor, labels: readonly number[]): nu
 /** x̄ = 2 (x − label) / batch · l̄. → [batch, 1] */
 export const meanSquaredErrorVjp = (outputs: Tensor, labels: readonly number[], lossBar: number): Tensor =>
   scaleBy((2 * lossBar) / labels.length)(errors(outputs, labels))
+
+/** Mean over examples and labels of −log σ(x) where a label is set, and of −log(1 − σ(x)) where it is not. logits: [batch, labels], isSet: as its numbers */
+export const binaryCrossEntropy = (logits: Tensor, isSet: readonly boolean[]): number =>
+  isSet.reduce((total, set, i) => {
+    const x = set ? -logits.data[i]! : logits.data[i]!
+    return total + Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))) // log(1 + eˣ)
+  }, 0) / isSet.length
+
+/** x̄ = (σ(x) − set) / (batch · labels) · l̄. → [batch, labels] */
+export const binaryCrossEntropyVjp = (logits: Tensor, isSet: readonly boolean[], lossBar: number): Tensor =>
+  generate(logits.shape, (i) => (((1 + Math.tanh(logits.data[i]! / 2)) / 2 - (isSet[i]! ? 1 : 0)) / isSet.length) * lossBar)

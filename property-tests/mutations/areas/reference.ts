@@ -381,6 +381,20 @@ export const reference: readonly Mutation[] = [
     tests: ['agreement/gateControl'],
   },
   {
+    file: 'reference/layers/answerLosses.ts',
+    mistake: 'The slope of log(1 − eᶜ) is missing from the odds of ORPO.',
+    before: '(beta * slope) / (1 - Math.exp(c)) - 1',
+    after: 'beta * slope - 1',
+    tests: ['agreement/verify'],
+  },
+  {
+    file: 'reference/layers/answerLosses.ts',
+    mistake: 'Undesirable answers become more likely.',
+    before: '-weight * sign * beta * s',
+    after: '-weight * beta * s',
+    tests: ['agreement/verify'],
+  },
+  {
     file: 'reference/methods/salora/trainingStep.ts',
     mistake: "Θ's moments are corrected by the step of the run.",
     before: 'gated ? descend(settings, control, gatedStep)(',

@@ -1,0 +1,187 @@
+/** One step of every method and of every loss: its loss and its gradients, against the reference or, where that has none, central differences. */
+import { noWeights, type Results } from '../../accelerated/engines/engine.js'
+import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
+import { controlFeeds } from '../../accelerated/training/stepParts.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
+import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { modelOf, normal, tensor, type Tensors } from '../../reference/index.js'
+import { assemblyOf, matrixNames, withLevels } from './acceleratedSide.js'
+import { namedNumbers, namedParts } from './convert.js'
+import { normals } from './drawModel.js'
+import { follow, levelRows } from './int8Rounding.js'
+import { compare, type Numbers, type Row } from './rows.js'
+import { boundIn, dtypeOf, runtimeOf, type Target } from './target.js'
+import type { LossCase, MethodCase } from './methodCases.js'
+
+/** The production graph of a step that accumulates gradients, for a method and a loss. */
+type Side = { readonly assembly: Assembly; readonly phase: unknown; readonly layout: ParameterLayout }
+
+const progress = { step: 0, steps: 100 }
+
+const sideOf = (loss: LossCase, { settings: given }: MethodCase, precision: string): Side => {
+  const plain = assemblyOf(loss.model, precision)
+  const settings = resolveSettings(given)
+  const method = methodOf(settings.method)
+  const assembly: Assembly = { ...plain, method, settings, objective: loss.objective(plain.model, method) }
+  const phase = method.phases.start(plain.model.spec, settings)
+  return { assembly, phase, layout: layoutOf(assembly, phase) }
+}
+
+/** Trained numbers by name: the drawn model's where it has them, others drawn by their name. */
+const numbersOf = ({ model }: LossCase, { entries }: ParameterLayout): ReadonlyMap<string, Numbers> => {
+  const drawn = new Map([
+    ...Object.entries(model.base).map(([name, { data }]) => [name, data] as const),
+    ...namedNumbers(model.parameters, false),
+  ])
+  return new Map(
+    entries.map(({ name, shape, size }) => {
+      const known = drawn.get(name)
+      return [name, known?.length === size ? known : normals(shape, 0.5, 7, name).data]
+    }),
+  )
+}
+
+type Step = { readonly loss: number; readonly gradient: Vector; readonly results: Results }
+
+/** Opens the graph, and runs it on parameters. */
+const openStep = async (loss: LossCase, side: Side, target: Target) => {
+  const { assembly, phase, layout } = side
+  const dtype = dtypeOf(target)
+  const session = await runtimeOf(target).engine.open(withLevels(assembly, stepGraph(assembly, phase, 'add').outputs), noWeights)
+  const objective = loss.objective(assembly.model, assembly.method)
+  const prepared = objective.prepare(loss.examples as readonly never[], { seed: 0, step: 0 })
+  const run = async (parameters: Vector): Promise<Step> => {
+    const gradient = zeros(layout.size, dtype)
+    const moments = { firstMoment: zeros(layout.size, dtype), secondMoment: zeros(layout.size, dtype) }
+    const feeds = {
+      ...controlFeeds(assembly, phase, progress),
+      ...stateFeeds(layout, { parameters, ...moments, memory: {} }, dtype),
+      ...batchFeeds(assembly, prepared, prepared.weight).feeds,
+      ...blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype),
+    }
+    const results = await session.run(feeds, resultsInto(layout, { gradientSum: gradient }))
+    collect(layout, { gradientSum: gradient }, results)
+    return { loss: Number(results['loss']?.[0]), gradient, results }
+  }
+  return { run, release: session.release }
+}
+
+/** Loss and gradient by the hand-derived rules. AdaLoRA's E is a gate that may have any value. */
+const derive = (
+  loss: LossCase,
+  { scale = 1, settings }: MethodCase,
+  numbers: ReadonlyMap<string, Numbers>,
+  followed: ReturnType<typeof follow>,
+) => {
+  const { config, base, parameters, batch } = loss.model
+  const part = (name: string, like: { readonly shape: readonly number[] }) => tensor(like.shape, Array.from(numbers.get(name) ?? []))
+  const isAdapted = ([module]: readonly [string, unknown]): boolean => numbers.has(`${module}.A`)
+  const modules = Object.entries(parameters.adapters).filter(isAdapted)
+  const adapters = Object.fromEntries(
+    modules.map(([module, { A, B }]) => [module, { A: part(`${module}.A`, A), B: part(`${module}.B`, B) }]),
+  )
+  const gates: Tensors = Object.fromEntries(
+    modules.flatMap(([module, { logTheta }]) => (numbers.has(`${module}.E`) ? [[module, part(`${module}.E`, logTheta)]] : [])),
+  )
+  const head = loss.head ?? parameters.head
+  const run = modelOf(config, { ...followed, scale, baseGradients: settings.method === 'full' })
+  const traced = run({ base, adapters, gates, head }, batch)
+  const { value, bar } = loss.ofOutputs(traced.logits, () => run({ base, adapters: {}, gates: {}, head }, batch).logits)
+  const pulled = traced.pullback(bar())
+  const gradients = new Map<string, Numbers>([
+    ...Object.entries({ ...pulled.base, ...pulled.head }).map(([name, { data }]) => [name, data] as const),
+    ...Object.entries(pulled.adapters).flatMap(([module, { A, B }]) => [
+      [`${module}.A`, A.data] as const,
+      [`${module}.B`, B.data] as const,
+    ]),
+    ...Object.entries(pulled.gates).map(([module, { data }]) => [`${module}.E`, data] as const),
+  ])
+  return { value, gradients }
+}
+
+/** The loss, and the gradient of every trained tensor, by the reference. */
+export const compareDerived = async (loss: LossCase, method: MethodCase, target: Target, number: number): Promise<readonly Row[]> => {
+  const side = sideOf(loss, method, target.precision)
+  const numbers = numbersOf(loss, side.layout)
+  const { run, release } = await openStep(loss, side, target)
+  const step = await run(flatten(side.layout, ({ name }) => numbers.get(name), dtypeOf(target))).finally(release)
+  const bound = boundIn(target)
+  const followed = follow(side.assembly.frozen, matrixNames(side.assembly), [step.results], bound)
+  const expected = derive(loss, method, numbers, followed)
+  const actual = namedParts(side.layout, step.gradient)
+  return [
+    compare('values', bound, number)('loss', [expected.value], [step.loss]),
+    ...gradientRows(expected.gradients, actual, bound, number),
+    ...levelRows('values', bound, number, followed.levels()),
+  ]
+}
+
+/**
+ * A row for each trained tensor. The gradient of a key's bias is 0 but for rounding, since a softmax ignores what is added to all its scores: it is
+ * compared beside the largest gradient.
+ */
+const gradientRows = (expected: ReadonlyMap<string, Numbers>, actual: ReadonlyMap<string, Numbers>, bound: number, number: number) => {
+  const largest = (numbers: Numbers): number => Array.from(numbers).reduce((most, x) => Math.max(most, Math.abs(x)), 0)
+  const scale = Math.max(...[...expected.values()].map(largest))
+  return [...actual].map(([name, gradient]) => {
+    const own = expected.get(name) ?? []
+    const row = compare('gradients', bound, number)
+    return own.length > 0 && largest(own) < 1e-12 * scale
+      ? row(`gradient of ${name} beside the largest`, [scale], [scale + largest(gradient)])
+      : row(`gradient of ${name}`, own, gradient)
+  })
+}
+
+/** The step of central differences along a direction of length 1: the rule's error is about its fourth power, rounding 1e-16 over it. */
+const h = 2e-3
+
+/** How far central differences may lie from a float64 gradient. */
+const differenceBound = 1e-8
+
+/** The loss of the float64 graph, and its slope along random directions by central differences of fourth order (float32 and float64 only). */
+export const compareDifferences = async (loss: LossCase, method: MethodCase, target: Target, number: number): Promise<readonly Row[]> => {
+  const exact = { device: 'cpu', precision: 'float64' }
+  const [side, exactSide] = [target.precision, exact.precision].map((precision) => sideOf(loss, method, precision)) as [Side, Side]
+  const numbers = numbersOf(loss, side.layout)
+  const start = flatten(exactSide.layout, ({ name }) => numbers.get(name), 'float64')
+  const isFree = (name: string): boolean => method.along?.test(name) ?? true
+  const [tested, reference] = [await openStep(loss, side, target), await openStep(loss, exactSide, exact)]
+  try {
+    const { loss: value, gradient } = await tested.run(flatten(side.layout, ({ name }) => numbers.get(name), dtypeOf(target)))
+    const slopes: (readonly [expected: number, actual: number])[] = []
+    for (let i = 0; i < 3; i++) {
+      const [drawn] = normal([side.layout.size], 1)(i + 1)
+      const along = side.layout.entries.flatMap(({ name }) =>
+        Array.from(tensorOf(side.layout, drawn.data, name), (x) => (isFree(name) ? x : 0)),
+      )
+      const length = Math.sqrt(along.reduce((sum, x) => sum + x * x, 0))
+      const at = async (distance: number) =>
+        (await reference.run(start.map((x, j) => x + (distance * along[j]!) / length) as Float64Array)).loss
+      const [near, far] = [(await at(h)) - (await at(-h)), (await at(2 * h)) - (await at(-2 * h))]
+      slopes.push([(8 * near - far) / (12 * h), Array.from(gradient).reduce((sum, x, j) => sum + (x * along[j]!) / length, 0)])
+    }
+    return [
+      compare('values', boundIn(target), number)('loss', [(await reference.run(start)).loss], [value]),
+      compare('gradients', Math.max(boundIn(target), differenceBound), number)(
+        'slopes along random directions',
+        slopes.map(([expected]) => expected),
+        slopes.map(([, actual]) => actual),
+      ),
+    ]
+  } finally {
+    await tested.release()
+    await reference.release()
+  }
+}
+
+/** Whether the precision computes in its own dtype. Where it rounds, the reference follows the levels of one forward pass over frozen matrices. */
+export const isExact = (precision: string): boolean => precisionOf(precision).dtype === precision
+
+/** Whether the reference can follow a step: in a precision that rounds, one without a second forward pass, of a method that freezes the matrices. */
+export const canFollow = ({ compares = false }: LossCase, { settings }: MethodCase, precision: string): boolean =>
+  isExact(precision) || (!compares && settings.method !== 'full')
