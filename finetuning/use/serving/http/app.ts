@@ -183,7 +183,7 @@ const streamed = async (c: Context, state: State, name: string, generate: Genera
   const { whenStarted, events, done } = startGeneration(state, c.req.raw.signal, generate)
   const promptTokens = await whenStarted
   const chunks = completion(name)
-  return streamSSE(c, async (stream) => {
+  const response = streamSSE(c, async (stream) => {
     const send = (data: object): Promise<void> => stream.writeSSE({ data: JSON.stringify(data) })
     stream.onAbort(() => events.leave())
     try {
@@ -198,6 +198,9 @@ const streamed = async (c: Context, state: State, name: string, generate: Genera
     }
     await end(stream)
   })
+  // Hono sets both for every client. Node knows which one reads chunks, and which connection stays open.
+  for (const header of ['Transfer-Encoding', 'Connection']) response.headers.delete(header)
+  return response
 }
 
 const end = async (stream: SSEStreamingApi): Promise<void> => {
