@@ -10,8 +10,9 @@ import { checkLabelNames } from '../accelerated/checkpoints/labelNames.js'
 import { frozenHead, type ModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import { newestCheckpoint } from '../accelerated/checkpoints/newestCheckpoint.js'
 import type { Device } from '../accelerated/engines/devices/device.js'
+import { watchedWeights } from '../accelerated/engines/watchedWeights.js'
 import { memoryLimit } from '../accelerated/engines/memoryLimit.js'
-import { InputError, inputError, quoted, shown } from '../accelerated/errors/inputError.js'
+import { ChangedFileError, InputError, inputError, quoted, shown } from '../accelerated/errors/inputError.js'
 import { SettingsError, TrainingError } from '../accelerated/errors/expectedErrors.js'
 import { readAdapter, writeAdapter } from '../accelerated/formats/index.js'
 import { withAdapterTokens } from '../accelerated/formats/peft/tokenRows.js'
@@ -103,6 +104,8 @@ export type PreparedRun = {
   readonly task: TrainingTask & RunAssembly
   /** undefined: there is no test data */
   readonly test: { readonly examples: Examples<TrainingExample>; readonly score: TrainingTask['score'] } | undefined
+  /** @throws ChangedFileError if the files of the frozen weights are no longer those that the run read */
+  readonly checkWeights: () => Promise<void>
   readonly start: RunState
   readonly plan: RunLength
   /** the text of rows.json */
@@ -169,7 +172,7 @@ export async function* prepareRun(
   const data = yield* loadData(options, metric, machine)
   const task = bindTask(data, settings)
   const { base, tokens, revision } = yield* openModel(options, data, task, { machine, device, precision }, signal)
-  const { assembly, weights } = yield* assembleRun(base, settings, tokens, precision, task)
+  const { assembly, weights, checkWeights } = yield* assembleRun(base, settings, tokens, precision, task)
   for (const message of assembly.objective.warnings ?? []) yield warning(message)
   const start = yield* initialState(options, assembly, base, data.labelNames)
   const described = await describeData(options, data, task, base) // before the examples are drained
@@ -184,7 +187,7 @@ export async function* prepareRun(
   const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
   yield* reportData(withLengths(described.report, training, warnings))
   return {
-    ...{ options, base, outputs: task.outputs, labelNames: data.labelNames ?? undefined, start, facts, placement },
+    ...{ options, base, outputs: task.outputs, labelNames: data.labelNames ?? undefined, start, facts, placement, checkWeights },
     task: { ...assembly, runtime, training, evaluation, score: described.score, ...(sampler === null ? {} : { sample: sampler.sample }) },
     test: test === null || scoreTest === null ? undefined : { examples: test, score: scoreTest },
     plan: runLength(assembly.method, settings, base.model, training.length), // packing: rows, not texts
@@ -352,7 +355,8 @@ async function* assembleRun(base: ModelFolder, settings: Settings, tokens: RunTo
   const method = withTrainedTokens(methodOf(settings.method), tokens)
   const frozen = yield* asPreparing(precision.open(base))
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
-  return { assembly: { ...assemble(parts, (model) => task.objective(model, method)), settings }, weights: frozen.weights }
+  const { weights, check: checkWeights } = watchedWeights(frozen.weights)
+  return { assembly: { ...assemble(parts, (model) => task.objective(model, method)), settings }, weights, checkWeights }
 }
 
 /** What a precision reports while it opens weights, as events of the run. */
@@ -475,13 +479,15 @@ async function* trainAndRecord(
   const planned = { plannedSteps: countPlannedSteps(run, folder), evalOnStart: folder.evalOnStart }
   const writeWorkers = workersWriter(options.output, base.storage)
   const training = train({ ...task, ...planned, ...spread }, checkpoint?.state ?? start, checkpoint, signal)
+  const fail = async (thrown: unknown): Promise<never> => {
+    throw await nameCheckpoint(thrown, run, folder, log)
+  }
   for (;;) {
-    const next = await training.next().catch(async (thrown: unknown) => {
-      throw await nameCheckpoint(thrown, run, folder, log)
-    })
+    const next = await training.next().catch(fail)
     if (next.done === true) return next.value
     yield* placement.news()
     await folder.check()
+    if (next.value.kind === 'evaluation' || next.value.kind === 'checkpoint') await run.checkWeights().catch(fail)
     yield* record(next.value, run, folder, log)
     for (const news of leader?.events() ?? []) {
       if (news.kind === 'workers') await writeWorkers(news)
@@ -521,10 +527,18 @@ async function* record(
 }
 
 /** The error of a step or an evaluation, with the checkpoint to continue from. The metrics so far are on the disk then. */
-const nameCheckpoint = async (thrown: unknown, { base }: PreparedRun, { checkpoints }: RunFolder, log: MetricsLog): Promise<unknown> => {
-  if (!(thrown instanceof InputError || thrown instanceof TrainingError)) return thrown
+const nameCheckpoint = async (error: unknown, run: PreparedRun, { checkpoints }: RunFolder, log: MetricsLog): Promise<unknown> => {
+  if (!(error instanceof InputError || error instanceof TrainingError)) return error
   await log.flush()
-  const last = await lastCheckpoint(checkpoints, base.storage)
+  const thrown = await run.checkWeights().then(
+    () => error,
+    (changed: InputError) => changed, // which also explains numbers that are not finite
+  )
+  const last = await lastCheckpoint(checkpoints, run.base.storage)
+  if (thrown instanceof ChangedFileError) {
+    const remedy = last === null ? 'no checkpoint was saved before it' : `restore it, and --resume continues after step ${last.step}`
+    return new ChangedFileError(thrown.where, thrown.expected, `${thrown.got}: ${remedy}`)
+  }
   if (thrown instanceof InputError) {
     // an evaluation, such as by a metric of the user's: the training loop has saved the steps before it
     const remedy = last === null ? '' : `; step ${last.step} is saved, and --resume evaluates it again`

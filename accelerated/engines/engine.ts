@@ -12,8 +12,9 @@ export type ReadWeights = (location: string) => Promise<Uint8Array>
 
 /**
  * Resolves to the folder of the files that frozen weights refer to by `location`. An engine maps these files, so that sessions share their
- * pages. For files of a storage that cannot be mapped, it resolves to a function that reads them. Called only for a graph with frozen weights.
- * @throws InputError if the files have changed
+ * pages. For files of a storage that cannot be mapped, it resolves to a function that reads them. Called only for a graph with frozen weights,
+ * and again to check their files.
+ * @throws ChangedFileError if the files have changed
  */
 export type WeightSource = () => Promise<string | ReadWeights>
 

@@ -1,7 +1,7 @@
 /** Sessions that several openings share: adapters of one layout over one base have the same graph, and feed it their own parameters. */
 import type { Device } from './devices/device.js'
 import type { Engine, EngineSettings, OpenOptions, Session, WeightSource } from './engine.js'
-import type { Expression } from '../graph/expression.js'
+import { topologicalOrder, type Expression } from '../graph/expression.js'
 import { toOnnx } from '../graph/onnx.js'
 import { sha256 } from '../storage/native.js'
 
@@ -52,7 +52,7 @@ const keyOf = async (
   weights: WeightSource,
   settings: EngineSettings & OpenOptions,
 ): Promise<string | null> => {
-  const folder = await weights()
+  const folder = topologicalOrder(Object.values(outputs)).some(({ attributes }) => attributes.external !== undefined) ? await weights() : ''
   if (typeof folder !== 'string') return null
   const graph = sha256()
   graph.update(toOnnx(outputs, target))

@@ -23,6 +23,9 @@ export class InputError extends Error {
   }
 }
 
+/** A file that an open model or run still reads is no longer what it was: later numbers would be others. */
+export class ChangedFileError extends InputError {}
+
 /** An InputError with the message `where: expected …, got …`. */
 export const inputError = (where: string, expected: string, got: string): InputError => new InputError(where, expected, got)
 

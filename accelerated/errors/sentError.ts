@@ -1,9 +1,9 @@
 /** An error as plain data, so that a thread or a process can send it and the receiver can throw the same kind of error. */
 import { DeviceError, SettingsError, TrainingError } from './expectedErrors.js'
-import { InputError } from './inputError.js'
+import { ChangedFileError, InputError } from './inputError.js'
 
 export type SentError =
-  | ({ readonly type: 'InputError' } & Pick<InputError, 'where' | 'expected' | 'got' | 'kind'>)
+  | ({ readonly type: 'InputError' | 'ChangedFileError' } & Pick<InputError, 'where' | 'expected' | 'got' | 'kind'>)
   | ({ readonly type: 'SettingsError' } & Pick<SettingsError, 'setting' | 'expected' | 'got' | 'remedy'>)
   | { readonly type: 'DeviceError' | 'TrainingError'; readonly message: string }
   /** an error that no user can repair */
@@ -12,7 +12,7 @@ export type SentError =
 export const toSentError = (thrown: unknown): SentError => {
   if (thrown instanceof InputError) {
     const { where, expected, got, kind } = thrown
-    return { type: 'InputError', where, expected, got, kind }
+    return { type: thrown instanceof ChangedFileError ? 'ChangedFileError' : 'InputError', where, expected, got, kind }
   }
   if (thrown instanceof SettingsError) {
     const { setting, expected, got, remedy } = thrown
@@ -28,6 +28,8 @@ export const fromSentError = (sent: SentError): Error => {
   switch (sent.type) {
     case 'InputError':
       return new InputError(sent.where, sent.expected, sent.got, sent.kind)
+    case 'ChangedFileError':
+      return new ChangedFileError(sent.where, sent.expected, sent.got, sent.kind)
     case 'SettingsError':
       return new SettingsError(sent.setting, sent.expected, sent.got, sent.remedy)
     case 'DeviceError':

@@ -1,6 +1,7 @@
 /** An open decoder: rows of tokens that grow by one token a step, and their cache, which each step reads and writes in place. */
 import { noVirtualTokens } from '../models/packing.js'
 import type { Engine, Session } from '../engines/engine.js'
+import { watchedWeights } from '../engines/watchedWeights.js'
 import { floatFeed, int32Feed, type Feeds } from '../engines/feeds.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../parameters/vectors.js'
@@ -33,6 +34,8 @@ export type Decoder = {
   readonly positions: number
   /** Reads prompts of at least one token, a row each. An aborted signal ends it after a chunk: the rows are then of no use. */
   readonly begin: (prompts: readonly Tokens[], signal?: AbortSignal) => Promise<DecodedRows>
+  /** @throws ChangedFileError if the files of the weights are no longer those that were opened */
+  readonly checkWeights: () => Promise<void>
   readonly release: () => Promise<void>
 }
 
@@ -50,13 +53,14 @@ export const openDecoder = async (
   assembly: Assembly,
   phase: unknown,
   parameters: Vector,
-  { engine, weights }: Runtime,
+  { engine, weights: source }: Runtime,
   chunk = usualChunk,
 ): Promise<Decoder> => {
   const { model, precision } = assembly
   const { dtype } = precision
   const virtual = virtualSlots(assembly)
   const kind = cacheKind(assembly, engine)
+  const { weights, check } = watchedWeights(source)
   const trained = fixedParameters(layoutOf(assembly, phase), parameters, dtype, engine)
   const session = await engine.open(decodingGraph(assembly, phase, kind, trained.tensors), weights, {
     ...{ mode: 'decode', fixed: Object.keys(trained.feeds) },
@@ -96,7 +100,7 @@ export const openDecoder = async (
       },
     }
   }
-  return { assembly, positions: model.spec.maxPositions - virtual.count, begin, release: session.release }
+  return { assembly, positions: model.spec.maxPositions - virtual.count, begin, checkWeights: check, release: session.release }
 }
 
 type ReadRows<Memory> = (

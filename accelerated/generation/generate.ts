@@ -49,11 +49,15 @@ export async function* generate(
     throw new Error(`generate: expected room for a token after prompt ${full.prompt}, got ${full.ids.length} tokens in it`)
   for (let start = 0; start < prompts.length; start += settings.batchSize) {
     const batch = numbered.slice(start, start + settings.batchSize)
+    await decoder.checkWeights()
     const rows = await decoder.begin(
       batch.map(({ ids }) => ids),
       signal,
     )
-    yield* settings.numBeams > 1 ? byBeams(rows, batch, settings, signal) : oneByOne(rows, batch, settings, signal)
+    for await (const event of settings.numBeams > 1 ? byBeams(rows, batch, settings, signal) : oneByOne(rows, batch, settings, signal)) {
+      if (event.kind === 'text') await decoder.checkWeights() // no answer counts whose weights changed meanwhile
+      yield event
+    }
     if (signal?.aborted === true) return
   }
 }

@@ -1,4 +1,5 @@
 /** Computes parts of a run from the trained numbers alone: the work of another machine. */
+import { watchedWeights } from '../engines/watchedWeights.js'
 import { inputError } from '../errors/inputError.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import { answersPart } from './answerParts.js'
@@ -16,7 +17,7 @@ import { stepParts } from './stepParts.js'
 export type PartComputer = {
   /** Opens the sessions of a phase before its first part. @throws InputError if it is no phase of the method */
   readonly open: (phase: unknown) => Promise<void>
-  /** One part of what a leader published. @throws InputError if the parameters do not fit the phase */
+  /** One part of what a leader published. @throws InputError if the parameters do not fit the phase, or the weights have changed */
   readonly compute: (source: PartSource, part: number) => Promise<PartGradient>
 }
 
@@ -63,7 +64,9 @@ const checkSize = ({ name }: { readonly name: string }, expected: number, { para
 
 const gradientsOf = <E extends TrainingExample, O>(given: TrainingTask<E, O>): Released => {
   const phaseOf = phasesOf(given)
-  const task = forLengths(given, given.training, given.runtime.engine)
+  const { weights, check } = watchedWeights(given.runtime.weights)
+  const watched = { ...given, runtime: { ...given.runtime, weights } }
+  const task = forLengths(watched, given.training, given.runtime.engine)
   const { method, settings, model, precision, objective } = task
   const batches = stepBatches(task.training, settings, runLength(method, settings, model, task.training.length).stepsPerEpoch)
   const sessions = phaseSessionsOf(task, openPartSessions)
@@ -77,7 +80,9 @@ const gradientsOf = <E extends TrainingExample, O>(given: TrainingTask<E, O>): R
       const { step, parameters, progress } = source
       if (prepared?.source !== source)
         prepared = { source, feedsOf: stepParts({ assembly: task, objective, progress }, opened, { step, phase }, batches(step)) }
-      return partGradient(opened, parameters, prepared.feedsOf(part), precision.dtype)
+      const gradient = await partGradient(opened, parameters, prepared.feedsOf(part), precision.dtype)
+      await check()
+      return gradient
     },
     release: sessions.release,
   }

@@ -5,6 +5,7 @@ import { layoutOf, type Assembly } from './assembly.js'
 import { inferenceGraph } from './inferenceGraph.js'
 import { inBatches } from './batchOrder.js'
 import type { OpenOptions, Results, Session } from '../engines/engine.js'
+import { watchedWeights } from '../engines/watchedWeights.js'
 import type { Feeds } from '../engines/feeds.js'
 import type { Vector } from '../parameters/vectors.js'
 import { forLengths } from './longTexts.js'
@@ -60,12 +61,14 @@ export const openPredictor = async <E extends TrainingExample, O>(
   assembly: Assembly,
   objective: Objective<E, O>,
   phase: unknown,
-  { engine, weights }: Runtime,
+  runtime: Runtime,
   options?: OpenOptions,
   fixed?: Vector,
 ): Promise<Predictor<E, O>> => {
+  const { engine } = runtime
   const layout = layoutOf(assembly, phase)
   const { dtype } = assembly.precision
+  const { weights, check } = watchedWeights(runtime.weights)
   const known = fixed === undefined ? null : fixedParameters(layout, fixed, dtype, engine)
   const open = (of: Assembly): Promise<Session> =>
     engine.open(inferenceGraph(of, phase, known?.tensors), weights, { ...options, fixed: Object.keys(known?.feeds ?? {}) })
@@ -76,7 +79,13 @@ export const openPredictor = async <E extends TrainingExample, O>(
     if (own !== assembly) forLongTexts ??= open(own)
     const { run } = await (own === assembly ? session : (forLongTexts ?? session))
     const constant = known?.feeds ?? blockFeeds(layout, 'parameters', parameters, dtype)
-    return batchesOf({ assembly: own, objective, run: (feeds) => run({ ...constant, ...feeds }) }, examples, batchSize)
+    const checked = async (feeds: Feeds): Promise<Results> => {
+      await check()
+      const results = await run({ ...constant, ...feeds })
+      await check()
+      return results
+    }
+    return batchesOf({ assembly: own, objective, run: checked }, examples, batchSize)
   }
   const predictions: Predictor<E, O>['predictions'] = async function* (parameters, examples, batchSize, executor = inOrder) {
     return yield* answersOf(await batches(parameters, examples, batchSize), examples.length, executor)

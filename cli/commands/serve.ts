@@ -12,6 +12,7 @@ import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import { placementNote } from '../terminal/output.js'
+import { watchSuddenEnd } from '../terminal/suddenEnd.js'
 
 /** A fixed port, so that clients need no other configuration. */
 const defaultPort = 8323
@@ -46,14 +47,16 @@ export const serve = defineCommand({
     },
   ],
   run: async ({ port, host, allowOrigin, maxQueue, maxBody, timeout, ...machine }, terminal, runs) => {
+    let watched = (): void => undefined
     const interrupt = watchInterrupt(
       () => terminal.note('finishing the requests that run; press Ctrl-C again to exit at once'),
-      () => undefined,
+      () => watched(),
     )
     try {
       const limits = { queue: maxQueue, bodyBytes: maxBody, timeout: timeout * 1000 }
       const notes = { onProgress: (what: string) => terminal.note(`${what} …`), onPlacement: placementNote(terminal) }
       const server = await startRunServer({ runs, machine: machineOf(machine), host, port, limits, origins: allowOrigin ?? [] }, notes)
+      watched = watchSuddenEnd('salora serve', 'Start it again.')
       terminal.result(listText(server), { url: server.url, models: [...server.runs].map(([name, info]) => ({ name, ...info })) })
       terminal.note(tryLine(server))
       const stopped = new Promise<null>((resolve) => {
@@ -65,6 +68,7 @@ export const serve = defineCommand({
       if (error !== null) throw error
       return exitCodes.success
     } finally {
+      watched()
       interrupt.release()
     }
   },

@@ -12,9 +12,9 @@ import { nextRunFolder, removeEmptyRun } from '../options/nextRunName.js'
 import { watchInterrupt, type Interrupt } from './interrupt.js'
 import { openProgress } from './progress.js'
 import { summaryText } from '../format/summary.js'
-import { type Terminal, printable } from './output.js'
+import type { Terminal } from './output.js'
 import type { TrainRequest } from '../options/trainRequest.js'
-import { spawn } from 'node:child_process'
+import { watchSuddenEnd } from './suddenEnd.js'
 
 /** Lines below the summary of a finished run. */
 export type Closing = (output: string) => Promise<readonly string[]>
@@ -58,7 +58,7 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
       progress.show(event)
       if (event.kind === 'ready') {
         begun = true
-        watched = watchSuddenEnd(suddenEnd(options.output))
+        watched = watchSuddenEnd(options.output, `To resume: ${resumeCommand(options.output)}`)
       }
       if (event.kind === 'evaluation') evaluations.push(event)
       if (event.kind === 'result') result = event.result
@@ -79,10 +79,6 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
   if (result.interrupted) terminal.note(`stopped by a signal after step ${result.stepsDone}; to resume: ${resumeCommand(options.output)}`)
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }
-
-/** Nobody reads the signal of a process that a shell or a service started. */
-const suddenEnd = (output: string): string =>
-  `${output}: the process ended without a word: it was killed, ran out of memory, or a file of its model was changed. To resume: ${resumeCommand(output)}`
 
 /** The advice to train longer, if the loss asks for it. */
 const longerLines = (evaluations: Parameters<typeof lossStillFalling>[0]): readonly string[] => {
@@ -115,28 +111,6 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
   const flag = tensorboard === true ? '--tensorboard' : reportTo === undefined ? null : '--report-to'
   if (flag !== null) throw inputError(flag, 'an unfinished run, whose events it can still record', `a finished one in ${output}`)
   return result
-}
-
-// One line after a process that could not say why it ended: it was killed, or a file that it had mapped got shorter.
-/** Reads until the pipe from this process closes, which only the end of this process does, and prints its argument. */
-const script = 'read -r line; printf "%s\\n" "$1" >&2'
-
-/**
- * Prints `line` to standard error if the process ends before the returned function is called, and not by `process.exit`.
- * A shell waits for that, because no handler runs in a process that is killed. Where there is no shell, nothing is printed.
- */
-const watchSuddenEnd = (line: string): (() => void) => {
-  if (process.platform === 'win32') return () => undefined
-  // in a group of its own, which Ctrl-C does not reach
-  const shell = spawn('sh', ['-c', script, 'sh', printable(line)], { stdio: ['pipe', 'ignore', 'inherit'], detached: true })
-  for (const source of [shell, shell.stdin]) source.on('error', () => undefined)
-  shell.unref()
-  const end = (): void => {
-    process.removeListener('exit', end)
-    shell.kill('SIGKILL')
-  }
-  process.once('exit', end)
-  return end
 }
 
 /** Whether a run ended too early: its loss on the evaluation data was still falling. */

@@ -3,12 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import type { WeightSource } from '../../accelerated/engines/engine.js'
 import { withSharedSessions } from '../../accelerated/engines/sharedSessions.js'
-import { add, input, mul } from '../../accelerated/graph/operators.js'
+import { add, input, mul, weight } from '../../accelerated/graph/operators.js'
 
 import { keepingEngine, type Traffic } from '../support/keepingEngine.js'
 
 const x = input('x', [2], 'float32')
-const [doubled, squared] = [{ y: add(x, x) }, { y: mul(x, x) }]
+const w = weight('w', [2], 'float32', { location: 'model.safetensors', offset: 0, length: 8 })
+const [doubled, squared] = [{ y: add(x, w) }, { y: mul(x, w) }]
 const folder =
   (name: string): WeightSource =>
   async () =>
@@ -33,13 +34,20 @@ describe('shared sessions', () => {
   it('open a graph once for each folder of weights and each choice of settings', async () => {
     const { counts, device } = counted()
     const open = (graph: typeof doubled, weights: string, threads = 1) => device.engine({ threads }).open(graph, folder(weights))
-    await Promise.all([open(doubled, 'a'), open(doubled, 'a'), open({ y: add(x, x) }, 'a')])
+    await Promise.all([open(doubled, 'a'), open(doubled, 'a'), open({ y: add(x, w) }, 'a')])
     expect(counts.opened).toBe(1)
     await open(squared, 'a')
     await open(doubled, 'b')
     await open(doubled, 'a', 2)
     await device.engine({ threads: 1 }).open(doubled, folder('a'), { prepack: false })
     expect(counts.opened).toBe(5)
+  })
+
+  it('open a graph without weights once for any files, which they do not ask for: nothing depends on them', async () => {
+    const { counts, device } = counted()
+    const gone: WeightSource = () => Promise.reject(new Error('a file changed since'))
+    for (const weights of [folder('a'), folder('b'), gone]) await device.engine({ threads: 1 }).open({ y: add(x, x) }, weights)
+    expect(counts.opened).toBe(1)
   })
 
   it('free a session with its last release, and open it anew after that', async () => {
@@ -86,7 +94,7 @@ describe('shared sessions', () => {
 
   it('compute with the feeds of each opening', async () => {
     const device = withSharedSessions(cpu)
-    const open = () => device.engine({ threads: 1 }).open(doubled, folder('/'))
+    const open = () => device.engine({ threads: 1 }).open({ y: add(x, x) }, folder('/'))
     const [a, b] = [await open(), await open()]
     const run = (session: typeof a, value: number) => session.run({ x: { data: Float32Array.of(value, 0), shape: [2] } })
     const [first, second] = await Promise.all([run(a, 3), run(b, 5)])

@@ -1,6 +1,6 @@
 /** The weight files of a model folder: model.safetensors, or the shards that model.safetensors.index.json lists. */
 import { z } from 'zod'
-import { inputError, quoted } from '../../errors/inputError.js'
+import { ChangedFileError, inputError, quoted } from '../../errors/inputError.js'
 import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
@@ -83,11 +83,19 @@ export const locateFiles = async (folder: string, files: Iterable<string>, stora
   return { storage, folder: root, locations, versions }
 }
 
-/** @throws InputError if a file was written or replaced since it was opened; the same bytes are no change where their digest is known */
+/**
+ * One look at each file's size and time stamps. A file that was written is refused even if its bytes are the first again: it is memory-mapped, and
+ * what was computed meanwhile read others. One that another process replaced by the same bytes is no change where their digest is known.
+ * @throws ChangedFileError if a file was written, replaced or removed since it was opened
+ */
 export const checkUnchanged = async ({ versions, digests, storage }: WeightFiles): Promise<void> => {
-  for (const [file, version] of versions)
-    if ((await versionOf(file, storage)) !== version && (digests?.get(file) ?? '') !== (await fileSha256(file, storage)))
-      throw inputError(file, 'the weights that were there at the start', 'a file changed since')
+  for (const [file, version] of versions) {
+    const now = (await storage.stat(file))?.version
+    if (now === version) continue
+    const digest = digests?.get(file)
+    if (now !== undefined && digest !== undefined && digest === (await fileSha256(file, storage))) continue
+    throw new ChangedFileError(file, 'the weights that were there at the start', now === undefined ? 'no file' : 'a file changed since')
+  }
 }
 
 const versionOf = async (file: string, storage: Storage): Promise<string> => {

@@ -36,7 +36,7 @@ export type ServedRuns = {
   readonly runs: readonly ServedRun[]
   /** Waits for all calls, frees everything and ends the thread. It may be called again. */
   readonly release: () => Promise<void>
-  /** Resolves with the reason if the thread dies. */
+  /** Resolves with the reason if the thread dies, or if the files of a model have changed. */
   readonly died: Promise<Error>
 }
 

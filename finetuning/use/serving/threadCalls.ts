@@ -1,4 +1,5 @@
 /** Calls of a serving thread: sends requests, and matches replies with the calls that wait for them. */
+import { ChangedFileError } from '../../../accelerated/errors/inputError.js'
 import { fromSentError } from '../../../accelerated/errors/sentError.js'
 import type { PlacementReport } from '../../run/devicePlacement.js'
 import type { Reply, Request, RunInfo, ServingOptions } from './protocol.js'
@@ -9,7 +10,7 @@ export type ThreadCalls = {
   readonly opened: Promise<readonly RunInfo[]>
   /** Sends a request, and hands each of its replies to `take` until that returns a value. @throws the request's own error */
   readonly ask: <T>(request: (id: number) => Request, take: (reply: Reply) => T | undefined, signal?: AbortSignal) => Promise<T>
-  /** Resolves with the reason if the thread ends before `end` is called. */
+  /** Resolves with the reason if the thread ends before `end` is called, or if its model's files have changed and no later answer is right. */
   readonly died: Promise<Error>
   /** Releases the runs and ends the thread. */
   readonly end: () => Promise<void>
@@ -37,13 +38,17 @@ export const callThread = (options: ServingOptions, { onProgress, onPlacement }:
   const [opened, released, died] = [settled<readonly RunInfo[]>(), settled<void>(), settled<Error>()]
   let lost: Error | null = null
   let isEnding = false
+  const fail = (id: number, error: Error): void => {
+    calls.get(id)?.fail(error)
+    if (error instanceof ChangedFileError) died.resolve(error)
+  }
   const onReply = (reply: Reply): void => {
     if (reply.kind === 'preparing') onProgress?.(reply.what)
     else if (reply.kind === 'placement') onPlacement?.(reply.line, reply.warns)
     else if (reply.kind === 'opened') opened.resolve(reply.runs)
     else if (reply.kind === 'refused') opened.reject(fromSentError(reply.error))
     else if (reply.kind === 'released') released.resolve()
-    else if (reply.kind === 'failed') calls.get(reply.id)?.fail(fromSentError(reply.error))
+    else if (reply.kind === 'failed') fail(reply.id, fromSentError(reply.error))
     else calls.get(reply.id)?.take(reply)
   }
   const onExit = (error: Error | null): void => {

@@ -224,6 +224,7 @@ describe('generated texts', () => {
       }
       return rows
     },
+    checkWeights: async () => undefined,
     release: async () => undefined,
   }
   const usual: GenerationSettings = { ...resolveGeneration({ maxNewTokens: 5 }), endTokens: [], stops: () => false }

@@ -4,7 +4,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
 import { isExpected } from '../../../../accelerated/errors/expectedErrors.js'
-import { inputError, oneLine, reason } from '../../../../accelerated/errors/inputError.js'
+import { ChangedFileError, inputError, oneLine, reason } from '../../../../accelerated/errors/inputError.js'
 import { parseJson } from '../../../../accelerated/storage/json.js'
 import { isUtf8 } from '../../../../accelerated/storage/native.js'
 import { checkTextCount } from '../openRun.js'
@@ -250,7 +250,10 @@ const messageOf = (thrown: unknown): string =>
 
 /** One line, in the shape of OpenAI's errors below /v1 and as { error } elsewhere. */
 const errorResponse = (c: Context, thrown: unknown): Response => {
-  const rejection = thrown instanceof Rejection ? thrown : new Rejection(isExpected(thrown) ? 400 : 500, messageOf(thrown))
+  const rejection =
+    thrown instanceof Rejection
+      ? thrown
+      : new Rejection(isExpected(thrown) && !(thrown instanceof ChangedFileError) ? 400 : 500, messageOf(thrown))
   const { status, message, retryAfter, code } = rejection
   if (retryAfter !== null) c.header('Retry-After', String(retryAfter))
   if (status === 405) c.header('Allow', methodOf(c.req.path) === 'GET' ? 'GET, HEAD' : 'POST')

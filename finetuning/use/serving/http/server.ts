@@ -29,7 +29,7 @@ export type RunServer = {
   readonly runs: ReadonlyMap<string, RunInfo>
   /** Accepts no more requests, finishes those that run, and frees everything. It may be called twice. */
   readonly close: () => Promise<void>
-  /** Resolves with the reason if the thread of the runs dies. */
+  /** Resolves with the reason if the thread of the runs dies, or if the files of a model have changed. */
   readonly died: Promise<Error>
 }
 
