@@ -8,6 +8,7 @@ import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangia
 import { gateSchedule } from '../../accelerated/methods/salora/gateSchedule.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { controlOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
 import * as reference from '../../reference/index.js'
 import { SEED } from '../support/seed.js'
 
@@ -88,6 +89,10 @@ describe(`the gate window's control (seed ${SEED})`, () => {
     ] as const)
       for (let steps = 1; steps <= 3000; steps++)
         expect(gateSchedule({ gateStart, gateEnd }, steps), `${steps} steps`).toEqual(reference.gateSteps({ gateStart, gateEnd, steps }))
+  })
+
+  it('opens after 2 % of the steps and closes after 15 % by default', () => {
+    expect(resolveSettings({ method: 'salora' })).toMatchObject({ gateStart: 0.02, gateEnd: 0.15 })
   })
 
   it('keeps a budget of 1 finite, and ends at 1', () => {

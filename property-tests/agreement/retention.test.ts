@@ -70,6 +70,25 @@ describe(`retention (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 400 },
     ))
 
+  it('gives a kept triplet whose gate is shut the size of the last gate that opens, and each other one its own', () => {
+    const { tau, gamma, zeta } = settings
+    /** √E[g²] as a mean over evenly spaced noise of equation (7) */
+    const sizeOf = (logTheta: number): number => {
+      const draws = 200_000
+      let sum = 0
+      for (let i = 0; i < draws; i++) {
+        const u = (i + 0.5) / draws
+        const s = 1 / (1 + Math.exp(-(Math.log(u / (1 - u)) + logTheta) / tau))
+        sum += Math.min(1, Math.max(0, s * (zeta - gamma) + gamma)) ** 2
+      }
+      return Math.sqrt(sum / draws)
+    }
+    const shut = Math.log(-gamma / zeta)
+    const matrices = [{ d: 2, k: 3, logTheta: [-40, shut - 1, shut, 0, 4] }]
+    const { sizes } = retain(settings, modulesOf(matrices), tripletsOf(matrices), 1, 'budget')
+    assertClose(sizes[0] ?? [], [shut, shut, shut, 0, 4].map(sizeOf), { relative: 1e-6, name: 'sizes' })
+  })
+
   it('never exceeds the budget, and omits no triplet that would fit', () =>
     fc.assert(
       fc.property(drawn, ({ matrices, budget, rule }) => {

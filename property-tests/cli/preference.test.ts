@@ -2,6 +2,8 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { preferenceLosses } from '../../finetuning/tasks/preferences/objective.js'
 import { readPreferences } from '../../finetuning/tasks/preferences/examples.js'
 import type { RunResult } from '../../finetuning/run/run.js'
@@ -99,6 +101,25 @@ describe('salora train --task preference', () => {
     expect((JSON.parse(scored.stdout) as { readonly scores: object }).scores).toMatchObject({ accuracy: 1 })
     const inspected = await saloraIn(['inspect', '--task', 'preference', '--data', 'pairs.jsonl', '--model', 'chat', '--quiet'], { cwd })
     expect([inspected.code, inspected.stderr]).toEqual([0, ''])
+  })
+
+  it('learns with orpo from a decoder so sure that a log-probability rounds to 0, whose odds are not defined', async () => {
+    await cp(join(cwd, 'llama'), join(cwd, 'sure'), { recursive: true })
+    const weights = join(cwd, 'sure', 'model.safetensors')
+    const { tensors } = await readSafetensors(weights)
+    const factor = (name: string): number => (name === 'lm_head.weight' ? 12 : 1)
+    const scaled = [...tensors].map(async ([name, entry]) => {
+      const data = (await readTensor(entry)).map((x) => factor(name) * x)
+      return [name, { shape: entry.shape, data }] as const
+    })
+    await writeFile(weights, writeSafetensors(new Map(await Promise.all(scaled))))
+    const short = rows.map((row) => ({ ...row, chosen: 'w10' }))
+    await file('short.jsonl', short)
+    const { code, stdout, stderr } = await train(
+      ...['--model', 'sure', '--data', 'short.jsonl', '--loss', 'orpo', '--max-steps', '40', '--eval-steps', '20', '--output', 'sure-run'],
+    )
+    expect([code, stderr]).toEqual([0, ''])
+    expect(resultOf(stdout).last.scores['accuracy']).toBe(1)
   })
 
   it('leaves out pairs that are too long, and says how many', async () => {

@@ -169,6 +169,16 @@ describe('a rank pattern', () => {
     )
   })
 
+  it('of an rsLoRA run has its scale alpha / √rank, as alpha over the rank of plain LoRA', async () => {
+    const run = join(cwd, 'rslora')
+    await mkdir(run)
+    const settings = parseSettings({ method: 'lora', rank: 4, loraAlpha: 10, useRslora: true })
+    await writeFile(join(run, 'config.json'), JSON.stringify({ ...runConfig, settings }))
+    const noGates = { targetDensity: undefined, expectedDensity: undefined, retainedDensity: undefined, lambda: undefined }
+    await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, ...noGates, ranks: { query: 4, key: 2 } }))
+    expect(await rankPatternOfRun(run)).toMatchObject({ r: 4, lora_alpha: 20, rank_pattern: { key: 2 }, alpha_pattern: { key: 10 } })
+  })
+
   it('gives one line for a run without ranks', async () => {
     const run = join(cwd, 'odd')
     await mkdir(run)

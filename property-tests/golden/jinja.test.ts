@@ -27,6 +27,16 @@ describe('an expression of a chat template', () => {
     expect(all.filter(({ python, own }) => python !== null && own !== null && own !== python)).toEqual([])
   })
 
+  it("truncates a negative number to a whole one toward 0, as Python's int does", () => {
+    for (const [template, python] of [
+      ['{{ (-1.5) | int }}', '-1'],
+      ["{{ '-1.5' | int }}", '-1'],
+      ['{{ (0 - 2.9) | int }}', '-2'],
+      ["{{ '-0.5' | int }}", '0'],
+    ] as const)
+      expect(rendered(template), template).toBe(python)
+  })
+
   it('is refused where Python refuses it', () => {
     expect(all.filter(({ python, own }) => python === null && own !== null)).toEqual([])
   })

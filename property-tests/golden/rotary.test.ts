@@ -48,6 +48,23 @@ describe('rotary embeddings of transformers', () => {
     assertClose([...turned.data], parts, { relative: 1e-12, absolute: 1e-10 })
   })
 
+  it("of YaRN divide all pairs but the first where the line between them has no length, as transformers' 0.001 does", () => {
+    // every pair makes less than a turn within 6 positions: the line would begin and end at pair 0
+    const scaling = {
+      kind: 'yarn',
+      factor: 4,
+      betaFast: 32,
+      betaSlow: 1,
+      originalPositions: 6,
+      truncate: true,
+      attentionFactor: 1,
+    } as const
+    const expected = [1, 100 ** (-2 / 8) / 4, 100 ** (-4 / 8) / 4, 100 ** (-6 / 8) / 4]
+    const settings = { headSize: 8, rotaryBase: 100, rotaryScaling: scaling }
+    assertClose(rotaryFrequencies(settings), expected, { relative: 1e-12 })
+    assertClose(frequencies({ headSize: 8, base: 100, scaling }), expected, { relative: 1e-12 })
+  })
+
   it('covers every scaling', () => {
     const kinds = cases.map(({ config: { rope_scaling: scaling } }) => (scaling as { readonly rope_type?: string } | null)?.rope_type)
     expect(kinds).toEqual(expect.arrayContaining([undefined, 'dynamic', 'llama3', 'yarn']))

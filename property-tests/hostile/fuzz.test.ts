@@ -19,6 +19,7 @@ import { peftFiles } from '../../accelerated/formats/peft/peft.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { newestCheckpoint } from '../../accelerated/checkpoints/newestCheckpoint.js'
 import { saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
+import { parquetRows } from '../../finetuning/data/parquetRows.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
 import { parseRunConfig, parseRunResult } from '../../finetuning/run/runFiles.js'
 import { InputError } from '../../accelerated/errors/inputError.js'
@@ -30,7 +31,7 @@ import { newCount, survives, treeOf, type Count } from './survival.js'
 import { pruned, outlineOf, stateOf } from './saloraRun.js'
 import { bytePair, unigram, roberta, runConfig, runResult, sizes, wordPiece } from './validFiles.js'
 
-const readers = 9
+const readers = 10
 const numRuns = Math.ceil(CASES / readers)
 
 let root = ''
@@ -346,6 +347,15 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
   }
   fuzz('a task file', tables, changesOf(tables, ['task.jsonl']), async (folder) => {
     for (const name of Object.keys(tables)) await loadTask({ task: join(folder, name) })
+  })
+
+  const parquet = Object.fromEntries(
+    ['pandas/pandas-brotli', 'pandas/pandas-gzip', 'pandas/pandas-lz4', 'pandas/pandas-snappy', 'pandas/pandas-zstd', 'datasets/tags'].map(
+      (name) => [`${name.split('/')[1]}.parquet`, readFileSync(join(fixtures, `${name}.parquet`))],
+    ),
+  )
+  fuzz('a Parquet file', parquet, changesOf(parquet), async (folder) => {
+    for (const name of Object.keys(parquet)) await parquetRows(join(folder, name), [], { whole: () => undefined }, () => undefined)
   })
 
   const run = { 'config.json': JSON.stringify(runConfig), 'result.json': JSON.stringify(runResult) }

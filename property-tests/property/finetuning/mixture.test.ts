@@ -53,6 +53,11 @@ describe(`the rows of each file in an epoch (seed ${SEED})`, () => {
     )
   })
 
+  it('are never none of a file, however little it weighs', () => {
+    expect(rowsDrawn([2, 3], [1, 100])).toEqual([1, 5])
+    expect(rowsDrawn([1, 1, 40], [1, 1, 1_000])).toEqual([1, 1, 42])
+  })
+
   it('occur once each without weights, in the order of the files', async () => {
     const texts = (await trainingOf({ task: a, mixData: [b], evalData: dev })).map(({ text }) => text)
     expect(texts).toEqual([...numbered('a', 12), ...numbered('b', 40)].map(([text]) => text))

@@ -116,6 +116,8 @@ describe('a conversation that is too long', () => {
     const tools = [user('w5'), user('w6'), assistant('w7'), assistant('w8'), user('w9'), assistant('w10'), user('w11')]
     expect((await one([tools], 12)).ids).toEqual([1, 48, 9, 2, 1, 49, 10, 2])
     expect((await one([tools], 7)).ids).toEqual([1, 48, 2, 1, 49, 10, 2]) // the last message has no answer
+    const twice = [user('w5'), assistant('w7'), user('w8'), user('w9'), assistant('w10')]
+    expect((await one([twice], 16)).ids).toEqual([1, 48, 8, 2, 1, 48, 9, 2, 1, 49, 10, 2])
   })
 
   it(`loses as few exchanges as possible (seed ${SEED})`, async () => {
