@@ -4,6 +4,7 @@ import { hubIdOf } from '../accelerated/checkpoints/hub/hubRules.js'
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import { chooseDevice, deviceOf } from '../accelerated/engines/deviceProbe.js'
 import { InputError } from '../accelerated/errors/inputError.js'
+import { isBare } from '../accelerated/models/modelOutputs.js'
 import { formatOf } from '../accelerated/formats/index.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import { checkPositions } from '../accelerated/training/runLength.js'
@@ -105,9 +106,10 @@ export const nodeMachine: Machine = {
     const { openRunLeader } = await import('./run/openRunLeader.js')
     return openRunLeader({ ...run.options, redis }, run, signal)
   },
-  writeCard: async ({ options, base, task, card }, folder, result) => {
+  writeCard: async ({ options, base, outputs, task, card }, folder, result) => {
     const hubId = (await hubIdOf(base.folder)) ?? null
-    const text = modelCard({ options, hubId, library: formatOf(task.method).library, data: card, result })
+    const readsEmbeddings = outputs.head === 'sequence' && isBare(base.model, outputs)
+    const text = modelCard({ options, hubId, library: formatOf(task.method).library, data: card, readsEmbeddings, result })
     await base.storage.write(joinPath(folder.adapter, cardFile), text)
   },
 }

@@ -14,7 +14,7 @@ import { watchedWeights } from '../accelerated/engines/watchedWeights.js'
 import { memoryLimit } from '../accelerated/engines/memoryLimit.js'
 import { ChangedFileError, InputError, inputError, quoted, shown } from '../accelerated/errors/inputError.js'
 import { SettingsError, TrainingError } from '../accelerated/errors/expectedErrors.js'
-import { readAdapter, writeAdapter } from '../accelerated/formats/index.js'
+import { formatOf, readAdapter, writeAdapter } from '../accelerated/formats/index.js'
 import { withAdapterTokens } from '../accelerated/formats/peft/tokenRows.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
 import { startPhase } from '../accelerated/methods/startPhase.js'
@@ -27,6 +27,7 @@ import type { RunState } from '../accelerated/parameters/runState.js'
 import { checkWeightsFit } from '../accelerated/precisions/memoryCheck.js'
 import { checkDevice, type Precision } from '../accelerated/precisions/precision.js'
 import { precisionOf } from '../accelerated/settings/commonSettings.js'
+import { leastChoosingRows } from '../accelerated/settings/defaults.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import { assemble } from '../accelerated/training/assembly.js'
 import { evaluateState } from '../accelerated/training/evaluation.js'
@@ -53,6 +54,7 @@ import { defaultsOf, runInputs, type RunInputs } from './run/runFingerprint.js'
 import type { FolderContent, RunFolder, RunSources } from './run/runFolder.js'
 import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './run/runResult.js'
 import { rowKeysOf, runRowsOf } from './run/runRows.js'
+import { probedStart, wantsProbe, withProbedHead } from './run/probedStart.js'
 import { runTokens, type RunTokens } from './run/runTokens.js'
 import type { SampleMemory } from './run/sampleMemory.js'
 import { checkGenerates } from './run/samplePrompts.js'
@@ -61,7 +63,7 @@ import { workersWriter } from './run/workersFile.js'
 import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { classWeightsOf } from './tasks/classification/classWeights.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
-import type { Answer, BoundTask, TaskData, TaskType } from './tasks/taskType.js'
+import type { Answer, BoundTask, Probe, TaskData, TaskType } from './tasks/taskType.js'
 import { reportTokenizing } from './tasks/tokenizingProgress.js'
 
 /** What a run asks of the place where it happens. */
@@ -107,6 +109,8 @@ export type PreparedRun = {
   /** @throws ChangedFileError if the files of the frozen weights are no longer those that the run read */
   readonly checkWeights: () => Promise<void>
   readonly start: RunState
+  /** undefined: the head begins as the model, the adapter or chance has it */
+  readonly probe: Probe<TrainingExample> | undefined
   readonly plan: RunLength
   /** the text of rows.json */
   readonly rows: string
@@ -141,7 +145,8 @@ export async function* runRecipe(input: FinetuneOptions, machine: Machine, signa
     yield* warnOfMethod(run, folder)
     const checkpoint = yield* readCheckpoint(run, folder)
     const log = yield* beginLog(run, folder, checkpoint)
-    const trained = yield* trainAndRecord(run, folder, log, checkpoint, leader, signal)
+    const start = checkpoint?.state ?? (yield* fitProbe(run, signal))
+    const trained = yield* trainAndRecord(run, folder, log, { start, checkpoint }, leader, signal)
     const test = yield* scoreOnTest(run, trained, signal)
     const result = describeResult(run, folder, trained, test, (performance.now() - began) / 1000)
     await folder.check()
@@ -161,20 +166,21 @@ export async function* runRecipe(input: FinetuneOptions, machine: Machine, signa
 
 /** Up to the first step: device, data, model, initial state and tokens. A worker on another machine prepares the same run. @throws as runRecipe */
 export async function* prepareRun(
-  { options, metric }: Pick<RunRequest, 'options' | 'metric'>,
+  { options: given, metric }: Pick<RunRequest, 'options' | 'metric'>,
   machine: Machine,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, PreparedRun> {
-  const { settings } = options
-  const device = await machine.chooseDevice(settings)
-  const precision = precisionOf(settings.precision)
+  const device = await machine.chooseDevice(given.settings)
+  const precision = precisionOf(given.settings.precision)
   await checkDevice(precision, device)
-  const data = yield* loadData(options, metric, machine)
+  const data = yield* loadData(given, metric, machine)
+  const options = { ...given, settings: withChoiceOfStep(given, data) }
+  const { settings } = options
   const task = bindTask(data, settings)
   const { base, tokens, revision } = yield* openModel(options, data, task, { machine, device, precision }, signal)
   const { assembly, weights, checkWeights } = yield* assembleRun(base, settings, tokens, precision, task)
   for (const message of assembly.objective.warnings ?? []) yield warning(message)
-  const start = yield* initialState(options, assembly, base, data.labelNames)
+  const { start, hasHead } = yield* initialState(options, assembly, base, data.labelNames)
   const described = await describeData(options, data, task, base) // before the examples are drained
   const modelParameters = [...base.tensors.values()].reduce((sum, { shape }) => sum + countNumbers(shape), 0)
   const place = { device: device.name, revision, modelParameters }
@@ -186,14 +192,22 @@ export async function* prepareRun(
   const sampler = (await machine.openSampler?.(options, { assembly, runtime, base })) ?? null
   const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
   yield* reportData(withLengths(described.report, training, warnings))
+  const probe = wantsProbe(base, settings, task.outputs) && !hasHead ? task.probe?.(assembly.model) : undefined
   return {
-    ...{ options, base, outputs: task.outputs, labelNames: data.labelNames ?? undefined, start, facts, placement, checkWeights },
+    ...{ options: given, base, outputs: task.outputs, labelNames: data.labelNames ?? undefined, start, facts, placement, checkWeights },
     task: { ...assembly, runtime, training, evaluation, score: described.score, ...(sampler === null ? {} : { sample: sampler.sample }) },
     test: test === null || scoreTest === null ? undefined : { examples: test, score: scoreTest },
-    plan: runLength(assembly.method, settings, base.model, training.length), // packing: rows, not texts
+    plan: runLength(assembly.method, settings, base.model, training.length, probe !== undefined), // packing: rows, not texts
+    probe,
     ...{ rows: described.rows, inputs: described.inputs, card: described.card },
     sampleMemory: sampler?.memory,
   }
+}
+
+/** Whether the best step is kept, where the user does not say how it is chosen: a held-out part may be too small for that. */
+const withChoiceOfStep = ({ settings, task }: RunOptions, { heldOut, evaluation }: RunData): Settings => {
+  const isTooSmall = heldOut && task.metricForBestModel === undefined && evaluation.examples.length < leastChoosingRows.value
+  return { ...settings, loadBestModelAtEnd: settings.loadBestModelAtEnd ?? !isTooSmall }
 }
 
 const warning = (message: string): FinetuneEvent => ({ kind: 'warning', message })
@@ -316,7 +330,9 @@ async function* openModel(
   const { model, revision } = await place.machine.openModel(options, signal)
   await checkModel(model, options, taskType, outputs, place)
   yield* checkSettings(options.settings, model, train.examples.length, place)
-  return { ...(await runTokens(model, options.settings, outputs)), revision }
+  const format = formatOf(methodOf(options.settings.method))
+  const base = wantsProbe(model, options.settings, outputs) ? withProbedHead(model, format) : model
+  return { ...(await runTokens(base, options.settings, outputs)), revision }
 }
 
 /** @throws InputError if the model is too large, not finite, or cannot do the task */
@@ -374,16 +390,16 @@ async function* initialState(
   assembly: RunAssembly,
   base: ModelFolder,
   labelNames: readonly string[] | null,
-): AsyncGenerator<FinetuneEvent, RunState> {
+): AsyncGenerator<FinetuneEvent, { readonly start: RunState; readonly hasHead: boolean }> {
   const drawn = await startOfRun(assembly, checkpointNumbers(base))
-  if (adapter === undefined) return drawn
+  if (adapter === undefined) return { start: drawn, hasHead: false }
   const read = await readAdapter(adapter, await withTokensOf(adapter, base), base.storage)
   const { state, withHead } = warmStart(assembly, drawn, read, labelNames ?? undefined, `--adapter ${adapter}`)
   if (!withHead)
     yield warning(
       `${adapter}: its head is not of the task's classes; the run begins with another${spellingRemedy(read.labelNames, labelNames)}`,
     )
-  return state
+  return { start: state, hasHead: withHead }
 }
 
 /** The base model with the adapter's new tokens. @throws SettingsError if the run numbers them in another way */
@@ -465,20 +481,37 @@ async function* beginLog(
 
 // Training
 
+/** The state before the first step, with a probe as its head if there is one. */
+async function* fitProbe(
+  { task, start, probe }: Pick<PreparedRun, 'task' | 'start' | 'probe'>,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, RunState> {
+  if (probe === undefined) return start
+  const fitting = probedStart({ assembly: task, runtime: task.runtime, probe, examples: task.training }, start, signal)
+  for (;;) {
+    const next = await fitting.next()
+    if (next.done === true) return next.value ?? start
+    yield { kind: 'preparing', what: `fitting the head to features of ${next.value.toLocaleString('en-US')} examples` }
+  }
+}
+
 /** @throws TrainingError, InputError; each names the checkpoint to continue from */
 async function* trainAndRecord(
   run: PreparedRun,
   folder: RunFolder,
   log: MetricsLog,
-  checkpoint: Checkpoint | null,
+  { start, checkpoint }: { readonly start: RunState; readonly checkpoint: Checkpoint | null },
   leader: Leader | null,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, TrainingResult> {
-  const { options, task, start, placement, base } = run
+  const { options, task, probe, placement, base } = run
   const spread = leader === null ? {} : { executor: leader.executor, answers: leader.answers }
-  const planned = { plannedSteps: countPlannedSteps(run, folder), evalOnStart: folder.evalOnStart }
+  const planned = {
+    plannedSteps: countPlannedSteps(run, folder),
+    evalOnStart: probe === undefined ? folder.evalOnStart : ('candidate' as const),
+  }
   const writeWorkers = workersWriter(options.output, base.storage)
-  const training = train({ ...task, ...planned, ...spread }, checkpoint?.state ?? start, checkpoint, signal)
+  const training = train({ ...task, ...planned, ...spread }, start, checkpoint, signal)
   const fail = async (thrown: unknown): Promise<never> => {
     throw await nameCheckpoint(thrown, run, folder, log)
   }
@@ -514,8 +547,8 @@ async function* record(
   if (event.kind === 'evaluation') {
     const { details, ...scored } = event
     const { step, best, eligible, constant } = scored
-    const isSaved = best || !eligible || !options.settings.loadBestModelAtEnd // the best step, or the last one until there is a best
-    if (step > 0 && isSaved && details != null)
+    const isSaved = best || !eligible || task.settings.loadBestModelAtEnd !== true // the best step, or the last one until there is a best
+    if ((step > 0 || best) && isSaved && details != null)
       await writeDetails(options.output, { step, ...(details as Omit<EvaluationDetails, 'step'>) }, base.storage)
     log.append(lineOf(scored))
     if (step > 0 && constant !== null) yield warning(`step ${step}: every example of the evaluation is predicted as ${constant}`)

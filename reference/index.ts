@@ -22,6 +22,7 @@ export { gelu, geluVjp, type Activation } from './layers/gelu.js'
 export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
 export { exactLinear, linear, linearBiasVjp, linearInputVjp, linearWeightVjp, type FrozenLinear } from './layers/linear.js'
 export { meanSquaredError, meanSquaredErrorVjp } from './layers/losses.js'
+export { fitLinearProbe, probeLogits, probeObjective, type LinearProbe } from './training/linearProbe.js'
 export {
   dequantize,
   int8Linear,

@@ -1,7 +1,7 @@
 /** A model of the Hugging Face hub in a browser: its files at the addresses of transformers.js, from its cache or downloaded into it. */
 import { parseConfigFile } from '../accelerated/checkpoints/configFile.js'
 import { sendUntilFinal } from '../accelerated/checkpoints/hub/hubRequest.js'
-import { isHubId, optionalFiles } from '../accelerated/checkpoints/hub/hubRules.js'
+import { isHubId, optionalFiles, poolingFile } from '../accelerated/checkpoints/hub/hubRules.js'
 import { indexLimit, parseShardIndex } from '../accelerated/checkpoints/safetensors/weightFiles.js'
 import { InputError, inputError, quoted, reason } from '../accelerated/errors/inputError.js'
 
@@ -91,7 +91,7 @@ export const hubFiles = async (
   for (const file of ['config.json', 'tokenizer.json']) if ((await add(file)) === null) throw inputError(id, `${file} on the hub`, 'none')
   // Weights come last, so a cache with weights has the optional files too, if there are any. Without a connection nobody can ask.
   const isComplete = weights.every(({ cached }) => cached)
-  for (const file of optionalFiles) if (!isComplete || (await cachedFile(id, file, place)) !== null) await add(file)
+  for (const file of [...optionalFiles, poolingFile]) if (!isComplete || (await cachedFile(id, file, place)) !== null) await add(file)
   let total = 0
   for (const { name } of weights) {
     const bytes = await add(name, largestModel - total)

@@ -22,6 +22,8 @@ const schema = z.object({
 
 export type ConfigFile = {
   readonly model: Model
+  /** whether the files are an encoder without a class of transformers for its head */
+  readonly isBare: boolean
   /** The number of labels is num_labels, else the length of id2label, else 2. One output of a sequence head is a regression. */
   readonly outputs: ModelOutputs
   /** the names of id2label in the order of the outputs; undefined if it has none */
@@ -56,11 +58,12 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const isBare = model.spec.kind === 'encoder' && classes?.[0] === bareClassOf(model)
   return {
     model,
+    isBare,
     outputs: isCausal
       ? causalOutputs
       : isTokenClassifier
         ? { head: 'token', labels }
-        : isBare
+        : isBare && problem == null
           ? { head: 'embedding', labels: 0 }
           : { head: 'sequence', labels, problemType: problem ?? (labels === 1 ? 'regression' : 'single_label_classification') },
     labelNames: id2label === undefined ? undefined : namesInOrder(id2label, where),

@@ -3,17 +3,19 @@ import { cacheOf, nodeFiles } from '../storage/nodeFiles.js'
 import { fileInFolder, joinPath, nameOf } from '../storage/paths.js'
 import { fileSha256, storedSha256 } from '../storage/digests.js'
 import type { Storage } from '../storage/storage.js'
+import { poolingFile } from './hub/hubRules.js'
 import type { ModelFolder } from './modelFolder.js'
 
 /** By file name. Each file is read once, whole. @throws InputError */
 export const modelDigests = async ({ folder, tensors, others, ...base }: ModelFolder): Promise<Readonly<Record<string, string>>> => {
   const { storage } = base.added?.plain ?? base
   const small = await Promise.all(
-    ['config.json', 'tokenizer.json', 'tokenizer_config.json'].map((name) => fileInFolder(folder, name, storage)),
+    ['config.json', 'tokenizer.json', 'tokenizer_config.json', poolingFile].map((name) => fileInFolder(folder, name, storage)),
   )
   const weights = new Set([...tensors.values(), ...others.values()].map(({ file }) => file))
   const digests: Record<string, string> = {}
-  for (const file of [...small.filter((path) => path !== undefined), ...weights]) digests[nameOf(file)] = await cachedDigest(file, storage)
+  for (const file of [...small.filter((path) => path !== undefined), ...weights])
+    digests[file.endsWith(poolingFile) ? poolingFile : nameOf(file)] = await cachedDigest(file, storage)
   return digests
 }
 

@@ -2,17 +2,21 @@
  * A model in Hugging Face layout: its configuration, and where the data of each tensor is, by canonical name. This folder reads models, their
  * tokenizers and the hub, and saves the checkpoints of runs; adapters and exports belong in formats/.
  */
+import { z } from 'zod'
 import { inputError, quoted } from '../errors/inputError.js'
+import { validate } from '../errors/validate.js'
 import { memoryLimit } from '../engines/memoryLimit.js'
 import { sameShape, showShape } from '../graph/expression.js'
 import type { Model } from '../models/architecture.js'
+import { sentenceEncoder } from '../models/layers/classifierHead.js'
 import type { ModelOutputs } from '../models/modelOutputs.js'
+import { parseJson } from '../storage/json.js'
 import { readText } from '../storage/text.js'
 import { fileInFolder } from '../storage/paths.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import type { Storage } from '../storage/storage.js'
 import { configLimit, parseConfigFile, type ConfigFile } from './configFile.js'
-import { hubIdOf } from './hub/hubRules.js'
+import { hubIdOf, poolingFile } from './hub/hubRules.js'
 import { checkLeastMemory } from './memoryFit.js'
 import { type TensorEntry, storedShape } from './safetensors/safetensors.js'
 import { locateFiles, openWeights, type WeightFiles } from './safetensors/weightFiles.js'
@@ -34,6 +38,8 @@ export type ModelFolder = {
   readonly files: WeightFiles
   /** the other floating-point tensors of the files, those of heads among them, by canonical name */
   readonly others: ReadonlyMap<string, TensorEntry>
+  /** whether sentence-transformers makes a text's embedding from the mean of its tokens */
+  readonly averages: boolean
   /** the class names of config.json's id2label, in the order of the outputs; undefined without id2label */
   readonly labelNames: readonly string[] | undefined
   /** the tokens that `storage` and `model` have beyond those of the files, their first id, and the folder as its files are */
@@ -51,7 +57,10 @@ export type OpenOptions = {
 /** Opens a folder and checks its configuration and the names, shapes and types of its tensors. Weights stay on disk. @throws InputError */
 export const openModelFolder = async (folder: string, options: OpenOptions = {}): Promise<ModelFolder> => {
   const { storage = nodeFiles } = options
-  const { model, outputs, labelNames } = await openConfigFile(folder, storage)
+  const config = await openConfigFile(folder, storage)
+  const { outputs, labelNames } = config
+  const averages = await averagesTokens(folder, config.model, storage)
+  const model = averages && config.isBare && outputs.head === 'sequence' ? sentenceEncoder(config.model) : config.model // as exports are
   const stored = canonicalTensors(await openWeights(folder, storage), model, folder)
   const tensors = new Map([...model.spec.tensors].map(([name, shape]) => [name, requiredTensor(stored, name, shape, folder)]))
   const others = new Map([...stored].filter(([name, entry]) => !tensors.has(name) && isReal(entry)))
@@ -67,6 +76,7 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
     frozen,
     files: await locateFiles(folder, new Set([...frozen.values()].map(({ file }) => file)), storage),
     others,
+    averages,
     labelNames,
     baseModelName: options.baseModelName ?? (await hubIdOf(folder, storage)) ?? folder,
   }
@@ -107,6 +117,22 @@ const openConfigFile = async (folder: string, storage: Storage): Promise<ConfigF
   const file = await fileInFolder(folder, 'config.json', storage)
   if (file === undefined) throw inputError(folder, 'config.json in the folder', 'none')
   return parseConfigFile(await readText(file, configLimit, storage), file)
+}
+
+const poolingSchema = z.looseObject({ pooling_mode_mean_tokens: z.boolean().optional() })
+
+/** Whether the folder is a sentence encoder's whose embeddings are means. Other poolings are not read. @throws InputError */
+const averagesTokens = async (folder: string, { spec }: Model, storage: Storage): Promise<boolean> => {
+  const file = spec.kind === 'encoder' ? await fileInFolder(folder, poolingFile, storage) : undefined
+  if (file === undefined) return false
+  const modes = validate(
+    poolingSchema,
+    parseJson(await readText(file, configLimit, storage), file),
+    file,
+    'the pooling of a sentence encoder',
+  )
+  const chosen = Object.entries(modes).filter(([name, value]) => name.startsWith('pooling_mode_') && value === true)
+  return modes.pooling_mode_mean_tokens === true && chosen.length === 1
 }
 
 /** Canonical tensor names: those of the files without the family's prefix, and without the names of old checkpoints. */

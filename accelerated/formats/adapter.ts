@@ -32,6 +32,8 @@ export type AdapterFormat = {
   readonly title: string
   /** the library that opens the folder, by its name on the Hugging Face hub */
   readonly library: 'peft' | 'adapter-transformers' | 'transformers'
+  /** whether its files can have a classifier on the embeddings of a sentence encoder (default: no) */
+  readonly readsEmbeddings?: true
   /** Writes into an existing folder, each file entirely or not at all. @throws InputError */
   readonly write: (folder: string, adapter: Adapter, base: ModelFolder, storage: Storage) => Promise<void>
   /** The adapter in a folder; null if its files are of another format. @throws InputError if they are of this format and wrong */

@@ -1,12 +1,14 @@
 /** The `merged` export: a model in Hugging Face layout without any trace of an adapter, for every tool that reads this layout. */
 import { transposedMatrix } from '../checkpoints/safetensors/safetensors.js'
 import { encode, layOut } from '../checkpoints/safetensors/writeSafetensors.js'
+import { isBare } from '../models/modelOutputs.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import { joinPath } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
 import { checkFloat16 } from './float16Range.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
 import { writeModelConfig, type WrittenPrecision } from './modelConfig.js'
+import { writeSentenceModules } from './sentenceModules.js'
 import { writeTokenizer } from './tokenizerFiles.js'
 
 export type MergedOptions = {
@@ -37,6 +39,8 @@ export const exportMerged = async (
   const file = joinPath(folder, 'model.safetensors')
   await storage.write(file, chunksOf(header, order, tensors, dtype, file))
   await writeTokenizer({ folder, storage }, base, adapter, maxLength)
+  if (adapter.outputs.head === 'sequence' && isBare(adapter.model, adapter.outputs))
+    await writeSentenceModules({ folder, storage }, adapter.model, trained.head)
   await writeModelConfig({ folder, storage }, base, adapter, labelNames, precision)
 }
 

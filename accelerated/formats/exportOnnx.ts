@@ -19,11 +19,14 @@ import {
   constant,
   cumulativeSum,
   cut,
+  div,
   expand,
   gather,
   input,
+  matMul,
   minimum,
   mul,
+  reduceSum,
   reshape,
   scalar,
   sub,
@@ -133,7 +136,7 @@ const slots: Shape = ['batch', 'sequence']
 const paddingBias = -1e9
 
 /**
- * The head reads the first token, or every token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and token_type_ids, if the family has them.
+ * The head reads the first token, the mean of the tokens, or every token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and token_type_ids, if the family has them.
  * → { logits: float32 [batch, labels] }, or without virtual tokens [batch, sequence, labels] or { last_hidden_state: [batch, sequence, hidden] }. `tensor` gives model and head: merged if the method can be, else with the method's own tensors.
  */
 const paddedInference = (
@@ -172,6 +175,13 @@ const paddedInference = (
     const all = reshape(ofTokens, [rows, width, ofTokens.shape[1] ?? 1])
     const ofText = inside === 0 ? all : (cut(all, 1, [inside, 'sequence'])[1] as Expression)
     return { [isToken ? 'logits' : 'last_hidden_state']: ofText }
+  }
+  if (model.pooling === 'mean') {
+    const shown = afterVirtual(inside, 0, cast(mask, 'float32')) // a virtual token is not part of the mean
+    const [rows = 'batch', width = 'sequence'] = shown.shape
+    const share = div(shown, reshape(reduceSum(shown, [1]), [rows, 1]))
+    const sums = matMul(reshape(share, [rows, 1, width]), reshape(hidden, [rows, width, model.spec.hiddenSize])) // [batch, 1, hidden]
+    return { logits: head.outputs(reshape(sums, [rows, model.spec.hiddenSize]), host) }
   }
   const places = sub(cumulativeSum(flat(ones), 0), 1) // 0, 1, 2, … over all slots
   const firstOfRow = gather(transpose(reshape(places, ones.shape), [1, 0]), constant([0], [], 'int64')) // [batch]

@@ -12,6 +12,7 @@ import { exportMerged } from './exportMerged.js'
 export const huggingFace: AdapterFormat = {
   title: 'a whole model in Hugging Face layout',
   library: 'transformers',
+  readsEmbeddings: true,
   write: (folder, adapter, base, storage) =>
     exportMerged(folder, { base, adapter, head: adapter.head }, adapter.labelNames, { maxLength: adapter.settings.maxLength, storage }),
   read: async (folder, base, storage) => {

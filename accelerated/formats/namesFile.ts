@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { labelNames, namesLimit } from '../checkpoints/labelNames.js'
 import { validate } from '../errors/validate.js'
-import { problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
+import type { Model } from '../models/architecture.js'
+import { isBare, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
 import { parseJson } from '../storage/json.js'
 import { readText } from '../storage/text.js'
 import { fileInFolder } from '../storage/paths.js'
@@ -13,11 +14,12 @@ export const namesFile = 'salora.json'
 /** Bytes of an adapter_config.json or salora.json. */
 export const adapterConfigLimit = namesLimit
 
-export const namesText = (outputs: ModelOutputs, names: readonly string[] | undefined): string => {
+export const namesText = (model: Model, outputs: ModelOutputs, names: readonly string[] | undefined): string => {
   const { taskType } = outputs
   const problemType = outputs.head === 'sequence' ? outputs.problemType : null
   const head = outputs.head === 'token' || outputs.head === 'embedding' ? { head: outputs.head } : {}
-  return `${JSON.stringify({ labelNames: names ?? null, ...(taskType === undefined ? {} : { taskType }), ...head, problemType }, null, 2)}\n`
+  const pooling = outputs.head === 'sequence' && isBare(model, outputs) ? { pooling: 'mean' } : {}
+  return `${JSON.stringify({ labelNames: names ?? null, ...(taskType === undefined ? {} : { taskType }), ...head, ...pooling, problemType }, null, 2)}\n`
 }
 
 const schema = z.object({
@@ -25,6 +27,8 @@ const schema = z.object({
   taskType: z.string().min(1).max(1_000).optional(),
   /** absent: the head of a sequence or, if `problemType` is null, of the next token */
   head: z.enum(['token', 'embedding']).optional(),
+  /** of a classifier on embeddings of a sentence encoder; absent: as transformers classifies */
+  pooling: z.literal('mean').optional(),
   /** null: the next token, a class per token, or an embedding */
   problemType: z.enum(problemTypes).nullable(),
 })

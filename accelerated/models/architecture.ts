@@ -52,6 +52,14 @@ export type Head = {
   readonly activation?: 'tanh' | 'relu' | 'gelu'
 }
 
+/** A head of classes or scores: features of each row, and one linear layer on them. */
+export type ClassifierHead = Head & {
+  /** what the linear layer reads. rows: [rows, hidden] → [rows, width] */
+  readonly features: (rows: Expression, host: Host) => Expression
+  /** the linear layer: `${last}.weight` [outputs, width], and `${last}.bias` [outputs] unless the family has none */
+  readonly last: string
+}
+
 /** A head over the vocabulary. frozen: its tensors beyond the spec's. words: the name of its matrix, one row per word: [vocabulary, hidden] */
 export type CausalHead = Head & {
   readonly frozen: ReadonlyMap<string, TensorShape>
@@ -106,10 +114,10 @@ export type Model = {
   readonly ignored?: (tensor: string) => boolean
   /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
   readonly hidden: (host: Host, batch: BatchInputs | PaddedInputs) => Expression
-  /** the token of each example that the sequence head reads */
-  readonly pooling: 'first' | 'last'
-  /** Reads one token of each example: one logit per class, or the number of a regression. */
-  readonly sequenceHead: (outputs: number) => Head
+  /** what the sequence head reads of an example: its first or last token, or the mean of its tokens */
+  readonly pooling: 'first' | 'last' | 'mean'
+  /** Reads one row of each example: one logit per class, or the number of a regression. */
+  readonly sequenceHead: (outputs: number) => ClassifierHead
   /** Of an encoder: reads every token, and gives one logit per class. */
   readonly tokenHead?: (outputs: number) => Head
   /** Of an encoder: reads masked tokens, and gives logits over the vocabulary. */

@@ -52,5 +52,9 @@ export const tokenHeadOf = (model: Model, labels: number): Head => {
   return head
 }
 
+/** Whether other tools open the encoder without a class of theirs for the head: it has none, or it reads the embedding of a sentence encoder. */
+export const isBare = (model: Model, { head }: Pick<ModelOutputs, 'head'>): boolean =>
+  head === 'embedding' || (head === 'sequence' && model.naming.sequenceClassifier === bareClassOf(model))
+
 /** transformers' class of an encoder without a head: `BertModel`. */
 export const bareClassOf = ({ naming }: Model): string => naming.sequenceClassifier.replace(/ForSequenceClassification$/, 'Model')

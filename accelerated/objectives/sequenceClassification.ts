@@ -1,12 +1,10 @@
-/** Sequence classification and regression: a class, several classes or a number for each example, from its first (decoder: last) token. */
+/** Sequence classification and regression: a class, several classes or a number for each example, from one row of it. */
 import type { Expression, FloatType } from '../graph/expression.js'
 import { input, mul, reduceSum } from '../graph/operators.js'
-import { selectedRows } from '../graph/selectedRows.js'
 import type { Model } from '../models/architecture.js'
-import { rowSelection } from '../models/batchInputs.js'
-import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../engines/feeds.js'
 import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './losses.js'
+import { pooledFeeds, pooledRows } from './pooledRows.js'
 import { headTensors, type ModelOutput, type Objective, type TrainingExample } from './objective.js'
 import { headInFiles, representable, scaledInitial, toScaled, toUnit, type ScoreScale } from './scoreScale.js'
 import type { Trainable } from '../parameters/layout.js'
@@ -32,7 +30,7 @@ export const sequenceClassification = (
   const head = model.sequenceHead(labels)
   const scaling = scoreScale === undefined ? unscaled : scaledHead(model, scoreScale)
   const [regression, multiLabel] = [problemType === 'regression', problemType === 'multi_label_classification']
-  const logits = ({ hidden, host }: ModelOutput): Expression => head.outputs(selectedRows(hidden, rowSelection('batch')), host)
+  const logits = (output: ModelOutput): Expression => head.outputs(pooledRows(model, output), output.host)
   const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
     if (multiLabel) return binaryCrossEntropySum(outputs, input('labels', ['batch', labels], 'int32'))
     if (regression) return squaredErrorSum(outputs, input('labels', ['batch'], dtype))
@@ -59,14 +57,47 @@ export const sequenceClassification = (
     prepare: (examples) => ({
       texts: examples,
       weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
-      feeds: ({ firstTokens, lastTokens, tokens }, whole, dtype) => ({
-        ...selectionFeeds(model.pooling === 'first' ? firstTokens : lastTokens, tokens),
+      feeds: (packed, whole, dtype) => ({
+        ...pooledFeeds(model, examples, packed, dtype),
         labels: labelsFeed(examples, dtype),
         ...(classWeights === undefined ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
         lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // the mean over labels and examples, as PyTorch's
       }),
       read: ({ logits: read }) =>
         examples.map((_, i) => Array.from({ length: labels }, (__, j) => scaling.answer(Number(read?.[i * labels + j])))),
+    }),
+  }
+}
+
+/** The scores as a head of this model learns them. */
+export const labelScaling =
+  ({ sequenceHead }: Model, scale: ScoreScale) =>
+  (label: number): number =>
+    toScaled(representable(scale, sequenceHead(1), outputTensors(sequenceHead)), label)
+
+/** The features that the head's last layer reads, one row for each example, on the same trained tensors as the objective. */
+export const sequenceFeatures = (
+  model: Model,
+  outputs: Pick<SequenceOutputs, 'labels' | 'problemType'>,
+): Objective<LabeledExample, ArrayLike<number>> => {
+  const { tensors, loss } = sequenceClassification(model, outputs)
+  const head = model.sequenceHead(outputs.labels)
+  return {
+    name: 'features',
+    tensors,
+    loss,
+    outputs: ({ forward }, batch) => {
+      const output = forward(batch)
+      return { features: head.features(pooledRows(model, output), output.host) }
+    },
+    prepare: (examples) => ({
+      texts: examples,
+      weight: examples.length,
+      feeds: (packed, _, dtype) => pooledFeeds(model, examples, packed, dtype),
+      read: ({ features = [] }) => {
+        const width = features.length / examples.length
+        return examples.map((_, i) => Float64Array.from({ length: width }, (__, j) => Number(features[i * width + j])))
+      },
     }),
   }
 }

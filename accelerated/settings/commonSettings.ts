@@ -119,6 +119,12 @@ export const trainingSettings = settingGroup('Training', {
     defaultText: 'equal weights',
     schema: z.string().min(1).nullable().default(null),
   },
+  head: {
+    kind: 'text',
+    placeholder: 'start',
+    description: `Start of a new classifier: ${alternatives(['probe (a regression on the features of the frozen model; of a sentence encoder, on its embeddings)', 'transformers (as its class has it, drawn at random)'])}`,
+    schema: z.enum(['probe', 'transformers']).default('probe'),
+  },
   maxGradNorm: {
     kind: 'number',
     placeholder: 'norm',
@@ -205,7 +211,8 @@ export const scheduleSettings = settingGroup('Run', {
   loadBestModelAtEnd: {
     kind: 'switch',
     description: 'Save the adapter of the best evaluation, by score and then by loss; --no-load-best-model-at-end saves the last one',
-    schema: z.boolean().default(true),
+    defaultText: `on, unless less than ${defaults.leastChoosingRows.value} rows were held out`,
+    schema: z.boolean().nullable().default(null),
   },
   evalSteps: {
     kind: 'number',

@@ -51,6 +51,8 @@ export type SettingsInput = {
   readonly maxLength?: number
   /** Class weights of the loss: balanced, or LABEL=WEIGHT pairs separated by commas. Default: equal weights */
   readonly classWeights?: string | null
+  /** Start of a new classifier: probe (a regression on the features of the frozen model; of a sentence encoder, on its embeddings) or transformers (as its class has it, drawn at random). Default: probe */
+  readonly head?: 'probe' | 'transformers'
   /** Clip the global gradient norm to this value. Default: no clipping */
   readonly maxGradNorm?: number | null
   /** Dropout probability of the model. Default: the model's config.json */
@@ -88,8 +90,8 @@ export type SettingsInput = {
   readonly saveSteps?: number | null
   /** Stop after this many evaluations without improvement. Default: never */
   readonly earlyStoppingPatience?: number | null
-  /** Save the adapter of the best evaluation, by score and then by loss; `loadBestModelAtEnd: false` saves the last one. Default: true */
-  readonly loadBestModelAtEnd?: boolean
+  /** Save the adapter of the best evaluation, by score and then by loss; `loadBestModelAtEnd: false` saves the last one. Default: on, unless less than 50 rows were held out */
+  readonly loadBestModelAtEnd?: boolean | null
   /** Steps between evaluations. Default: one epoch */
   readonly evalSteps?: number | null
   /** Maximum number of new tokens of each sample. Default: 64 */

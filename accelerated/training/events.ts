@@ -21,8 +21,8 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   readonly executor?: PartExecutor
   /** who computes the batches of an evaluation; absent: this process */
   readonly answers?: AnswersExecutor
-  /** also evaluate before the first step */
-  readonly evalOnStart?: boolean
+  /** also evaluate before the first step; as a candidate, the start may be the best step */
+  readonly evalOnStart?: boolean | 'candidate'
   /** Generates texts with a state after its evaluation. Yields how many are done; null: the signal stopped it. Absent: none are generated. */
   readonly sample?: (inference: InferenceState, signal: AbortSignal) => AsyncGenerator<number, readonly Sample[] | null>
 }

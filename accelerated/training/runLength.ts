@@ -1,5 +1,5 @@
 /** The length of a run in steps, and validation of settings against the model and the method. */
-import { epochs as defaultEpochs, leastSteps, mostEvaluations } from '../settings/defaults.js'
+import { epochs as defaultEpochs, leastProbedSteps, leastSteps, mostEvaluations } from '../settings/defaults.js'
 import { maxRunSteps, type CommonSettings } from '../settings/commonSettings.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
@@ -15,23 +15,33 @@ export type RunLength = {
   readonly chosenEpochs: number | null
 }
 
-/** The epochs of a run whose settings name neither epochs nor steps: enough for `leastSteps`. */
-export const epochsFor = (stepsPerEpoch: number): number => Math.max(defaultEpochs.value, Math.ceil(leastSteps.value / stepsPerEpoch))
+/** The epochs of a run whose settings name neither epochs nor steps: enough for this many steps. */
+const epochsFor = (stepsPerEpoch: number, least: number): number => Math.max(defaultEpochs.value, Math.ceil(least / stepsPerEpoch))
+
+/** Gates and ranks take many steps to choose, whatever the head begins with. */
+const leastStepsOf = ({ phases }: Method, examples: number, isProbed: boolean): number =>
+  isProbed && phases.advance === undefined
+    ? Math.min(leastSteps.value, leastProbedSteps.value + Math.floor(examples / 5))
+    : leastSteps.value
 
 /** The steps of a run. */
-export const plannedSteps = ({ maxSteps, epochs }: Pick<CommonSettings, 'maxSteps' | 'epochs'>, stepsPerEpoch: number): number =>
-  maxSteps ?? Math.max(1, Math.round((epochs ?? epochsFor(stepsPerEpoch)) * stepsPerEpoch))
+export const plannedSteps = (
+  { maxSteps, epochs }: Pick<CommonSettings, 'maxSteps' | 'epochs'>,
+  stepsPerEpoch: number,
+  least = leastSteps.value,
+): number => maxSteps ?? Math.max(1, Math.round((epochs ?? epochsFor(stepsPerEpoch, least)) * stepsPerEpoch))
 
 /** One epoch, or more where many short epochs were chosen, so that a run evaluates at most `mostEvaluations` times. */
 const evalStepsFor = (chosenEpochs: number | null, stepsPerEpoch: number): number =>
   stepsPerEpoch * Math.ceil((chosenEpochs ?? 1) / mostEvaluations.value)
 
-/** @throws SettingsError if the settings leave no step for a phase of the method, or no position for a text */
-export const runLength = (method: Method, settings: CommonSettings, model: Model, examples: number): RunLength => {
+/** @param isProbed whether the head begins as a probe @throws SettingsError if the settings leave no step for a phase of the method, or no position for a text */
+export const runLength = (method: Method, settings: CommonSettings, model: Model, examples: number, isProbed = false): RunLength => {
   const { maxSteps, epochs, batchSize, gradientAccumulationSteps } = settings
   const stepsPerEpoch = Math.ceil(examples / (batchSize * gradientAccumulationSteps))
-  const steps = plannedSteps(settings, stepsPerEpoch)
-  const chosenEpochs = maxSteps === null && epochs === null ? epochsFor(stepsPerEpoch) : null
+  const least = leastStepsOf(method, examples, isProbed)
+  const steps = plannedSteps(settings, stepsPerEpoch, least)
+  const chosenEpochs = maxSteps === null && epochs === null ? epochsFor(stepsPerEpoch, least) : null
   if (steps > maxRunSteps) throw new SettingsError('epochs', `at most ${maxRunSteps} steps of ${stepsPerEpoch} an epoch`, String(epochs))
   method.check?.(settings, steps)
   checkPositions(method, settings, model)

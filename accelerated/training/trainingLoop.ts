@@ -53,7 +53,7 @@ export async function* train<E extends TrainingExample, O>(
   const run = openRun(task, start, resumed, signal)
   try {
     yield startEvent(run)
-    if (task.evalOnStart === true && run.state.step === 0) yield* evaluateStart(run)
+    if (task.evalOnStart !== undefined && task.evalOnStart !== false && run.state.step === 0) yield* evaluateStart(run)
     if (needsEvaluation(run)) yield* evaluateAndSave(run)
     while (run.state.step < run.steps && !signal.aborted && !isOutOfPatience(run)) {
       yield* advancePhase(run)
@@ -78,7 +78,7 @@ const openRun = <E extends TrainingExample, O>(
 ): Run<E, O> => {
   const task = forLengths(given, given.training, given.runtime.engine)
   const { method, settings, model, training } = task
-  const length = runLength(method, settings, model, training.length)
+  const length = runLength(method, settings, model, training.length, task.evalOnStart === 'candidate')
   return {
     task,
     signal,
@@ -194,12 +194,14 @@ function* samplesEvent(step: number, samples: readonly Sample[]): Generator<Trai
   if (samples.length > 0) yield { kind: 'samples', step, samples }
 }
 
-/** Evaluates the model before the first step. */
+/** Evaluates the model before the first step. A start that was fitted to the data is a result like any other. */
 const evaluateStart = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent> {
   const evaluation = yield* evaluated(run)
   if (evaluation === null) return
-  const { inference: _, samples, ...scored } = evaluation
-  yield { kind: 'evaluation', step: 0, epoch: 0, ...scored, eligible: false, best: false }
+  const { inference, samples, ...scored } = evaluation
+  const eligible = run.task.evalOnStart === 'candidate' && (run.task.method.phases.isEligible?.(run.state.phase) ?? true)
+  if (eligible) run.results = { ...run.results, best: bestOf(inference, 0, scored) }
+  yield { kind: 'evaluation', step: 0, epoch: 0, ...scored, eligible, best: eligible }
   yield* samplesEvent(0, samples)
 }
 

@@ -1,4 +1,6 @@
 /** The summary of a run: scores, budget, ranks, parameters, time, and where the adapter is. */
+import { leastChoosingRows } from '../../accelerated/settings/defaults.js'
+import { shareInWords } from '../../finetuning/metrics/interval.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/run/run.js'
@@ -16,6 +18,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     doneText(result),
     '',
     ...scoreTable(before, best, last),
+    ...intervalLine(keptScores(result), result.examples.evaluation),
     ...(positive === undefined ? [] : [`  f1 is for the class "${oneLine(positive)}"`]),
     ...testLines(result),
     ...(majority === null ? [] : [`  always predicting "${oneLine(majority.label)}" has accuracy ${majority.share.toFixed(4)}`]),
@@ -33,6 +36,15 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
 const usage = (command: TaskType['command'] = 'predict', run: string): string =>
   `salora ${command} --run ${run}${command === 'generate' ? ' --prompt TEXT' : ''}`
 
+/** The scores of the step that was kept. */
+const keptScores = ({ kept, best, last }: RunResult): Scores => (kept?.which === 'last' || best === null ? last.scores : best.scores)
+
+/** What an accuracy is worth on so few rows. */
+const intervalLine = ({ accuracy }: Scores, rows: number): readonly string[] => {
+  const words = accuracy === undefined ? null : shareInWords(accuracy, rows)
+  return words === null ? [] : [`  accuracy is of ${words}`]
+}
+
 /** The scores on the test data, in the columns of the scores above. */
 const testLines = ({ test, examples }: RunResult): readonly string[] =>
   test === undefined
@@ -40,6 +52,7 @@ const testLines = ({ test, examples }: RunResult): readonly string[] =>
     : [
         `test (step ${test.step}, ${plural(examples.test ?? 0, 'row')} that did not choose it)`,
         ...Object.entries(test.scores).map(([name, score]) => `  ${name.padEnd(12)}${(score ?? NaN).toFixed(4).padStart(8)}`),
+        ...intervalLine(test.scores, examples.test ?? 0),
       ]
 
 const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps, extended }: RunResult): string => {
@@ -51,10 +64,10 @@ const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDo
 }
 
 /** The step of the saved adapter. */
-const keptText = ({ kept, selectedBy }: RunResult): string => {
+const keptText = ({ kept, selectedBy, examples }: RunResult): string => {
   if (kept === undefined) return ''
   return kept.which === 'last'
-    ? ` (step ${kept.step}, the last)`
+    ? ` (step ${kept.step}, the last${examples.evaluation < leastChoosingRows.value ? `: ${plural(examples.evaluation, 'row')} are too few to choose one` : ''})`
     : ` (step ${kept.step}, the best ${selectedBy ?? 'score'}; --no-load-best-model-at-end saves the last)`
 }
 

@@ -37,7 +37,7 @@ export const settingFlag = (setting: Setting): Flag<unknown> => {
     description,
     defaultText: defaultTextOf(setting),
     common,
-    negatable: kind === 'switch' && schema.parse(undefined) === true,
+    negatable: kind === 'switch' && schema.parse(undefined) !== false,
     parse: parseKind(kind),
   })
 }

@@ -67,13 +67,20 @@ export const precisionSection = ({ precision, rows, ofRows, source, before, afte
   ].join('\n\n')
 
 /** A card has no folders: ADAPTER stands for its folder or its hub id. */
-const cardUsage = ({ options: { model, settings }, hubId, library, data: { labelNames, taskType } }: CardFacts): Usage =>
+const cardUsage = ({
+  options: { model, settings },
+  hubId,
+  library,
+  readsEmbeddings = false,
+  data: { labelNames, taskType },
+}: CardFacts): Usage =>
   usageOf(library, {
     base: hubId ?? lastName(model),
     place: library === 'transformers' ? 'MODEL' : 'ADAPTER',
     pipelineTag: taskType.pipelineTag,
     labels: labelNames?.length ?? 1,
     addsTokens: settings.newTokens != null,
+    readsEmbeddings,
   })
 
 const savedStep = ({ kept, last }: RunResult): NonNullable<RunResult['kept']> => kept ?? { which: 'last', step: last.step }

@@ -25,6 +25,8 @@ export type CardFacts = {
   /** the library that opens the adapter, by the hub's name for it */
   readonly library: Exclude<Opener, 'transformers.js' | 'gguf' | 'gguf-merged'>
   readonly data: CardData
+  /** whether a classifier reads the embeddings of a sentence encoder (default: no) */
+  readonly readsEmbeddings?: boolean
   readonly result: RunResult
 }
 

@@ -120,7 +120,7 @@ export const checkStorable = ({ output, model, adapter, task, settings }: RunOpt
 /** Parses the text of a run's config.json. @param where the file's name in messages. @throws InputError if the text is invalid */
 export const parseRunConfig = (written: string, where: string): RunConfig => {
   const config = validate(configSchema, ofThisVersion(parseJson(written, where), where), where, 'the config.json of a run')
-  return { ...config, settings: withoutRounds(config.settings) } as object as RunConfig
+  return { ...config, settings: withHead(withoutRounds(config.settings)) } as object as RunConfig
 }
 
 /** A run of a revision before --sync-every left has its settings, which meant nothing with the default of 1. Others cannot resume. */
@@ -128,6 +128,10 @@ const withoutRounds = (settings: Readonly<Record<string, unknown>>): object => {
   const { syncEvery, outerLr: _rate, outerMomentum: _momentum, ...rest } = settings
   return syncEvery === undefined || syncEvery === 1 ? rest : settings
 }
+
+/** Before there was --head, every new head was drawn at random. */
+const withHead = (settings: object): object =>
+  'seed' in settings && !('head' in settings) ? { ...settings, head: 'transformers' } : settings
 
 /** @throws InputError for a run folder of an older salora, whose settings have other names */
 const ofThisVersion = (json: unknown, where: string): unknown => {

@@ -59,7 +59,7 @@ const toDirection = ({ definition: { name, higherIsBetter } }: ChosenMetric): No
 
 /** The state that is saved in adapter/: the best one, or the last one if `loadBestModelAtEnd` is off or nothing was evaluated. */
 export const selectState = ({ loadBestModelAtEnd }: Pick<Settings, 'loadBestModelAtEnd'>, { best, inference, last }: TrainingResult) =>
-  !loadBestModelAtEnd || best === null
+  loadBestModelAtEnd !== true || best === null
     ? ({ inference, which: 'last', step: last.step } as const)
     : ({ inference: best, which: 'best', step: best.step } as const)
 

@@ -18,6 +18,8 @@ export type UsageFacts = {
   readonly precision?: OnnxPrecision
   /** whether its texts are pairs */
   readonly havePairs?: boolean
+  /** whether a classifier reads the embeddings of a sentence encoder */
+  readonly readsEmbeddings?: boolean
   /** whether the adapter adds tokens, whose tokenizer is beside it */
   readonly addsTokens?: boolean
 }
@@ -50,8 +52,10 @@ const resizing = (place: string): readonly string[] => [
 
 export const usageOf = (
   opener: Opener,
-  { base, place, pipelineTag, labels, precision = 'float32', havePairs = false, addsTokens = false }: UsageFacts,
+  { base, place, pipelineTag, labels, precision = 'float32', havePairs = false, readsEmbeddings = false, addsTokens = false }: UsageFacts,
 ): Usage => {
+  if (readsEmbeddings && opener === 'peft') return onEmbeddings(base, place)
+  if (readsEmbeddings && opener === 'transformers') return sentenceTransformer(place)
   const auto = autoModels[pipelineTag]
   const heads = pipelineTag === 'text-generation' || pipelineTag === 'feature-extraction' ? '' : `, num_labels=${labels}`
   switch (opener) {
@@ -89,6 +93,36 @@ export const usageOf = (
       return { language: 'sh', setup: [], call: `llama-cli --model ${inShell(`${place}/${ggufModelFiles.model}`)}` }
   }
 }
+
+/** transformers has no class for a classifier on embeddings: its two tensors are in the adapter's file. */
+const onEmbeddings = (base: string, place: string): Usage => ({
+  language: 'python',
+  setup: [
+    'import torch',
+    'from peft import PeftModel',
+    'from peft.utils import load_peft_weights',
+    'from transformers import AutoModel, AutoTokenizer',
+    '',
+    `tokenizer = AutoTokenizer.from_pretrained(${text(base)})`,
+    `base = AutoModel.from_pretrained(${text(base)})`,
+  ],
+  call: `PeftModel.from_pretrained(base, ${text(place)})`,
+  use: [
+    `head = load_peft_weights(${text(place)}, device='cpu')`,
+    "batch = tokenizer(['TEXT'], padding=True, return_tensors='pt')",
+    "mask = batch['attention_mask'][..., None]",
+    'means = (model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)',
+    'embeddings = torch.nn.functional.normalize(means)',
+    "logits = torch.nn.functional.linear(embeddings, head['base_model.model.classifier.weight'], head['base_model.model.classifier.bias'])",
+  ],
+})
+
+const sentenceTransformer = (place: string): Usage => ({
+  language: 'python',
+  setup: ['from sentence_transformers import SentenceTransformer', ''],
+  call: `SentenceTransformer(${text(place)})`,
+  use: ["logits = model.encode(['TEXT'])"],
+})
 
 /** transformers.js's pipeline answers 1 for every score, and drops the second text of a pair. */
 const withoutPipeline = ({

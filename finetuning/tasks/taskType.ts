@@ -9,6 +9,7 @@ import type { KtoSettings } from './preferences/kto.js'
 import type { PreferenceSettings } from './preferences/objective.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { LabelLoss } from '../../accelerated/objectives/sequenceClassification.js'
+import type { Targets } from '../../accelerated/probe/linearModel.js'
 import type { Scored } from '../../accelerated/training/events.js'
 import type { Dataset } from '../data/dataset.js'
 import type { DelimitedOptions } from '../data/delimited.js'
@@ -54,6 +55,8 @@ export type TaskData = Scoring & {
 export type TypedTask<E extends TrainingExample, O> = {
   readonly outputs: ModelOutputs
   readonly objective: (model: Model, method: Method) => Objective<E, O>
+  /** What a linear probe of the head is fitted on. Absent: the head is no linear layer on features of an example. */
+  readonly probe?: (model: Model) => Probe<E>
   /** @throws InputError */
   readonly tokenizer: (base: ModelFolder, maxLength: number) => Promise<ExampleTokenizer<E>>
   /** Scores all answers. It keeps labels, but no text. */
@@ -66,6 +69,13 @@ export type TypedTask<E extends TrainingExample, O> = {
   readonly worstErrors?: (answers: readonly O[], count: number) => readonly EvaluationError[]
   /** the majority-class baseline, where there are classes */
   readonly majority: { readonly label: string; readonly share: number } | null
+}
+
+/** The features of an example for a linear head, and what the head should make of them. weights: of the examples; undefined: 1 each */
+export type Probe<E extends TrainingExample> = {
+  readonly features: Objective<E, ArrayLike<number>>
+  readonly targets: (examples: readonly E[]) => Targets
+  readonly weights: (examples: readonly E[]) => readonly number[] | undefined
 }
 
 /** The model's answer to one example, which only its task reads. */

@@ -9,6 +9,7 @@ import { writeGgufAdapter } from '../../accelerated/formats/gguf/ggufAdapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { writePaddedLora } from '../../accelerated/formats/peft/lora.js'
+import { isBare } from '../../accelerated/models/modelOutputs.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { fileInFolder } from '../../accelerated/storage/paths.js'
 import { cardFile, cardOfExport } from '../run/modelCard.js'
@@ -132,13 +133,18 @@ const asFolder = (path: string): string => (isAbsolute(path) || /^\.\.?[\\/]/.te
 
 const arePairs = (texts: readonly Text[]): boolean => texts.some(({ textPair }) => textPair !== undefined)
 
-const usageFor = ({ base, adapter: { outputs } }: TrainedModel, { format, precision, texts = [] }: ExportOptions, place: string): Usage =>
+const usageFor = (
+  { base, adapter: { model, outputs } }: TrainedModel,
+  { format, precision, texts = [] }: ExportOptions,
+  place: string,
+): Usage =>
   usageOf(openers[format], {
     base: base.baseModelName,
     place,
     pipelineTag: taskTypeOf(outputs, base.folder).pipelineTag,
     labels: outputs.labels,
     havePairs: arePairs(texts),
+    readsEmbeddings: outputs.head === 'sequence' && isBare(model, outputs),
     precision,
   })
 

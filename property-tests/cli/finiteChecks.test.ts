@@ -28,6 +28,8 @@ const exploding = (name: string, saveSteps: number): Killable => ({
     '2e25',
     '--warmup-ratio',
     '1',
+    '--head',
+    'transformers',
     '--save-steps',
     String(saveSteps),
   ],
@@ -78,6 +80,8 @@ describe('a model that predicts one class only', () => {
         'tiny',
         '--task',
         'toy.tsv',
+        '--head',
+        'transformers',
         '--eval-data',
         'dev.tsv',
         '--max-length',
@@ -104,7 +108,15 @@ describe('a model that predicts one class only', () => {
   })
 
   it('gives no warning before training', async () => {
-    const settings = resolveSettings({ method: 'salora', maxSteps: 2, gateStart: 0, maxLength: 16, learningRate: 1e-9, device: 'cpu' })
+    const settings = resolveSettings({
+      method: 'salora',
+      maxSteps: 2,
+      gateStart: 0,
+      maxLength: 16,
+      learningRate: 1e-9,
+      device: 'cpu',
+      head: 'transformers',
+    })
     const warnings: string[] = []
     const options = {
       model: join(cwd, 'tiny'),

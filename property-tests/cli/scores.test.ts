@@ -44,7 +44,21 @@ const run = async (...args: readonly string[]) => {
   expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
   return stdout
 }
-const short = ['--max-steps', '6', '--eval-steps', '3', '--batch-size', '8', '--max-length', '16', '--dropout', '0']
+const short = [
+  '--max-steps',
+  '6',
+  '--eval-steps',
+  '3',
+  '--batch-size',
+  '8',
+  '--max-length',
+  '16',
+  '--dropout',
+  '0',
+  '--head',
+  'transformers',
+  '--load-best-model-at-end',
+]
 const train = async (unit: string, output: string, ...more: readonly string[]): Promise<RunResult> =>
   JSON.parse(
     await run(

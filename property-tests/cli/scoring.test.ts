@@ -139,7 +139,7 @@ describe('the step of the saved adapter', () => {
     // a rate that ruins what it had learned
     const { stdout } = await trained('last', '--no-load-best-model-at-end', '--learning-rate', '3')
     const { best, last, kept } = JSON.parse(await readFile(join(cwd, 'last', 'result.json'), 'utf8')) as RunResult
-    expect(stdout).toMatch(/^adapter +last\/adapter \(step 8, the last\)$/m)
+    expect(stdout).toMatch(/^adapter +last\/adapter \(step 8, the last: 4 rows are too few to choose one\)$/m)
     expect(kept).toEqual({ which: 'last', step: 8 })
     expect(best?.scores['loss']).not.toBe(last.scores['loss'])
     const { stdout: scored } = await saloraIn(['evaluate', '--run', 'last', '--json', '--quiet'], { cwd })

@@ -41,7 +41,7 @@ type Result = {
 
 describe.each(['llama', 'qwen2'])('%s', (family) => {
   it('learns responses by SaLoRA within its budget, with a held-out loss far below chance', async () => {
-    const { code, stdout } = await train(family, family, ...alpaca, '--method', 'salora', '--epochs', '8')
+    const { code, stdout } = await train(family, family, ...alpaca, '--method', 'salora', '--epochs', '8', '--load-best-model-at-end')
     expect(code).toBe(0)
     const { last, best, retainedDensity } = (await json(`${family}/result.json`)) as Result
     expect(best.scores.loss).toBeLessThan(0.35 * Math.log(50))

@@ -24,6 +24,7 @@ const typeOf = (json: Json): string => {
   if (json.type === 'array' && json.items !== undefined) return `readonly ${typeOf(json.items)}[]`
   if (json.type === 'object' && json.additionalProperties !== undefined)
     return `Readonly<Record<string, ${typeOf(json.additionalProperties)}>>`
+  if (Array.isArray(json.type)) return json.type.join(' | ')
   if (json.type !== undefined && ['number', 'string', 'boolean', 'null'].includes(json.type)) return json.type
   throw new Error(`settingsInput: expected a schema with a TypeScript type, got ${JSON.stringify(json)}`)
 }

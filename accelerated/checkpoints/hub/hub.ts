@@ -22,7 +22,7 @@ import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
 import { currentCommit, download, fileUrl, statusInWords, threadReport, type DownloadProgress, type Remote } from './hubDownload.js'
 import { endpointOf, isOffline, proxiedFetch, tokenOf } from './hubEnvironment.js'
 import { dismiss, reasonOf, request, shortBody } from './hubRequest.js'
-import { isHubId, isPlainPath, isRevision, optionalFiles, parseDatasetAddress, snapshotCommit } from './hubRules.js'
+import { isHubId, isPlainPath, isRevision, optionalFiles, parseDatasetAddress, poolingFile, snapshotCommit } from './hubRules.js'
 
 /** How to reach the hub. Every part has a default from the environment. */
 export type HubOptions = {
@@ -94,7 +94,7 @@ const downloadModel = async (repository: Repository): Promise<string> => {
   const snapshot = snapshotOf(repository, remote, await currentCommit(remote, 'config.json'))
   for (const name of ['config.json', 'tokenizer.json'])
     await need(snapshot, name, `${name} in the model's repository`, 'none (no such model or revision?)')
-  for (const name of optionalFiles) await get(snapshot, name)
+  for (const name of [...optionalFiles, poolingFile]) await get(snapshot, name)
   if (!(await get(snapshot, 'model.safetensors'))) {
     const index = 'model.safetensors.index.json'
     if (!(await get(snapshot, index))) throw noWeights(snapshot, 'model.safetensors', 'weights in safetensors')

@@ -61,13 +61,14 @@ export const currentCommit = async (remote: Remote, file: string): Promise<strin
 export const download = async (remote: Remote, file: string, folder: string, blobs: string): Promise<boolean> => {
   const path = join(folder, file)
   if (await isFile(path)) return true
-  for (const each of [dirname(path), blobs]) await makeCacheFolder(each)
+  for (const each of [folder, blobs]) await makeCacheFolder(each)
   const wanted = { remote, file, url: fileUrl(remote, file) }
   const first = await request(remote, wanted.url, 'GET')
   if (first.response.status === 404) {
     await dismiss(first)
     return false
   }
+  await makeCacheFolder(dirname(path))
   const { hash } = first.info
   if (hash === undefined) {
     await writeFileAtomically(path, receivedChunks(first, wanted, 0), undefined, (temporary) =>

@@ -19,6 +19,9 @@ export const isRevision = (name: string): boolean => /^\w[\w.-]{0,200}$/.test(na
  */
 export const optionalFiles = ['tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja', 'generation_config.json'] as const
 
+/** How sentence-transformers pools the tokens of a text, in a folder of its own. */
+export const poolingFile = '1_Pooling/config.json'
+
 /** A dataset, or one file of it. Addresses are as DuckDB and Polars have them: hf://datasets/OWNER/NAME@REVISION/FILE. */
 export type DatasetAddress = {
   readonly id: string

@@ -43,7 +43,7 @@ export const adapters: AdapterFormat = {
       await write(files.head[0], writeSafetensors(renamed(head, model.naming.stored)))
       await write(files.headConfig, headConfigText(adapter))
     }
-    await write(namesFile, namesText(outputs, labelNames))
+    await write(namesFile, namesText(model, outputs, labelNames))
     await write(files.config, adapterConfigText(method.name, settings.reductionFactor, ownName, adapter))
   },
   read: async (folder, base, storage) => {

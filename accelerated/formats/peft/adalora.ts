@@ -36,7 +36,7 @@ export const peftAdalora: AdapterFormat = {
     const pattern = Object.fromEntries(triplets.map(({ name, kept }) => [`${path(name)}.lora_E`, kept]))
     const contents = {
       weights: writeSafetensors(new Map<string, WritableTensor>([...factors, ...heads, ...rowTensors(adapter)]), { format: 'pt' }),
-      namesText: namesText(outputs, labelNames),
+      namesText: namesText(model, outputs, labelNames),
       configText: configText(
         { baseModelName, outputs, modulesToSave: modulesToSave(head) },
         {

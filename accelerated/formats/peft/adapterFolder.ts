@@ -2,6 +2,7 @@
 import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import type { TensorShape } from '../../models/architecture.js'
 import type { Model } from '../../models/architecture.js'
+import { sentenceEncoder } from '../../models/layers/classifierHead.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { readText } from '../../storage/text.js'
@@ -18,6 +19,8 @@ type CommonConfig = { readonly task_type?: string | null | undefined; readonly m
 export type AdapterFolder<Config> = {
   readonly config: Config
   readonly configFile: string
+  /** the base with the head that the adapter has */
+  readonly model: Model
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** those of the adapter's head; without a head, those of the base */
   readonly outputs: ModelOutputs
@@ -35,12 +38,12 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
   parse: (text: string, file: string) => Config,
   storage: Storage,
 ): Promise<AdapterFolder<Config>> => {
-  const { model } = base
   const configFile = await requiredFile(folder, adapterFiles.config, storage)
   const weightsFile = await weightsIn(folder, storage)
   const config = parse(await readText(configFile, adapterConfigLimit, storage), configFile)
   const { tensors } = await readSafetensors(weightsFile, storage)
   const names = await readNames(folder, storage)
+  const model = names?.pooling === 'mean' ? sentenceEncoder(base.model) : base.model
   const keyOf = (name: string): string => headKey(model, name)
   const outputs = outputsIn(tensors, keyOf, model, base.outputs, { names, task: config.task_type }, folder)
   // PEFT adds "classifier" for every sequence classifier, so an adapter of PEFT has one.
@@ -48,6 +51,7 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
   return {
     config,
     configFile,
+    model,
     tensors,
     outputs,
     labelNames: names?.labelNames ?? undefined,

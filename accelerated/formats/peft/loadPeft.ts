@@ -51,13 +51,13 @@ type AdaptedModule = Matrix & { readonly rank: number; readonly scale: number; r
  */
 export const loadLowRank = async (
   folder: string,
-  model: Model,
+  base: Model,
   given: ModelOutputs,
   storage: Storage = nodeFiles,
 ): Promise<LoadedLowRank> => {
-  const { config, configFile, tensors, outputs, labelNames, checkTensors, readHead } = await openAdapterFolder(
+  const { config, configFile, model, tensors, outputs, labelNames, checkTensors, readHead } = await openAdapterFolder(
     folder,
-    { model, outputs: given },
+    { model: base, outputs: given },
     parsePeftConfig,
     storage,
   )

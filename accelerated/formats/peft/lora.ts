@@ -20,6 +20,7 @@ import { readRows, rowTensors, tokenKeys } from './tokenRows.js'
 export const peftLora: AdapterFormat = {
   title: "PEFT's `LORA`",
   library: 'peft',
+  readsEmbeddings: true,
   write: async (folder, adapter, base, storage) => {
     await writeAddedTokens({ folder, storage }, base, adapter)
     await saveAdapter(folder, lowRankOf(adapter), storage)

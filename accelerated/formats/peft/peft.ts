@@ -2,7 +2,7 @@
 import { showShape } from '../../graph/expression.js'
 import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
-import { headOf, type ModelOutputs } from '../../models/modelOutputs.js'
+import { headOf, isBare, type ModelOutputs } from '../../models/modelOutputs.js'
 import type { Weights } from '../adapter.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
@@ -58,7 +58,8 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       dora: kept.some(([, { magnitude }]) => magnitude !== undefined),
       dropout,
       modules: kept.map(([name, pair]) => ({ path: path(name), rank: rankOf(pair) })),
-      modulesToSave: modulesToSave(head),
+      modulesToSave: isBare(model, outputs) ? [] : modulesToSave(head),
+      bare: isBare(model, outputs),
       tokenKeys: adapter.tokens?.keys ?? {},
       fanInFanOut: fansInOut(
         model,
@@ -66,13 +67,13 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       ),
     }),
     weights: writeSafetensors(tensors, { format: 'pt' }),
-    namesText: namesText(outputs, labelNames),
+    namesText: namesText(model, outputs, labelNames),
   }
 }
 
 /** A matrix's path in the model that PEFT wraps: without a head, the model is the encoder itself. */
-export const modulePath = ({ naming }: Model, { head }: ModelOutputs, name: string): string =>
-  head === 'embedding' ? name : `${naming.prefix}${name}`
+export const modulePath = (model: Model, outputs: ModelOutputs, name: string): string =>
+  isBare(model, outputs) ? name : `${model.naming.prefix}${name}`
 
 /** The tensor names of a LoRA pair, given that of its matrix. */
 export const pairKeys = (at: string): Readonly<Record<keyof LowRankPair, string>> => ({

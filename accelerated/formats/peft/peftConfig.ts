@@ -19,6 +19,8 @@ export type RankedModule = { readonly path: string; readonly rank: number }
 export type Adapted = {
   readonly baseModelName: string
   readonly outputs: ModelOutputs
+  /** whether PEFT wraps the encoder itself (default: only for embeddings) */
+  readonly bare?: boolean
   /** modules that the files have whole, beside the adapted ones */
   readonly modulesToSave: readonly string[]
 }
@@ -69,13 +71,16 @@ export const fansInOut = ({ transposed }: Pick<Model, 'transposed'>, matrices: r
 const taskTypes = { causal: causalTask, token: tokenTask, embedding: embeddingTask } as const
 
 /** The adapter_config.json of any method: the keys that all of them have, and those of the method. */
-export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, methodKeys: Readonly<Record<string, unknown>>): string => {
+export const configText = (
+  { baseModelName, outputs, bare = false, modulesToSave }: Adapted,
+  methodKeys: Readonly<Record<string, unknown>>,
+): string => {
   const hasHead = modulesToSave.length > 0
   const all = sorted({
     base_model_name_or_path: baseModelName,
     inference_mode: true,
     modules_to_save: hasHead ? [...modulesToSave].sort() : null,
-    task_type: outputs.head === 'sequence' ? (hasHead ? 'SEQ_CLS' : null) : taskTypes[outputs.head],
+    task_type: bare ? embeddingTask : outputs.head === 'sequence' ? (hasHead ? 'SEQ_CLS' : null) : taskTypes[outputs.head],
     ...methodKeys,
   })
   return `${JSON.stringify(all, null, 2)}\n`

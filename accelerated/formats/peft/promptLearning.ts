@@ -57,7 +57,7 @@ const promptLearning = (name: Name): AdapterFormat => ({
     const heads = [...head].map(([headName, weights]): readonly [string, WritableTensor] => [headKey(model, headName), weights])
     const contents = {
       weights: writeSafetensors(new Map<string, WritableTensor>([...tensors, ...heads]), { format: 'pt' }),
-      namesText: namesText(outputs, labelNames),
+      namesText: namesText(model, outputs, labelNames),
       configText: configText(
         { baseModelName, outputs, modulesToSave: modulesToSave(head) },
         {

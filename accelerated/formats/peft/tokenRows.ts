@@ -7,7 +7,7 @@ import { tableRows } from '../../checkpoints/tableRows.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { rowsName, type TokenRows } from '../../methods/trainedTokens.js'
 import type { Model, TensorShape } from '../../models/architecture.js'
-import type { ModelOutputs } from '../../models/modelOutputs.js'
+import { isBare, type ModelOutputs } from '../../models/modelOutputs.js'
 import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
 import { fileInFolder } from '../../storage/paths.js'
@@ -32,8 +32,8 @@ type TokenIndices = z.infer<typeof tokenIndices>
 export const peftPrefix = 'base_model.model.'
 
 /** The path of a table's module. Without a head, the model is the encoder itself. */
-const pathOf = ({ naming }: Model, { head }: ModelOutputs, table: string): string =>
-  (head === 'embedding' ? table : naming.stored(table)).replace(/\.weight$/, '')
+const pathOf = (model: Model, outputs: ModelOutputs, table: string): string =>
+  (isBare(model, outputs) ? table : model.naming.stored(table)).replace(/\.weight$/, '')
 
 const keyOf = (path: string): string => `${peftPrefix}${path}.token_adapter.trainable_tokens_delta`
 

@@ -7,7 +7,8 @@ import { add, concat, cut, gather, gelu, layerNormalization, transpose } from '.
 import type { Architecture, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { isIdBuffer } from '../buffers.js'
-import { linearTensors, tokenHead } from '../bert/heads.js'
+import { tokenHead } from '../bert/heads.js'
+import { classifierHead, linearTensors } from '../layers/classifierHead.js'
 import { bertNames, type LayerNames } from '../bert/names.js'
 import { wordTable } from '../bert/spec.js'
 import type { Host } from '../host.js'
@@ -177,14 +178,15 @@ const debertaModel = (config: DebertaConfig): Model => {
     ignored: isIdBuffer,
     hidden: (host, batch) => encoder(config, host, batch),
     pooling: 'first',
-    sequenceHead: (outputs) => ({
-      tensors: new Map([...linearTensors('pooler.dense', h, h), ...linearTensors('classifier', outputs, h)]),
-      outputs: (rows, host) => {
-        const pooled = gelu(host.linear('pooler.dense', host.dropout('head.input', rows, dropouts.pooler)))
-        return host.linear('classifier', host.dropout('head.hidden', pooled, dropouts.head))
-      },
-      activation: 'gelu',
-    }),
+    sequenceHead: (outputs) =>
+      classifierHead(
+        'classifier',
+        { before: linearTensors('pooler.dense', h, h), own: linearTensors('classifier', outputs, h), activation: 'gelu' },
+        (rows, host) => {
+          const pooled = gelu(host.linear('pooler.dense', host.dropout('head.input', rows, dropouts.pooler)))
+          return host.dropout('head.hidden', pooled, dropouts.head)
+        },
+      ),
     tokenHead: tokenHead(h, dropouts.hidden),
     paddedPositions: slotPositions,
     withDropout: (p) => debertaModel({ ...config, dropouts: { hidden: p, attention: p, pooler: p, head: p } }),

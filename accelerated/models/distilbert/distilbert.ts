@@ -8,7 +8,8 @@ import { encoderModel } from '../bert/bert.js'
 import type { EncoderConfig } from '../bert/config.js'
 import { probability, size } from '../bert/config.js'
 import type { EncoderNames } from '../bert/names.js'
-import { linearTensors, tokenHead } from '../bert/heads.js'
+import { tokenHead } from '../bert/heads.js'
+import { classifierHead, linearTensors } from '../layers/classifierHead.js'
 
 const schema = z.object({
   model_type: z.literal('distilbert'),
@@ -88,15 +89,16 @@ const distilbertModel = (config: EncoderConfig): Model => ({
     stored: (name) => (/^(pre_classifier|classifier)\./.test(name) ? name : `distilbert.${name}`),
     adaptersAt: (sublayer) => sublayer.replace(/\.attention$/, '.attention_adapters').replace(/\.ffn$/, '.output_adapters'),
   },
-  sequenceHead: (outputs) => ({
-    tensors: new Map([
-      ...linearTensors('pre_classifier', config.hiddenSize, config.hiddenSize),
-      ...linearTensors('classifier', outputs, config.hiddenSize),
-    ]),
-    outputs: (rows, host) =>
-      host.linear('classifier', host.dropout('head.hidden', relu(host.linear('pre_classifier', rows)), config.headDropout)),
-    activation: 'relu',
-  }),
+  sequenceHead: (outputs) =>
+    classifierHead(
+      'classifier',
+      {
+        before: linearTensors('pre_classifier', config.hiddenSize, config.hiddenSize),
+        own: linearTensors('classifier', outputs, config.hiddenSize),
+        activation: 'relu',
+      },
+      (rows, host) => host.dropout('head.hidden', relu(host.linear('pre_classifier', rows)), config.headDropout),
+    ),
   tokenHead: tokenHead(config.hiddenSize, config.hiddenDropout),
   withDropout: (p) => distilbertModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
 })

@@ -4,7 +4,7 @@ import { gelu } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { encoderModel } from '../bert/bert.js'
 import { encoderConfig, size, type EncoderConfig } from '../bert/config.js'
-import { linearTensors } from '../bert/heads.js'
+import { classifierHead, linearTensors } from '../layers/classifierHead.js'
 import { validate } from '../../errors/validate.js'
 
 const schema = z.object({ model_type: z.literal('electra'), hidden_size: size(65_536), embedding_size: size(65_536).optional() })
@@ -27,14 +27,13 @@ const electraModel = (config: EncoderConfig): Model => {
       tokenizer: 'ElectraTokenizer',
       stored: (name) => (/^classifier\./.test(name) ? name : `electra.${name}`),
     },
-    sequenceHead: (outputs) => ({
-      tensors: new Map([...linearTensors('classifier.dense', h, h), ...linearTensors('classifier.out_proj', outputs, h)]),
-      outputs: (rows, host) => {
-        const inner = gelu(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout)))
-        return host.linear('classifier.out_proj', host.dropout('head.hidden', inner, headDropout))
-      },
-      activation: 'gelu',
-    }),
+    sequenceHead: (outputs) =>
+      classifierHead(
+        'classifier.out_proj',
+        { before: linearTensors('classifier.dense', h, h), own: linearTensors('classifier.out_proj', outputs, h), activation: 'gelu' },
+        (rows, host) =>
+          host.dropout('head.hidden', gelu(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout))), headDropout),
+      ),
     withDropout: (p) => electraModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
   }
 }

@@ -7,7 +7,7 @@ import { add, gather, gelu, layerNormalization, relu, slice } from '../../graph/
 import type { Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
-import { linearTensors } from '../bert/heads.js'
+import { classifierHead, linearTensors } from '../layers/classifierHead.js'
 
 /** What differs between families beside sizes. */
 export type GptFamily = Pick<Model, 'type' | 'transposed' | 'ignored'> & {
@@ -38,10 +38,7 @@ export const gptModel = (family: GptFamily, config: GptConfig): Model => ({
   ...(family.ignored === undefined ? {} : { ignored: family.ignored }),
   hidden: (host, batch) => decoder(config, family.names, host, batch),
   pooling: 'last',
-  sequenceHead: (outputs) => ({
-    tensors: new Map([['score.weight', [outputs, config.hiddenSize]]]),
-    outputs: (rows, host) => host.linear('score', rows),
-  }),
+  sequenceHead: (outputs) => classifierHead('score', { own: [['score.weight', [outputs, config.hiddenSize]]] }, (rows) => rows),
   causalHead: () => {
     const words = wordsOf(config, family.names)
     const frozen = new Map(config.tied ? [] : [[words, [config.vocabularySize, config.hiddenSize]]])

@@ -1,4 +1,5 @@
 /** LLaMA (Touvron et al., 2023), and what families of its kind share: one decoder with a head over words and one over classes. */
+import { classifierHead } from '../layers/classifierHead.js'
 import type { Expression } from '../../graph/expression.js'
 import type { Architecture, Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
@@ -33,10 +34,7 @@ export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, '
     ignored: isRotaryBuffer,
     hidden: (host, batch) => decoder(config, host, batch),
     pooling: 'last',
-    sequenceHead: (outputs) => ({
-      tensors: new Map([['score.weight', [outputs, config.hiddenSize]]]),
-      outputs: (rows, host) => host.linear('score', rows),
-    }),
+    sequenceHead: (outputs) => classifierHead('score', { own: [['score.weight', [outputs, config.hiddenSize]]] }, (rows) => rows),
     causalHead: () => {
       const words = config.tied ? wordTable : 'lm_head.weight'
       const frozen = new Map(config.tied ? [] : [['lm_head.weight', [config.vocabularySize, config.hiddenSize]]])

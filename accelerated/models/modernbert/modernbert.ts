@@ -7,11 +7,11 @@ import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
 import type { Expression } from '../../graph/expression.js'
 import { add, constant, gelu, layerNormalization, mul, rotaryEmbedding, slice } from '../../graph/operators.js'
-import type { Architecture, Head, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
+import type { Architecture, ClassifierHead, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
 import { probability, size } from '../bert/config.js'
-import { linearTensors } from '../bert/heads.js'
+import { classifierHead, linearTensors } from '../layers/classifierHead.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias, windowBias } from '../layers/attention.js'
 import { rotaryAngles, type Angles } from '../layers/rotary.js'
@@ -34,7 +34,7 @@ const schema = z.object({
   classifier_bias: z.literal(false).default(false),
   hidden_activation: z.literal('gelu').default('gelu'),
   classifier_activation: z.literal('gelu').default('gelu'),
-  classifier_pooling: z.literal('cls').default('cls'),
+  classifier_pooling: z.enum(['cls', 'mean']).default('cls'),
   embedding_dropout: probability.default(0),
   attention_dropout: probability.default(0),
   mlp_dropout: probability.default(0),
@@ -65,6 +65,7 @@ type ModernConfig = {
   readonly window: number
   readonly rotaryBases: { readonly global: number; readonly local: number }
   readonly paddingIndex: number
+  readonly pooling: 'first' | 'mean'
   readonly dropouts: { readonly embeddings: number; readonly attention: number; readonly feedForward: number; readonly head: number }
 }
 
@@ -89,6 +90,7 @@ const configOf = (json: object, where: string): ModernConfig => {
     window: Math.floor(file.local_attention / 2),
     rotaryBases: { global, local: rope?.sliding_attention?.rope_theta ?? file.local_rope_theta ?? 10_000 },
     paddingIndex: Math.min(file.pad_token_id ?? 0, file.vocab_size - 1),
+    pooling: file.classifier_pooling === 'mean' ? 'mean' : 'first',
     dropouts: {
       embeddings: file.embedding_dropout,
       attention: file.attention_dropout,
@@ -193,17 +195,21 @@ const norm =
 /** dense → gelu → norm → dropout → classifier, over first tokens or over every token */
 const predictionHead =
   (config: ModernConfig) =>
-  (outputs: number): Head => ({
-    tensors: new Map<string, TensorShape>([
-      ['head.dense.weight', [config.hiddenSize, config.hiddenSize]],
-      ['head.norm.weight', [config.hiddenSize]],
-      ...linearTensors('classifier', outputs, config.hiddenSize),
-    ]),
-    outputs: (rows, host) => {
-      const inner = norm(config, host, 'head.norm')(gelu(host.linear('head.dense', rows)))
-      return host.linear('classifier', host.dropout('head.hidden', inner, config.dropouts.head))
-    },
-  })
+  (outputs: number): ClassifierHead =>
+    classifierHead(
+      'classifier',
+      {
+        before: [
+          ['head.dense.weight', [config.hiddenSize, config.hiddenSize]],
+          ['head.norm.weight', [config.hiddenSize]],
+        ],
+        own: linearTensors('classifier', outputs, config.hiddenSize),
+      },
+      (rows, host) => {
+        const inner = norm(config, host, 'head.norm')(gelu(host.linear('head.dense', rows)))
+        return host.dropout('head.hidden', inner, config.dropouts.head)
+      },
+    )
 
 const modernbertModel = (config: ModernConfig): Model => ({
   type: 'modernbert',
@@ -222,7 +228,7 @@ const modernbertModel = (config: ModernConfig): Model => ({
   },
   ignored: isRotaryBuffer,
   hidden: (host, batch) => encoder(config, host, batch),
-  pooling: 'first',
+  pooling: config.pooling,
   sequenceHead: predictionHead(config),
   tokenHead: predictionHead(config),
   paddedPositions: slotPositions,

@@ -1,8 +1,10 @@
 /** Sentence embeddings: the mean of a text's hidden states, trained so that the cosines of pairs rank or score them. */
 import type { Expression } from '../../../accelerated/graph/expression.js'
-import { add, div, input, logSumExp, matMul, mul, reduceSum, reshape, sqrt, square, sub } from '../../../accelerated/graph/operators.js'
+import { input, logSumExp, matMul, mul, reduceSum, square, sub } from '../../../accelerated/graph/operators.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
-import type { PackedBatch, TokenizedExample } from '../../../accelerated/models/packing.js'
+import { unitRows } from '../../../accelerated/models/layers/classifierHead.js'
+import type { TokenizedExample } from '../../../accelerated/models/packing.js'
+import { meanFeed, meanRows } from '../../../accelerated/objectives/pooledRows.js'
 import { floatFeed, scalarFeed, type Feeds } from '../../../accelerated/engines/feeds.js'
 import type { FloatType } from '../../../accelerated/graph/expression.js'
 import type { ModelOutput, Objective, TrainingExample } from '../../../accelerated/objectives/objective.js'
@@ -33,7 +35,7 @@ const textsOf = ({ inputIds, tokenTypeIds, ends }: PairExample): readonly Tokeni
 export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<PairExample, readonly number[]> => {
   const width = model.spec.hiddenSize
   /** [texts, hidden] */
-  const embeddings = ({ hidden, dtype }: ModelOutput): Expression => unit(matMul(input('pooling', ['texts', 'tokens'], dtype), hidden))
+  const embeddings = (output: ModelOutput): Expression => unitRows(meanRows(output, 'texts'))
   /** [pairs, hidden]: of one side of each pair */
   const side = (all: Expression, name: string): Expression => matMul(input(name, ['pairs', 'texts'], all.dtype), all)
   return {
@@ -59,7 +61,7 @@ export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<
         texts,
         weight: examples.length,
         feeds: (packed, whole, dtype) => ({
-          pooling: poolingFeed(texts, packed, dtype),
+          pooling: meanFeed(texts, packed, dtype),
           ...sideFeeds(examples, texts.length, dtype),
           ...(loss === 'similarity'
             ? {
@@ -82,25 +84,6 @@ export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<
       }
     },
   }
-}
-
-/** Rows of length 1. x: [rows, width] → [rows, width] */
-const unit = (x: Expression): Expression => {
-  const [rows = 1] = x.shape
-  return div(x, reshape(sqrt(add(reduceSum(square(x), [-1]), tiny)), [rows, 1]))
-}
-
-/** A row of zeros stays one. */
-const tiny = 1e-24
-
-/** 1 / n at the n tokens of each text: [texts, tokens] */
-const poolingFeed = (texts: readonly TokenizedExample[], { lastTokens, tokens }: PackedBatch, dtype: FloatType): Feeds[string] => {
-  const shares = new Float64Array(texts.length * tokens)
-  texts.forEach(({ inputIds: { length } }, text) => {
-    const last = lastTokens[text] ?? 0
-    shares.fill(1 / length, text * tokens + last + 1 - length, text * tokens + last + 1)
-  })
-  return floatFeed(shares, [texts.length, tokens], dtype)
 }
 
 /** Which text is the first of each pair, and which the second: [pairs, texts] */

@@ -2,7 +2,14 @@
 import type { Examples } from '../../../accelerated/models/packing.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ProblemType, SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
-import { sequenceClassification, type LabeledExample, type LabelLoss } from '../../../accelerated/objectives/sequenceClassification.js'
+import {
+  labelScaling,
+  sequenceClassification,
+  sequenceFeatures,
+  type LabeledExample,
+  type LabelLoss,
+} from '../../../accelerated/objectives/sequenceClassification.js'
+import type { Model } from '../../../accelerated/models/architecture.js'
 import type { Example, SecondSet } from '../../data/dataset.js'
 import { readDelimited } from '../../data/delimited.js'
 import { scoreColumn, type LabelColumn } from '../../data/labelColumn.js'
@@ -17,6 +24,7 @@ import {
   type EvaluationReport,
   type Scoring,
   sealTask,
+  type Probe,
   type TypedTask,
   type TaskData,
   type TaskType,
@@ -116,6 +124,7 @@ const boundTo = (
   return {
     outputs,
     objective: (model) => sequenceClassification(model, outputs, loss),
+    probe: (model) => probeOf(model, outputs, loss),
     tokenizer: async ({ folder, model, storage }, maxLength) => {
       const tokenizer = await loadTokenizer(folder, model, storage)
       let [texts, truncated] = [0, 0]
@@ -144,6 +153,22 @@ const boundTo = (
       return { byClass: byClass.map((report, i) => ({ label: labelName(i), ...report })), confusion }
     },
     majority: majority === null ? null : { label: labelName(majority.label), share: majority.share },
+  }
+}
+
+/** Of a regression, the probe learns the scores as the trained head does: scaled. */
+const probeOf = (model: Model, outputs: SequenceOutputs, { classWeights, scoreScale }: LabelLoss): Probe<LabeledExample> => {
+  const { labels: classes, problemType } = outputs
+  const scaled = scoreScale === undefined ? (label: number) => label : labelScaling(model, scoreScale)
+  return {
+    features: sequenceFeatures(model, outputs),
+    targets: (examples) => {
+      const labels = examples.map(({ label }) => label)
+      if (problemType === 'single_label_classification') return { kind: 'single', classes, labels }
+      if (problemType === 'regression') return { kind: 'score', classes: 1, labels: labels.map(scaled) }
+      return { kind: 'multi', classes, labels: examples.map(({ labels: held = [] }) => held) }
+    },
+    weights: (examples) => (classWeights === undefined ? undefined : examples.map(({ label }) => classWeights[label] ?? 1)),
   }
 }
 

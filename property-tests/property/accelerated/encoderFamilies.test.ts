@@ -163,7 +163,7 @@ describe('ModernBERT', () => {
   it.each([
     [{ num_attention_heads: 7 }, 'num_attention_heads that cut hidden_size 768 into even parts, got 7'],
     [{ layer_types: ['full_attention'] }, 'layer_types of 22 layers, got 1'],
-    [{ classifier_pooling: 'mean' }, 'classifier_pooling'],
+    [{ classifier_pooling: 'max' }, 'classifier_pooling'],
     [{ norm_bias: true }, 'norm_bias'],
     [{ rope_parameters: { full_attention: { rope_type: 'yarn' } } }, 'rope_type'],
   ])('refuses %j in one line', (change, message) => {

@@ -59,7 +59,7 @@ const busy = { 'retry-after': '301' }
 const serving =
   (stored: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = { 'x-repo-commit': commit }) =>
   (request: IncomingMessage, response: ServerResponse): void => {
-    const content = stored[request.url?.split('/').at(-1) ?? '']
+    const content = stored[request.url?.replace(/^.*\/resolve\/[^/]+\//, '') ?? '']
     const length = content === undefined ? {} : { 'content-length': String(Buffer.byteLength(content)) }
     response.writeHead(content === undefined ? 404 : 200, { ...headers, ...length }).end(request.method === 'HEAD' ? undefined : content)
   }

@@ -80,7 +80,7 @@ describe('a program', () => {
     [{ learning_rate: 1 }, 'settings: expected a setting of this version, got "learning_rate" (did you mean "learningRate"?)'],
     [{ method: 'lorra' }, /^method: expected one of lora, .*, got "lorra" \(did you mean "lora"\?\)$/],
     [{ lrSchedulerType: 'cosin' }, /^lrSchedulerType: expected one of .*, got "cosin" \(did you mean "cosine"\?\)$/],
-    [{ unheard: 1 }, /^settings: expected a setting of this version, got "unheard"$/],
+    [{ unknown: 1 }, /^settings: expected a setting of this version, got "unknown"$/],
   ])('gets the nearest setting as a suggestion: %j', (settings, message) =>
     expect(() => resolveSettings(settings as never)).toThrow(message),
   )

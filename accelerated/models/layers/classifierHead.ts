@@ -1,0 +1,52 @@
+/** Heads of classes or scores: a family's features of a row, then one linear layer. */
+import type { Expression } from '../../graph/expression.js'
+import { add, div, reduceSum, reshape, sqrt, square } from '../../graph/operators.js'
+import type { ClassifierHead, Model, TensorShape } from '../architecture.js'
+import type { Host } from '../host.js'
+import { bareClassOf } from '../modelOutputs.js'
+
+type NamedShape = readonly [string, TensorShape]
+
+/** The tensors of a linear layer. */
+export const linearTensors = (name: string, out: number, input: number): readonly NamedShape[] => [
+  [`${name}.weight`, [out, input]],
+  [`${name}.bias`, [out]],
+]
+
+/** The head whose last linear layer has these tensors. @param before the tensors of `features` */
+export const classifierHead = (
+  last: string,
+  {
+    before = [],
+    own,
+    activation,
+  }: { readonly before?: readonly NamedShape[]; readonly own: readonly NamedShape[] } & Pick<ClassifierHead, 'activation'>,
+  features: (rows: Expression, host: Host) => Expression,
+): ClassifierHead => ({
+  tensors: new Map([...before, ...own]),
+  features,
+  last,
+  outputs: (rows, host) => host.linear(last, features(rows, host)),
+  ...(activation === undefined ? {} : { activation }),
+})
+
+/** Rows of length 1. x: [rows, width] → [rows, width] */
+export const unitRows = (x: Expression): Expression => {
+  const [rows = 1] = x.shape
+  return div(x, reshape(sqrt(add(reduceSum(square(x), [-1]), tiny)), [rows, 1]))
+}
+
+/** A row of zeros stays one. */
+const tiny = 1e-24
+
+/**
+ * A sentence encoder (Reimers and Gurevych, 2019): its classes are a linear layer on the embedding of a text, the mean of its tokens in length 1.
+ * transformers has no class for it.
+ */
+export const sentenceEncoder = (model: Model): Model => ({
+  ...model,
+  naming: { ...model.naming, sequenceClassifier: bareClassOf(model) },
+  pooling: 'mean',
+  sequenceHead: (outputs) => classifierHead('classifier', { own: linearTensors('classifier', outputs, model.spec.hiddenSize) }, unitRows),
+  withDropout: (p) => sentenceEncoder(model.withDropout(p)),
+})

@@ -1,0 +1,92 @@
+/** The start of a run whose head is a linear probe: one pass of the frozen model over training examples, then a fit of seconds. */
+import { headTensor, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import type { AdapterFormat } from '../../accelerated/formats/adapter.js'
+import { sentenceEncoder } from '../../accelerated/models/layers/classifierHead.js'
+import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { Examples } from '../../accelerated/models/packing.js'
+import type { TrainingExample } from '../../accelerated/objectives/objective.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import { chooseProbe } from '../../accelerated/probe/chooseStrength.js'
+import { layoutOf } from '../../accelerated/training/assembly.js'
+import { inferenceStateOf } from '../../accelerated/training/evaluation.js'
+import { forLengths } from '../../accelerated/training/longTexts.js'
+import { openPredictor } from '../../accelerated/training/prediction.js'
+import type { Runtime } from '../../accelerated/training/phaseSessions.js'
+import type { Settings } from '../../accelerated/training/settings.js'
+import type { Probe } from '../tasks/taskType.js'
+import type { RunAssembly } from './runResult.js'
+
+/** Examples that a probe is fitted on at most, spread over all: more change it little, and a fit takes seconds. */
+const mostExamples = 2_000
+
+/** Whether a run of these settings gives the model a new head that a probe may begin. */
+export const wantsProbe = ({ model, ...base }: ModelFolder, { head }: Pick<Settings, 'head'>, outputs: ModelOutputs): boolean =>
+  head === 'probe' &&
+  outputs.head === 'sequence' &&
+  headTensor(base, `${model.sequenceHead(outputs.labels).last}.weight`, [outputs.labels, widthOf(model.sequenceHead(outputs.labels))]) ===
+    undefined
+
+const widthOf = ({ tensors, last }: ReturnType<ModelFolder['model']['sequenceHead']>): number => tensors.get(`${last}.weight`)?.[1] ?? 0
+
+/** The base model with the head that the run trains: on the embeddings of a sentence encoder, if the files of the adapter can say so. */
+export const withProbedHead = (base: ModelFolder, { readsEmbeddings }: Pick<AdapterFormat, 'readsEmbeddings'>): ModelFolder =>
+  base.averages && readsEmbeddings === true ? { ...base, model: sentenceEncoder(base.model) } : base
+
+export type ProbedRun = {
+  readonly assembly: RunAssembly
+  readonly runtime: Runtime
+  readonly probe: Probe<TrainingExample>
+  readonly examples: Examples<TrainingExample>
+}
+
+/** `start` with the probe as its head. Yields how many examples are read. Null: there is only one class, or the signal stopped it. */
+export async function* probedStart(
+  { assembly, runtime, probe, examples }: ProbedRun,
+  start: RunState,
+  signal: AbortSignal,
+): AsyncGenerator<number, RunState | null> {
+  const { features, targets, weights } = probe
+  const used = spread(examples)
+  const own = forLengths({ ...assembly, objective: features }, used, runtime.engine)
+  const { phase, parameters } = inferenceStateOf(own, start)
+  const predictor = await openPredictor(own, features, phase, runtime, { prepack: false })
+  const rows: ArrayLike<number>[] = []
+  try {
+    const batches = predictor.predictions(parameters, used, assembly.settings.batchSize)
+    for (;;) {
+      const next = await batches.next()
+      if (next.done === true) {
+        rows.push(...next.value)
+        break
+      }
+      if (signal.aborted) return null
+      yield next.value
+    }
+  } finally {
+    await predictor.release()
+  }
+  const list = Array.from({ length: used.length }, (_, i) => used.at(i) as TrainingExample)
+  const { last, tensors } = assembly.model.sequenceHead(targets(list).classes)
+  const ofRows = weights(list)
+  const { model } = chooseProbe({
+    rows,
+    targets: targets(list),
+    hasBias: tensors.has(`${last}.bias`),
+    ...(ofRows === undefined ? {} : { weights: ofRows }),
+  })
+  const numbers = new Map([
+    [`${last}.weight`, model.weight],
+    [`${last}.bias`, model.bias],
+  ])
+  const probed = start.parameters.slice()
+  for (const { name, offset } of layoutOf(assembly, start.phase).entries) {
+    const fitted = numbers.get(name)
+    if (fitted !== undefined) probed.set(fitted, offset)
+  }
+  return { ...start, parameters: probed }
+}
+
+const spread = <E>(examples: Examples<E>): Examples<E> => {
+  const length = Math.min(examples.length, mostExamples)
+  return { length, at: (index) => examples.at(Math.floor((index * examples.length) / length)) }
+}
