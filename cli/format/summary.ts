@@ -42,7 +42,7 @@ const keptScores = ({ kept, best, last }: RunResult): Scores => (kept?.which ===
 /** What an accuracy is worth on so few rows. */
 const intervalLine = ({ accuracy }: Scores, rows: number): readonly string[] => {
   const words = accuracy === undefined ? null : shareInWords(accuracy, rows)
-  return words === null ? [] : [`  accuracy is of ${words}`]
+  return words === null || accuracy === undefined ? [] : [`  ${accuracy.toFixed(4)} is ${words}`]
 }
 
 /** The scores on the test data, in the columns of the scores above. */

@@ -92,7 +92,17 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
   summary: 'structure-aware low-rank adaptation: finds the rank of each matrix within an exact budget',
   settings: saloraSettings,
   // The paper: appendix B's window, equation (12)'s sum, §4.1's constant rate and optimizer, and section 3.5's ĝ > 0, whose triplets stay as they are.
-  presets: { paper: { gateStart: 0.2, gateEnd: 0.5, orthogonality: 'sum', control: 'adam', retain: 'paper', gateAfter: 'binary' } },
+  presets: {
+    paper: {
+      head: 'transformers',
+      gateStart: 0.2,
+      gateEnd: 0.5,
+      orthogonality: 'sum',
+      control: 'adam',
+      retain: 'paper',
+      gateAfter: 'binary',
+    },
+  },
   check: ({ gateStart, gateEnd, maxSteps }, steps) => {
     if (gateStart >= gateEnd) throw new SettingsError('gateStart', 'a fraction below gateEnd', String(gateStart))
     if (steps === null) return

@@ -23,7 +23,7 @@ const tableA2: Readonly<Record<GlueName, Readonly<Record<PaperSize, Recipe>>>> =
 }
 
 /** Not in the paper. Batch size: as in its Table 4. Length: enough for GLUE's texts. Warm-up and weight decay: as in LoRA's scripts and PEFT's examples. */
-const notInPaper: SettingsInput = { batchSize: 32, maxLength: 128, warmupRatio: 0.06, weightDecay: 0.01 }
+const notInPaper: SettingsInput = { head: 'transformers', batchSize: 32, maxLength: 128, warmupRatio: 0.06, weightDecay: 0.01 }
 
 /** T_start and T_end of appendix B. Elsewhere, SaLoRA's default is an earlier window. */
 const window: SettingsInput = { gateStart: 0.2, gateEnd: 0.5 }

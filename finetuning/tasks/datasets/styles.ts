@@ -48,6 +48,7 @@ export const tsstClassifier: TaskPreset = {
     seed: 42,
     evalSteps: 300,
     loadBestModelAtEnd: true,
+    head: 'transformers',
   }),
 }
 

@@ -1,0 +1,178 @@
+/** A new classifier begins as a linear probe; on a sentence encoder it reads embeddings, in every format. */
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
+import { strengths } from '../../accelerated/probe/chooseStrength.js'
+import type { RunResult } from '../../finetuning/run/run.js'
+import { fitLinearProbe, probeObjective, tensor } from '../../reference/index.js'
+import { assertClose } from '../support/assertClose.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
+import { saloraIn } from './inProcess.js'
+import { tinyConfig, writeTinyModel } from './tinyModel.js'
+import { toyFile, toyRows } from './toyTask.js'
+
+const { folder: cwd, write } = temporaryFolder('probe')
+const rows = toyRows(30)
+
+const run = async (...args: readonly string[]): Promise<string> => {
+  const { code, stdout, stderr } = await saloraIn([...args, ...(args[0] === 'export' ? [] : ['--device', 'cpu']), '--quiet', '--json'], {
+    cwd,
+  })
+  expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
+  return stdout
+}
+/** One step of a rate that changes nothing. */
+const still = ['--method', 'lora', '--max-steps', '1', '--learning-rate', '1e-30', '--max-length', '16', '--dropout', '0']
+const train = async (model: string, output: string, ...more: readonly string[]): Promise<RunResult> =>
+  JSON.parse(
+    await run('train', '--model', model, '--task', 'toy.tsv', '--eval-data', 'toy.tsv', '--output', output, ...still, ...more),
+  ) as RunResult
+
+beforeAll(async () => {
+  write('toy.tsv', toyFile(30))
+  write('pairs.csv', ['a,b', ...rows.map(({ text }) => `${text},${text}`)].join('\n'))
+  await writeTinyModel(join(cwd, 'plain'))
+  await writeTinyModel(join(cwd, 'sentences'), {
+    'config.json': JSON.stringify({ ...tinyConfig, architectures: ['RobertaModel'] }),
+  })
+  await mkdir(join(cwd, 'sentences/1_Pooling'))
+  await writeFile(join(cwd, 'sentences/1_Pooling/config.json'), '{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}')
+})
+
+const headOf = async (adapter: string) => {
+  const { tensors } = await readSafetensors(join(cwd, adapter, 'adapter_model.safetensors'))
+  const read = async (name: string): Promise<number[]> => {
+    const entry = tensors.get(`base_model.model.classifier.${name}`)
+    return entry === undefined ? [] : Array.from(await readTensor(entry))
+  }
+  return { weight: await read('weight'), bias: await read('bias') }
+}
+
+type Line = { readonly embedding: readonly number[]; readonly scores: Readonly<Record<string, number>> }
+const predictions = async (...of: readonly string[]): Promise<readonly Line[]> => {
+  const input = rows.map(({ text }) => text).join('\n')
+  const { code, stdout, stderr } = await saloraIn(['predict', ...of, '--device', 'cpu', '--quiet'], { cwd, input })
+  expect([code, stderr]).toEqual([0, ''])
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
+}
+
+describe('on a sentence encoder', () => {
+  let embeddings: readonly (readonly number[])[] = []
+  beforeAll(async () => {
+    await run(
+      'train',
+      '--model',
+      'sentences',
+      '--task',
+      'pairs.csv',
+      '--problem-type',
+      'pairs',
+      '--text',
+      'a',
+      '--text-pair',
+      'b',
+      '--output',
+      'embed',
+      ...still,
+    )
+    embeddings = (await predictions('--run', 'embed')).map(({ embedding }) => embedding)
+    await train('sentences', 'probed')
+  })
+
+  it("the head is the reference's minimum on the embeddings that an embedding run gives, for one of the strengths", async () => {
+    const { weight, bias } = await headOf('probed/adapter')
+    const mean = embeddings[0]!.map((_, j) => embeddings.reduce((sum, row) => sum + row[j]!, 0) / rows.length)
+    const centered = embeddings.map((row) => row.map((x, j) => x - mean[j]!))
+    const scale = Math.sqrt(centered.flat().reduce((sum, x) => sum + x * x, 0) / rows.length)
+    const X = tensor(
+      [rows.length, 16],
+      centered.flat().map((x) => x / scale),
+    )
+    const labels = rows.map(({ label }) => (label === 'good' ? 1 : 0))
+    const ours = {
+      W: tensor(
+        [2, 16],
+        weight.map((w) => w * scale),
+      ),
+      b: tensor(
+        [2],
+        bias.map((b, c) => b + mean.reduce((sum, m, j) => sum + m * weight[c * 16 + j]!, 0)),
+      ),
+    }
+    const excess = strengths.map((C) => {
+      const least = probeObjective(X, labels, C, fitLinearProbe(X, labels, 2, C))
+      return (probeObjective(X, labels, C, ours) - least) / least
+    })
+    expect(Math.min(...excess)).toBeLessThan(1e-3)
+    expect(excess.filter((one) => one < 1e-3)).toHaveLength(1)
+  })
+
+  it('predictions are its softmax on the embeddings', async () => {
+    const { weight, bias } = await headOf('probed/adapter')
+    const expected = embeddings.map((row) => {
+      const z = bias.map((b, c) => row.reduce((sum, x, j) => sum + x * weight[c * 16 + j]!, b))
+      return 1 / (1 + Math.exp(z[0]! - z[1]!))
+    })
+    assertClose(
+      (await predictions('--run', 'probed')).map(({ scores }) => scores['good'] ?? NaN),
+      expected,
+      { relative: 1e-4, absolute: 1e-5 },
+    )
+  })
+
+  it('the adapter is of the bare encoder, and says what its head reads', async () => {
+    const json = async (name: string): Promise<object> => JSON.parse(await readFile(join(cwd, 'probed/adapter', name), 'utf8')) as object
+    expect(await json('adapter_config.json')).toMatchObject({ task_type: 'FEATURE_EXTRACTION', modules_to_save: null })
+    expect(await json('salora.json')).toMatchObject({ pooling: 'mean', problemType: 'single_label_classification' })
+    expect(await readFile(join(cwd, 'probed/adapter/README.md'), 'utf8')).toContain('torch.nn.functional.normalize(means)')
+  })
+
+  it('merged and transformers.js exports answer the same, also where the folder is opened again', async () => {
+    const expected = (await predictions('--run', 'probed')).map(({ scores }) => scores['good'])
+    for (const format of ['merged', 'transformers.js']) {
+      const { comparison } = JSON.parse(await run('export', '--run', 'probed', '--format', format, '--output', format)) as {
+        readonly comparison: { readonly largestLogitDifference: number }
+      }
+      expect(comparison.largestLogitDifference).toBeLessThan(1e-5)
+    }
+    expect((await readdir(join(cwd, 'merged'))).sort()).toEqual(
+      expect.arrayContaining(['1_Pooling', '2_Normalize', '3_Dense', 'modules.json']),
+    )
+    const again = (await predictions('--model', 'merged')).map(({ scores }) => scores['good'])
+    again.forEach((score, i) => expect(score).toBeCloseTo(expected[i] ?? NaN, 5))
+  })
+})
+
+describe('the start of a run', () => {
+  it('is evaluated and may be the best step; --head transformers draws the head at random', async () => {
+    const probed = await train('plain', 'start', '--max-steps', '4', '--eval-steps', '2', '--learning-rate', '3')
+    expect(probed.best?.step).toBe(0) // steps of this rate destroy it
+    expect(probed.best?.scores['accuracy']).toBeGreaterThan(0.9)
+    const drawn = await train('plain', 'drawn', '--head', 'transformers')
+    expect(drawn.last.scores['loss']).toBeGreaterThan(2 * Number(probed.best?.scores['loss']))
+    const { tensors } = await readSafetensors(join(cwd, 'start/adapter/adapter_model.safetensors'))
+    expect([...tensors.keys()].filter((name) => name.includes('classifier')).length).toBe(4) // as transformers has it
+  })
+
+  it('is short with few rows, and a small held-out part chooses no step', async () => {
+    const { steps, kept, examples } = JSON.parse(
+      await run('train', '--model', 'plain', '--task', 'toy.tsv', '--max-length', '16', '--method', 'lora', '--output', 'short'),
+    ) as RunResult
+    expect([steps, kept?.which, examples.training]).toEqual([45, 'last', 26]) // 40 + ⌊26 / 5⌋
+  })
+
+  it('refuses a pooling that is neither, in one line', async () => {
+    await writeTinyModel(join(cwd, 'broken'))
+    await mkdir(join(cwd, 'broken/1_Pooling'))
+    await writeFile(join(cwd, 'broken/1_Pooling/config.json'), '{"pooling_mode_mean_tokens": 1}')
+    const { code, stderr } = await saloraIn(['train', '--model', 'broken', '--task', 'toy.tsv', '--output', 'none'], { cwd })
+    expect([code, stderr.trim().split('\n').at(-1)]).toEqual([
+      1,
+      expect.stringMatching(/1_Pooling\/config\.json: expected .* pooling_mode_mean_tokens is true or false, got 1$/),
+    ])
+  })
+})
