@@ -67,20 +67,6 @@ export const finetuningTasks: readonly Mutation[] = [
   },
   {
     file: 'finetuning/tasks/embeddings/objective.ts',
-    mistake: 'The mean of a text forgets its first token.',
-    before: 'text * tokens + last + 1 - length,',
-    after: 'text * tokens + last + 2 - length,',
-    tests: ['agreement/embeddings'],
-  },
-  {
-    file: 'finetuning/tasks/embeddings/objective.ts',
-    mistake: 'Embeddings are not of length 1.',
-    before: "unit(matMul(input('pooling', ['texts', 'tokens'], dtype), hidden))",
-    after: "matMul(input('pooling', ['texts', 'tokens'], dtype), hidden)",
-    tests: ['agreement/embeddings'],
-  },
-  {
-    file: 'finetuning/tasks/embeddings/objective.ts',
     mistake: 'The ranking loss forgets the scale of its own cosine.',
     before: 'mul(cosines, rankingScale))',
     after: 'cosines)',

@@ -66,13 +66,6 @@ export const objectives: readonly Mutation[] = [
     tests: ['property/accelerated/scoreScale'],
   },
   {
-    file: 'accelerated/objectives/sequenceClassification.ts',
-    mistake: 'A decoder reads the first token.',
-    before: "model.pooling === 'first' ? firstTokens : lastTokens",
-    after: 'firstTokens',
-    tests: ['golden/decoders'],
-  },
-  {
     file: 'accelerated/objectives/maskedLM.ts',
     mistake: 'The loss is over the shown tokens, not the original ones.',
     before: 'labels: places.map((place) => inputIds[place] ?? 0) }',

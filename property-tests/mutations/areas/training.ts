@@ -276,13 +276,6 @@ export const training: readonly Mutation[] = [
     tests: ['property/accelerated/virtualTokens'],
   },
   {
-    file: 'accelerated/training/runLength.ts',
-    mistake: 'Small data get the fewest epochs.',
-    before: 'Math.max(defaultEpochs.value, Math.ceil(leastSteps.value / stepsPerEpoch))',
-    after: 'Math.min(defaultEpochs.value, Math.ceil(leastSteps.value / stepsPerEpoch))',
-    tests: ['property/accelerated/runLength'],
-  },
-  {
     file: 'accelerated/training/answerParts.ts',
     mistake: 'Outputs of a batch begin where the first one does.',
     before: 'gradient.subarray(at - Number(length), at)',
