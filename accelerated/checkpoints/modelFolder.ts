@@ -121,7 +121,7 @@ const openConfigFile = async (folder: string, storage: Storage): Promise<ConfigF
 
 const poolingSchema = z.looseObject({ pooling_mode_mean_tokens: z.boolean().optional() })
 
-/** Whether the folder is a sentence encoder's whose embeddings are means. Other poolings are not read. @throws InputError */
+/** Whether the folder is a sentence encoder's whose embeddings are means. Other ways of pooling are not read. @throws InputError */
 const averagesTokens = async (folder: string, { spec }: Model, storage: Storage): Promise<boolean> => {
   const file = spec.kind === 'encoder' ? await fileInFolder(folder, poolingFile, storage) : undefined
   if (file === undefined) return false
