@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { lockFolder, patience, releaseThread, type FolderLock } from '../../../accelerated/storage/folderLock.js'
-import { removeTemporaries } from '../../../accelerated/storage/atomicFile.js'
+import { removeTemporaries, temporary } from '../../../accelerated/storage/atomicFile.js'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -57,13 +57,22 @@ describe('a locked folder', () => {
   it('refuses a process in the same words if its claim is removed while it is being written', async () => {
     await writeFile(join(folder, '.lock-0123456789ab.json.1.0123456789ab.partial'), '') // left by a killed process
     const owner = await lock()
-    const refused = Promise.all(Array.from({ length: 40 }, () => lock().catch((thrown: unknown) => String(thrown))))
-    for (const later of [0, 10, 20]) {
-      await pause(later)
-      await removeTemporaries(folder)
+    await removeTemporaries(folder)
+    let removed = 0
+    const contend = async (): Promise<readonly string[]> => {
+      const refusals: string[] = []
+      do refusals.push(await lock().then(() => 'locked', String))
+      while (removed === 0)
+      return refusals
     }
-    const refusals = await refused
-    for (const refusal of refusals) expect(refusal).toMatch(/expected a folder that no other process is at work in/)
+    const contenders = Promise.all(Array.from({ length: 8 }, contend))
+    while (removed === 0)
+      for (const name of (await readdir(folder)).filter((name) => temporary.test(name)))
+        await unlink(join(folder, name)).then(
+          () => removed++, // before it was renamed, so its writer must begin again
+          () => undefined,
+        )
+    for (const refusal of (await contenders).flat()) expect(refusal).toMatch(/expected a folder that no other process is at work in/)
     expect(await claims()).toHaveLength(1)
     await owner.check()
   })
