@@ -1,4 +1,4 @@
-/** A mutation of meaning: one mistake that a person makes, in one file, and the tests that have to notice it. */
+/** A mutation: one mistake of meaning that a person makes in one file, and the tests that have to catch it. */
 
 export type Mutation = {
   /** from the root of the repository */
@@ -12,10 +12,11 @@ export type Mutation = {
   readonly tests: readonly string[]
 }
 
-/** Mutations by area, which is a folder. */
-export type Areas = Readonly<Record<string, readonly Mutation[]>>
-
 export const testFile = (test: string): string => `property-tests/${test}.test.ts`
+
+/** `accelerated/graph` for `accelerated/graph/vjps.ts`, `cli` for `cli/format/answers.ts` */
+export const roomName = (file: string): string =>
+  /^(?:accelerated|finetuning)\/[^/]+(?=\/)/.exec(file)?.[0] ?? file.slice(0, file.indexOf('/'))
 
 /** The mutated text; null if `before` does not occur exactly once. */
 export const mutate = (text: string, { before, after }: Pick<Mutation, 'before' | 'after'>): string | null => {
@@ -23,17 +24,13 @@ export const mutate = (text: string, { before, after }: Pick<Mutation, 'before' 
   return first < 0 || first !== last ? null : text.slice(0, first) + after + text.slice(first + before.length)
 }
 
-/** Those below a folder (or in a file), and of these `count`, spread evenly. */
-export const select = (areas: Areas, { below = '', count = Infinity }: { readonly below?: string; readonly count?: number }): Areas => {
-  const within = (file: string): boolean => file === below || file.startsWith(below === '' || below.endsWith('/') ? below : `${below}/`)
-  const all = Object.entries(areas).flatMap(([area, mutations]) =>
-    mutations.filter(({ file }) => within(file)).map((mutation) => ({ area, mutation })),
-  )
-  const step = Math.max(1, all.length / count)
-  const chosen = all.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
-  return Object.fromEntries(
-    Object.keys(areas)
-      .map((area) => [area, chosen.filter((one) => one.area === area).map(({ mutation }) => mutation)] as const)
-      .filter(([, mutations]) => mutations.length > 0),
-  )
+/** The mutations below a folder (or in a file), or `count` of them, spread evenly. */
+export const select = (
+  mutations: readonly Mutation[],
+  { below = '', count = Infinity }: { readonly below?: string; readonly count?: number },
+): readonly Mutation[] => {
+  const prefix = below === '' || below.endsWith('/') ? below : `${below}/`
+  const within = mutations.filter(({ file }) => file === below || file.startsWith(prefix))
+  const step = Math.max(1, within.length / count)
+  return within.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
 }

@@ -1,37 +1,37 @@
-/** The score of the tests by area: the share of mutations that a test caught, among those that were tried. */
-import type { Outcome, Verdict } from './applyEach.js'
+/** Scores by room, of listed mutations and of StrykerJS alike: the share that a test caught, among those that were tried. */
 
-export type AreaScore = { readonly area: string; readonly counts: Readonly<Record<Verdict, number>>; readonly score: number | null }
+/**
+ *  - caught: a test failed, or did not end
+ *  - survived: all tests passed, so a test is missing
+ *  - stale: the code or a test file has changed, so the mutation no longer applies
+ *  - untested: its tests fail without it, so they prove nothing
+ *  - ignored: StrykerJS did not try it, for instance because it does not compile
+ */
+export type Verdict = 'caught' | 'survived' | 'stale' | 'untested' | 'ignored'
 
-export const scoreOf = (area: string, outcomes: readonly Outcome[]): AreaScore => {
-  const count = (verdict: Verdict): number => outcomes.filter((outcome) => outcome.verdict === verdict).length
-  const counts = { caught: count('caught'), survived: count('survived'), stale: count('stale'), untested: count('untested') }
-  const tried = counts.caught + counts.survived
-  return { area, counts, score: tried === 0 ? null : counts.caught / tried }
+type Tried = { readonly room: string; readonly verdict: Verdict }
+
+const row = (name: string, outcomes: readonly Tried[]): readonly string[] => {
+  const [caught, survived] = (['caught', 'survived'] as const).map((verdict) => outcomes.filter((one) => one.verdict === verdict).length)
+  const tried = (caught ?? 0) + (survived ?? 0)
+  const score = tried === 0 ? '' : `${(Math.floor((1000 * (caught ?? 0)) / tried) / 10).toFixed(1)} %`
+  return [name, String(caught), String(survived), String(outcomes.length - tried), score]
 }
 
-/** A row for each area, in the order of the outcomes, and one for all. */
-export const scores = (outcomes: readonly Outcome[]): readonly AreaScore[] => [
-  ...[...new Set(outcomes.map(({ area }) => area))].map((area) =>
-    scoreOf(
-      area,
-      outcomes.filter((outcome) => outcome.area === area),
+/** A line for each room, in the order of the outcomes, and one for all. 100.0 % means that nothing survived. */
+export const scoreTable = (outcomes: readonly Tried[]): string => {
+  const names = [...new Set(outcomes.map(({ room }) => room))]
+  const rows = [
+    ['room', 'caught', 'survived', 'not tried', 'score'],
+    ...names.map((name) =>
+      row(
+        name,
+        outcomes.filter(({ room }) => room === name),
+      ),
     ),
-  ),
-  scoreOf('all', outcomes),
-]
-
-export const tableOf = (rows: readonly AreaScore[]): string => {
-  const cells = [
-    ['area', 'caught', 'survived', 'stale', 'untested', 'score'],
-    ...rows.map(({ area, counts: { caught, survived, stale, untested }, score }) => [
-      area,
-      ...[caught, survived, stale, untested].map(String),
-      score === null ? '' : `${Math.floor(100 * score)} %`,
-    ]),
+    row('all', outcomes),
   ]
-  const widths = [0, 1, 2, 3, 4, 5].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
-  const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')
-  return cells.map(line).join('\n')
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)))
+  const pad = (cell: string, i: number): string => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))
+  return rows.map((cells) => cells.map(pad).join('  ').trimEnd()).join('\n')
 }

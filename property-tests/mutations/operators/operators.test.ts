@@ -1,11 +1,10 @@
-/** Windows of a sample do not overlap, the table counts as StrykerJS does, and the rooms' tests and sources exist. */
+/** Windows of a sample do not overlap, mutants count as StrykerJS counts them, and the rooms' tests and sources exist. */
 import { existsSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SEED } from '../../support/seed.js'
-import { mutantsOf, operatorTable, survivorLine } from './operatorTable.js'
-import { rooms } from './rooms.js'
-import { sampleWindows } from './sample.js'
+import { describeSurvivor, readMutants } from './report.js'
+import { rooms, sampleWindows } from './rooms.js'
 
 const files = fc
   .array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 5 })
@@ -47,25 +46,16 @@ describe('the windows of a sample', () => {
   })
 })
 
-describe('the table of operators', () => {
-  const mutant = (status: string, line = 1) => ({
+it('counts what no test covers as a survivor, what never ends as caught, and nothing that does not compile', () => {
+  const mutants = ['Killed', 'Timeout', 'Survived', 'NoCoverage', 'CompileError', 'Ignored'].map((status) => ({
     mutatorName: 'ArithmeticOperator',
     replacement: 'a -\n  b',
-    location: { start: { line } },
+    location: { start: { line: 1 } },
     status,
-  })
-  const report = (...statuses: readonly string[]) =>
-    JSON.stringify({ files: { 'a.ts': { mutants: statuses.map((status) => mutant(status)) } } })
-
-  it('counts what no test covers as a survivor, what never ends as caught, and nothing that does not compile', () => {
-    const mutants = mutantsOf(report('Killed', 'Timeout', 'Survived', 'NoCoverage', 'CompileError', 'Ignored'))
-    expect(operatorTable([{ room: 'graph', mutants }])).toBe('graph            2 caught     2 survived   50.0 %')
-    expect(survivorLine(mutants[2]!)).toBe('survived  a.ts:1  ArithmeticOperator: a - b')
-  })
-
-  it('shows no score of a room without mutants', () => {
-    expect(operatorTable([{ room: 'graph', mutants: [] }]).trimEnd()).toBe('graph            0 caught     0 survived')
-  })
+  }))
+  const read = readMutants(JSON.stringify({ files: { 'a.ts': { mutants } } }))
+  expect(read.map(({ verdict }) => verdict)).toEqual(['caught', 'caught', 'survived', 'survived', 'ignored', 'ignored'])
+  expect(describeSurvivor(read[2]!)).toBe('survived  a.ts:1  ArithmeticOperator: a - b')
 })
 
 it("each room's sources and tests exist", () => {

@@ -61,3 +61,24 @@ export const rooms: Readonly<Record<string, Room>> = {
     ],
   },
 }
+
+/** Lines of a file, from 1. */
+export type Window = { readonly file: string; readonly from: number; readonly to: number }
+
+const lines = 4
+
+/** A sample of `count` windows with equal chances for each. `random` gives numbers in [0, 1). Windows never overlap; with fewer lines than windows, every line is in one. */
+export const sampleWindows = (
+  lengths: readonly { readonly file: string; readonly lines: number }[],
+  count: number,
+  random: () => number,
+): readonly Window[] => {
+  const windows = lengths.flatMap(({ file, lines: length }) =>
+    Array.from({ length: Math.ceil(length / lines) }, (_, i) => ({ file, from: i * lines + 1, to: Math.min(length, (i + 1) * lines) })),
+  )
+  return windows
+    .map((window) => ({ window, key: random() }))
+    .sort((a, b) => a.key - b.key)
+    .slice(0, count)
+    .map(({ window }) => window)
+}

@@ -6,10 +6,10 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { scoreTable } from '../scoreTable.js'
 import { copyTree } from '../workingCopy.js'
-import { mutantsOf, operatorTable, survivorLine, type RoomResult } from './operatorTable.js'
-import { rooms, type Room } from './rooms.js'
-import { sampleWindows } from './sample.js'
+import { describeSurvivor, readMutants, type Mutant } from './report.js'
+import { rooms, sampleWindows, type Room } from './rooms.js'
 
 const folder = 'property-tests/mutations/operators'
 const stryker = resolve(folder, 'node_modules/@stryker-mutator/core/bin/stryker.js')
@@ -41,7 +41,7 @@ const sourceFiles = (root: string, source: string): readonly string[] =>
         .map((file) => join(source, file))
 
 /** mulberry32 */
-const randomOf = (seed: number): (() => number) => {
+const generator = (seed: number): (() => number) => {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
@@ -51,12 +51,12 @@ const randomOf = (seed: number): (() => number) => {
   }
 }
 
-const runRoom = (name: string, { sources, tests }: Room, count: number, seed: number): RoomResult => {
+const runRoom = (name: string, { sources, tests }: Room, count: number, seed: number): readonly Mutant[] => {
   const copy = copyTree(process.cwd())
   try {
     const files = sources.flatMap((source) => sourceFiles(copy.root, source)).sort()
     const lengths = files.map((file) => ({ file, lines: readFileSync(join(copy.root, file), 'utf8').split('\n').length }))
-    const mutate = sampleWindows(lengths, count, randomOf(seed)).map(({ file, from, to }) => `${file}:${from}-${to}`)
+    const mutate = sampleWindows(lengths, count, generator(seed)).map(({ file, from, to }) => `${file}:${from}-${to}`)
     writeFileSync(join(copy.root, 'operators.config.json'), JSON.stringify({ ...settings, mutate }))
     const { status } = spawnSync(process.execPath, [stryker, 'run', 'operators.config.json'], {
       cwd: copy.root,
@@ -66,9 +66,9 @@ const runRoom = (name: string, { sources, tests }: Room, count: number, seed: nu
     const report = join(copy.root, 'operators.json')
     if (status !== 0 || !existsSync(report)) {
       console.error(`mutations:operators: ${name}: expected a report of StrykerJS, got exit ${status ?? 'by a signal'}`)
-      return { room: name, mutants: [] }
+      return []
     }
-    return { room: name, mutants: mutantsOf(readFileSync(report, 'utf8')) }
+    return readMutants(readFileSync(report, 'utf8'))
   } finally {
     copy.remove()
   }
@@ -89,16 +89,14 @@ const main = (args: readonly string[]): number => {
     )
     return 2
   }
-  const results = Object.entries(rooms)
-    .filter(([name]) => named.length === 0 || named.includes(name))
-    .map(([name, room]) => {
-      const result = runRoom(name, room, amount === 'all' ? Infinity : Number(amount), seed)
-      for (const mutant of result.mutants) if (mutant.verdict === 'survived') console.log(survivorLine(mutant))
-      console.log(`\n${operatorTable([result])}`)
-      return result
-    })
-  console.log(`\n${operatorTable(results)}`)
-  return results.every(({ mutants }) => mutants.length > 0) ? 0 : 1
+  const chosen = Object.entries(rooms).filter(([name]) => named.length === 0 || named.includes(name))
+  const results = chosen.map(([room, sources]) => {
+    const mutants = runRoom(room, sources, amount === 'all' ? Infinity : Number(amount), seed)
+    for (const mutant of mutants) if (mutant.verdict === 'survived') console.log(describeSurvivor(mutant))
+    return mutants.map(({ verdict }) => ({ room, verdict }))
+  })
+  console.log(`\n${scoreTable(results.flat())}`)
+  return results.every((mutants) => mutants.length > 0) ? 0 : 1
 }
 
 process.exitCode = main(process.argv.slice(2))

@@ -1,14 +1,14 @@
-/** What StrykerJS reports, as a score by room: caught are the mutants that a test notices or that never end. */
+/** The report of StrykerJS: caught are the mutants that fail a test or never end. */
 import { z } from 'zod'
+import type { Verdict } from '../scoreTable.js'
 
 export type Mutant = {
   readonly file: string
   readonly line: number
   readonly operator: string
   readonly replacement: string
-  readonly verdict: 'caught' | 'survived' | 'ignored'
+  readonly verdict: Verdict
 }
-export type RoomResult = { readonly room: string; readonly mutants: readonly Mutant[] }
 
 const reportShape = z.object({
   files: z.record(
@@ -38,7 +38,7 @@ const verdicts = {
 } as const
 
 /** @param text the report of StrykerJS, mutation-testing-report-schema 2 */
-export const mutantsOf = (text: string): readonly Mutant[] =>
+export const readMutants = (text: string): readonly Mutant[] =>
   Object.entries(reportShape.parse(JSON.parse(text)).files).flatMap(([file, { mutants }]) =>
     mutants.map(({ mutatorName, replacement, location, status }) => ({
       file,
@@ -49,15 +49,5 @@ export const mutantsOf = (text: string): readonly Mutant[] =>
     })),
   )
 
-export const survivorLine = ({ file, line, operator, replacement }: Mutant): string =>
+export const describeSurvivor = ({ file, line, operator, replacement }: Mutant): string =>
   `survived  ${file}:${line}  ${operator}: ${replacement}`
-
-export const operatorTable = (results: readonly RoomResult[]): string =>
-  results
-    .map(({ room, mutants }) => {
-      const count = (verdict: Mutant['verdict']): number => mutants.filter((mutant) => mutant.verdict === verdict).length
-      const [caught, survived] = [count('caught'), count('survived')]
-      const score = caught + survived === 0 ? '' : `${((100 * caught) / (caught + survived)).toFixed(1)} %`
-      return `${room.padEnd(12)}${String(caught).padStart(6)} caught${String(survived).padStart(6)} survived${score.padStart(9)}`
-    })
-    .join('\n')
