@@ -108,6 +108,7 @@ describe('the file of quantized weights', () => {
     await writeFile(`${file}.new`, bytes)
     await rename(`${file}.new`, file)
     expect(await weights()).toBe(await realpath(at('replaced', 'salora-int8')))
+    await new Promise((waited) => setTimeout(waited, 20)) // longer than a tick of the clock that dates files
     await writeFile(file, bytes.fill(7, 2000, 2040))
     await expect(weights()).rejects.toThrow(`${file}: expected the weights that were there at the start, got a file changed since`)
   })
