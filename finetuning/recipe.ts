@@ -54,14 +54,16 @@ import { defaultsOf, runInputs, type RunInputs } from './run/runFingerprint.js'
 import type { FolderContent, RunFolder, RunSources } from './run/runFolder.js'
 import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './run/runResult.js'
 import { rowKeysOf, runRowsOf } from './run/runRows.js'
-import { probedStart, wantsProbe, withProbedHead } from './run/probedStart.js'
+import { mostProbed, probedStart, wantsProbe, withProbedHead } from './run/probedStart.js'
 import { runTokens, type RunTokens } from './run/runTokens.js'
 import type { SampleMemory } from './run/sampleMemory.js'
 import { checkGenerates } from './run/samplePrompts.js'
 import type { Sampler } from './run/sampler.js'
 import { workersWriter } from './run/workersFile.js'
 import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
-import { classWeightsOf } from './tasks/classification/classWeights.js'
+import { classWeightsOf, dominantClass } from './tasks/classification/classWeights.js'
+import { singleLabel } from './tasks/classification/index.js'
+import { taskNames } from './tasks/index.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
 import type { Answer, BoundTask, Probe, TaskData, TaskType } from './tasks/taskType.js'
 import { reportTokenizing } from './tasks/tokenizingProgress.js'
@@ -173,8 +175,9 @@ export async function* prepareRun(
   const device = await machine.chooseDevice(given.settings)
   const precision = precisionOf(given.settings.precision)
   await checkDevice(precision, device)
-  const data = yield* loadData(given, metric, machine)
-  const options = { ...given, settings: withChoiceOfStep(given, data) }
+  const loaded = yield* loadData(given, metric, machine)
+  const { data, classWeights } = yield* balanceClasses(given, loaded)
+  const options = { ...given, settings: { ...withChoiceOfStep(given, data), classWeights } }
   const { settings } = options
   const task = bindTask(data, settings)
   const { base, tokens, revision } = yield* openModel(options, data, task, { machine, device, precision }, signal)
@@ -202,6 +205,24 @@ export async function* prepareRun(
     ...{ rows: described.rows, inputs: described.inputs, card: described.card },
     sampleMemory: sampler?.memory,
   }
+}
+
+/** Classes of a file that are very uneven count alike, and macro F1 chooses the step, unless the user says otherwise. */
+function* balanceClasses(
+  { settings, task }: RunOptions,
+  data: RunData,
+): Generator<FinetuneEvent, { readonly data: RunData; readonly classWeights: Settings['classWeights'] }> {
+  const { classWeights } = settings
+  if (classWeights !== 'auto') return { data, classWeights }
+  const isFree = task.metricForBestModel === undefined && data.metric === undefined && data.positive === undefined
+  const isOfFile = !taskNames.includes(task.task) && data.taskType === singleLabel
+  const dominant = isFree && isOfFile ? dominantClass(data.train.examples.map(({ label }) => label)) : null
+  if (dominant === null) return { data, classWeights: null }
+  const name = quoted(data.labelNames?.[dominant.label] ?? '')
+  yield warning(
+    `${Math.floor(100 * dominant.share)} % of the training rows are ${name}: the classes count alike, and macroF1 chooses the step (--class-weights equal turns this off)`,
+  )
+  return { data: { ...data, selectionMetric: 'macroF1' }, classWeights: 'balanced' }
 }
 
 /** Whether the best step is kept, where the user does not say how it is chosen: a held-out part may be too small for that. */
@@ -487,12 +508,9 @@ async function* fitProbe(
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, RunState> {
   if (probe === undefined) return start
-  const fitting = probedStart({ assembly: task, runtime: task.runtime, probe, examples: task.training }, start, signal)
-  for (;;) {
-    const next = await fitting.next()
-    if (next.done === true) return next.value ?? start
-    yield { kind: 'preparing', what: `fitting the head to features of ${next.value.toLocaleString('en-US')} examples` }
-  }
+  const count = Math.min(task.training.length, mostProbed)
+  yield { kind: 'preparing', what: `fitting the head to features of ${count.toLocaleString('en-US')} examples` }
+  return probedStart({ assembly: task, runtime: task.runtime, probe, examples: task.training }, start, signal)
 }
 
 /** @throws TrainingError, InputError; each names the checkpoint to continue from */

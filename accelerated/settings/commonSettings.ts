@@ -115,9 +115,9 @@ export const trainingSettings = settingGroup('Training', {
   classWeights: {
     kind: 'text',
     placeholder: 'weights',
-    description: 'Class weights of the loss: balanced, or LABEL=WEIGHT pairs separated by commas',
-    defaultText: 'equal weights',
-    schema: z.string().min(1).nullable().default(null),
+    description: 'Class weights of the loss: balanced, equal, or LABEL=WEIGHT pairs separated by commas',
+    defaultText: 'auto: balanced for a file with two thirds of one class, else equal',
+    schema: z.string().min(1).nullable().default('auto'), // null: equal, as in runs of earlier versions
   },
   head: {
     kind: 'text',

@@ -29,6 +29,9 @@ const window =
   'measured beside the window of the paper (0.2 to 0.5): 0.019 less loss on five sets of text, with a small decoder. ' +
   'On four GLUE tasks, no difference was shown (docs/results/salora-and-lora.md)'
 
+/** What runs did before there was a setting, where its default is something else. */
+export const beforeTheSetting = { head: 'transformers' } as const
+
 /** Where salora starts and stops sampling its gates, as fractions of all steps. */
 export const gateStart: Sourced = { value: 0.02, source: window }
 export const gateEnd: Sourced = { value: 0.15, source: window }

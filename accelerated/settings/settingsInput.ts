@@ -49,7 +49,7 @@ export type SettingsInput = {
   readonly gradientAccumulationSteps?: number
   /** Maximum tokens per example, special tokens included; longer examples are truncated. Default: 128 */
   readonly maxLength?: number
-  /** Class weights of the loss: balanced, or LABEL=WEIGHT pairs separated by commas. Default: equal weights */
+  /** Class weights of the loss: balanced, equal, or LABEL=WEIGHT pairs separated by commas. Default: auto: balanced for a file with two thirds of one class, else equal */
   readonly classWeights?: string | null
   /** Start of a new classifier: probe (a regression on the features of the frozen model; of a sentence encoder, on its embeddings) or transformers (as its class has it, drawn at random). Default: probe */
   readonly head?: 'probe' | 'transformers'

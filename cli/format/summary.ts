@@ -21,7 +21,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     ...intervalLine(keptScores(result), result.examples.evaluation),
     ...(positive === undefined ? [] : [`  f1 is for the class "${oneLine(positive)}"`]),
     ...testLines(result),
-    ...(majority === null ? [] : [`  always predicting "${oneLine(majority.label)}" has accuracy ${majority.share.toFixed(4)}`]),
+    ...(majority === null ? [] : [baselineLine(majority, keptScores(result)['accuracy'])]),
     '',
     ...budgetLines(result),
     ...rankLines(result, color),
@@ -35,6 +35,12 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
 
 const usage = (command: TaskType['command'] = 'predict', run: string): string =>
   `salora ${command} --run ${run}${command === 'generate' ? ' --prompt TEXT' : ''}`
+
+/** The baseline of one answer for all, and what to do about a model that is no better. */
+const baselineLine = ({ label, share }: NonNullable<RunResult['majority']>, accuracy: number | undefined): string => {
+  const line = `  always predicting "${oneLine(label)}" has accuracy ${share.toFixed(4)}`
+  return accuracy !== undefined && accuracy <= share ? `${line}: this model is no better. More rows or a larger model will help most` : line
+}
 
 /** The scores of the step that was kept. */
 const keptScores = ({ kept, best, last }: RunResult): Scores => (kept?.which === 'last' || best === null ? last.scores : best.scores)

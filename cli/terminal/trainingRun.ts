@@ -117,8 +117,8 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
 type Evaluation = Extract<FinetuneEvent, { readonly kind: 'evaluation' }>
 type Moment = { readonly step: number; readonly loss: number }
 
-/** A fall of less than this fraction in the last third of a run promises little. */
-const noticeable = 0.05
+/** A fall of less than this fraction in the last third of a run promises little, and so does one from below this loss. */
+const [noticeable, settled] = [0.05, 0.01]
 
 /**
  * The last evaluation and the one two thirds of the way, if the loss is the lowest of all and fell noticeably in between.
@@ -130,6 +130,6 @@ export const lossStillFalling = (
   const moments = evaluations.flatMap(({ step, scores: { loss } }) => (step > 0 && loss !== undefined ? [{ step, loss }] : []))
   const to = moments.at(-1)
   const from = moments.findLast(({ step }) => to !== undefined && 3 * step <= 2 * to.step)
-  if (to === undefined || from === undefined || moments.some(({ loss }) => loss < to.loss)) return null
+  if (to === undefined || from === undefined || from.loss < settled || moments.some(({ loss }) => loss < to.loss)) return null
   return to.loss < (1 - noticeable) * from.loss ? { from, to } : null
 }

@@ -138,23 +138,24 @@ const differenceOf = (group: readonly string[]): string => {
   return new Set(group.map(withoutBlanks)).size === 1 ? 'blanks' : 'case and blanks'
 }
 
-/** From here on, always answering the largest class looks like a good model. */
-const largeShare = 0.8
+/** From here on, always answering the largest class looks like a good model. A run of a file counts its classes alike then. */
+const largeShare = 2 / 3
 
 const imbalance = (classes: readonly ClassCount[], { classWeights = null, selectionMetric }: Choices): readonly Finding[] => {
   const rows = classes.reduce((sum, one) => sum + one.rows, 0)
   const largest = classes.reduce((most, one) => (one.rows > most.rows ? one : most), { label: '', rows: 0 })
-  if (rows === 0 || largest.rows / rows < largeShare) return []
+  if (rows === 0 || largest.rows / rows <= largeShare) return []
   const advice = [
-    ...(classWeights === null ? ['--class-weights balanced'] : []),
+    ...(classWeights === null || classWeights === 'equal' ? ['--class-weights balanced'] : []),
     ...(selectionMetric === undefined || selectionMetric === 'accuracy' ? ['--metric-for-best-model macroF1 (or matthews)'] : []),
   ]
-  if (advice.length === 0) return []
+  const isAutomatic = classWeights === 'auto'
+  if (advice.length === 0 && !isAutomatic) return []
   const share = percent(largest.rows / rows)
   return [
     {
       kind: 'imbalance',
-      message: `${quoted(largest.label, 40)} has ${share} of the rows, so always answering it has accuracy ${(largest.rows / rows).toFixed(3)}: try ${advice.join(' and ')}`,
+      message: `${quoted(largest.label, 40)} has ${share} of the rows, so always answering it has accuracy ${(largest.rows / rows).toFixed(3)}: ${isAutomatic ? 'train counts the classes alike and selects by macroF1 (--class-weights equal turns this off)' : `try ${advice.join(' and ')}`}`,
       warns: true,
     },
   ]

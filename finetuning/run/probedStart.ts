@@ -17,7 +17,7 @@ import type { Probe } from '../tasks/taskType.js'
 import type { RunAssembly } from './runResult.js'
 
 /** Examples that a probe is fitted on at most, spread over all: more change it little, and a fit takes seconds. */
-const mostExamples = 2_000
+export const mostProbed = 2_000
 
 /** Whether a run of these settings gives the model a new head that a probe may begin. */
 export const wantsProbe = ({ model, ...base }: ModelFolder, { head }: Pick<Settings, 'head'>, outputs: ModelOutputs): boolean =>
@@ -39,12 +39,12 @@ export type ProbedRun = {
   readonly examples: Examples<TrainingExample>
 }
 
-/** `start` with the probe as its head. Yields how many examples are read. Null: there is only one class, or the signal stopped it. */
-export async function* probedStart(
+/** `start` with the probe as its head; `start` itself if the signal stopped it. */
+export const probedStart = async (
   { assembly, runtime, probe, examples }: ProbedRun,
   start: RunState,
   signal: AbortSignal,
-): AsyncGenerator<number, RunState | null> {
+): Promise<RunState> => {
   const { features, targets, weights } = probe
   const used = spread(examples)
   const own = forLengths({ ...assembly, objective: features }, used, runtime.engine)
@@ -59,8 +59,7 @@ export async function* probedStart(
         rows.push(...next.value)
         break
       }
-      if (signal.aborted) return null
-      yield next.value
+      if (signal.aborted) return start
     }
   } finally {
     await predictor.release()
@@ -87,6 +86,6 @@ export async function* probedStart(
 }
 
 const spread = <E>(examples: Examples<E>): Examples<E> => {
-  const length = Math.min(examples.length, mostExamples)
+  const length = Math.min(examples.length, mostProbed)
   return { length, at: (index) => examples.at(Math.floor((index * examples.length) / length)) }
 }

@@ -1,5 +1,6 @@
 /** Reads config.json and result.json of a run, and validates them within bounds: a folder may come from anyone. */
 import { z } from 'zod'
+import { beforeTheSetting } from '../../accelerated/settings/defaults.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson } from '../../accelerated/storage/json.js'
@@ -129,9 +130,8 @@ const withoutRounds = (settings: Readonly<Record<string, unknown>>): object => {
   return syncEvery === undefined || syncEvery === 1 ? rest : settings
 }
 
-/** Before there was --head, every new head was drawn at random. */
-const withHead = (settings: object): object =>
-  'seed' in settings && !('head' in settings) ? { ...settings, head: 'transformers' } : settings
+/** A run of a revision before a setting has what it did then. */
+const withHead = (settings: object): object => ('seed' in settings ? { ...beforeTheSetting, ...settings } : settings)
 
 /** @throws InputError for a run folder of an older salora, whose settings have other names */
 const ofThisVersion = (json: unknown, where: string): unknown => {

@@ -1,4 +1,5 @@
 /** The fingerprint of a run, which config.json and every checkpoint hold: settings, device, digests of the model's files, the rows and the classes. */
+import { beforeTheSetting } from '../../accelerated/settings/defaults.js'
 import { numericallyNeutralSettings } from '../../accelerated/settings/commonSettings.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { joinPath } from '../../accelerated/storage/paths.js'
@@ -60,9 +61,11 @@ export const fingerprintOf = (settings: Settings, device: string, inputs: RunInp
 /** The settings that affect a run's numbers. */
 export const decisiveSettings = (settings: Settings): Fingerprint => without(numericallyNeutralSettings, settings)
 
-/** The defaults of all settings of the method, for settings that an earlier version did not have. */
-export const defaultsOf = ({ method }: Settings): Fingerprint =>
-  Object.fromEntries(Object.entries(settingsOfMethod(methodOf(method))).map(([name, { schema }]) => [name, schema.parse(undefined)]))
+/** What a run of an earlier version did where it did not have a setting: its default, unless the setting changed what had been done before. */
+export const defaultsOf = ({ method }: Settings): Fingerprint => ({
+  ...Object.fromEntries(Object.entries(settingsOfMethod(methodOf(method))).map(([name, { schema }]) => [name, schema.parse(undefined)])),
+  ...beforeTheSetting,
+})
 
 /** @throws InputError if the model's files differ from those that `run` was trained on */
 export const checkModelFiles = async (base: ModelFolder, inputs: RunInputs, run: string): Promise<void> => {

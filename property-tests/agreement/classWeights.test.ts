@@ -76,9 +76,9 @@ describe('--class-weights', () => {
 
   it.each([
     ['eggs=2', 'labels of the training data (ham, spam), got "eggs"'],
-    ['spam', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam"'],
-    ['spam=0', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam=0"'],
-    ['spam=1,ham=1e9', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "ham=1e9"'],
+    ['spam', 'balanced, equal, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam"'],
+    ['spam=0', 'balanced, equal, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam=0"'],
+    ['spam=1,ham=1e9', 'balanced, equal, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "ham=1e9"'],
   ])('refuses %s', (given, message) => {
     expect(() => classWeightsOf(given, names, [])).toThrow(`--class-weights: expected ${message}`)
   })

@@ -176,3 +176,20 @@ describe('the start of a run', () => {
     ])
   })
 })
+
+describe('a file with more than two thirds of one class', () => {
+  const uneven = async (...more: readonly string[]) => {
+    const args = ['train', '--model', 'plain', '--task', 'uneven.tsv', '--output', `uneven-${Math.random()}`, ...still, ...more]
+    const { stdout, stderr } = await saloraIn([...args, '--device', 'cpu', '--quiet', '--json'], { cwd })
+    const counts = /^warning: \d\d % of the training rows are "good": the classes count alike, and macroF1 chooses the step/m.test(stderr)
+    return [counts, (JSON.parse(stdout) as RunResult).selectedBy]
+  }
+
+  it('counts its classes alike and selects by macro F1, unless the user chooses', async () => {
+    const counted = toyRows(100).filter(({ label }, i) => label === 'good' || i % 8 === 1) // 50 good, 13 bad
+    write('uneven.tsv', ['text\tlabel', ...counted.slice(0, 62).map(({ text, label }) => `${text}\t${label}`)].join('\n'))
+    expect(await uneven()).toEqual([true, 'macroF1'])
+    expect(await uneven('--class-weights', 'equal')).toEqual([false, 'accuracy'])
+    expect(await uneven('--metric-for-best-model', 'matthews')).toEqual([false, 'matthews'])
+  })
+})

@@ -147,8 +147,8 @@ describe('findings', () => {
     expect(advice({ classWeights: 'balanced' })[0]).toMatch(/: try --metric-for-best-model macroF1 \(or matthews\)$/)
     expect(advice({ selectionMetric: 'macroF1' })[0]).toMatch(/: try --class-weights balanced$/)
     expect(advice({ classWeights: 'balanced', selectionMetric: 'matthews' })).toEqual([])
-    expect([messages(counts(79, 21)), messages(counts(0, 0))]).toEqual([[], []])
-    expect(messages(counts(80, 20))).toHaveLength(1)
+    expect([messages(counts(66, 34)), messages(counts(0, 0))]).toEqual([[], []])
+    expect(messages(counts(67, 33))).toHaveLength(1)
   })
 
   it('advise neither class weights nor another metric nor --problem-type multi-label where the labels are sets', () => {
