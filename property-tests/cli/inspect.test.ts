@@ -76,7 +76,9 @@ describe('salora train', () => {
       'warning: the labels "Good", "good" differ only in case: write them alike in the file, if they are one class',
       expect.stringMatching(/^warning: one class has only one row /),
     ])
-    expect(lines.filter((line) => line.startsWith('warning: 90 % of the training rows are "good": the classes count alike'))).toHaveLength(1)
+    expect(lines.filter((line) => line.startsWith('warning: 90 % of the training rows are "good": the classes count alike'))).toHaveLength(
+      1,
+    )
     expect(lines.filter((line) => line.includes('--max-length 16 and are truncated'))).toHaveLength(1)
   })
 })
