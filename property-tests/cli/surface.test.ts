@@ -50,6 +50,7 @@ describe('the flags of salora train', () => {
 describe('a preset', () => {
   const paper = {
     method: 'salora',
+    head: 'transformers',
     gateStart: 0.2,
     gateEnd: 0.5,
     orthogonality: 'sum',
@@ -69,6 +70,7 @@ describe('a preset', () => {
   it("the preset for TSST's classifier sets its recipe, its method and the length of the task's texts", async () => {
     const recipe = {
       method: 'full',
+      head: 'transformers',
       learningRate: 2e-5,
       adamEpsilon: 1e-8,
       weightDecay: 1e-8,

@@ -1,5 +1,6 @@
 /** The first screen of a report: how good, how big, how long, each as one large number with its baseline. */
 import { mean } from 'simple-statistics'
+import { shareInWords } from '../../finetuning/metrics/interval.js'
 import { metricTitle } from '../../finetuning/metrics/index.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
 import { namedConfigs } from '../runs/names.js'
@@ -61,23 +62,30 @@ const numbersOf = (best: Scored, series: readonly Series[], hasTasks: boolean): 
 const seriesName = ({ label, runs, task }: Scored, hasTasks: boolean): string =>
   `${hasTasks ? `${task}, ` : ''}${label}${runs.length > 1 ? `, mean of ${plural(runs.length, 'run')}` : ''}`
 
+/** Of one run with test data, the score on it: it took no part in choosing anything. */
 const goodness = (best: Scored, series: readonly Series[], hasTasks: boolean): BigNumber => {
-  const { metric, score, runs } = best
-  const [value = '', unit = ''] = scoreText(metric, score).split(' ')
-  const majority = runs[0]?.result.majority ?? null
-  const isAccuracy = metric === 'accuracy'
+  const { metric, runs } = best
   const [run] = runs
+  const onTest = runs.length === 1 ? run?.result.test?.scores[metric] : undefined
+  const score = onTest ?? best.score
+  const [value = '', unit = ''] = scoreText(metric, score).split(' ')
+  const majority = run?.result.majority ?? null
+  const isAccuracy = metric === 'accuracy'
+  const { evaluation = 0, test = 0 } = run?.result.examples ?? {}
+  const rows = isAccuracy && runs.length === 1 ? shareInWords(score, onTest === undefined ? evaluation : test) : null
   const last = run === undefined || runs.length > 1 ? null : lastScore(run.result, metric)
   const others = scoredSeries(series).filter((one) => one.task === best.task && one.label !== best.label)
   const [second] = [...others].sort((a, b) => compareScores(best, b.score, a.score))
   return {
-    name: metricTitle(metric).title,
+    name: onTest === undefined ? metricTitle(metric).title : `${metricTitle(metric).title} on test data`,
     value,
     unit,
     details: [
+      onTest === undefined ? '' : `on evaluation data: ${scoreText(metric, best.score)}`,
       isAccuracy && majority !== null
         ? `${differenceText(metric, score - majority.share)} over always “${escapeText(majority.label)}” (${percentText(majority.share)})`
         : '',
+      rows ?? '',
       second === undefined ? '' : `${seriesName(best, hasTasks)}; next: ${second.label} ${scoreText(metric, second.score)}`,
       second === undefined && runs.length > 1 ? seriesName(best, hasTasks) : '',
       run === undefined || runs.length > 1 ? '' : keptText(run, last === null ? null : scoreText(metric, last)),

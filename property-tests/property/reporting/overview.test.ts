@@ -60,6 +60,13 @@ describe('the overview of a run', () => {
     expect(numberOf(overview(stopped), 'Time').details).toEqual(['2 steps, 5 s each', 'on cpu, float32', 'interrupted before its end'])
   })
 
+  it('has the score on test data where there is one, with its rows and interval', () => {
+    const result = { test: { step: 4, scores: { accuracy: 0.85 } }, examples: { training: 80, evaluation: 10, test: 20 } }
+    const [first] = overview(finished('tested', { accuracy: 0.7, result })).numbers
+    expect([first?.name, first?.value]).toEqual(['Accuracy on test data', '85.0'])
+    expect(first?.details).toEqual(expect.arrayContaining(['17 of 20 rows (95 % interval: 64 to 95 %)', 'on evaluation data: 70.0 %']))
+  })
+
   it('compares an accuracy with always predicting the most frequent class, and no other score', () => {
     const of = (made: MadeRun) =>
       overview(finished('run', { ...made, result: { majority: { label: 'good', share: 0.5 }, ...made.result } }))
