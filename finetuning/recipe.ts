@@ -37,6 +37,7 @@ import type { Runtime } from '../accelerated/training/phaseSessions.js'
 import { runLength, type RunLength } from '../accelerated/training/runLength.js'
 import { methodOf, type Settings } from '../accelerated/training/settings.js'
 import { train } from '../accelerated/training/trainingLoop.js'
+import { isGlueName } from './data/glueTasks.js'
 import type { Dataset, Example } from './data/index.js'
 import { respelled } from './data/labels.js'
 import type { Leader } from './machines/leader.js'
@@ -63,7 +64,6 @@ import { workersWriter } from './run/workersFile.js'
 import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { classWeightsOf, dominantClass } from './tasks/classification/classWeights.js'
 import { singleLabel } from './tasks/classification/index.js'
-import { taskNames } from './tasks/index.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
 import type { Answer, BoundTask, Probe, TaskData, TaskType } from './tasks/taskType.js'
 import { reportTokenizing } from './tasks/tokenizingProgress.js'
@@ -215,8 +215,8 @@ function* balanceClasses(
   const { classWeights } = settings
   if (classWeights !== 'auto') return { data, classWeights }
   const isFree = task.metricForBestModel === undefined && data.metric === undefined && data.positive === undefined
-  const isOfFile = !taskNames.includes(task.task) && data.taskType === singleLabel
-  const dominant = isFree && isOfFile ? dominantClass(data.train.examples.map(({ label }) => label)) : null
+  const isOwnData = !isGlueName(task.task) && data.taskType === singleLabel
+  const dominant = isFree && isOwnData ? dominantClass(data.train.examples.map(({ label }) => label)) : null
   if (dominant === null) return { data, classWeights: null }
   const name = quoted(data.labelNames?.[dominant.label] ?? '')
   yield warning(
