@@ -164,9 +164,9 @@ describe.each(['qwen2', 'gpt2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => 
 
 describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
   it('has the accuracy of its training in salora evaluate, and the right classes in salora predict', async () => {
-    const { best } = (await json(`${family}/result.json`)) as { best: { scores: { accuracy: number } } }
+    const { last } = (await json(`${family}/result.json`)) as { last: { scores: { accuracy: number } } }
     const evaluated = await saloraIn(['evaluate', '--run', family, '--json', '--quiet'], { cwd: root })
-    expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
+    expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(last.scores.accuracy)
     const answer = await saloraIn(['predict', '--run', family, '--quiet'], { cwd: root, input: 'w3 w5\nw40 w41\n' })
     expect(
       answer.stdout
@@ -190,9 +190,9 @@ describe('an encoder', () => {
   ])('%s is trained by %s, and salora evaluate gives the accuracy of the training', async (family, how) => {
     const run = `${family}-${how.replaceAll(' ', '')}`
     expect((await train(family, run, '--method', ...how.split(' '), '--epochs', '2', '--max-length', '28')).code).toBe(0)
-    const { best } = (await json(`${run}/result.json`)) as { best: { scores: { accuracy: number; loss: number } } }
+    const { last } = (await json(`${run}/result.json`)) as { last: { scores: { accuracy: number; loss: number } } }
     const evaluated = await saloraIn(['evaluate', '--run', run, '--json', '--quiet'], { cwd: root })
-    expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
+    expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(last.scores.accuracy)
   })
 })
 

@@ -157,7 +157,7 @@ describe('the uninterrupted run', () => {
       Record<string, number>
     >
     expect(result['best']?.['step']).toBeLessThan(result['last']?.['step'] ?? 0)
-    expect(Object.keys(result['orthogonality'] ?? {})).toHaveLength(12)
+    expect(Object.keys(result['orthogonality'] ?? {}).length).toBeGreaterThan(10)
     expect(result['last']?.['scores']).toBeDefined()
     expect(uninterrupted['often']?.moments.filter((moment) => moment === 'gated step')).toHaveLength(8)
   })
