@@ -19,6 +19,7 @@ import { withAdapterTokens } from '../accelerated/formats/peft/tokenRows.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
 import { startPhase } from '../accelerated/methods/startPhase.js'
 import { withTrainedTokens } from '../accelerated/methods/trainedTokens.js'
+import { sentenceEncoder } from '../accelerated/models/layers/classifierHead.js'
 import { headOf, type ModelOutputs } from '../accelerated/models/modelOutputs.js'
 import type { Examples } from '../accelerated/models/packing.js'
 import type { TrainingExample } from '../accelerated/objectives/objective.js'
@@ -55,7 +56,7 @@ import { defaultsOf, runInputs, type RunInputs } from './run/runFingerprint.js'
 import type { FolderContent, RunFolder, RunSources } from './run/runFolder.js'
 import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './run/runResult.js'
 import { rowKeysOf, runRowsOf } from './run/runRows.js'
-import { mostProbed, probedStart, wantsProbe, withProbedHead } from './run/probedStart.js'
+import { mostProbed, probedStart, wantsProbe } from './run/probedStart.js'
 import { runTokens, type RunTokens } from './run/runTokens.js'
 import type { SampleMemory } from './run/sampleMemory.js'
 import { checkGenerates } from './run/samplePrompts.js'
@@ -195,7 +196,7 @@ export async function* prepareRun(
   const sampler = (await machine.openSampler?.(options, { assembly, runtime, base })) ?? null
   const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
   yield* reportData(withLengths(described.report, training, warnings))
-  const probe = wantsProbe(base, settings, task.outputs) && !hasHead ? task.probe?.(assembly.model) : undefined
+  const probe = wantsProbe(base, settings, task.outputs, formatOf(assembly.method)) && !hasHead ? task.probe?.(assembly.model) : undefined
   return {
     ...{ options: given, base, outputs: task.outputs, labelNames: data.labelNames ?? undefined, start, facts, placement, checkWeights },
     task: { ...assembly, runtime, training, evaluation, score: described.score, ...(sampler === null ? {} : { sample: sampler.sample }) },
@@ -352,7 +353,7 @@ async function* openModel(
   await checkModel(model, options, taskType, outputs, place)
   yield* checkSettings(options.settings, model, train.examples.length, place)
   const format = formatOf(methodOf(options.settings.method))
-  const base = wantsProbe(model, options.settings, outputs) ? withProbedHead(model, format) : model
+  const base = wantsProbe(model, options.settings, outputs, format) ? { ...model, model: sentenceEncoder(model.model) } : model
   return { ...(await runTokens(base, options.settings, outputs)), revision }
 }
 

@@ -122,7 +122,7 @@ export const trainingSettings = settingGroup('Training', {
   head: {
     kind: 'text',
     placeholder: 'start',
-    description: `Start of a new classifier: ${alternatives(['probe (a regression on the features of the frozen model; of a sentence encoder, on its embeddings)', 'transformers (as its class has it, drawn at random)'])}`,
+    description: `Start of a sentence encoder's new classifier: ${alternatives(['probe (a regression on its embeddings)', 'transformers (as its class has it, drawn at random)'])}`,
     schema: z.enum(['probe', 'transformers']).default('probe'),
   },
   maxGradNorm: {

@@ -51,7 +51,7 @@ export type SettingsInput = {
   readonly maxLength?: number
   /** Class weights of the loss: balanced, equal, or LABEL=WEIGHT pairs separated by commas. Default: auto: balanced for a file with two thirds of one class, else equal */
   readonly classWeights?: string | null
-  /** Start of a new classifier: probe (a regression on the features of the frozen model; of a sentence encoder, on its embeddings) or transformers (as its class has it, drawn at random). Default: probe */
+  /** Start of a sentence encoder's new classifier: probe (a regression on its embeddings) or transformers (as its class has it, drawn at random). Default: probe */
   readonly head?: 'probe' | 'transformers'
   /** Clip the global gradient norm to this value. Default: no clipping */
   readonly maxGradNorm?: number | null

@@ -86,9 +86,9 @@ describe('--resume with more --epochs', { timeout }, () => {
 
   it('counts patience from zero after early stopping', async () => {
     await begin('patient', '--method', 'lora', '--eval-steps', '1', '--learning-rate', '1e-12', '--early-stopping-patience', '3')
-    expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 3, steps: 12 })
+    expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 4, steps: 12 })
     await train('patient', '--resume', '--epochs', '3')
-    expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 6, steps: 18, extended: [{ steps: 12, after: 3 }] })
+    expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 7, steps: 18, extended: [{ steps: 12, after: 4 }] })
   })
 
   it.each<readonly [string, readonly string[], number, RegExp]>([

@@ -13,9 +13,12 @@ const root = sweepFolder()
 describe('a run on MNLI', () => {
   it('reports both accuracies, which salora evaluate confirms on each file', async () => {
     const mnli = '--model tiny --task mnli --data glue --max-length 16 --device cpu --threads 1 --json'.split(' ')
-    const train = await saloraIn(['train', ...mnli, '--method', 'lora', '--max-steps', '4', '--batch-size', '4', '--output', 'mnli'], {
-      cwd: root,
-    })
+    const train = await saloraIn(
+      ['train', ...mnli, '--method', 'lora', '--max-steps', '4', '--batch-size', '4', '--head', 'transformers', '--output', 'mnli'],
+      {
+        cwd: root,
+      },
+    )
     expect(train.stderr).toContain('24 training examples, 17 evaluation examples')
     type Trained = { readonly best: Pick<Scored, 'scores'> } & Pick<Scored, 'majority'>
     const { best, majority } = JSON.parse(train.stdout) as Trained

@@ -21,12 +21,12 @@ describe('--early-stopping-patience', () => {
     expect(await result('lora')).toMatchObject({
       stoppedEarly: true,
       interrupted: false,
-      stepsDone: 3,
+      stepsDone: 4,
       steps: 30,
-      best: { step: 0 }, // the probe
-      last: { step: 3 },
+      best: { step: 1 },
+      last: { step: 4 },
     })
-    expect(stdout).toMatch(/^trained 3 of 30 steps \(early stopping: best accuracy at step 0\)$/m)
+    expect(stdout).toMatch(/^trained 4 of 30 steps \(early stopping: best accuracy at step 1\)$/m)
     const resumed = await saloraIn(['train', '--resume', '--output', 'lora'], { cwd })
     expect([resumed.code, resumed.stderr]).toEqual([0, expect.stringContaining('this run is already finished')])
   })
@@ -35,7 +35,7 @@ describe('--early-stopping-patience', () => {
     const before = await result('lora')
     const adapter = await readFile(join(cwd, 'lora', 'adapter', 'adapter_model.safetensors'))
     await rm(join(cwd, 'lora', 'result.json'))
-    await rm(join(cwd, 'lora', 'checkpoints', 'step-000000003.safetensors')) // the counter is that of step 2
+    await rm(join(cwd, 'lora', 'checkpoints', 'step-000000004.safetensors')) // the counter is that of step 3
     expect((await saloraIn(['train', '--resume', '--output', 'lora', '--quiet'], { cwd })).code).toBe(0)
     const { seconds: _s, peakMemoryBytes: _p, finishedAt: _f, ...told } = before
     expect(await result('lora')).toMatchObject(told)

@@ -148,19 +148,22 @@ describe('on a sentence encoder', () => {
 })
 
 describe('the start of a run', () => {
-  it('is evaluated and may be the best step; --head transformers draws the head at random', async () => {
-    const probed = await train('plain', 'start', '--max-steps', '4', '--eval-steps', '2', '--learning-rate', '3')
+  it('is evaluated and may be the best step; --head transformers, and any other model, draw the head at random', async () => {
+    const probed = await train('sentences', 'start', '--max-steps', '4', '--eval-steps', '2', '--learning-rate', '3')
     expect(probed.best?.step).toBe(0) // steps of this rate destroy it
     expect(probed.best?.scores['accuracy']).toBeGreaterThan(0.9)
-    const drawn = await train('plain', 'drawn', '--head', 'transformers')
-    expect(drawn.last.scores['loss']).toBeGreaterThan(2 * Number(probed.best?.scores['loss']))
-    const { tensors } = await readSafetensors(join(cwd, 'start/adapter/adapter_model.safetensors'))
-    expect([...tensors.keys()].filter((name) => name.includes('classifier')).length).toBe(4) // as transformers has it
+    for (const [model, ...more] of [['sentences', '--head', 'transformers'], ['plain']] as const) {
+      const drawn = await train(model, `drawn-${model}`, ...more)
+      expect(drawn.best?.step).toBe(1)
+      expect(drawn.last.scores['loss']).toBeGreaterThan(2 * Number(probed.best?.scores['loss']))
+      const { tensors } = await readSafetensors(join(cwd, `drawn-${model}/adapter/adapter_model.safetensors`))
+      expect([...tensors.keys()].filter((name) => name.includes('classifier')).length).toBe(4) // as transformers has it
+    }
   })
 
   it('is short with few rows, and a small held-out part chooses no step', async () => {
     const { steps, kept, examples } = JSON.parse(
-      await run('train', '--model', 'plain', '--task', 'toy.tsv', '--max-length', '16', '--method', 'lora', '--output', 'short'),
+      await run('train', '--model', 'sentences', '--task', 'toy.tsv', '--max-length', '16', '--method', 'lora', '--output', 'short'),
     ) as RunResult
     expect([steps, kept?.which, examples.training]).toEqual([45, 'last', 26]) // 40 + ⌊26 / 5⌋
   })

@@ -163,7 +163,7 @@ describe('a run on a device that leaves nodes to the CPU', () => {
   it('reports them once for each graph that has others, after its first run', async () => {
     const all = await events({})
     const placements = all.flatMap((event) => (event.kind === 'placement' ? [event] : []))
-    expect(placements.length).toBe(3) // the graphs of the head's features, of the evaluation and of a step
+    expect(placements.length).toBe(2) // the step's graph, and that of the evaluation
     expect(placements[0]?.device).toBe('card')
     const count = Object.values(placements[0]?.onCpu ?? {}).reduce((sum, one) => sum + one, 0)
     expect(count).toBe(placements[0]?.floatNodes)
