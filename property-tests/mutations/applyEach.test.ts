@@ -62,11 +62,19 @@ it('reports mutations as caught, as survivors, as no longer applicable, or as un
     ['stale', `no ${testFile('gone')}`],
     ['untested', `${testFile('broken')} fails without it`],
   ])
-  expect(scoreTable(outcomes.map(({ verdict, mutation: { file } }) => ({ verdict, room: roomName(file) })))).toBe(
+  const tried = outcomes.map(({ verdict, mutation: { file } }) => ({ verdict, room: roomName(file) }))
+  expect(scoreTable(tried)).toBe(
     [
-      'room  caught  survived  not tried   score',
+      'room  caught  survived  not tried   score', //
       'code       1         1          5  50.0 %',
-      'all        1         1          5  50.0 %',
+    ].join('\n'),
+  )
+  expect(scoreTable([...tried, { room: 'cli', verdict: 'caught' }])).toBe(
+    [
+      'room  caught  survived  not tried    score',
+      'code       1         1          5   50.0 %',
+      'cli        1         0          0  100.0 %',
+      'all        2         1          5   66.6 %',
     ].join('\n'),
   )
 })

@@ -18,7 +18,7 @@ const row = (name: string, outcomes: readonly Tried[]): readonly string[] => {
   return [name, String(caught), String(survived), String(outcomes.length - tried), score]
 }
 
-/** A line for each room, in the order of the outcomes, and one for all. 100.0 % means that nothing survived. */
+/** A line for each room, in the order of the outcomes, and one for all of several. 100.0 % means that nothing survived. */
 export const scoreTable = (outcomes: readonly Tried[]): string => {
   const names = [...new Set(outcomes.map(({ room }) => room))]
   const rows = [
@@ -29,7 +29,7 @@ export const scoreTable = (outcomes: readonly Tried[]): string => {
         outcomes.filter(({ room }) => room === name),
       ),
     ),
-    row('all', outcomes),
+    ...(names.length > 1 ? [row('all', outcomes)] : []),
   ]
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)))
   const pad = (cell: string, i: number): string => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))

@@ -93,9 +93,11 @@ const main = (args: readonly string[]): number => {
   const results = chosen.map(([room, sources]) => {
     const mutants = runRoom(room, sources, amount === 'all' ? Infinity : Number(amount), seed)
     for (const mutant of mutants) if (mutant.verdict === 'survived') console.log(describeSurvivor(mutant))
-    return mutants.map(({ verdict }) => ({ room, verdict }))
+    const outcomes = mutants.map(({ verdict }) => ({ room, verdict }))
+    console.log(`\n${scoreTable(outcomes)}`)
+    return outcomes
   })
-  console.log(`\n${scoreTable(results.flat())}`)
+  if (results.length > 1) console.log(`\n${scoreTable(results.flat())}`)
   return results.every((mutants) => mutants.length > 0) ? 0 : 1
 }
 
