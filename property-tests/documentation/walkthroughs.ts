@@ -277,6 +277,11 @@ export const walkthroughs: readonly Walkthrough[] = [
     prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/],
   },
   {
+    page: 'docs/explanation/paper.md',
+    replaced: [['--batch-size 8 --max-steps 4600', '--batch-size 8 --max-steps 10']],
+    leaves: ['runs/figure6/adam/adapter/adapter_config.json', 'figure6.html'],
+  },
+  {
     page: 'docs/explanation/low-precision.md',
     files: instructions,
     leaves: ['runs/answers/adapter'],
