@@ -86,7 +86,7 @@ const notQuick = files(
 )
 
 /** Of few lines and many tests: Vitest begins with the largest files, and these would run at the end, beside an idle process. */
-const slow = files('golden/bottleneck', 'golden/prefix', 'golden/prompt')
+const slow = files('golden/bottleneck', 'golden/prefix', 'golden/prompt', 'processors/processors', 'growth/leaks')
 class SlowFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(specifications)

@@ -90,8 +90,9 @@ const derive = (
   )
   const head = loss.head ?? parameters.head
   const run = modelOf(config, { ...followed, scale, baseGradients: settings.method === 'full' })
+  const runBase = modelOf(config, { ...followed.base, scale })
   const traced = run({ base, adapters, gates, head }, batch)
-  const { value, bar } = loss.ofOutputs(traced.logits, () => run({ base, adapters: {}, gates: {}, head }, batch).logits)
+  const { value, bar } = loss.ofOutputs(traced.logits, () => runBase({ base, adapters: {}, gates: {}, head }, batch).logits)
   const pulled = traced.pullback(bar())
   const gradients = new Map<string, Numbers>([
     ...Object.entries({ ...pulled.base, ...pulled.head }).map(([name, { data }]) => [name, data] as const),
@@ -182,6 +183,5 @@ export const compareDifferences = async (loss: LossCase, method: MethodCase, tar
 /** Whether the precision computes in its own dtype. Where it rounds, the reference follows the levels of one forward pass over frozen matrices. */
 export const isExact = (precision: string): boolean => precisionOf(precision).dtype === precision
 
-/** Whether the reference can follow a step: in a precision that rounds, one without a second forward pass, of a method that freezes the matrices. */
-export const canFollow = ({ compares = false }: LossCase, { settings }: MethodCase, precision: string): boolean =>
-  isExact(precision) || (!compares && settings.method !== 'full')
+/** A precision that rounds frozen matrices has none to round where every weight is trained. */
+export const canFollow = ({ settings }: MethodCase, precision: string): boolean => isExact(precision) || settings.method !== 'full'

@@ -57,23 +57,36 @@ const products: ReadonlySet<Op> = new Set<Op>(['QuantizedMatMul', 'FourBitMatMul
 
 const outputName = (name: string): string => `rounded ${name}`
 
+/** The operand of a matrix in the forward pass that runs without adapters, as DPO, IPO and KTO also do. */
+const baseName = (name: string): string => `base ${name}`
+
 /**
  * An additional output for each operand that a graph rounds: [tokens, k]. A product with the identity rounds it as the operator does, and does
- * nothing else. Tokens that the operator is not given (a head reads few of the last layer's) have zeros.
+ * nothing else. Tokens that the operator is not given (a head reads few of the last layer's) have zeros. Of a matrix with two operands, the one that
+ * no trained number reaches is that of the pass without adapters.
  */
 export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules: readonly string[]): Outputs => {
   const names = operandNames(frozen, modules)
-  const rounded = new Map<string, Expression>()
+  const operands: { readonly name: string; readonly x: Expression; readonly isTrained: boolean }[] = []
   for (const { op, inputs, attributes } of topologicalOrder(Object.values(outputs))) {
     const [x, matrix] = inputs
     const module = matrix === undefined || !products.has(op) ? undefined : names.get(matrix)
     const name = module === undefined || op === 'QuantizedMatMul' ? module : `${module}.${attributes.transposeB === true ? 'x' : 'yBar'}`
-    if (x === undefined || name === undefined) continue
-    const [rows, before] = [inPlace(quantizedMatMul(x, identityOf(x)), x), rounded.get(outputName(name))]
-    rounded.set(outputName(name), before === undefined ? rows : add(before, rows)) // slices of the tokens
+    if (x !== undefined && name !== undefined) operands.push({ name, x, isTrained: topologicalOrder([x]).some(isParameter) })
+  }
+  const rounded = new Map<string, Expression>()
+  for (const { name, x, isTrained } of operands) {
+    const isBase = !isTrained && operands.some((other) => other.name === name && other.isTrained)
+    const output = outputName(isBase ? baseName(name) : name)
+    const before = rounded.get(output)
+    if (before !== undefined && x.shape[0] === 'tokens') continue // of both passes, below the lowest adapter
+    const rows = inPlace(quantizedMatMul(x, identityOf(x)), x)
+    rounded.set(output, before === undefined ? rows : add(before, rows)) // slices of the tokens
   }
   return Object.fromEntries(rounded)
 }
+
+const isParameter = ({ op, attributes }: Expression): boolean => op === 'Input' && attributes.name?.startsWith('parameters') === true
 
 const identityOf = ({ shape: [, k] }: Expression) => {
   const [side, size] = [Number(k), Number(k) ** 2]
@@ -90,7 +103,7 @@ const inPlace = (rows: Expression, x: Expression): Expression => {
   const [count, k] = rows.shape
   if (count === 'tokens') return rows
   const selections = topologicalOrder([x]).filter(({ op, shape }) => op === 'SelectRows' && shape.length === 2 && shape[0] === count)
-  const [inverse, ...others] = new Set(selections.map(({ inputs }) => inputs[2]))
+  const [inverse, ...others] = new Map(selections.map(({ inputs: [, , tokens] }) => [tokens?.attributes.name, tokens])).values()
   if (inverse === undefined || others.length > 0 || typeof k !== 'number')
     throw new Error(`levels: expected rows of tokens, or one selection of them, got ${showShape(rows.shape)}`)
   return gather(concat([rows, constant(new Array<number>(k).fill(0), [1, k], rows.dtype)], 0), inverse)
@@ -102,8 +115,12 @@ export type RoundedLevels = Pick<Row, 'size' | 'index' | 'reference' | 'accelera
   readonly across: number
 }
 
-/** The reference's frozen layers at the levels of one step, and, once it was taken, how these fit. */
-export type Followed = { readonly frozenLinear?: FrozenLinear; readonly levels: () => readonly RoundedLevels[] }
+/** The reference's frozen layers at the levels of one step, without adapters too, and, once it was taken, how these fit. */
+export type Followed = {
+  readonly frozenLinear?: FrozenLinear
+  readonly base?: { readonly frozenLinear: FrozenLinear }
+  readonly levels: () => readonly RoundedLevels[]
+}
 
 /** The reference's side of a step that had these results, part after part of its tokens: exact, if no matrix is in int8 or float16. */
 export const follow = (frozen: TensorSource, modules: readonly string[], results: readonly Results[], bound: number): Followed => {
@@ -115,7 +132,7 @@ export const follow = (frozen: TensorSource, modules: readonly string[], results
     }),
   )
   const rounds = modules.some((module) => halfOf(frozen(`${module}.weight`)) !== null)
-  if (matrices.size === 0) return { ...(rounds ? { frozenLinear: halfLinear } : {}), levels: () => [] }
+  if (matrices.size === 0) return { ...(rounds ? { frozenLinear: halfLinear, base: { frozenLinear: halfLinear } } : {}), levels: () => [] }
   const inFourBits = new Set(modules.flatMap((module) => (fourBitOf(frozen(`${module}.weight`)) === null ? [] : [`${module}.weight`])))
   const fits = new Map<string, Fit>()
   const fitted = (name: string, x: Tensor): Fit => {
@@ -124,8 +141,11 @@ export const follow = (frozen: TensorSource, modules: readonly string[], results
     fits.set(name, fit)
     return fit
   }
+  /** Below the lowest adapter, both passes have one operand. */
+  const inBase = (name: string): string => (results.some((part) => outputName(baseName(name)) in part) ? baseName(name) : name)
   return {
     frozenLinear: int8Linear((name) => (x) => fitted(name, x).rounded),
+    base: { frozenLinear: int8Linear((name) => (x) => fitted(inBase(name), x).rounded) },
     levels: () => [...fits.values()].flatMap(({ levels }) => levels ?? []),
   }
 }

@@ -58,8 +58,6 @@ export type LossCase = {
   readonly ofOutputs: OutputLoss
   /** where the outputs are not those of the drawn head: a head, and tensors that are not trained */
   readonly head?: Tensors
-  /** whether it also runs the model without its adapters */
-  readonly compares?: boolean
 }
 
 type MethodOfCase = { readonly train: { readonly trainsAll?: boolean } }
@@ -185,14 +183,14 @@ export const decoderLosses = (model: Model<DecoderConfig>): readonly LossCase[] 
     },
     ...preferenceLosses.map(
       (loss: PreferenceLoss): LossCase => ({
-        ...{ name: loss, model, compares: loss === 'dpo' || loss === 'ipo' },
+        ...{ name: loss, model },
         examples: pairs.map(([chosen, rejected], i) => preferenceExample(i + 1, chosen, rejected)),
         objective: (own, method) => preference(own, { ...ofPairs, loss }, method),
         ofOutputs: answerLoss(loss === 'dpo' ? 'sum' : 'mean', (own, base) => preferenceLoss({ ...ofPairs, loss }, own, base)),
       }),
     ),
     {
-      ...{ name: 'kto', model, compares: true },
+      ...{ name: 'kto', model },
       examples: pairs.map(([answer, mismatched], i) => ratedExample(i + 1, { answer, mismatched, isDesirable: i % 2 === 0 })),
       objective: (own, method) => kto(own, ofRatings, method),
       ofOutputs: answerLoss('sum', (own, base) =>

@@ -36,7 +36,7 @@ type Compared = Pick<VerifiedRow, 'method' | 'loss'> & { readonly rows: readonly
 async function* compareAll(seed: number, number: number, target: Target): AsyncGenerator<Compared> {
   yield* compareSalora(seed, number, target)
   for (const { method, loss, isDerived } of casesOf(seed, number)) {
-    if (isDerived ? !canFollow(loss, method, target.precision) : !isExact(target.precision)) continue
+    if (isDerived ? !canFollow(method, target.precision) : !isExact(target.precision)) continue
     const rows = isDerived ? compareDerived(loss, method, target, number) : compareDifferences(loss, method, target, number)
     yield { method: method.name, loss: loss.name, rows: await rows }
   }

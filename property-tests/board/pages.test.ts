@@ -73,7 +73,7 @@ describe('an open page', () => {
 
   it('receives at most two outdated events after it did not read for a while', async () => {
     const page = await opened().open()
-    for (let i = 0; i < 14; i++) {
+    for (let i = 0; i < 8; i++) {
       await grow()
       await pause(500)
     }
@@ -91,7 +91,7 @@ describe('an open page', () => {
     for (const { close } of all) await close()
     await pause(1_500) // for an update that has started
     const after = reads()
-    await pause(2_500)
+    await pause(1_500)
     expect(reads()).toBe(after)
   })
 })

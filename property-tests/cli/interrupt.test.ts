@@ -1,14 +1,15 @@
 /**
  * Early ends of runs. One Ctrl-C ends a run after its step and keeps it. Two exit at once and harm no file. A lost terminal
- * stops a run as Ctrl-C does, and a closed pipe of its progress does not. A disk that fills up ends a run in one line.
+ * stops a run as Ctrl-C does, and a closed pipe of its progress does not. A disk that fills up ends a run in one line. An upload may be killed anywhere.
  */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, truncateSync } from 'node:fs'
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { jsonLines } from '../support/jsonLines.js'
+import { filesOf, hub, lines, token, useUploadHub } from './push/uploadHub.js'
 import { savedState } from './savedState.js'
 import { program, salora } from './spawnSalora.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
@@ -194,5 +195,40 @@ describe.skipIf(process.platform === 'win32')('a full disk', () => {
       [40, 60].flatMap((step) => [`step-0000000${step}.safetensors`, `step-0000000${step}.safetensors.sha256`]),
     )
     expect((await saved('small')).step).toBe(60)
+  })
+})
+
+describe('salora push', () => {
+  useUploadHub()
+
+  it('killed at each of its requests, leaves the repository as it was or complete, and sends what is missing the next time', async () => {
+    const source = join(cwd, 'tiny')
+    const environment = { HF_ENDPOINT: hub.url, HF_HOME: join(cwd, 'home'), HF_HUB_OFFLINE: '', HF_TOKEN: token }
+    const push = (onStart: (child: ChildProcess) => void = () => undefined) =>
+      salora(['push', 'tiny', 'me/tiny', '--quiet'], { cwd, environment, onStart })
+    const kills: string[] = []
+    for (let [killed, request] = [true, 1]; killed; request++) {
+      hub.repositories.clear()
+      hub.objects.clear()
+      hub.arrived.length = 0
+      let child: ChildProcess | undefined
+      hub.intercept = ({ line }) => {
+        if (lines().length === request) {
+          child?.kill('SIGKILL')
+          kills.push(line)
+        }
+        return false // answered, to nobody
+      }
+      const { signal } = await push((started) => (child = started))
+      killed = signal === 'SIGKILL'
+      hub.intercept = () => false
+      const left = [...(hub.repositories.get('me/tiny')?.branches.get('main')?.keys() ?? [])]
+      expect((await push()).code).toBe(0)
+      for (const [name, bytes] of filesOf('me/tiny')) expect(bytes.equals(await readFile(join(source, name))), name).toBe(true)
+      expect([0, filesOf('me/tiny').size]).toContain(left.length)
+      expect(hub.arrived.filter(({ line }) => line.includes('/commit/')).length).toBe(1)
+    }
+    expect(kills.some((line) => line.startsWith('PUT /storage/'))).toBe(true)
+    expect(kills.some((line) => line.includes('/commit/'))).toBe(true)
   })
 })

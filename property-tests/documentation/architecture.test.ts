@@ -150,6 +150,23 @@ describe('the architecture', () => {
       [],
     ))
 
+  it('opens mapped weights only where their files are checked before an effect is stored (tests: cli/changedWeights)', () => {
+    const opening = files.filter(
+      (file) => !/^(property-tests|evaluation)\//.test(file) && /\bengine\.open\([^()]*(\([^()]*\)[^()]*)*\bweights\b/.test(textOf(file)),
+    )
+    const watching = from('accelerated')
+      .concat(from('finetuning'))
+      .filter(within('accelerated/engines/watchedWeights.js'))
+      .map(({ file }) => file)
+    const given = ['accelerated/engines/sharedSessions.ts', 'accelerated/training/phaseSessions.ts'] // by the recipe and by parts, which watch them
+    expect(opening.sort()).toEqual([...given, 'accelerated/generation/decoder.ts', 'accelerated/training/prediction.ts'].sort())
+    expect(watching.sort()).toEqual(
+      ['generation/decoder', 'training/partWorker', 'training/prediction']
+        .map((name) => `accelerated/${name}.ts`)
+        .concat('finetuning/recipe.ts'),
+    )
+  })
+
   it('has the evaluation know nothing of the command line, and nothing outside the tests know of the tests', () => {
     expect(show(from('evaluation').filter(within('cli/')))).toEqual([])
     expect(show(imports.filter(within('property-tests/')).filter(({ file }) => !file.startsWith('property-tests/')))).toEqual([])

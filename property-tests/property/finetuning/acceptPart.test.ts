@@ -1,9 +1,12 @@
 /** What the leader of a run makes of frames from others: altered, swapped, empty, of other runs, sizes, data and bits. */
 import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { PartGradient } from '../../../accelerated/training/partGradient.js'
 import { acceptPart, type PartContext } from '../../../finetuning/machines/acceptPart.js'
 import { bytesOf } from '../../../finetuning/machines/exchange.js'
-import { newSigner, toFrame } from '../../../finetuning/machines/frame.js'
+import * as frames from '../../../finetuning/machines/frame.js'
+
+const { newSigner, toFrame } = frames
 
 const own: PartGradient = { gradient: Float32Array.of(1, -2, 3), tokens: 7, results: { loss: Float32Array.of(0.5) } }
 const signer = newSigner()
@@ -37,6 +40,15 @@ const known = { trusted: true }
 const leaves = '; parts of this worker are no longer accepted'
 const lets = '; it is ignored'
 const right = own.gradient as Float32Array
+
+describe('whatever travels through Redis', () => {
+  it('has its owner: every header tells the run, whose id is the digest of its setup, and every header or job the publication', () => {
+    const headers = Object.entries(frames).flatMap(([name, value]) => (value instanceof z.ZodObject ? [[name, value] as const] : []))
+    expect(headers.map(([name]) => name)).toEqual(expect.arrayContaining(['stepHeader', 'partHeader', 'partJob']))
+    for (const [name, { shape }] of headers)
+      expect(Object.keys(shape), name).toEqual(expect.arrayContaining(name.endsWith('Header') ? ['run', 'token'] : ['token']))
+  })
+})
 
 describe('a part from another machine', () => {
   it('is taken: the first one of a worker after the same bits were computed here', async () => {
