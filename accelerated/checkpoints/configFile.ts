@@ -1,16 +1,37 @@
-/** A checkpoint's config.json: the model it describes by the architecture of its model_type, and what it says of a sequence classifier's outputs. */
+/** A checkpoint's config.json: the model it describes by the architecture of its model_type, its classes, and what it says of a sequence classifier's outputs. */
 import { z } from 'zod'
 import type { Model } from '../models/architecture.js'
 import { architectures } from '../models/index.js'
 import { bareClassOf, causalOutputs, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
 import { validate } from '../errors/validate.js'
-import { labelName, namesLimit } from './labelNames.js'
 import { inputError, quoted, shown } from '../errors/inputError.js'
 import { nearest } from '../errors/nearest.js'
 import { parseJson } from '../storage/json.js'
 
-/** Bytes of a config.json. */
-export const configLimit = namesLimit
+/** Bytes of a file with all class names, such as a config.json, which has them twice. */
+export const namesLimit = 16_000_000
+
+const longestName = 1_000 // characters
+
+export const labelName = z.string().max(longestName)
+export const labelNames = z.array(labelName).max(1_000_000)
+
+/** The most bytes that id2label and label2id need for a class beside its name, and that the rest of the file needs. */
+const [perName, rest] = [50, 1_000_000]
+
+/** Runs before training. @throws InputError if the names would make the files of an adapter or a model too large to be read */
+export const checkLabelNames = (names: readonly string[], where: string): void => {
+  const long = names.find((name) => name.length > longestName)
+  if (long !== undefined)
+    throw inputError(where, `labels of at most ${longestName} characters`, `one of ${long.length}: ${quoted(long, 40)}`)
+  const bytes = names.reduce((sum, name) => sum + perName + 2 * new TextEncoder().encode(JSON.stringify(name)).length, rest)
+  if (bytes > namesLimit)
+    throw inputError(
+      where,
+      `classes whose names fit into a config.json of ${namesLimit} bytes`,
+      `${names.length} classes of about ${bytes} bytes`,
+    )
+}
 
 const schema = z.object({
   num_labels: z.int().min(1).max(1_000_000).optional(),

@@ -2,7 +2,7 @@
 import { readText } from '../storage/text.js'
 import { withTexts } from '../storage/storage.js'
 import { fileInFolder, requiredFile } from '../storage/paths.js'
-import { configLimit } from './configFile.js'
+import { namesLimit } from './configFile.js'
 import type { ModelFolder } from './modelFolder.js'
 import { tokensBeyond, withListedTokens, withNewTokens } from './tokenizer/addedTokens.js'
 import { tokenizerConfigLimit } from './tokenizer/tokenizerFile.js'
@@ -36,7 +36,7 @@ const extended = async (base: ModelFolder, tokens: readonly string[], from: numb
   }
   const size = Math.max(model.vocabularySize, from + tokens.length)
   const config = await requiredFile(folder, 'config.json', storage)
-  if (size > model.vocabularySize) texts.set(config, withSize(await readText(config, configLimit, storage), size))
+  if (size > model.vocabularySize) texts.set(config, withSize(await readText(config, namesLimit, storage), size))
   return { ...base, model: withVocabulary(model, size), storage: withTexts(storage, texts), added: { tokens, from, plain: base } }
 }
 

@@ -3,11 +3,11 @@
  * tokenizers and the hub, and saves the checkpoints of runs; adapters and exports belong in formats/.
  */
 import { z } from 'zod'
-import { inputError, quoted } from '../errors/inputError.js'
+import { inputError, quoted, type InputError } from '../errors/inputError.js'
 import { validate } from '../errors/validate.js'
 import { memoryLimit } from '../engines/memoryLimit.js'
 import { sameShape, showShape } from '../graph/expression.js'
-import type { Model } from '../models/architecture.js'
+import type { Model, ModelSpec } from '../models/architecture.js'
 import { sentenceEncoder } from '../models/layers/classifierHead.js'
 import type { ModelOutputs } from '../models/modelOutputs.js'
 import { parseJson } from '../storage/json.js'
@@ -15,11 +15,11 @@ import { readText } from '../storage/text.js'
 import { fileInFolder } from '../storage/paths.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import type { Storage } from '../storage/storage.js'
-import { configLimit, parseConfigFile, type ConfigFile } from './configFile.js'
+import { namesLimit, parseConfigFile, type ConfigFile } from './configFile.js'
 import { hubIdOf, poolingFile } from './hub/hubRules.js'
-import { checkLeastMemory } from './memoryFit.js'
 import { type TensorEntry, storedShape } from './safetensors/safetensors.js'
 import { locateFiles, openWeights, type WeightFiles } from './safetensors/weightFiles.js'
+import { elementCount } from './safetensors/safetensorsHeader.js'
 
 /** An opened model folder. No weight has been read yet. */
 export type ModelFolder = {
@@ -116,7 +116,7 @@ const openConfigFile = async (folder: string, storage: Storage): Promise<ConfigF
   if (info?.kind !== 'folder') throw inputError(folder, 'a folder in Hugging Face layout', info === null ? 'nothing' : 'a file')
   const file = await fileInFolder(folder, 'config.json', storage)
   if (file === undefined) throw inputError(folder, 'config.json in the folder', 'none')
-  return parseConfigFile(await readText(file, configLimit, storage), file)
+  return parseConfigFile(await readText(file, namesLimit, storage), file)
 }
 
 const poolingSchema = z.looseObject({ pooling_mode_mean_tokens: z.boolean().optional() })
@@ -127,7 +127,7 @@ const averagesTokens = async (folder: string, { spec }: Model, storage: Storage)
   if (file === undefined) return false
   const modes = validate(
     poolingSchema,
-    parseJson(await readText(file, configLimit, storage), file),
+    parseJson(await readText(file, namesLimit, storage), file),
     file,
     'the pooling of a sentence encoder',
   )
@@ -172,3 +172,23 @@ const requiredTensor = (tensors: Tensors, name: string, shape: readonly number[]
 
 /** Whether the tensor is of floating-point numbers that we read. */
 const isReal = ({ dtype }: TensorEntry): boolean => ['F32', 'F16', 'BF16', 'F64'].includes(dtype)
+
+/** Runs before a number is read. No precision takes less than one byte per number; precisions/index.ts knows what each one takes. @throws InputError */
+export const checkLeastMemory = (spec: ModelSpec, frozen: ReadonlyMap<string, TensorEntry>, folder: string, memory: number): void => {
+  const bytes = numbersIn(frozen.values())
+  if (bytes > memory) throw tooLarge(folder, memory, `${inGigabytes(bytes)} at one byte per number`, layersThatFit(spec, frozen, memory))
+}
+
+/** How many of the model's layers fit at one byte per number, beside the rest of the model. */
+export const layersThatFit = ({ layers }: ModelSpec, frozen: ReadonlyMap<string, TensorEntry>, memory: number): string => {
+  const ofLayers = numbersIn([...frozen].filter(([name]) => layers.some((layer) => name.startsWith(`${layer.name}.`))).map(([, x]) => x))
+  const left = memory - (numbersIn(frozen.values()) - ofLayers)
+  return `${Math.max(0, Math.floor((left * layers.length) / ofLayers))} of its ${layers.length} layers would fit`
+}
+
+export const tooLarge = (folder: string, memory: number, got: string, remedy: string): InputError =>
+  inputError(folder, `weights that fit into memory (${inGigabytes(memory)} here)`, `${got}; ${remedy}`)
+
+export const inGigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(3)} GB`
+
+const numbersIn = (entries: Iterable<TensorEntry>): number => [...entries].reduce((sum, { shape }) => sum + elementCount(shape), 0)

@@ -3,7 +3,7 @@
  * tensor of the device from JavaScript ends the process, and nothing writes one. So small sessions of their own copy tensors there and back.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
-import { topologicalOrder, type Expression } from '../graph/expression.js'
+import { type Outputs, topologicalOrder } from '../graph/expression.js'
 import { input } from '../graph/operators.js'
 import type { OpenOptions, Results, Session } from './engine.js'
 import type { Feeds, NumericArray } from './feeds.js'
@@ -12,7 +12,6 @@ import type { Guard } from './lostCard.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { toTensor, type Tensors } from './writeIntoBuffers.js'
 
-type Outputs = Readonly<Record<string, Expression>>
 type Place = 'cpu' | 'gpu-buffer'
 
 /** Opens a session on the device whose outputs go to this place. */

@@ -3,7 +3,7 @@
  *
  * This folder has everything that depends on a runtime or a device. What a graph computes belongs in graph/ and in the folders that build graphs.
  */
-import type { Expression } from '../graph/expression.js'
+import type { Outputs } from '../graph/expression.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import type { Placement } from './placement.js'
 
@@ -70,7 +70,7 @@ export type Engine = {
    * Compiles the graph of `outputs`.
    * @throws Error if the runtime refuses the graph or the device does not work here
    */
-  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource, options?: OpenOptions) => Promise<Session>
+  readonly open: (outputs: Outputs, weights: WeightSource, options?: OpenOptions) => Promise<Session>
 }
 
 export type EngineSettings = {
@@ -91,4 +91,26 @@ export type EngineSettings = {
 
 export const noWeights: WeightSource = async () => {
   throw new Error('noWeights: expected a graph without frozen weights, got one with some')
+}
+
+// Frozen weights that are checked while sessions use them. Engines map their files into memory, so that a program that writes into one changes the
+// numbers of every open session, and one that truncates it kills the process at the next read.
+export type WatchedWeights = {
+  /** for sessions */
+  readonly weights: WeightSource
+  /** A look at the files, once a session has them. Before work it avoids the kill, after work it proves the numbers. @throws ChangedFileError */
+  readonly check: () => Promise<void>
+}
+
+export const watchedWeights = (source: WeightSource): WatchedWeights => {
+  let isRead = false
+  return {
+    weights: () => {
+      isRead = true
+      return source()
+    },
+    check: async () => {
+      if (isRead) await source()
+    },
+  }
 }

@@ -1,23 +1,20 @@
 /** The engine of Node: onnxruntime-node. No other file runs it. */
 import type { InferenceSession } from 'onnxruntime-node'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
-import { topologicalOrder, type DType, type Expression } from '../graph/expression.js'
+import { type Outputs, topologicalOrder, type DType, type Expression } from '../graph/expression.js'
 import { carryingSession, outputPlaces } from './carryingSession.js'
 import type { Engine, EngineSettings, OpenOptions, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
-import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
+import { onnxRuntime, type OnnxRuntime, useTf32 } from './loadOnnxRuntime.js'
 import { freedWeights } from './releasedWeights.js'
 import { productsSaturate } from './saturation.js'
 import { noFiles, ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
-import { useTf32 } from './tf32.js'
 import { canWriteIntoBuffers, runIntoBuffers, sentinelOutput, toTensor, type Tensors } from './writeIntoBuffers.js'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { placementOf, type Placement } from './placement.js'
-
-type Outputs = Readonly<Record<string, Expression>>
 
 /** An execution provider of ONNX Runtime. */
 export type Provider = {

@@ -1,7 +1,7 @@
 /** The engines of a browser: onnxruntime-web, by WebAssembly or WebGPU. The caller loads the runtime; no other file runs it. */
 import type * as binding from 'onnxruntime-web'
 import { DeviceError } from '../errors/expectedErrors.js'
-import type { DType, Expression } from '../graph/expression.js'
+import type { Outputs, DType } from '../graph/expression.js'
 import { add, input } from '../graph/operators.js'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
 import { carryingSession, outputPlaces } from './carryingSession.js'
@@ -19,7 +19,6 @@ import { toTensor } from './writeIntoBuffers.js'
 /** ONNX Runtime as the entries `onnxruntime-web/wasm`, `/jspi` and `/webgpu` give it. */
 export type WebRuntime = Pick<typeof binding, 'InferenceSession' | 'Tensor' | 'env'>
 
-type Outputs = Readonly<Record<string, Expression>>
 type OutputPlaces = Pick<binding.InferenceSession.SessionOptions, 'preferredOutputLocation'>
 
 /** An execution provider of onnxruntime-web. */
@@ -119,3 +118,31 @@ export const webGpu = (load: () => Promise<WebRuntime>, { halves }: GpuFeatures)
     remedy: async () => 'a browser with WebGPU and a graphics card that it can use',
   }
 }
+
+export type WebRuntimeFiles = {
+  /** the address of a folder with the runtime's .mjs and .wasm files, with a slash at its end */
+  readonly folder: string
+  /** more than one needs a page with the headers COOP and COEP */
+  readonly threads: number
+}
+
+const placed = (ort: WebRuntime, { folder, threads }: WebRuntimeFiles, name: string): WebRuntime => {
+  ort.env.wasm.wasmPaths = { mjs: `${folder}${name}.mjs`, wasm: `${folder}${name}.wasm` }
+  ort.env.wasm.numThreads = threads
+  return ort
+}
+
+/** The runtime of the processor. Its files are ort-wasm-simd-threaded.mjs and .wasm. */
+export const wasmRuntime = (files: WebRuntimeFiles) => async (): Promise<WebRuntime> =>
+  placed(await import('onnxruntime-web/wasm'), files, 'ort-wasm-simd-threaded')
+
+/**
+ * The runtime of the graphics card: `/jspi` where WebAssembly can wait for promises, else `/webgpu`, which is 10 MB larger. Its files are
+ * ort-wasm-simd-threaded.jspi.* or ort-wasm-simd-threaded.asyncify.*.
+ */
+export const gpuRuntime = (files: WebRuntimeFiles) => async (): Promise<WebRuntime> =>
+  waitsForPromises()
+    ? placed(await import('onnxruntime-web/jspi'), files, 'ort-wasm-simd-threaded.jspi')
+    : placed(await import('onnxruntime-web/webgpu'), files, 'ort-wasm-simd-threaded.asyncify')
+
+const waitsForPromises = (): boolean => 'Suspending' in ((globalThis as { readonly WebAssembly?: object }).WebAssembly ?? {})

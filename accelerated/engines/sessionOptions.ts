@@ -1,9 +1,7 @@
 /** How a session is opened, whichever binding of ONNX Runtime opens it: where its weights are, and the optimizers that stay off. */
 import type { InferenceSession } from 'onnxruntime-node'
-import { topologicalOrder, type Expression } from '../graph/expression.js'
+import { type Outputs, topologicalOrder, type Expression } from '../graph/expression.js'
 import type { EngineSettings, OpenOptions, WeightSource } from './engine.js'
-
-type Outputs = Readonly<Record<string, Expression>>
 
 /**
  * Half a gigabyte: above it, memory is worth more than what reordered copies of the weights save. In float32 this is 8 % of a step's time. In int8,

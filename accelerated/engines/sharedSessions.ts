@@ -1,7 +1,7 @@
 /** Sessions that several openings share: adapters of one layout over one base have the same graph, and feed it their own parameters. */
 import type { Device } from './devices/device.js'
 import type { Engine, EngineSettings, OpenOptions, Session, WeightSource } from './engine.js'
-import { topologicalOrder, type Expression } from '../graph/expression.js'
+import { type Outputs, topologicalOrder } from '../graph/expression.js'
 import { toOnnx } from '../graph/onnx.js'
 import { sha256 } from '../storage/native.js'
 
@@ -48,7 +48,7 @@ const sharedEngine = (device: Device, settings: EngineSettings, open: Map<string
 /** Graph, weights and settings; null where the weights are no folder, and so have no name. */
 const keyOf = async (
   { target }: Device,
-  outputs: Readonly<Record<string, Expression>>,
+  outputs: Outputs,
   weights: WeightSource,
   settings: EngineSettings & OpenOptions,
 ): Promise<string | null> => {

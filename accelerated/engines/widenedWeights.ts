@@ -1,9 +1,7 @@
 /** Frozen weights of 16 bits as float32, for a device without their arithmetic: no value of its graph then has 16 bits. */
-import { topologicalOrder, type DType, type Expression } from '../graph/expression.js'
+import { rewrite, type DType, type Expression, type Outputs } from '../graph/expression.js'
 import { fromBfloat16, fromFloat16 } from '../storage/float16.js'
 import type { ReadWeights, WeightSource } from './engine.js'
-
-type Outputs = Readonly<Record<string, Expression>>
 
 type HalfType = 'float16' | 'bfloat16'
 
@@ -20,29 +18,12 @@ const widerFile = (location: string): string => `float32 of ${location}`
  * is read. The numbers are the same. @param weights reads files: a folder cannot be mapped in another type
  */
 export const widened = (outputs: Outputs, weights: WeightSource, types: readonly DType[]): readonly [Outputs, WeightSource] => {
-  const order = topologicalOrder(Object.values(outputs))
   const places = new Map<string, Map<number, Place>>()
-  const made = new Map<Expression, Expression>()
-  for (const node of order)
-    made.set(
-      node,
-      widerNode(
-        node,
-        node.inputs.map((x) => made.get(x) ?? x),
-        types,
-        places,
-      ),
-    )
-  if (places.size === 0) return [outputs, weights]
-  return [Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, made.get(node) ?? node])), widerSource(weights, places)]
+  const wider = rewrite(outputs, (node, same) => widerNode(node, same, types, places))
+  return places.size === 0 ? [outputs, weights] : [wider, widerSource(weights, places)]
 }
 
-const widerNode = (
-  node: Expression,
-  inputs: readonly Expression[],
-  types: readonly DType[],
-  places: Map<string, Map<number, Place>>,
-): Expression => {
+const widerNode = (node: Expression, same: Expression, types: readonly DType[], places: Map<string, Map<number, Place>>): Expression => {
   const { op, attributes, dtype } = node
   if (op === 'Weight' && attributes.external !== undefined && isHalf(dtype) && types.includes(dtype)) {
     const { location, offset, length } = attributes.external
@@ -53,10 +34,10 @@ const widerNode = (
     const external = { location: widerFile(location), offset: 4 * place.first, length: 2 * length }
     return { ...node, dtype: 'float32', attributes: { ...attributes, external } }
   }
-  if (inputs.every((x, i) => x === node.inputs[i])) return node
-  const [x] = inputs
+  if (same === node) return node
+  const [x] = same.inputs
   if (op === 'Cast' && x?.dtype === dtype) return x
-  return { ...node, inputs, dtype: types.includes(dtype) ? 'float32' : dtype } // such as rows of a table, before their cast
+  return { ...same, dtype: types.includes(dtype) ? 'float32' : dtype } // such as rows of a table, before their cast
 }
 
 const isHalf = (dtype: DType): dtype is HalfType => dtype === 'float16' || dtype === 'bfloat16'

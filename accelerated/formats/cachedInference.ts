@@ -1,9 +1,8 @@
 /** A decoder with the inputs and outputs of other tools: token ids, attention mask, positions and key-value cache in, logits and the longer cache out. */
-import type { Expression, Shape } from '../graph/expression.js'
+import type { Outputs, Expression, Shape } from '../graph/expression.js'
 import { cast, input, mul, reshape, sub } from '../graph/operators.js'
 import { quantizedMatMul, quantizedOf } from '../graph/quantizedOperators.js'
-import { cache, type Cached } from '../generation/cache.js'
-import { cacheShape, paddedRows, parts } from '../generation/graph.js'
+import { cache, type Cached, cacheShape, paddedRows, parts } from '../generation/graph.js'
 import { int8 } from '../precisions/int8/int8.js'
 import { plainHost, type Host, type TensorSource } from '../models/host.js'
 import type { Adapter } from './adapter.js'
@@ -30,10 +29,7 @@ export const cacheNames = (layer: number, part: (typeof parts)[number]) => ({
  * Outputs: float32 `logits` [batch, sequence, vocabulary] of the token after each token, and `present.N.key` and `.value`.
  * `tensor` gives the model and the output matrix: merged where the method can be, else beside the method's own tensors.
  */
-export const cachedInference = (
-  { model, method, phase, settings }: Adapter,
-  tensor: TensorSource,
-): Readonly<Record<string, Expression>> => {
+export const cachedInference = ({ model, method, phase, settings }: Adapter, tensor: TensorSource): Outputs => {
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`cachedInference: expected a decoder, got ${model.type}`)
   const { layers } = model.spec

@@ -1,15 +1,21 @@
-/** The `merged` export: a model in Hugging Face layout without any trace of an adapter, for every tool that reads this layout. */
+/** A whole model in Hugging Face layout, for every tool that reads it: the `merged` export, and the result of full fine-tuning, which is read back. */
 import { transposedMatrix } from '../checkpoints/safetensors/safetensors.js'
-import { encode, layOut } from '../checkpoints/safetensors/writeSafetensors.js'
-import { isBare } from '../models/modelOutputs.js'
+import { encode, layOut, writeSafetensors } from '../checkpoints/safetensors/writeSafetensors.js'
+import { isBare, headOf } from '../models/modelOutputs.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
-import { joinPath } from '../storage/paths.js'
+import { joinPath, fileInFolder } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
-import { checkFloat16 } from './float16Range.js'
-import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
-import { writeModelConfig, type WrittenPrecision } from './modelConfig.js'
-import { writeSentenceModules } from './sentenceModules.js'
+import { checkFloat16, mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
+import { writeModelConfig, type WrittenPrecision, jsonText, type TargetFolder } from './modelConfig.js'
 import { writeTokenizer } from './tokenizerFiles.js'
+import { poolingFile } from '../checkpoints/hub/hubRules.js'
+import type { Model } from '../models/architecture.js'
+import type { Weights, AdapterFormat } from './adapter.js'
+import { startPhase } from '../methods/startPhase.js'
+import { resolveSettings, methodOf } from '../training/settings.js'
+import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
+import { inputError } from '../errors/inputError.js'
+import { readWeights } from './adapterTensors.js'
 
 export type MergedOptions = {
   /** float32 by default, whatever the base model has: float16 has eleven bits, and rounding to them can lose as much as the trained update */
@@ -64,4 +70,71 @@ async function* chunksOf(
     if (dtype === 'F16') checkFloat16(data, name, file)
     yield encode({ shape, data, dtype })
   }
+}
+
+// The files by which sentence-transformers opens a classifier on the embeddings of a sentence encoder: `SentenceTransformer(folder).encode(texts)` gives
+// its logits. Beside a model in Hugging Face layout: pooling, length 1, and the classifier as a dense layer.
+const modules = ['', '1_Pooling', '2_Normalize', '3_Dense'] as const
+const types = ['Transformer', 'Pooling', 'Normalize', 'Dense'] as const
+
+/** @param head the classifier's weight and bias, by canonical name */
+export const writeSentenceModules = async (
+  { folder, storage }: TargetFolder,
+  { spec, sequenceHead }: Model,
+  head: ReadonlyMap<string, Weights>,
+): Promise<void> => {
+  const { last } = sequenceHead(1)
+  const [weight, bias] = [`${last}.weight`, `${last}.bias`].map((name) => head.get(name))
+  if (weight === undefined || bias === undefined) throw new Error(`writeSentenceModules: expected a whole ${last}, got a part`)
+  const write = (name: string, text: string | Uint8Array): Promise<void> => storage.write(joinPath(folder, name), text)
+  for (const path of modules.slice(1)) await storage.makeFolder(joinPath(folder, path))
+  await write(poolingFile, jsonText({ word_embedding_dimension: spec.hiddenSize, pooling_mode_mean_tokens: true }))
+  await write('2_Normalize/config.json', jsonText({}))
+  const dense = { in_features: spec.hiddenSize, out_features: weight.shape[0], bias: true, activation_function: identity }
+  await write('3_Dense/config.json', jsonText(dense))
+  const tensors = new Map([
+    ['linear.weight', weight],
+    ['linear.bias', bias],
+  ])
+  await write('3_Dense/model.safetensors', writeSafetensors(tensors, { format: 'pt' }))
+  const listed = modules.map((path, idx) => ({ idx, name: String(idx), path, type: `sentence_transformers.models.${types[idx]}` }))
+  await write('modules.json', jsonText(listed))
+}
+
+const identity = 'torch.nn.modules.linear.Identity'
+
+export const huggingFace: AdapterFormat = {
+  title: 'a whole model in Hugging Face layout',
+  library: 'transformers',
+  readsEmbeddings: true,
+  write: (folder, adapter, base, storage) =>
+    exportMerged(folder, { base, adapter, head: adapter.head }, adapter.labelNames, { maxLength: adapter.settings.maxLength, storage }),
+  read: async (folder, base, storage) => {
+    const has = async (name: string): Promise<boolean> => (await fileInFolder(folder, name, storage)) !== undefined
+    if (!(await has('config.json')) || (await has('adapter_config.json'))) return null
+    const trained = await openModelFolder(folder, { storage })
+    const { model, outputs, labelNames } = trained
+    if (JSON.stringify([...model.spec.tensors]) !== JSON.stringify([...base.model.spec.tensors]))
+      throw inputError(folder, `a model of the same shape as ${base.folder}`, 'another shape')
+    const method = methodOf('full')
+    const settings = resolveSettings({ method: 'full' })
+    const tensors = new Map<string, Weights>()
+    for (const [name, entry] of trained.tensors) tensors.set(name, await readWeights(entry))
+    const head = new Map<string, Weights>()
+    for (const [name, shape] of headOf(model, outputs, method).tensors) {
+      const entry = headTensor(trained, name, shape)
+      if (entry !== undefined) head.set(name, await readWeights(entry))
+    }
+    return {
+      model,
+      baseModelName: base.baseModelName,
+      method,
+      settings,
+      phase: startPhase(method, model.spec, settings),
+      tensors,
+      outputs,
+      head,
+      labelNames,
+    }
+  },
 }

@@ -1,8 +1,8 @@
 /** The `transformers.js` export: an ONNX model of the merged classifier or decoder, and the files that @huggingface/transformers needs. */
 import { loadTokenizer } from '../checkpoints/tokenizer/tokenizer.js'
-import { embedWeights, largestModel, type Piece } from '../graph/embedWeights.js'
-import { topologicalOrder, type Expression, type Shape } from '../graph/expression.js'
-import { toOnnx } from '../graph/onnx.js'
+import { embedWeights, encodeModel, largestModel, type Piece } from '../graph/onnxProto.js'
+import { type Outputs, topologicalOrder, type Expression, type Shape } from '../graph/expression.js'
+import { onnxParts } from '../graph/onnx.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import { joinPath } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
@@ -101,7 +101,7 @@ const writeOnnxModel = async (
   const outputs = inference(adapter, (name) => values.get(name)!)
   for (const { op, inputs } of topologicalOrder(Object.values(outputs)))
     if (op === 'QuantizedMatMul') multiplied.add(inputs[1]?.attributes.name ?? '')
-  const model = toOnnx(outputs, { fusedMatMul: false, quantizedMatMul: 'plain' })
+  const model = onnxParts(outputs, { fusedMatMul: false, quantizedMatMul: 'plain' })
   const whole = embedWeights(model)
   const embedded = whole.length <= largest
   await storage.makeFolder(joinPath(folder, onnx)) // not recursively: a signal may just have removed the folder above
@@ -109,7 +109,7 @@ const writeOnnxModel = async (
     const pieces = [...stored.keys()].map((name) => ({ weight: name }))
     await storage.write(joinPath(folder, onnx, dataName), chunksOf(pieces, stored))
   }
-  await storage.write(modelFile, embedded ? chunksOf(whole.pieces, stored) : model)
+  await storage.write(modelFile, embedded ? chunksOf(whole.pieces, stored) : encodeModel(model))
   return embedded
 }
 
@@ -139,10 +139,7 @@ const paddingBias = -1e9
  * The head reads the first token, the mean of the tokens, or every token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and token_type_ids, if the family has them.
  * → { logits: float32 [batch, labels] }, or without virtual tokens [batch, sequence, labels] or { last_hidden_state: [batch, sequence, hidden] }. `tensor` gives model and head: merged if the method can be, else with the method's own tensors.
  */
-const paddedInference = (
-  { model, outputs, method, phase, settings }: Adapter,
-  tensor: TensorSource,
-): Readonly<Record<string, Expression>> => {
+const paddedInference = ({ model, outputs, method, phase, settings }: Adapter, tensor: TensorSource): Outputs => {
   const ids = input('input_ids', slots, 'int64')
   const mask = input('attention_mask', slots, 'int64')
   const zeros = mul(ids, 0)

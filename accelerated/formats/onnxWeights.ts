@@ -5,8 +5,7 @@ import type { DType, Expression, ExternalData } from '../graph/expression.js'
 import { cast, weight } from '../graph/operators.js'
 import { dequantize, transposedView } from '../graph/quantizedOperators.js'
 import { largestLevel, portableLevel, rowLevels, rowScales, unsignedLevels } from '../precisions/int8/quantize.js'
-import { checkFloat16 } from './float16Range.js'
-import type { MergedTensor } from './mergedWeights.js'
+import { checkFloat16, type MergedTensor } from './mergedWeights.js'
 
 /** Their names in @huggingface/transformers, and the suffixes of its model files. */
 export const onnxPrecisions = {

@@ -11,7 +11,7 @@ import type { RunState } from '../parameters/runState.js'
 import type { Adapter, Weights } from './adapter.js'
 import { formatOf } from './index.js'
 import { lowRankOf } from './peft/lora.js'
-import { padPair, rankOf } from './peft/lowRankAdapter.js'
+import { padPair, rankOf } from './peft/peft.js'
 
 export type WarmStart = {
   readonly state: RunState

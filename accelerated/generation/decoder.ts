@@ -1,13 +1,12 @@
 /** An open decoder: rows of tokens that grow by one token a step, and their cache, which each step reads and writes in place. */
 import { noVirtualTokens } from '../models/packing.js'
-import type { Engine, Session } from '../engines/engine.js'
-import { watchedWeights } from '../engines/watchedWeights.js'
+import { type Engine, type Session, watchedWeights } from '../engines/engine.js'
 import { floatFeed, int32Feed, type Feeds } from '../engines/feeds.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../parameters/vectors.js'
 import { headSizeUnit } from '../graph/operators.js'
 import type { Runtime } from '../training/phaseSessions.js'
-import { fixedParameters } from '../training/fixedParameters.js'
+import { fixedParameters } from '../training/inferenceGraph.js'
 import { cacheCarry, floatsOf, growingMemory, isSame, roomyMemory, type CacheMemory, type RowMemory } from './cacheMemory.js'
 import { decodingGraph, type CacheKind } from './graph.js'
 
@@ -253,4 +252,37 @@ const changeMemory = (device: DeviceCache | null, memory: CacheMemory, change: (
     change()
   }
   return device === null ? changed() : device.inTurn(changed)
+}
+
+/**
+ * A single prompt that begins with the tokens of the last text keeps their part of the cache. Several prompts, and texts of several rows (beams),
+ * begin anew. Logits differ from those of a fresh start by rounding alone.
+ */
+export const keepingCache = (decoder: Decoder): Decoder => {
+  let last: { readonly rows: DecodedRows; readonly tokens: readonly number[] } | null = null
+  const begin: Decoder['begin'] = async (prompts, signal) => {
+    const [[prompt = []] = [], before] = [prompts, last]
+    last = null // until the tokens are read
+    if (prompts.length !== 1) return decoder.begin(prompts, signal)
+    const same = Math.min(sharedLength(before?.tokens ?? [], prompt), prompt.length - 1) // the last token's logits are needed
+    const rows = before !== null && same > 0 ? before.rows : await decoder.begin(prompts, signal)
+    if (before !== null && same > 0) await rows.reread(same, prompt.slice(same), signal)
+    if (signal?.aborted !== true) last = { rows, tokens: prompt }
+    return {
+      ...rows,
+      append: async (next) => {
+        const read = last
+        last = null
+        await rows.append(next)
+        const [only] = next
+        if (read?.rows === rows && next.length === 1 && only !== undefined) last = { rows, tokens: [...read.tokens, only.token] }
+      },
+    }
+  }
+  return { ...decoder, begin }
+}
+
+const sharedLength = (a: readonly number[], b: readonly number[]): number => {
+  const different = a.findIndex((token, i) => token !== b[i])
+  return different < 0 ? a.length : different
 }

@@ -1,13 +1,13 @@
-/** The graph of decoding: the next tokens of each row and a cache in, logits of each row's next token and the extended cache out. */
+/** The graph of decoding: the next tokens of each row and a cache in, logits of each row's next token and the extended cache out. In every layer, the cached keys and values precede those of the batch. */
 import { product } from '../graph/dimension.js'
-import type { Expression, Shape } from '../graph/expression.js'
-import { cast, gather, input, mul, reshape } from '../graph/operators.js'
+import type { Outputs, Expression, Shape } from '../graph/expression.js'
+import { cast, gather, input, mul, reshape, cachedAttention, concat, flattenRows } from '../graph/operators.js'
 import type { Layer } from '../models/architecture.js'
 import type { PaddedInputs } from '../models/batchInputs.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import { adaptedHost } from '../training/hosts.js'
 import { parameterInputs } from '../training/inferenceGraph.js'
-import { cache, roomyCache, type Cached } from './cache.js'
+import type { Wrap } from '../models/host.js'
 
 const tokens: Shape = ['batch', 'sequence']
 
@@ -60,7 +60,7 @@ export const decodingGraph = (
   phase: unknown,
   kind: CacheKind = 'growing',
   trained?: ReadonlyMap<string, Expression>,
-): Readonly<Record<string, Expression>> => {
+): Outputs => {
   const { model, precision } = assembly
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`decodingGraph: expected a decoder, got ${model.type}`)
@@ -88,5 +88,60 @@ export const decodingGraph = (
   return {
     logits,
     ...Object.fromEntries([...present].flatMap(([layer, cached]) => parts.map((part) => [presentName(layer, part), cached[part]]))),
+  }
+}
+
+/** The cache of one layer. [batch, keyValueHeads, tokens, headSize] each */
+export type Cached = { readonly key: Expression; readonly value: Expression }
+
+type Cache = { readonly wrap: Wrap; readonly present: ReadonlyMap<string, Cached> }
+
+/**
+ * `past` gives the cache of each layer. `present` holds the cache after the batch, once the model's graph is complete. A prefix of the host comes
+ * before both, and is in neither.
+ */
+export const cache = (past: (layer: string) => Cached): Cache => {
+  const present = new Map<string, Cached>()
+  return {
+    present,
+    wrap: (host) => ({
+      ...host,
+      keyValue: (layer, batch) => {
+        const before = past(layer)
+        const all = { key: concat([before.key, batch.key], 2), value: concat([before.value, batch.value], 2) }
+        present.set(layer, all)
+        return host.keyValue(layer, { ...batch, ...all }) // the bias already covers the cache: see PaddedInputs.keyBias
+      },
+    }),
+  }
+}
+
+/**
+ * The same with room for more tokens in `past`, where attention is one node that writes into it: nothing copies the cache. The host adds no keys.
+ * @param keyCount the number of cached and new tokens: int32 [1] @param names of the parts of a layer's cache after the batch
+ */
+export const roomyCache = (
+  past: (layer: string) => Cached,
+  keyCount: Expression,
+  names: (layer: string) => readonly [key: string, value: string],
+): Cache => {
+  const present = new Map<string, Cached>()
+  return {
+    present,
+    wrap: (host) => ({
+      ...host,
+      attention: (layer, { query, key, value, bias, scale, cap }) => {
+        const [batch = 1, , sequence = 1] = bias.shape
+        const cached = past(layer)
+        const nothingAdded = { ...cached, bias }
+        if (host.keyValue(layer, nothingAdded) !== nothingAdded)
+          throw new Error(`roomyCache: expected a host that adds no keys, got some in ${layer}`)
+        const rows = (x: Expression): Expression => reshape(x, [batch, sequence, x.shape[1] ?? 1])
+        const operands = { query: rows(query), key: rows(key), value: rows(value) }
+        const { attended, present: after } = cachedAttention(operands, cached, bias, keyCount, { scale, cap, names: names(layer) })
+        present.set(layer, after)
+        return flattenRows(attended)
+      },
+    }),
   }
 }

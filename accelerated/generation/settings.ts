@@ -9,35 +9,23 @@ const count = z.int().min(1)
 
 export const generationSettings = settingGroup('Generation', {
   maxNewTokens: {
-    kind: 'number',
     placeholder: 'tokens',
     description: 'Maximum number of new tokens',
     common: true,
     schema: count.max(1_000_000).default(128),
   },
-  numBeams: {
-    kind: 'number',
-    placeholder: 'n',
-    description: 'Beam width (1: no beam search)',
-    common: true,
-    schema: count.max(1_000).default(1),
-  },
+  numBeams: { placeholder: 'n', description: 'Beam width (1: no beam search)', common: true, schema: count.max(1_000).default(1) },
   lengthPenalty: {
-    kind: 'number',
-    placeholder: 'number',
     description: 'Beam search divides log-probabilities by length to this power; values above 0 favor longer texts',
     schema: z.number().min(-100).max(100).default(1),
   },
   temperature: {
-    kind: 'number',
-    placeholder: 'number',
     description: 'Sampling temperature (0: take the most likely token)',
     defaultText: '0, or 1 with --top-k or --top-p',
     common: true,
     schema: z.number().min(0).max(1_000_000).nullable().default(null),
   },
   topK: {
-    kind: 'number',
     placeholder: 'k',
     description: 'Sample from the k most likely tokens',
     defaultText: 'all tokens',
@@ -45,20 +33,14 @@ export const generationSettings = settingGroup('Generation', {
     schema: count.nullable().default(null),
   },
   topP: {
-    kind: 'number',
     placeholder: 'probability',
     description: 'Sample from the most likely tokens that together have this probability',
     common: true,
     schema: z.number().gt(0).max(1).default(1),
   },
-  repetitionPenalty: {
-    kind: 'number',
-    placeholder: 'number',
-    description: 'Penalty on tokens that already occur (1: none)',
-    schema: z.number().gt(0).max(1_000_000).default(1),
-  },
-  seed: { kind: 'number', placeholder: 'n', description: 'Random seed of sampling', common: true, schema: z.int().min(0).default(0) },
-  batchSize: { kind: 'number', placeholder: 'prompts', description: 'Prompts per batch', schema: count.max(65_536).default(8) },
+  repetitionPenalty: { description: 'Penalty on tokens that already occur (1: none)', schema: z.number().gt(0).max(1_000_000).default(1) },
+  seed: { placeholder: 'n', description: 'Random seed of sampling', common: true, schema: z.int().min(0).default(0) },
+  batchSize: { placeholder: 'prompts', description: 'Prompts per batch', schema: count.max(65_536).default(8) },
 })
 
 export type GenerationInput = SettingValues<typeof generationSettings>

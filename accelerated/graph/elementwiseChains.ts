@@ -3,11 +3,8 @@
  * whereas whole values would pass through memory at each. The numbers are the same.
  */
 import { product } from './dimension.js'
-import type { Expression, Op } from './expression.js'
-import { sameShape, topologicalOrder } from './expression.js'
+import { type Expression, type Op, type Outputs, rewrite, sameShape, topologicalOrder } from './expression.js'
 import { input, reshape, scan } from './operators.js'
-
-type Outputs = Readonly<Record<string, Expression>>
 
 /** A value is cut without regard to its rows, so that any number of rows will do. */
 const blocks = 16
@@ -36,16 +33,10 @@ const isLink = ({ op, shape, inputs }: Expression): boolean =>
 export const chainsInBlocks = (outputs: Outputs): Outputs => {
   const order = topologicalOrder(Object.values(outputs))
   const chains = chainsOf(order, new Set(Object.values(outputs)))
-  if (chains.size === 0) return outputs
-  const made = new Map<Expression, Expression>()
-  const resolved = (node: Expression): Expression => made.get(node) ?? node
-  for (const node of order) {
+  return rewrite(outputs, (node, same, renewed) => {
     const chain = chains.get(node)
-    const inputs = node.inputs.map(resolved)
-    const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
-    made.set(node, chain === undefined ? same : inBlocks(chain, resolved))
-  }
-  return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
+    return chain === undefined ? same : inBlocks(chain, renewed)
+  })
 }
 
 /** In topological order. Only the last link is read from outside. */

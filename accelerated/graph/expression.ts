@@ -179,3 +179,57 @@ export const topologicalOrder = (roots: readonly Expression[]): readonly Express
   }
   return order
 }
+
+/** The results of a graph by their names. */
+export type Outputs = Readonly<Record<string, Expression>>
+
+/**
+ * The outputs with other nodes, from the inputs on. Nodes that nothing changes stay the same objects.
+ * @param replace gives what stands for a node, which it gets as it was, and over the new inputs; `renewed` gives what stands for an earlier one
+ */
+export const rewrite = (
+  outputs: Outputs,
+  replace: (node: Expression, same: Expression, renewed: (earlier: Expression) => Expression) => Expression,
+): Outputs => {
+  const made = new Map<Expression, Expression>()
+  const renewed = (node: Expression): Expression => made.get(node) ?? node
+  for (const node of topologicalOrder(Object.values(outputs))) {
+    const inputs = node.inputs.map(renewed)
+    made.set(node, replace(node, inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }, renewed))
+  }
+  return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, renewed(node)]))
+}
+
+export const node = (op: Op, inputs: readonly Expression[], shape: Shape, dtype: DType, attributes: Attributes = {}): Expression => ({
+  op,
+  inputs,
+  attributes,
+  shape,
+  dtype,
+})
+
+/** @throws Error for a mistake of the programmer */
+export const fail = (op: string, expected: string, got: string): never => {
+  throw new Error(`${op}: expected ${expected}, got ${got}`)
+}
+
+/** `v2: float32 [tokens, 8] = MatMul(v0, v1) {transposeB: true}` … ending with the named results. */
+export const print = (outputs: Outputs): string => {
+  const order = topologicalOrder(Object.values(outputs))
+  const names = new Map(order.map((node, i) => [node, node.attributes.name ?? `v${i}`]))
+  const lines = order.map((node) => {
+    const attributes = Object.entries(node.attributes)
+      .filter(([key, value]) => key !== 'name' && value !== undefined && value !== false)
+      .map(([key, value]) => `${key}: ${showAttribute(value)}`)
+    const inputs = node.inputs.map((x) => names.get(x)).join(', ')
+    return `${names.get(node)}: ${node.dtype} ${showShape(node.shape)} = ${node.op}(${inputs})${attributes.length > 0 ? ` {${attributes.join(', ')}}` : ''}`
+  })
+  return [...lines, ...Object.entries(outputs).map(([name, node]) => `${name} = ${names.get(node)}`)].join('\n')
+}
+
+/** Long lists are shortened to their length: the parts of a Split show their shapes on their own lines. */
+const showAttribute = (value: Attributes[keyof Attributes]): string => {
+  if (value instanceof Float64Array || Array.isArray(value))
+    return value.length > 6 ? `${value.length} numbers` : `[${[...value].join(', ')}]`
+  return typeof value === 'object' ? JSON.stringify(value) : `${value}`
+}

@@ -2,11 +2,8 @@
  * Fused sums: where a product in int8 is added to thin products (an adapter's) and a bias, these become one product, as in torch.addmm. The sum then
  * passes over memory once: x + α₁ a₁ b₁ + α₂ a₂ b₂ + bias = x + [α₁ a₁, α₂ a₂, 1] · [b₁, b₂, bias], with bᵢ below each other. Only rounding differs.
  */
-import type { Dimension, Expression } from './expression.js'
-import { sameShape, topologicalOrder } from './expression.js'
+import { type Dimension, type Expression, type Outputs, rewrite, sameShape, topologicalOrder } from './expression.js'
 import { add, addMatMul, concat, constant, expand, mul, reshape, transpose } from './operators.js'
-
-type Outputs = Readonly<Record<string, Expression>>
 
 export const fuseSums = (outputs: Outputs): Outputs => {
   const order = topologicalOrder(Object.values(outputs))
@@ -20,15 +17,10 @@ export const fuseSums = (outputs: Outputs): Outputs => {
   }
   const isOnlyHere = (node: Expression): boolean => readers.get(node)?.length === 1
   const ones = onesByRows()
-  const fused = new Map<Expression, Expression>()
-  const resolved = (node: Expression): Expression => fused.get(node) ?? node
-  for (const node of order) {
-    const inputs = node.inputs.map(resolved)
-    const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
+  return rewrite(outputs, (node, same, renewed) => {
     const terms = isSum(node) && !isInner(node) ? termsOf(node, isInner) : []
-    fused.set(node, fusedSum(terms, resolved, isOnlyHere, ones) ?? same)
-  }
-  return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
+    return fusedSum(terms, renewed, isOnlyHere, ones) ?? same
+  })
 }
 
 const isInt8 = ({ op }: Expression): boolean => op === 'QuantizedMatMul' || op === 'FourBitMatMul' || op === 'BlockMatMul'

@@ -2,8 +2,7 @@
  * Lowering: replaces operators that a provider lacks for a dtype by operators that it has. Rows and products of a quantized matrix become quantized
  * rows and products. A reshape of a reshape becomes one.
  */
-import type { Expression } from './expression.js'
-import { sameShape, topologicalOrder } from './expression.js'
+import { type Expression, type Outputs, rewrite, sameShape } from './expression.js'
 import { erfFloat64 } from './erf.js'
 import { chainsInBlocks } from './elementwiseChains.js'
 import { fuseSums } from './fusedSums.js'
@@ -21,11 +20,7 @@ const everything = { fusedDecoder: true, scan: true }
  * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
  * deviation in float32 for every input, and its ε is an attribute and so a float32.
  */
-export const lower = (
-  outputs: Readonly<Record<string, Expression>>,
-  { fusedDecoder, scan }: Pick<OnnxTarget, 'fusedDecoder' | 'scan'> = everything,
-): Readonly<Record<string, Expression>> => {
-  const lowered = new Map<Expression, Expression>()
+export const lower = (outputs: Outputs, { fusedDecoder, scan }: Pick<OnnxTarget, 'fusedDecoder' | 'scan'> = everything): Outputs => {
   const statistics = new Map<Expression, Statistics>()
   /** What only the CPU provider has, and only in float32. */
   const lowerDecoder = (node: Expression, [x, scaleOrCosine, sine]: readonly Expression[]): Expression | null => {
@@ -36,8 +31,8 @@ export const lower = (
     statistics.set(node, { mean: inverseDeviation, inverseDeviation }) // it has no mean
     return mul(mul(x, inverseDeviation), scaleOrCosine)
   }
-  const lowerFloat64 = (node: Expression, inputs: readonly Expression[], same: Expression): Expression => {
-    const [x, scale, bias] = inputs
+  const lowerFloat64 = (node: Expression, same: Expression): Expression => {
+    const [x, scale, bias] = same.inputs
     if (x === undefined) return same
     if (node.op === 'Erf') return erfFloat64(x)
     if (node.op === 'Gelu') return mul(mul(x, 0.5), add(erfFloat64(mul(x, Math.SQRT1_2)), 1))
@@ -52,24 +47,20 @@ export const lower = (
     const ofParent = op === 'OutputOf' && parent !== undefined ? statistics.get(parent) : undefined
     return attributes.output === 1 ? ofParent?.mean : ofParent?.inverseDeviation
   }
-  for (const node of topologicalOrder(Object.values(outputs))) {
-    const inputs = node.inputs.map((x) => lowered.get(x) ?? x)
-    const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
-    const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, inputs) ?? partOf(node))
-    lowered.set(node, replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : lowerQuantized(inputs, same)))
-  }
-  const named = Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
-  const fused = stackProducts(fuseSums(recomputeActivations(named)))
-  const divided = splitSlices(fused)
+  const lowered = rewrite(outputs, (node, same) => {
+    const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, same.inputs) ?? partOf(node))
+    return replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, same) : lowerQuantized(same))
+  })
+  const divided = splitSlices(stackProducts(fuseSums(recomputeActivations(lowered))))
   return scan === true ? chainsInBlocks(divided) : divided
 }
 
-const known = new WeakMap<Readonly<Record<string, Expression>>, Map<string, Readonly<Record<string, Expression>>>>()
+const known = new WeakMap<Outputs, Map<string, Outputs>>()
 
 /** The same, once for a graph: an estimate counts the nodes that a session then opens, and a decoder's take a tenth of a second. */
 export const loweredOnce: typeof lower = (outputs, target = everything) => {
   const key = `${target.fusedDecoder === true} ${target.scan === true}`
-  const forms = known.get(outputs) ?? new Map<string, Readonly<Record<string, Expression>>>()
+  const forms = known.get(outputs) ?? new Map<string, Outputs>()
   known.set(outputs, forms)
   const form = forms.get(key) ?? lower(outputs, target)
   forms.set(key, form)
@@ -77,9 +68,9 @@ export const loweredOnce: typeof lower = (outputs, target = everything) => {
 }
 
 /** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */
-const lowerQuantized = (inputs: readonly Expression[], same: Expression): Expression => {
-  if (same.op === 'Gather') return inputs[0]?.op === 'BlockDequantize' ? blockRowsOf(inputs, same) : rowsOf(inputs, same)
-  const [x, matrix] = inputs
+const lowerQuantized = (same: Expression): Expression => {
+  const [x, matrix] = same.inputs
+  if (same.op === 'Gather') return x?.op === 'BlockDequantize' ? blockRowsOf(same) : rowsOf(same)
   const { transposeA = false, transposeB = false, alpha = 1 } = same.attributes
   const isProduct = same.op === 'MatMul' && matrix?.op === 'BlockDequantize' && !transposeA && transposeB && alpha === 1
   return isProduct && x !== undefined ? blockProduct(x, matrix) : same
@@ -91,7 +82,8 @@ const blockProduct = (x: Expression, { inputs: [levels, scales] }: Expression): 
 }
 
 /** Rows of a matrix in blocks: levels around 128 times their scales. */
-const blockRowsOf = ([matrix, index]: readonly Expression[], same: Expression): Expression => {
+const blockRowsOf = (same: Expression): Expression => {
+  const [matrix, index] = same.inputs
   const [levels, scales] = matrix?.inputs ?? []
   const columns = matrix?.shape[1]
   if (levels === undefined || scales === undefined || index === undefined || columns === undefined) return same
@@ -111,7 +103,8 @@ const reshapedOnce = (node: Expression): Expression => {
 }
 
 /** Rows of diag(scales) levels: only the rows asked for become float32, not the matrix. */
-const rowsOf = ([matrix, index]: readonly Expression[], same: Expression): Expression => {
+const rowsOf = (same: Expression): Expression => {
+  const [matrix, index] = same.inputs
   const quantized = matrix === undefined ? null : quantizedOf(matrix)
   if (quantized?.scales === undefined || index === undefined || quantized.scales.shape.length !== 1) return same
   const scales = gather(quantized.scales, index)

@@ -2,25 +2,27 @@
  * Serialization: expressions → the bytes of an ONNX ModelProto. This file orders the nodes and names the values. onnxOperators.ts writes the nodes,
  * onnxShapes.ts their sizes, onnxProto.ts the bytes.
  */
-import type { Expression, Shape } from './expression.js'
+import type { Outputs, Expression, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { loweredOnce } from './lowering.js'
 import type { OnnxTarget } from './onnxBuilder.js'
 import { onnxBuilder } from './onnxBuilder.js'
 import { emitNodes } from './onnxOperators.js'
-import type { ValueInfoProto } from './onnxProto.js'
+import type { ModelParts, ValueInfoProto } from './onnxProto.js'
 import { elementType, encodeModel } from './onnxProto.js'
 import { runtimeShapes } from './onnxShapes.js'
 
 export type { OnnxTarget } from './onnxBuilder.js'
 
-type Outputs = Readonly<Record<string, Expression>>
-
 /**
  * The model's bytes. Outputs appear under their keys, inputs and weights under their own names.
  * @param emptySequence the name of an additional first output: an empty sequence of tensors
  */
-export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: string): Uint8Array => {
+export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: string): Uint8Array =>
+  encodeModel(onnxParts(outputs, target, emptySequence))
+
+/** The same model before it is encoded. */
+export const onnxParts = (outputs: Outputs, target: OnnxTarget, emptySequence?: string): ModelParts => {
   const lowered = loweredOnce(outputs, target)
   const order = topologicalOrder(Object.values(lowered))
   const inputs = inputsOf(order, lowered)
@@ -37,7 +39,7 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   const declared = isHidden ? withoutRunSizes : (info: Declared): ValueInfoProto => info
   // The runtime does not see that a recomputed value has a known shape. It would fuse what follows differently from the original, and round differently.
   const recomputed = isHidden ? [] : order.filter(({ op }) => op === 'ControlDependency')
-  return encodeModel({
+  return {
     nodes: builder.nodes,
     initializers: [...builder.initializers.values()],
     inputs: [...inputs.map(declared), ...builder.hiddenSizes.values()],
@@ -46,7 +48,7 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
       ...(emptySequence === undefined ? [] : [{ name: emptySequence, sequenceOf: elementType('float32') }]),
       ...Object.entries(lowered).map(([name, node]) => declared(valueInfo(name, node))),
     ],
-  })
+  }
 }
 
 type Declared = ValueInfoProto & { readonly shape: Shape }

@@ -1,5 +1,5 @@
 /** A model while it is written: its nodes in order and its constants, each value under its own name. Only this file has mutable state. */
-import type { DType } from './expression.js'
+import type { DType, Expression } from './expression.js'
 import type { AttributeValue, InitializerProto, NodeProto, ValueInfoProto } from './onnxProto.js'
 import { elementType, initializerBytes } from './onnxProto.js'
 
@@ -33,6 +33,17 @@ export type OnnxTarget = {
    * most of the time to open a large graph. Where it knows that two shapes are equal, it also holds the most that each ever needed.
    */
   readonly unknownShapes?: boolean
+}
+
+/** What writing one expression as ONNX nodes starts from: the expression, the names of its inputs, and the name that its value gets. */
+export type PendingNode = {
+  readonly node: Expression
+  /** names of its inputs */
+  readonly x: readonly string[]
+  /** the name for its value, unless that has one already */
+  readonly result: string
+  /** whether an OutputOf reads it */
+  readonly manyOutputs: boolean
 }
 
 export type OnnxBuilder = {

@@ -1,8 +1,7 @@
 /** Writes each operator in ONNX: the table has exactly the operators' names as keys, so a missing one does not compile. */
 import { product } from './dimension.js'
-import type { Dimension, Expression, Op, ScanBody } from './expression.js'
-import { topologicalOrder } from './expression.js'
-import type { OnnxBuilder } from './onnxBuilder.js'
+import { type Dimension, type Expression, type Op, type ScanBody, topologicalOrder } from './expression.js'
+import type { OnnxBuilder, PendingNode } from './onnxBuilder.js'
 import {
   emitBlockProduct,
   emitBlocks,
@@ -12,11 +11,9 @@ import {
   emitProduct,
   emitQuantizedProduct,
 } from './onnxProducts.js'
-import type { AttributeValue } from './onnxProto.js'
-import { elementType } from './onnxProto.js'
+import { type AttributeValue, elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 import { unsignedZero } from './quantizedOperators.js'
-import type { PendingNode } from './newNode.js'
 
 /** Adds the nodes that compute the value; → its name. */
 type Serializer = (pending: PendingNode, builder: OnnxBuilder, shapes: RuntimeShapes) => string

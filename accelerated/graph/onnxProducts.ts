@@ -1,10 +1,9 @@
 /** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8, int4 or float16. */
 import type { Expression } from './expression.js'
-import type { OnnxBuilder } from './onnxBuilder.js'
+import type { OnnxBuilder, PendingNode } from './onnxBuilder.js'
 import { bitsOfBlocks, blockSize, unsignedZero, zeroScale } from './quantizedOperators.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
-import type { PendingNode } from './newNode.js'
 
 /** Emits the product of the values `left` and `right` as `result`. */
 export const emitProduct = (
@@ -85,7 +84,7 @@ const rightFactor = (
 export const emitQuantizedProduct = (
   builder: OnnxBuilder,
   shapes: RuntimeShapes,
-  { node, x: [x = '', , stored = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
+  { node, x: [x = '', , stored = '', scales = ''], result }: PendingNode,
 ): string => {
   const { emit, constant, target } = builder
   if (target.quantizedMatMul === undefined || target.quantizedMatMul === false)
@@ -116,7 +115,7 @@ export const emitQuantizedProduct = (
 export const emitFourBitProduct = (
   builder: OnnxBuilder,
   shapes: RuntimeShapes,
-  { node, x: [x = '', ...matrix], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
+  { node, x: [x = '', ...matrix], result }: PendingNode,
 ): string => {
   const { emit, constant, target } = builder
   if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
@@ -142,7 +141,7 @@ export const emitFourBitProduct = (
 }
 
 /** The matrix in float32. */
-export const emitFourBits = (builder: OnnxBuilder, { node, x, result }: Pick<PendingNode, 'node' | 'x' | 'result'>): string => {
+export const emitFourBits = (builder: OnnxBuilder, { node, x, result }: PendingNode): string => {
   const { emit, integers } = builder
   const levels = emit('Cast', [emitFourBitLevels(builder, node, x, 'int8')], { to: elementType('float32') })
   const [, , scales = ''] = x
@@ -169,10 +168,7 @@ const emitFourBitLevels = (
 }
 
 /** x Wᵀ of a matrix in blocks, whose levels and scales the runtime reads once for each row of x. It rounds blocks of x to int8 as well. */
-export const emitBlockProduct = (
-  { emit, target }: OnnxBuilder,
-  { node, x, result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
-): string => {
+export const emitBlockProduct = ({ emit, target }: OnnxBuilder, { node, x, result }: PendingNode): string => {
   const { inputs, shape } = node
   if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
   const [K, N] = [Number(inputs[0]?.shape[1]), Number(shape[1])]
@@ -191,7 +187,7 @@ const int8Activations = 4
 /** The matrix in float32. The last block of a row may be longer than the row. */
 export const emitBlocks = (
   { emit, integers, constant, sizes }: OnnxBuilder,
-  { node: { shape, inputs }, x: [stored = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
+  { node: { shape, inputs }, x: [stored = '', scales = ''], result }: PendingNode,
 ): string => {
   const [rows, columns] = [Number(shape[0]), Number(shape[1])]
   const isPacked = inputs[0] !== undefined && bitsOfBlocks(inputs[0]) === 4
@@ -209,10 +205,7 @@ export const emitBlocks = (
 }
 
 /** Rounds the rows of x to float16 by their own scales, multiplies in float16, and applies the scales. */
-export const emitHalfProduct = (
-  builder: OnnxBuilder,
-  { node, x: [x = '', W = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
-): string => {
+export const emitHalfProduct = (builder: OnnxBuilder, { node, x: [x = '', W = ''], result }: PendingNode): string => {
   const { emit, target } = builder
   if (target.halfMatMul !== true) throw new Error('toOnnx: expected a target with products in float16, got one without')
   const scale = rowMagnitudes(builder, x, smallestScale) // [rows, 1]

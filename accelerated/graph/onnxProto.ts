@@ -63,23 +63,67 @@ const opsetsFrom = (version: number) => [
 ]
 
 /** The bytes of a model. */
-export const encodeModel = (parts: ModelParts): Uint8Array => {
-  const { irVersion, opset } = parts.initializers.some(({ dataType }) => dataType === elementTypes.uint4) ? withFourBits : usual
-  const opsets = opsetsFrom(opset).filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain))
-  return protobufBytes((writer) => {
-    writer.integer(1, irVersion)
-    writer.text(2, 'salora')
-    writer.message(7, () => {
-      writeNodesAndName(writer, 'salora', parts)
-      writer.messages(5, parts.initializers, (tensor) => writeTensor(writer, tensor))
-      writeInputsAndOutputs(writer, parts)
-      writer.messages(13, parts.values, (info) => writeValueInfo(writer, info))
-    })
-    writer.messages(8, opsets, ({ domain, version }) => {
-      writer.text(1, domain)
-      writer.integer(2, version)
-    })
+export const encodeModel = (parts: ModelParts): Uint8Array =>
+  protobufBytes((writer) => {
+    writeMaker(writer, parts)
+    writer.message(7, () => writeGraph(writer, parts))
+    writeOpsets(writer, parts)
   })
+
+/** Protobuf's limit for a message, in bytes. */
+export const largestModel = 2 ** 31 - 1
+
+/** Bytes to write, or the name of the external weight whose data (little-endian, row-major) comes here. */
+export type Piece = Uint8Array | { readonly weight: string }
+
+/**
+ * A model with its external weights inside: the pieces of the file, in order, and its length in bytes. The fields of a message may come in any order. So
+ * the graph is last, and its weights are last within it, because their lengths are known before their bytes.
+ */
+export const embedWeights = (parts: ModelParts): { readonly pieces: readonly Piece[]; readonly length: number } => {
+  const initializers = parts.initializers.filter(({ external }) => external === undefined)
+  const graph = protobufBytes((writer) => writeGraph(writer, { ...parts, initializers }))
+  const weights = parts.initializers.flatMap(({ external, ...tensor }): readonly Piece[] => {
+    if (external === undefined) return []
+    const fields = protobufBytes((writer) => {
+      writeTensor(writer, tensor)
+      writer.start(9, external.length)
+    })
+    return [protobufBytes((writer) => writer.start(5, fields.length + external.length)), fields, { weight: tensor.name }]
+  })
+  const lengths = new Map(parts.initializers.map(({ name, external }) => [name, external?.length ?? 0]))
+  const lengthOf = (pieces: readonly Piece[]): number =>
+    pieces.reduce((sum, piece) => sum + (piece instanceof Uint8Array ? piece.length : (lengths.get(piece.weight) ?? 0)), 0)
+  const start = protobufBytes((writer) => {
+    writeMaker(writer, parts)
+    writeOpsets(writer, parts)
+    writer.start(7, lengthOf([graph, ...weights]))
+  })
+  const pieces = [start, graph, ...weights]
+  return { pieces, length: lengthOf(pieces) }
+}
+
+const versionsFor = ({ initializers }: ModelParts) =>
+  initializers.some(({ dataType }) => dataType === elementTypes.uint4) ? withFourBits : usual
+
+const writeMaker = (writer: FieldWriter, parts: ModelParts): void => {
+  writer.integer(1, versionsFor(parts).irVersion)
+  writer.text(2, 'salora')
+}
+
+const writeOpsets = (writer: FieldWriter, parts: ModelParts): void => {
+  const opsets = opsetsFrom(versionsFor(parts).opset).filter(({ domain }) => domain === '' || usesDomain(parts.nodes, domain))
+  writer.messages(8, opsets, ({ domain, version }) => {
+    writer.text(1, domain)
+    writer.integer(2, version)
+  })
+}
+
+const writeGraph = (writer: FieldWriter, parts: ModelParts): void => {
+  writeNodesAndName(writer, 'salora', parts)
+  writer.messages(5, parts.initializers, (tensor) => writeTensor(writer, tensor))
+  writeInputsAndOutputs(writer, parts)
+  writer.messages(13, parts.values, (info) => writeValueInfo(writer, info))
 }
 
 const usesDomain = (nodes: readonly NodeProto[], domain: string): boolean =>
@@ -197,6 +241,8 @@ type FieldWriter = {
   readonly text: (field: number, value: string) => void
   readonly texts: (field: number, values: readonly string[]) => void
   readonly bytes: (field: number, value: Uint8Array) => void
+  /** the start of a message or of bytes that are written elsewhere */
+  readonly start: (field: number, length: number) => void
   readonly message: (field: number, write: () => void) => void
   readonly messages: <T>(field: number, items: readonly T[], write: (item: T) => void) => void
 }
@@ -230,6 +276,7 @@ const protobufBytes = (write: (writer: FieldWriter) => void): Uint8Array => {
     bytes: (field, value) => {
       if (value.length > 0) key(field, wireType.length).bytes(value)
     },
+    start: (field, length) => void key(field, wireType.length).int64(length),
     message,
     messages: (field, items, each) => items.forEach((item) => message(field, () => each(item))),
   })

@@ -3,9 +3,19 @@
  * Errors are programmer errors: they name the operator, what it expected and what it got.
  */
 import { knownFactor, namedFactors, product, sum } from './dimension.js'
-import type { Backward, DType, Dimension, Expression, ExternalData, ScanBody, Shape } from './expression.js'
-import { sameShape, showShape } from './expression.js'
-import { fail, node } from './newNode.js'
+import {
+  type Backward,
+  type DType,
+  type Dimension,
+  type Expression,
+  type ExternalData,
+  type ScanBody,
+  type Shape,
+  sameShape,
+  showShape,
+  fail,
+  node,
+} from './expression.js'
 
 type Operand = Expression | number
 

@@ -1,7 +1,5 @@
 /** Operators of frozen matrices in int8, in four bits, in blocks and in float16: products with them, and the matrices themselves. */
-import type { Expression } from './expression.js'
-import { sameShape, showShape } from './expression.js'
-import { fail, node } from './newNode.js'
+import { type Expression, sameShape, showShape, fail, node } from './expression.js'
 import { scalar } from './operators.js'
 
 /** The transpose of a matrix of levels without a copy: each product transposes it for itself. [p, k] → [k, p] */

@@ -2,11 +2,8 @@
  * Activations that a step in int8 or int4 computes twice. A product in int8 takes the levels of an activation, so only an adapter's gradient needs its numbers
  * later. Keeping them for it would take a third of a step's memory. It computes them again from values that the backward pass needs anyway.
  */
-import type { Expression, Op } from './expression.js'
-import { topologicalOrder } from './expression.js'
+import { type Expression, type Op, type Outputs, rewrite, topologicalOrder } from './expression.js'
 import { controlDependency } from './operators.js'
-
-type Outputs = Readonly<Record<string, Expression>>
 
 /** Operators that cost little, and whose own gradients need their input. */
 const cheap = new Set<Op>(['Gelu', 'LayerNormalization'])
@@ -19,17 +16,14 @@ export const recomputeActivations = (outputs: Outputs): Outputs => {
   const alreadyDone = order.some(({ op }) => op === 'ControlDependency') // by gradient checkpointing
   if (factors.length === 0 || alreadyDone) return outputs
   const activations = new Set(factors)
-  const made = new Map<Expression, Expression>()
   const copies = new Map<Expression, Expression>()
-  const resolved = (node: Expression): Expression => made.get(node) ?? node
-  for (const node of order) {
+  return rewrite(outputs, (node, same, renewed) => {
     const [signal, activation] = node.inputs
-    const isAgain = activation !== undefined && activations.has(activation) && isRowGradient(node)
-    if (isAgain && !copies.has(activation)) copies.set(activation, later(resolved(activation), resolved(signal ?? activation)))
-    const inputs = node.inputs.map((x, i) => (isAgain && i === 1 ? (copies.get(x) ?? x) : resolved(x)))
-    made.set(node, inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs })
-  }
-  return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
+    if (signal === undefined || activation === undefined || !activations.has(activation) || !isRowGradient(node)) return same
+    const copy = copies.get(activation) ?? later(renewed(activation), renewed(signal))
+    copies.set(activation, copy)
+    return { ...node, inputs: [renewed(signal), copy] }
+  })
 }
 
 /** aᵀ x: only the gradient of a matrix sums over rows. */

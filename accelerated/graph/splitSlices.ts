@@ -1,5 +1,5 @@
 /** Slices that together are a whole axis become parts of one Split: a node with many results takes less time to plan than many nodes. */
-import { topologicalOrder, type Expression } from './expression.js'
+import { rewrite, topologicalOrder, type Expression, type Outputs } from './expression.js'
 import { split } from './operators.js'
 
 /** Fewer slices are left alone: a value may be large, and a Split holds all parts of it at once. */
@@ -7,22 +7,17 @@ const manyParts = 8
 
 type Sliced = { readonly x: Expression; readonly axis: number; readonly slices: readonly Expression[] }
 
-export const splitSlices = (outputs: Readonly<Record<string, Expression>>): Readonly<Record<string, Expression>> => {
-  const order = topologicalOrder(Object.values(outputs))
-  const replaced = new Map<Expression, Expression>()
-  const resolved = (node: Expression): Expression => replaced.get(node) ?? node
-  const groups = wholeAxes(order)
-  for (const node of order) {
+export const splitSlices = (outputs: Outputs): Outputs => {
+  const groups = wholeAxes(topologicalOrder(Object.values(outputs)))
+  const parts = new Map<Expression, Expression>()
+  return rewrite(outputs, (node, same, renewed) => {
     const group = groups.get(node)
-    if (group !== undefined && !replaced.has(node)) {
+    if (group !== undefined && !parts.has(node)) {
       const sizes = group.slices.map(({ shape }) => Number(shape[group.axis]))
-      split(resolved(group.x), sizes, group.axis).forEach((part, i) => replaced.set(group.slices[i] ?? node, part))
-    } else if (group === undefined) {
-      const inputs = node.inputs.map(resolved)
-      replaced.set(node, inputs.every((input, i) => input === node.inputs[i]) ? node : { ...node, inputs })
+      split(renewed(group.x), sizes, group.axis).forEach((part, i) => parts.set(group.slices[i] ?? node, part))
     }
-  }
-  return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
+    return parts.get(node) ?? same
+  })
 }
 
 /** By slice, the many slices of one value that follow one another from the start of an axis to its end. */

@@ -4,37 +4,28 @@
  * Generation multiplies single rows, so a product takes a few microseconds; starting it, and the threads that share it, costs as much. Only
  * rounding may differ, where a matrix does not fill the runtime's tiles.
  */
-import type { Expression } from './expression.js'
-import { topologicalOrder } from './expression.js'
+import { type Expression, type Outputs, rewrite, topologicalOrder } from './expression.js'
 import { concat, split } from './operators.js'
 import { bitsOfBlocks, blockMatMul } from './quantizedOperators.js'
 
-type Outputs = Readonly<Record<string, Expression>>
-
 export const stackProducts = (outputs: Outputs): Outputs => {
-  const order = topologicalOrder(Object.values(outputs))
   const groups = new Map<Expression, Expression[]>()
-  for (const node of order) {
+  for (const node of topologicalOrder(Object.values(outputs))) {
     const [x] = node.inputs
     if (node.op === 'BlockMatMul' && x !== undefined) groups.set(x, [...(groups.get(x) ?? []), node])
   }
   if (![...groups.values()].some(({ length }) => length > 1)) return outputs
-  const replaced = new Map<Expression, Expression>()
-  const resolved = (node: Expression): Expression => replaced.get(node) ?? node
-  for (const node of order) {
-    if (replaced.has(node)) continue
+  const parts = new Map<Expression, Expression>()
+  return rewrite(outputs, (node, same, renewed) => {
+    const part = parts.get(node)
+    if (part !== undefined) return part
     const [x] = node.inputs
     const all = node.op === 'BlockMatMul' && x !== undefined ? (groups.get(x) ?? []) : []
     const group = all.filter((other) => bitsOf(other) === bitsOf(node))
-    if (x !== undefined && group.length > 1) {
-      const parts = stacked(resolved(x), group)
-      group.forEach((one, i) => replaced.set(one, parts[i] ?? one))
-    } else {
-      const inputs = node.inputs.map(resolved)
-      replaced.set(node, inputs.every((input, i) => input === node.inputs[i]) ? node : { ...node, inputs })
-    }
-  }
-  return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, resolved(node)]))
+    if (x === undefined || group.length < 2) return same
+    stacked(renewed(x), group).forEach((one, i) => parts.set(group[i] ?? node, one))
+    return parts.get(node) ?? same
+  })
 }
 
 const bitsOf = ({ inputs: [, levels] }: Expression): number | null => (levels === undefined ? null : bitsOfBlocks(levels))

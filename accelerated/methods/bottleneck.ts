@@ -12,12 +12,7 @@ import type { Method } from './method.js'
 import { add, mul, sigmoid, relu } from '../graph/operators.js'
 
 const settings = settingGroup('Bottleneck adapter options', {
-  reductionFactor: {
-    kind: 'number',
-    placeholder: 'number',
-    description: 'Hidden size divided by the width of an adapter',
-    schema: z.number().min(1).default(16),
-  },
+  reductionFactor: { description: 'Hidden size divided by the width of an adapter', schema: z.number().min(1).default(16) },
 })
 export type BottleneckSettings = SettingValues<typeof settings> & CommonSettings
 

@@ -23,7 +23,6 @@ const tokenList = z
 
 export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
-    kind: 'list',
     placeholder: 'names',
     description: 'Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer',
     defaultText: 'all-linear',
@@ -31,46 +30,39 @@ export const lowRankSettings = settingGroup('LoRA options', {
     schema: z.array(z.string().min(1)).min(1).nullable().default(null),
   },
   rank: {
-    kind: 'number',
     placeholder: 'r',
     description: 'Rank of each adapter (SaLoRA: before pruning)',
     common: true,
     schema: z.int().min(1).max(largestRank).default(8),
   },
   loraAlpha: {
-    kind: 'number',
     placeholder: 'alpha',
     description: 'Scale updates by alpha / rank (rsLoRA: alpha / √rank; AdaLoRA: alpha / init-r)',
     common: true,
     schema: z.number().positive().max(largestAlpha).default(16),
   },
   loraDropout: {
-    kind: 'number',
     placeholder: 'probability',
     description: 'Dropout probability of adapter inputs',
     schema: z.number().min(0).lt(1).default(0),
   },
   initLoraWeights: {
-    kind: 'text',
     placeholder: 'name',
     description: 'Initialization of A: kaiming or gaussian',
     schema: z.enum(['kaiming', 'gaussian']).default('kaiming'),
   },
   loraplusLrRatio: {
-    kind: 'number',
     placeholder: 'ratio',
     description: 'Learning rate of B over that of A (LoRA+: 4 to 16)',
     schema: z.number().positive().max(largestRatio).default(1),
   },
   newTokens: {
-    kind: 'list',
     placeholder: 'tokens',
     description: 'New tokens, or a .txt file with one a line: the tokenizer gets them, and their embeddings are trained',
     defaultText: 'none',
     schema: tokenList,
   },
   trainableTokens: {
-    kind: 'list',
     placeholder: 'tokens',
     description: 'Tokens, their ids, or a .txt file with one a line, whose embeddings are trained too',
     defaultText: 'none',

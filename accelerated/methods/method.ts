@@ -1,13 +1,12 @@
 /** A method of fine-tuning: what it trains, its phases, its reports and its export. A new method is one file of this type and one line in index.ts. */
 import type { z } from 'zod'
-import type { Expression, FloatType } from '../graph/expression.js'
+import type { Outputs, Expression, FloatType } from '../graph/expression.js'
 import type { ModelSpec, HookPoint } from '../models/architecture.js'
 import type { TensorSource, Wrap } from '../models/host.js'
 import type { VirtualTokens } from '../models/packing.js'
 import type { SettingTable } from '../settings/setting.js'
-import type { ParameterLayout, Trainable } from '../parameters/layout.js'
+import type { ParameterLayout, Trainable, OptimizerExtension } from '../parameters/layout.js'
 import type { Vector, Vectors } from '../parameters/vectors.js'
-import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
 
 /** Rows of one table: the word embeddings, or a decoder's output matrix if that is another. */
 export type TokenRows = {
@@ -26,7 +25,7 @@ export type TokenRows = {
 export type TrainingProgress = { readonly step: number; readonly steps: number }
 
 /** A term that a method adds to the task's loss, and outputs of the step that describe it. */
-export type Penalty = { readonly value: Expression; readonly report: Readonly<Record<string, Expression>> }
+export type Penalty = { readonly value: Expression; readonly report: Outputs }
 
 /** Feeds of one step by name: a number, or a vector. */
 export type Controls = Readonly<Record<string, number | Float64Array>>

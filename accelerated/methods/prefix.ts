@@ -4,11 +4,11 @@ import type { Expression } from '../graph/expression.js'
 import { concat, expand, reshape, scalar, slice, transpose } from '../graph/operators.js'
 import type { KeyValue } from '../models/host.js'
 import type { Method } from './method.js'
-import { promptEmbeddings, promptMethod, promptShape, type PromptSettings } from './promptEmbeddings.js'
+import { promptEmbeddings, promptMethod, promptShape, type PromptSettings } from './prompt.js'
 
 /** A virtual token's numbers are a key and a value of each layer, in the order of `layers`. */
 const schema = z.strictObject({ shape: promptShape, layers: z.array(z.string().max(500)).min(1).max(10_000) })
-export type PrefixPhase = z.infer<typeof schema>
+type PrefixPhase = z.infer<typeof schema>
 
 export const prefix: Method<PromptSettings, PrefixPhase> = {
   name: 'prefix',

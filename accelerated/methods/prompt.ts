@@ -2,11 +2,54 @@
 import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { add, cast, constant, equal, less, matMul, mul, reshape, sub } from '../graph/operators.js'
-import type { Method } from './method.js'
-import { promptEmbeddings, promptMethod, promptShape, type PromptSettings } from './promptEmbeddings.js'
+import type { Method, MethodPhases, MethodReporting, MethodTraining } from './method.js'
+import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { settingGroup, type SettingValues } from '../settings/setting.js'
+import { normalInitial } from '../parameters/initialization.js'
+
+const settings = settingGroup('Prefix and prompt tuning options', {
+  numVirtualTokens: {
+    placeholder: 'tokens',
+    description: 'Trained virtual tokens before each text',
+    schema: z.int().min(1).max(65_536).default(40),
+  },
+})
+
+export type PromptSettings = SettingValues<typeof settings> & CommonSettings
+
+/** The one tensor that both methods train, in PEFT's name and layout: a row for each virtual token. */
+export const promptEmbeddings = 'prompt_embeddings'
+
+/** [virtual tokens, numbers of each] */
+export const promptShape = z.tuple([z.int().min(1), z.int().min(1)])
+type Shaped = { readonly shape: z.infer<typeof promptShape> }
+
+/** What prefix and prompt tuning have in common. The tensor starts from N(0, 1), as torch.nn.Embedding does and PEFT leaves it. */
+export const promptMethod = {
+  settings,
+  train: {
+    tensors: ({ shape }, training) => [
+      { name: promptEmbeddings, shape, group: weightGroupsOf(training).decayed, initial: normalInitial(1) },
+    ],
+  },
+  phases: {
+    validate: (phase, start) =>
+      JSON.stringify(phase) === JSON.stringify(start)
+        ? null
+        : { expected: `${promptEmbeddings} of ${start.shape.join(' × ')}, as at its start`, got: `another of ${phase.shape.join(' × ')}` },
+  },
+  reporting: {
+    parameterCounts: ({ shape: [tokens, width] }) => ({ adapter: tokens * width }),
+  },
+} as const satisfies {
+  readonly settings: unknown
+  readonly train: Partial<MethodTraining<PromptSettings, Shaped>>
+  readonly phases: Partial<MethodPhases<PromptSettings, Shaped>>
+  readonly reporting: MethodReporting<PromptSettings, Shaped>
+}
 
 const schema = z.strictObject({ shape: promptShape })
-export type PromptPhase = z.infer<typeof schema>
+type PromptPhase = z.infer<typeof schema>
 
 export const prompt: Method<PromptSettings, PromptPhase> = {
   name: 'prompt',

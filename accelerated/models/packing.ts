@@ -1,8 +1,7 @@
 /** Packing: turns examples of different lengths into the feeds of one batch, token after token without padding. */
-import type { Feeds } from '../engines/feeds.js'
-import { floatFeed, int32Feed } from '../engines/feeds.js'
+import { type Feeds, floatFeed, int32Feed } from '../engines/feeds.js'
 import type { FloatType } from '../graph/expression.js'
-import { blocksOf } from './queryBlocks.js'
+import { blocksOf } from './batchInputs.js'
 
 /** Without token types, all are 0. */
 export type TokenizedExample = {

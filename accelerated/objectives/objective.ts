@@ -1,5 +1,5 @@
 /** An objective: the loss that a model is trained for, the tensors of its head, its feeds and its answers. An objective is one file here; data, metrics and prompts are not. */
-import type { Expression, FloatType } from '../graph/expression.js'
+import type { Outputs, Expression, FloatType } from '../graph/expression.js'
 import type { BatchInputs } from '../models/batchInputs.js'
 import type { Host } from '../models/host.js'
 import type { PackedBatch, TokenizedExample } from '../models/packing.js'
@@ -7,7 +7,6 @@ import type { Results } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
 import type { WeightGroups } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
-import type { HeadInFiles } from './scoreScale.js'
 import type { TensorShape } from '../models/architecture.js'
 import { modelInitial } from '../parameters/initialization.js'
 
@@ -38,6 +37,12 @@ export type Forward = (batch: BatchInputs) => ModelOutput
 /** `forward`: the adapted model · `baseForward`: the checkpoint's model, without adapter, head and dropout. It has no gradient. */
 export type Forwards = { readonly forward: Forward; readonly baseForward: Forward }
 
+/** A head's numbers by tensor. */
+export type HeadNumbers = ReadonlyMap<string, ArrayLike<number>>
+
+/** The head of files is σ W and σ b + μ for the trained W and b, so both answer the same score. */
+export type HeadInFiles = { readonly write: (trained: HeadNumbers) => HeadNumbers; readonly read: (inFile: HeadNumbers) => HeadNumbers }
+
 export type Objective<E extends TrainingExample = TrainingExample, O = unknown> = {
   readonly name: string
   /** the head's tensors, outside any budget */
@@ -45,7 +50,7 @@ export type Objective<E extends TrainingExample = TrainingExample, O = unknown> 
   /** Σ of the batch's losses times the feed `lossWeight` = 1 / whole, so that the parts of an accumulated batch add up to its mean. → scalar */
   readonly loss: (forwards: Forwards, batch: BatchInputs) => Expression
   /** the outputs of inference, from which `read` takes the answers */
-  readonly outputs: (forwards: Forwards, batch: BatchInputs) => Readonly<Record<string, Expression>>
+  readonly outputs: (forwards: Forwards, batch: BatchInputs) => Outputs
   readonly prepare: (examples: readonly E[], draw: Draw) => Prepared<O>
   /** The head's numbers in files, where training has another unit. Absent: they are the trained ones. */
   readonly headInFiles?: HeadInFiles

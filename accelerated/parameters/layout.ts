@@ -3,7 +3,7 @@
  * All trained numbers are in one flat vector, divided into blocks. A block is an input and an output of a step's graph. The small tensors of an
  * optimizer group share a block, so that AdamW is a handful of nodes. A large tensor has its own, so that it is never copied.
  */
-import type { Expression } from '../graph/expression.js'
+import type { Outputs, Expression, FloatType } from '../graph/expression.js'
 import { concat, reshape, split } from '../graph/operators.js'
 import type { OptimizerGroup } from './optimizerGroup.js'
 
@@ -114,3 +114,22 @@ export const joinBlock = ({ entries }: Block, tensor: (name: string) => Expressi
 /** A block's names in a step's graph: `parameters(decayed)` is an input, `next parameters(decayed)` an output. */
 export const blockInput = (vector: string, { name }: Pick<Block, 'name'>): string => `${vector}(${name})`
 export const blockOutput = (vector: string, block: Pick<Block, 'name'>): string => `next ${blockInput(vector, block)}`
+
+/** A block after the optimizer's update, which a method may extend by vectors beside the two moments (AdaLoRA's averages and masks). All vectors: [block.size] */
+export type UpdatedBlock = {
+  readonly block: Block
+  readonly parameters: Expression
+  /** the gradient that the update used */
+  readonly gradient: Expression
+  /** the extension's vectors before this step, by name */
+  readonly memory: Outputs
+}
+
+export type OptimizerExtension = {
+  /** names of its vectors, each of the state's size */
+  readonly names: readonly string[]
+  readonly afterUpdate: (
+    blocks: readonly UpdatedBlock[],
+    dtype: FloatType,
+  ) => readonly { readonly parameters: Expression; readonly memory: Outputs }[]
+}

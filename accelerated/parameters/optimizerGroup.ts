@@ -1,5 +1,4 @@
-/** Optimizer groups: how the tensors of a group are updated, as data. Each trained tensor names the group that it belongs to. */
-
+/** Groups of parameters that one optimizer updates alike: its constants, its direction and the feeds of its learning rate. */
 export type AdamWSettings = { readonly beta1: number; readonly beta2: number; readonly epsilon: number }
 
 export type OptimizerGroup = {

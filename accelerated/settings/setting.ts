@@ -1,5 +1,5 @@
 /** A setting: a schema with a default, and how --help presents it. Flags, --help, config.json, its validation and the type SettingsInput follow from it. A method's settings are in the method's folder. */
-import type { z } from 'zod'
+import { z } from 'zod'
 
 /** How a flag's text is parsed: as is, as a number, as a number if it is one, as a comma-separated list, or as a JSON file whose content is the value. A switch takes no value. */
 export type SettingKind = 'text' | 'number' | 'textOrNumber' | 'list' | 'switch' | 'file'
@@ -26,13 +26,25 @@ export type SettingTable = Readonly<Record<string, Setting>>
 /** The values of a table. */
 export type SettingValues<T extends SettingTable> = { readonly [K in keyof T]: T[K] extends Setting<infer V> ? V : never }
 
-type Definition = Pick<Setting, 'schema' | 'kind' | 'description'> & Partial<Pick<Setting, 'placeholder' | 'defaultText' | 'common'>>
+type Definition = Pick<Setting, 'schema' | 'description'> & Partial<Pick<Setting, 'placeholder' | 'defaultText' | 'common'>>
 
-/** A table of settings under one heading of --help. */
+const kinds: Readonly<Record<string, SettingKind>> = {
+  number: 'number',
+  boolean: 'switch',
+  array: 'list',
+  record: 'file',
+  union: 'textOrNumber',
+}
+
+/** The kind follows from the type of the values, whatever their default. */
+const kindOf = (schema: z.ZodType): SettingKind =>
+  schema instanceof z.ZodDefault || schema instanceof z.ZodNullable ? kindOf(schema.unwrap() as z.ZodType) : (kinds[schema.type] ?? 'text')
+
+/** A table of settings under one heading of --help. A number has the placeholder `number` unless it is given another. */
 export const settingGroup = <T extends Readonly<Record<string, Definition>>>(group: string, definitions: T) =>
   Object.fromEntries(
-    Object.entries(definitions).map(([name, definition]) => [
-      name,
-      { placeholder: '', defaultText: null, common: false, ...definition, group },
-    ]),
+    Object.entries(definitions).map(([name, definition]) => {
+      const kind = kindOf(definition.schema)
+      return [name, { kind, placeholder: kind === 'number' ? 'number' : '', defaultText: null, common: false, ...definition, group }]
+    }),
   ) as { readonly [K in keyof T]: Setting<z.output<T[K]['schema']>> }

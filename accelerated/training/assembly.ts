@@ -16,7 +16,7 @@ export type Assembly = {
   readonly settings: CommonSettings
   readonly objective: Pick<Objective, 'tensors' | 'loss' | 'outputs' | 'dimensions' | 'headInFiles'>
   readonly precision: Precision
-  /** whether attention takes the queries of a text block by block (default: no); see longTexts.ts */
+  /** whether attention takes the queries of a text block by block (default: no); see batchFeeds.ts */
   readonly inBlocks?: boolean
 }
 

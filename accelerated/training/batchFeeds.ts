@@ -1,10 +1,11 @@
 /** Batches as feeds of a graph, and the bounds of their dimensions. */
 import { scalarFeed, type Feeds } from '../engines/feeds.js'
 import { noVirtualTokens, packBatch, type Examples, type PackedBatch, type TokenizedExample } from '../models/packing.js'
-import { largestBlock } from '../models/queryBlocks.js'
+import { largestBlock, blocksOf, longText } from '../models/batchInputs.js'
 import type { Prepared } from '../objectives/objective.js'
 import type { Assembly } from './assembly.js'
 import type { Dimensions } from './dropoutFeeds.js'
+import type { Engine } from '../engines/engine.js'
 
 /** A batch, packed, with its feeds. @param whole the weight of all parts of the step together */
 export const batchFeeds = (
@@ -52,3 +53,21 @@ export const largestBatch = (
     tokens: sumOfLargest(each((example) => example.inputIds.length + virtual * texts(example))),
   }
 }
+
+type Blocks = Pick<Assembly, 'method' | 'settings' | 'inBlocks'>
+
+/** The assembly of graphs for these texts. */
+export const forLengths = <A extends Blocks>(assembly: A, texts: Examples<TokenizedExample>, engine: Pick<Engine, 'scan'>): A => {
+  if (assembly.inBlocks === true) return assembly
+  const virtual = assembly.method.train.virtualTokens?.(assembly.settings)
+  const { sequence } = largestBatch(texts, 1, virtual?.at === 'embeddings' ? virtual.count : 0)
+  return forSequence(assembly, sequence, engine)
+}
+
+/** The assembly of graphs for texts of at most this many tokens, virtual ones included. */
+export const forSequence = <A extends Blocks>(assembly: A, sequence: number, { scan = false }: Pick<Engine, 'scan'>): A =>
+  scan && assembly.inBlocks !== true && sequence >= longText ? { ...assembly, inBlocks: true } : assembly
+
+/** Upper bounds of a batch's dimensions with those of its blocks. */
+export const dimensionsInBlocks = ({ inBlocks = false }: Pick<Assembly, 'inBlocks'>, largest: Dimensions): Dimensions =>
+  inBlocks ? { ...largest, ...blocksOf(largest['sequence'] ?? 1) } : largest

@@ -1,13 +1,13 @@
 /** Evaluation during training: answers of the model without noise, batch by batch, and their scores. */
+import { spreadBatches, type BatchExecutor } from './partGradient.js'
 import type { Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunState } from '../parameters/runState.js'
-import { spreadBatches, type BatchExecutor } from './answerParts.js'
+import { openPredictor, type Predictor } from './prediction.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import type { Scored, TrainingTask } from './events.js'
 import { checkAnswers } from './finiteChecks.js'
-import { forLengths } from './longTexts.js'
-import { openPredictor, type Predictor } from './prediction.js'
+import { forLengths } from './batchFeeds.js'
 
 /** The model of a state without gate noise. */
 export const inferenceStateOf = (

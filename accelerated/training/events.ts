@@ -3,9 +3,8 @@ import type { Measures } from '../methods/method.js'
 import type { Examples } from '../models/packing.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunProgress, RunState } from '../parameters/runState.js'
-import type { AnswersExecutor } from './answerParts.js'
 import type { Assembly } from './assembly.js'
-import type { PartExecutor } from './partGradient.js'
+import type { PartExecutor, AnswersExecutor } from './partGradient.js'
 import type { Runtime } from './phaseSessions.js'
 
 export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknown> = Omit<Assembly, 'objective'> & {

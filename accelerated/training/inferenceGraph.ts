@@ -1,17 +1,41 @@
 /** The graph of inference: parameters and a batch in, the objective's outputs out, without dropout and gate noise. */
-import type { Expression, FloatType } from '../graph/expression.js'
-import { input } from '../graph/operators.js'
+import type { Outputs, Expression, FloatType } from '../graph/expression.js'
+import { input, constant } from '../graph/operators.js'
 import { batchInputs } from '../models/batchInputs.js'
 import { blockInput, splitBlock, type ParameterLayout } from '../parameters/layout.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import { adaptedHost, forwardsOf } from './hosts.js'
+import type { Engine } from '../engines/engine.js'
+import type { Feeds } from '../engines/feeds.js'
+import type { Vector } from '../parameters/vectors.js'
+import { blockFeeds } from './stateBuffers.js'
+
+/** 32 MB in float32: adapters are smaller, and full fine-tuning is larger. */
+const mostConstants = 2 ** 23
+
+export type FixedParameters = {
+  readonly tensors: ReadonlyMap<string, Expression>
+  /** of each run */
+  readonly feeds: Feeds
+}
+
+export const fixedParameters = (
+  layout: ParameterLayout,
+  parameters: Vector,
+  dtype: FloatType,
+  { sharesSessions = false }: Pick<Engine, 'sharesSessions'>,
+): FixedParameters => {
+  if (sharesSessions || layout.size > mostConstants)
+    return { tensors: parameterInputs(layout, dtype), feeds: blockFeeds(layout, 'parameters', parameters, dtype) }
+  const tensors = layout.entries.map(({ name, shape, offset, size }) => {
+    const numbers = parameters.subarray(offset, offset + size)
+    return [name, constant(numbers, shape, dtype)] as const
+  })
+  return { tensors: new Map(tensors), feeds: {} }
+}
 
 /** @param phase one without noise: see `inference` of a method's phases @param trained the trained tensors (default: inputs) */
-export const inferenceGraph = (
-  assembly: Assembly,
-  phase: unknown,
-  trained?: ReadonlyMap<string, Expression>,
-): Readonly<Record<string, Expression>> => {
+export const inferenceGraph = (assembly: Assembly, phase: unknown, trained?: ReadonlyMap<string, Expression>): Outputs => {
   const { dtype } = assembly.precision
   const host = adaptedHost(assembly, phase, trained ?? parameterInputs(layoutOf(assembly, phase), dtype))
   // Attention with dropout, which here drops nothing, would not be block by block.

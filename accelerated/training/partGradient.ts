@@ -1,4 +1,7 @@
-/** The gradient of one part of a step, from a sum of zero. It has the same bits on every machine of a kind, and the parts add up to the step's. */
+/**
+ * Parts that may be computed anywhere. The gradient of a part of a step starts from a sum of zero, has the same bits on every machine of a kind, and the
+ * parts add up to the step's. The batches of an evaluation are parts too: their outputs travel as one vector.
+ */
 import type { FloatType } from '../graph/expression.js'
 import type { TrainingProgress } from '../methods/method.js'
 import type { Results } from '../engines/engine.js'
@@ -60,3 +63,62 @@ export const sumOfGradients = (
   for (const { gradient } of gradients) for (let i = 0; i < size; i++) sum[i] = (sum[i] as number) + (gradient[i] as number)
   return sum
 }
+
+/** The outputs of one batch of an evaluation. */
+export type BatchOutputs = { readonly results: Results; readonly tokens: number }
+
+/** Finds the outputs of all batches, with their numbers, in any order. */
+export type BatchExecutor = (batches: {
+  readonly count: number
+  readonly compute: (batch: number) => Promise<BatchOutputs>
+  /** Whether these outputs have a finite answer for each row. */
+  readonly fits: (batch: number, results: Results) => boolean
+}) => AsyncIterable<readonly [batch: number, results: Results]>
+
+/** An evaluation whose batches may be computed anywhere. The phase and the parameters are those of inference. */
+export type SpreadEvaluation = PartSource & {
+  /** the number of batches */
+  readonly parts: number
+  /** Computes the outputs of the batch with this number here. */
+  readonly compute: (part: number) => Promise<PartGradient>
+  /** Whether outputs have a finite answer for each example of the batch. */
+  readonly fits: (part: number, outputs: PartGradient) => boolean
+}
+
+/** Finds the outputs of all batches, with their numbers, in any order. */
+export type AnswersExecutor = (evaluation: SpreadEvaluation) => AsyncIterable<readonly [part: number, outputs: PartGradient]>
+
+/** The outputs one after another; `results` has how many numbers each one has. */
+export const answersPart = ({ tokens, results }: BatchOutputs, dtype: FloatType): PartGradient => {
+  const entries = Object.entries(results)
+  const gradient = zeros(
+    entries.reduce((sum, [, { length }]) => sum + length, 0),
+    dtype,
+  )
+  let at = 0
+  for (const [, numbers] of entries) for (const x of numbers) gradient[at++] = Number(x)
+  return { gradient, tokens, results: Object.fromEntries(entries.map(([name, { length }]) => [name, Float64Array.of(length)])) }
+}
+
+/** The outputs of a part by name. */
+export const outputsOf = ({ gradient, results }: PartGradient): Results => {
+  let at = 0
+  return Object.fromEntries(
+    Object.entries(results).map(([name, [length]]) => {
+      at += Number(length)
+      return [name, gradient.subarray(at - Number(length), at)]
+    }),
+  )
+}
+
+/** Batches of a predictor, computed by `execute`. */
+export const spreadBatches = (execute: AnswersExecutor, source: PartSource, dtype: FloatType): BatchExecutor =>
+  async function* ({ count, compute, fits }) {
+    const parts = execute({
+      ...source,
+      parts: count,
+      compute: async (batch) => answersPart(await compute(batch), dtype),
+      fits: (batch, outputs) => fits(batch, outputsOf(outputs)),
+    })
+    for await (const [batch, outputs] of parts) yield [batch, outputsOf(outputs)]
+  }

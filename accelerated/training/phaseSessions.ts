@@ -5,12 +5,11 @@ import type { Feeds } from '../engines/feeds.js'
 import { type ParameterLayout, blockInput } from '../parameters/layout.js'
 import type { Examples, TokenizedExample } from '../models/packing.js'
 import type { Assembly } from './assembly.js'
-import { largestBatch } from './batchFeeds.js'
+import { largestBatch, dimensionsInBlocks } from './batchFeeds.js'
 import { graphToOpen } from './countedGraph.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
-import { dimensionsInBlocks } from './longTexts.js'
 import { accumulates } from '../settings/commonSettings.js'
-import type { Expression } from '../graph/expression.js'
+import type { Outputs } from '../graph/expression.js'
 import type { RunState } from '../parameters/runState.js'
 import { namedVectors } from '../parameters/vectors.js'
 import { collect, namesOfBlocks } from './stateBuffers.js'
@@ -136,7 +135,7 @@ type DeviceState = {
 const isKept: DeviceState['isKept'] = ({ group }) => group.isWeight
 
 /** By output of a step's graph, the input that takes it in the next step. */
-const carryOf = (layout: ParameterLayout, outputs: Readonly<Record<string, Expression>>): Readonly<Record<string, string>> =>
+const carryOf = (layout: ParameterLayout, outputs: Outputs): Readonly<Record<string, string>> =>
   Object.fromEntries(
     layout.blocks.filter(isKept).flatMap((block) => namesOfBlocks(block, Object.keys(outputs)).map(({ output, input }) => [output, input])),
   )

@@ -2,14 +2,13 @@
  * The graph of one training step: objective, gradients, clipping, optimizer. Inputs are the state's blocks, the batch, the noise and the step's
  * scalars. Outputs are the next state's blocks and the report. A step is a pure function of its feeds.
  */
-import type { Expression, FloatType } from '../graph/expression.js'
+import type { Outputs, Expression, FloatType } from '../graph/expression.js'
 import { gradient } from '../graph/gradient.js'
 import { add, div, input, minimum, mul, reduceSum, sqrt, square, checkpoint } from '../graph/operators.js'
 import { batchInputs } from '../models/batchInputs.js'
 import type { TensorSource, Wrap } from '../models/host.js'
 import { pooledDropout, type DropoutSite } from '../models/layers/dropout.js'
-import { blockInput, blockOutput, joinBlock, type Block, type ParameterLayout } from '../parameters/layout.js'
-import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
+import { blockInput, blockOutput, joinBlock, type Block, type ParameterLayout, type OptimizerExtension } from '../parameters/layout.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import { adaptedHost, forwardsOf, trainedTensor } from './hosts.js'
 import { parameterInputs } from './inferenceGraph.js'
@@ -26,7 +25,7 @@ export type Accumulation = 'whole' | 'add' | 'finish' | 'apply'
 
 export type StepGraph = {
   readonly layout: ParameterLayout
-  readonly outputs: Readonly<Record<string, Expression>>
+  readonly outputs: Outputs
   readonly sites: readonly DropoutSite[]
 }
 
@@ -35,7 +34,7 @@ export const stepGraph = (
   assembly: Assembly,
   phase: unknown,
   accumulation: Accumulation,
-  more: (parameter: TensorSource) => Readonly<Record<string, Expression>> = () => ({}),
+  more: (parameter: TensorSource) => Outputs = () => ({}),
 ): StepGraph => {
   const { method, settings, objective, precision } = assembly
   const { dtype } = precision
@@ -65,7 +64,7 @@ export type Loss = (parameters: ReadonlyMap<string, Expression>) => {
   /** scalar, the L of Algorithm 1 */
   readonly loss: Expression
   /** outputs of the step beside the state */
-  readonly report: Readonly<Record<string, Expression>>
+  readonly report: Outputs
 }
 
 export type StepSettings = {
@@ -84,8 +83,8 @@ export const trainingStep = (
   { maxGradNorm, extension }: StepSettings,
   accumulation: Accumulation = 'whole',
   dtype: FloatType = 'float32',
-): Readonly<Record<string, Expression>> => {
-  const stepped = (sum: readonly Expression[]): Readonly<Record<string, Expression>> => {
+): Outputs => {
+  const stepped = (sum: readonly Expression[]): Outputs => {
     const { gradients, norm } = clipped(layout, sum, maxGradNorm)
     return { gradientNorm: norm, ...nextState(layout, gradients, extension, dtype) }
   }
@@ -103,7 +102,7 @@ export const trainingStep = (
 
 const vectorInput = (vector: string, block: Block, dtype: FloatType): Expression => input(blockInput(vector, block), [block.size], dtype)
 
-const vectorOutputs = ({ blocks }: ParameterLayout, vector: string, values: readonly Expression[]): Readonly<Record<string, Expression>> =>
+const vectorOutputs = ({ blocks }: ParameterLayout, vector: string, values: readonly Expression[]): Outputs =>
   Object.fromEntries(blocks.map((block, i) => [blockOutput(vector, block), values[i] as Expression]))
 
 /** ∂loss/∂block, in the order of the blocks. → [block.size] each */
@@ -140,7 +139,7 @@ const nextState = (
   gradients: readonly Expression[],
   extension: OptimizerExtension | null,
   dtype: FloatType,
-): Readonly<Record<string, Expression>> => {
+): Outputs => {
   const names = extension?.names ?? []
   const updated = layout.blocks.map((block, i) => {
     const of = (vector: string): Expression => vectorInput(vector, block, dtype)

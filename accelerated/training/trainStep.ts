@@ -1,4 +1,4 @@
-/** One step of a run: its scalars, its noise and its batches as feeds, the phase's graph, and the next state. */
+/** One step of a run: its scalars, its noise and its batches as feeds, the phase's graph, the next state, and its report. */
 import { adamOf } from '../settings/commonSettings.js'
 import type { FloatType } from '../graph/expression.js'
 import type { TrainingProgress } from '../methods/method.js'
@@ -6,14 +6,15 @@ import type { TrainingExample } from '../objectives/objective.js'
 import type { Results } from '../engines/engine.js'
 import { scalarFeed, type Feeds } from '../engines/feeds.js'
 import { correctionNames } from '../parameters/optimizerGroup.js'
-import type { RunState } from '../parameters/runState.js'
+import type { RunState, RunProgress } from '../parameters/runState.js'
 import type { ParameterLayout } from '../parameters/layout.js'
-import { namedVectors, zeros, type Vector, type Vectors } from '../parameters/vectors.js'
+import { namedVectors, zeros, type Vector, type Vectors, tensorOf } from '../parameters/vectors.js'
 import type { Assembly } from './assembly.js'
 import { partGradient, sumOfGradients, type PartExecutor, type PartGradient } from './partGradient.js'
 import type { PhaseSessions } from './phaseSessions.js'
 import { blockFeeds, collect, nextBuffers, resultsInto, stateFeeds } from './stateBuffers.js'
 import { controlFeeds, stepParts, type PartFeeds, type PartsContext } from './stepParts.js'
+import type { StepReport } from './events.js'
 
 export type StepContext<E extends TrainingExample> = PartsContext<E> & {
   readonly learningRate: number
@@ -35,7 +36,7 @@ export type StepOutcome = {
 /**
  * `parts` are the examples of each accumulated batch. All but the last only add their gradients; the last updates the state. With an executor
  * each part may be computed elsewhere, and the update takes their sum: the same bits. Where the device keeps a part of
- * the state, the vectors of that part are older than the state: see deviceState.ts.
+ * the state, the vectors of that part are older than the state: see phaseSessions.ts.
  */
 export const trainStep = async <E extends TrainingExample>(
   { learningRate, spare, executor = null, ...context }: StepContext<E>,
@@ -131,3 +132,37 @@ const weightFeeds = ({ settings, precision }: Assembly, { step }: TrainingProgre
 }
 
 const firstNumber = (values: ArrayLike<number | bigint> | undefined): number => (values === undefined ? NaN : Number(values[0]))
+
+/** The report of a step, and its measures by matrix. @param before the state before the step @param seconds what the step took */
+export const reportOf = (
+  { method }: Pick<Assembly, 'method'>,
+  { layout }: Pick<PhaseSessions, 'layout'>,
+  before: RunState,
+  { results, tokens, loss, taskLoss }: Omit<StepOutcome, 'state'>,
+  { learningRate, stepsPerEpoch, seconds }: { readonly learningRate: number; readonly stepsPerEpoch: number; readonly seconds: number },
+): { readonly report: StepReport; readonly byMatrix: RunProgress['byMatrix'] } => {
+  const numbers = (name: string): readonly number[] | undefined =>
+    results[name] === undefined ? undefined : Array.from(results[name], Number)
+  const measures = method.reporting?.measures?.(before.phase, numbers, (name) => tensorOf(layout, before.parameters, name))
+  const report: StepReport = {
+    kind: 'step',
+    step: before.step + 1,
+    epoch: (before.step + 1) / stepsPerEpoch,
+    loss,
+    taskLoss,
+    columns: measures?.columns ?? {},
+    learningRate,
+    gradientNorm: numbers('gradientNorm')?.[0] ?? NaN,
+    tokens,
+    tokensPerSecond: tokens / seconds,
+  }
+  return { report, byMatrix: measures?.byMatrix ?? {} }
+}
+
+/** Expected ranks while the method searches for them; null before and after, and for a method that searches for none. */
+export const expectedRanksOf = (
+  { method, settings }: Pick<Assembly, 'method' | 'settings'>,
+  { layout }: Pick<PhaseSessions, 'layout'>,
+  { phase, parameters }: RunState,
+): Readonly<Record<string, number>> | null =>
+  method.reporting?.expectedRanks?.(phase, settings, (name) => tensorOf(layout, parameters, name)) ?? null

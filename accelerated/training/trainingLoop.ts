@@ -13,12 +13,11 @@ import type { Sample, Scored, TrainingEvent, TrainingResult, TrainingTask } from
 import { InputError } from '../errors/inputError.js'
 import { TrainingError } from '../errors/expectedErrors.js'
 import { checkStep } from './finiteChecks.js'
-import { forLengths } from './longTexts.js'
+import { forLengths } from './batchFeeds.js'
 import { openPhaseSessions, phaseSessionsOf, type PhaseSessions } from './phaseSessions.js'
 import { runLength, type RunLength } from './runLength.js'
 import { learningRateAt } from './learningRate.js'
-import { expectedRanksOf, reportOf } from './stepReport.js'
-import { trainStep } from './trainStep.js'
+import { expectedRanksOf, reportOf, trainStep } from './trainStep.js'
 
 /** At most this many `ranks` events a run: a curve needs no more, and a large model has hundreds of matrices. */
 const rankEvents = 100

@@ -1,7 +1,7 @@
 /** salora doctor: what works on this machine. */
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os'
 import { automaticDevice, type DeviceReport } from '../../accelerated/engines/deviceProbe.js'
-import type { Card } from '../../accelerated/engines/devices/device.js'
+import type { Card } from '../../accelerated/engines/nativeMachine.js'
 import { devices as known } from '../../accelerated/engines/devices/index.js'
 import { productsSaturate } from '../../accelerated/engines/saturation.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'

@@ -8,7 +8,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { tf32Switch } from '../../accelerated/engines/tf32.js'
+import { tf32Switch } from '../../accelerated/engines/loadOnnxRuntime.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { type BenchmarkKind, type PeerMode, tokensOf, type BenchmarkCase } from './cases.js'
 import { median, quantile } from 'simple-statistics'

@@ -1,7 +1,6 @@
 /** Estimates a run's memory from its graphs: weights, activations, optimizer state and dropout pools. */
-import { elementsOf } from '../../accelerated/training/dropoutFeeds.js'
-import { allocations, bytesOf, nodeCount } from '../../accelerated/graph/liveness.js'
-import { weightMemory } from '../../accelerated/graph/weightMemory.js'
+import { elementsOf, slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
+import { allocations, bytesOf, nodeCount, weightMemory } from '../../accelerated/graph/liveness.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
@@ -11,9 +10,8 @@ import { layoutOf, memoryNames, type Assembly } from '../../accelerated/training
 import { graphToCount } from '../../accelerated/training/countedGraph.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
 import type { StepGraph } from '../../accelerated/training/stepGraph.js'
-import { dimensionsInBlocks, forSequence } from '../../accelerated/training/longTexts.js'
+import { dimensionsInBlocks, forSequence } from '../../accelerated/training/batchFeeds.js'
 import { accumulates } from '../../accelerated/settings/commonSettings.js'
-import { slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 
 /** In bytes. */
 export type MemoryEstimate = {

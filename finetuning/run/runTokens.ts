@@ -1,7 +1,7 @@
 /** The tokens whose rows a run trains: new ones, which its base model then has, and those that it names. */
 import { extendedFolder } from '../../accelerated/checkpoints/extendedFolder.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { tableRows } from '../../accelerated/checkpoints/tableRows.js'
+import { tableRows } from '../../accelerated/checkpoints/frozenWeights.js'
 import { tokenTable } from '../../accelerated/checkpoints/tokenizer/addedTokens.js'
 import { quoted, inputError } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'

@@ -2,7 +2,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
-import { convertWeights } from '../../accelerated/checkpoints/gguf/convertWeights.js'
+import { convertWeights } from '../../accelerated/checkpoints/gguf/convertModel.js'
 import { readGguf, ggufModelFiles } from '../../accelerated/checkpoints/gguf/ggufHeader.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'

@@ -1,5 +1,5 @@
 /** The adapter and the head of an open base model, from whatever storage holds them. */
-import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
+import { checkFinite } from '../../accelerated/checkpoints/frozenWeights.js'
 import { headTensor, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
@@ -12,7 +12,7 @@ import type { Method } from '../../accelerated/methods/method.js'
 import { headOf } from '../../accelerated/models/modelOutputs.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
-import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
+import { checkLabelNames } from '../../accelerated/checkpoints/configFile.js'
 
 /** Model and adapter with a whole head. @param folder of the adapter; null: the model has its own head. @throws InputError */
 export const withCheckedHead = async (

@@ -1,5 +1,5 @@
 /** A trained model: base model, adapter and head, loaded and checked. It has no session yet. */
-import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
+import { checkFinite } from '../../accelerated/checkpoints/frozenWeights.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { frozenHead, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'

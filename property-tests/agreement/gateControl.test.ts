@@ -1,11 +1,9 @@
 /** The controller's laws, and the density that it reaches in a simulated run. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { numberBackend } from '../../accelerated/methods/salora/numericBackend.js'
-import { gateAdam, gateControl, type ControlledWindow } from '../../accelerated/methods/salora/gateControl.js'
-import { probabilityNonZeroOn } from '../../accelerated/methods/salora/hardConcrete.js'
+import { numberBackend, probabilityNonZeroOn } from '../../accelerated/methods/salora/hardConcrete.js'
+import { gateAdam, gateControl, type ControlledWindow, gateSchedule } from '../../accelerated/methods/salora/gateControl.js'
 import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
-import { gateSchedule } from '../../accelerated/methods/salora/gateSchedule.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { controlOf } from '../../evaluation/agreement/acceleratedSide.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'

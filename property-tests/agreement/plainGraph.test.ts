@@ -1,6 +1,6 @@
 /** Outside the gate window there are no gates: the graph of a plain step holds no trace of them, and costs what LoRA costs. */
 import { describe, expect, it } from 'vitest'
-import { print } from '../../accelerated/graph/print.js'
+import { print } from '../../accelerated/graph/expression.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { phaseIn, startOf, stepOutputs } from '../../evaluation/agreement/acceleratedSide.js'
 import { someOptions } from './modelOptions.js'

@@ -1,7 +1,7 @@
 /** Which triplets stay: two implementations, on any log θ, budget and rule. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { numberBackend } from '../../accelerated/methods/salora/numericBackend.js'
+import { numberBackend } from '../../accelerated/methods/salora/hardConcrete.js'
 import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
 import { retain, smallestBudget, type RetentionRule } from '../../accelerated/methods/salora/retention.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'

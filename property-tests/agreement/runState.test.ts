@@ -1,8 +1,7 @@
 /** What T_start and T_end do to a run's state, number by number. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { numberBackend } from '../../accelerated/methods/salora/numericBackend.js'
-import { deterministicGateOn } from '../../accelerated/methods/salora/hardConcrete.js'
+import { numberBackend, deterministicGateOn } from '../../accelerated/methods/salora/hardConcrete.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { closeGates, openGates, withoutNoise } from '../../accelerated/methods/salora/transitions.js'
 import { tensorOf } from '../../accelerated/parameters/vectors.js'

@@ -7,8 +7,8 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { methodOf } from '../../accelerated/training/settings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { runOutline, startOfRun } from '../../accelerated/training/initialState.js'
-import { newestCheckpoint } from '../../accelerated/checkpoints/newestCheckpoint.js'
-import type { Checkpoint } from '../../accelerated/checkpoints/checkpointContent.js'
+import { newestCheckpoint } from '../../accelerated/checkpoints/loadCheckpoint.js'
+import type { Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
 
 /** Throws where there is none, or the newest is damaged. `modelFolder` has the run's model; the task has two labels. */

@@ -9,10 +9,10 @@ import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
-import type { GptConfig } from '../../accelerated/models/gpt/config.js'
+import type { GptConfig } from '../../accelerated/models/gpt/model.js'
 import { gpt2Config } from '../../accelerated/models/gpt2/gpt2.js'
 import { optConfig } from '../../accelerated/models/opt/opt.js'
-import { phi3Config } from '../../accelerated/models/phi3/config.js'
+import { openPhi3 } from '../../accelerated/models/phi3/phi3.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
@@ -234,7 +234,7 @@ const graniteReference = (json: object): ReferenceModel => {
 }
 
 const phi3Reference = (json: object): ReferenceModel => {
-  const config: DecoderConfig = { ...phi3Config(json, 'config.json'), outputNorms: false, family: 'decoder', taskType: 'causal' }
+  const config: DecoderConfig = { ...openPhi3(json, 'config.json').config, outputNorms: false, family: 'decoder', taskType: 'causal' }
   return { modules: fusedDecoderModules(config), run: (options) => fusedDecoder(config, options) }
 }
 

@@ -1,6 +1,6 @@
 /** Golden checkpoints and parameters as the reference takes them. */
 import { join } from 'node:path'
-import { configLimit } from '../../accelerated/checkpoints/configFile.js'
+import { namesLimit } from '../../accelerated/checkpoints/configFile.js'
 import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
@@ -20,7 +20,7 @@ import { folderOf, type Family, type GoldenTensor } from './golden.js'
 export const readReference = async (family: Family): Promise<{ readonly config: EncoderConfig; readonly base: Tensors }> => {
   const { tensors, outputs } = await openModelFolder(folderOf(family))
   const file = join(folderOf(family), 'config.json')
-  const sizes = encoderConfig(parseJson(await readText(file, configLimit), file) as object, file)
+  const sizes = encoderConfig(parseJson(await readText(file, namesLimit), file) as object, file)
   const base = await Promise.all([...tensors].map(async ([name, entry]) => [name, tensor(entry.shape, await readTensor(entry))] as const))
   if (outputs.head !== 'sequence' || outputs.problemType === 'multi_label_classification')
     throw new Error(`readReference: expected a sequence of the reference, got ${JSON.stringify(outputs)}`)

@@ -8,7 +8,7 @@ import { chatTemplate, type Message } from '../../accelerated/checkpoints/chatTe
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer, type Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
-import { streamedText } from '../../accelerated/generation/streamedText.js'
+import { streamedText } from '../../accelerated/generation/answers.js'
 import { allocations } from '../../accelerated/graph/liveness.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { startPhase } from '../../accelerated/methods/startPhase.js'

@@ -325,7 +325,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['agreement/blockMatMul'],
   },
   {
-    file: 'accelerated/precisions/int8/quantizedWeights.ts',
+    file: 'accelerated/precisions/int8/quantizedFile.ts',
     mistake: 'A quantized file that another process wrote again counts as changed.',
     before: ', digests: new Map([[file, digest]])',
     after: '',
@@ -360,7 +360,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/accelerated/generation'],
   },
   {
-    file: 'accelerated/generation/keptCache.ts',
+    file: 'accelerated/generation/decoder.ts',
     mistake: 'The whole prompt is kept, and its last logits are old.',
     before: 'prompt.length - 1)',
     after: 'prompt.length)',
@@ -437,7 +437,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/accelerated/proxiedFetch'],
   },
   {
-    file: 'accelerated/checkpoints/newestCheckpoint.ts',
+    file: 'accelerated/checkpoints/loadCheckpoint.ts',
     mistake: 'A damaged checkpoint is resumed.',
     before: 'if (damage !== null) {',
     after: 'if (damage === undefined) {',
@@ -458,7 +458,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/accelerated/libraryTokenizer'],
   },
   {
-    file: 'accelerated/checkpoints/tokenizer/wordCache.ts',
+    file: 'accelerated/checkpoints/tokenizer/prefixTokenizer.ts',
     mistake: 'Words with the same hash share their ids.',
     before: ' || !this.holds(entry, text, start)) continue',
     after: ') continue',
@@ -521,7 +521,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['serving/sharedSessions'],
   },
   {
-    file: 'accelerated/engines/tf32.ts',
+    file: 'accelerated/engines/loadOnnxRuntime.ts',
     mistake: 'TF32 stays on until a run switches it off.',
     before: 'if (isMainThread) process.env[tf32Switch] = off',
     after: '',

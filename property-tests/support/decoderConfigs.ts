@@ -1,5 +1,5 @@
 /** The sizes of a decoder of LLaMA's kind from its config.json, by the family of its model_type. */
-import { gemma2Config, gemma3Config } from '../../accelerated/models/gemma/config.js'
+import { gemma2Config, gemma3Config } from '../../accelerated/models/gemma/gemma.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
 import { llama, type DecoderConfig } from '../../accelerated/models/llama/family.js'
 import { mistral } from '../../accelerated/models/mistral/mistral.js'

@@ -1,7 +1,7 @@
 /** Small decoders without an adapter: a configuration to vary, and the assembly of a model. */
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import { plainParts } from '../../accelerated/models/llama/family.js'
+import { llama, noScales } from '../../accelerated/models/llama/family.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
@@ -15,7 +15,8 @@ export const decoderConfig = {
   rotaryScaling: null,
   windows: [null],
   biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
-  ...plainParts,
+  ...{ norms: llama.norms, normOffset: llama.normOffset, queryKeyNorms: llama.queryKeyNorms, activation: llama.activation.value },
+  ...noScales,
   tied: true,
   paddingIndex: 0,
   attentionDropout: 0,

@@ -5,8 +5,7 @@
  */
 import { Environment } from '@huggingface/jinja'
 import { CountingInterpreter, type TemplateBounds } from './boundedTemplate.js'
-import { writtenBy } from './pythonJinja.js'
-import type { Iteration } from './templateLoop.js'
+import { writtenBy, type Iteration } from './pythonJinja.js'
 import { copied, namespacesIn, OpenLoop, Unsupported, unsupported } from './templateState.js'
 import { environmentOf, isTrue, templateValue, type Value } from './templateValues.js'
 

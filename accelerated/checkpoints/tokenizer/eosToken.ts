@@ -1,7 +1,7 @@
 /** End-of-sequence tokens: those of generation_config.json, else of config.json. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
-import { configLimit } from '../configFile.js'
+import { namesLimit } from '../configFile.js'
 import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
 import { inputError } from '../../errors/inputError.js'
@@ -29,7 +29,7 @@ export const namedEosTokenIds = async (
   for (const name of ['generation_config.json', 'config.json']) {
     const file = await fileInFolder(folder, name, storage)
     if (file === undefined) continue
-    const json = parseJson(await readText(file, configLimit, storage), file)
+    const json = parseJson(await readText(file, namesLimit, storage), file)
     const { eos_token_id: eos } = validate(schema, json, file, 'a configuration')
     if (eos == null) continue
     const ids = typeof eos === 'number' ? [eos] : eos

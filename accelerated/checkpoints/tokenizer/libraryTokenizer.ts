@@ -2,7 +2,7 @@
  * The tokenizer of @huggingface/tokenizers 0.2.0, with our parts in place of some of its own:
  * - Its unigram model takes seconds and a quarter of a gigabyte to open, and memory in proportion to a text. → unigram.ts
  * - Its Precompiled normalizer ignores the file's table and normalizes by Unicode (NFKC). → precompiledNormalizer.ts
- * - Its byte-pair model caches 10,000 words, which costs more than it saves for data with more words. → wordCache.ts
+ * - Its byte-pair model caches 10,000 words, which costs more than it saves for data with more words. → prefixTokenizer.ts
  * - It cuts words, strips blanks and lowercases as JavaScript does. → preTokenizers.ts, normalizers.ts
  * - Its decoders drop U+FEFF.
  * - Its ByteLevel post-processor loses the second of two texts. That post-processor changes only offsets, so it is left out.

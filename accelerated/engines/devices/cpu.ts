@@ -1,5 +1,5 @@
 /** The CPU: available everywhere, in float32 and float64. */
-import { nativeDevice } from './nativeDevice.js'
+import { nativeDevice } from './device.js'
 
 export const cpu = nativeDevice({
   name: 'cpu',

@@ -1,5 +1,5 @@
 /** NVIDIA GPUs by CUDA. TF32 is off unless the settings ask for it: its 10-bit mantissas exceed our tolerances. */
-import { nativeDevice } from './nativeDevice.js'
+import { nativeDevice } from './device.js'
 
 export const cuda = nativeDevice({
   name: 'cuda',
@@ -10,7 +10,7 @@ export const cuda = nativeDevice({
   fallsBack: true,
   isolated: true,
   options: ['deviceId', 'tf32', 'strictDevice'],
-  card: async (deviceId) => (await import('../nvidiaCard.js')).nvidiaCard(deviceId),
+  card: async (deviceId) => (await import('../nativeMachine.js')).nvidiaCard(deviceId),
   tolerances: {
     float32: { relative: 1e-4, because: 'as on the CPU: TF32 with its 10-bit mantissas is off, and only the order of sums differs' },
     float16: { relative: 2e-2, because: 'products are summed in float32 and rounded to the 11 bits of float16' },

@@ -1,13 +1,12 @@
 /** A device: its engine, what its graphs may contain, how exact it is, and how to get it. */
+import type { Card } from '../nativeMachine.js'
 import type { FloatType } from '../../graph/expression.js'
 import type { OnnxTarget } from '../../graph/onnx.js'
 import type { Engine, EngineSettings } from '../engine.js'
+import type { Provider } from '../onnxRuntimeNode.js'
 
 /** The largest allowed error as a share of a tensor's largest |reference|, and the reason for that bound. */
 export type Tolerance = { readonly relative: number; readonly because: string }
-
-/** A card with memory of its own. */
-export type Card = { readonly name: string; readonly memoryBytes: number; readonly driver: string }
 
 /** Settings that only some devices have. */
 export type DeviceOption = 'deviceId' | 'tf32' | 'strictDevice'
@@ -33,3 +32,43 @@ export type Device = {
   /** `auto` takes the working device with the largest number; null: only an explicit --device selects it */
   readonly automatic: number | null
 }
+
+// Devices that are execution providers of onnxruntime-node, which loads at their first use: settings list devices and must not touch Node. A
+// device with an engine of its own needs nothing of this file.
+export type NativeDevice = Omit<Device, 'engine' | 'missing' | 'remedy'> &
+  Omit<Provider, 'target'> & {
+    /** a file that the provider needs, without prefix and suffix */
+    readonly library?: string
+    /** `<onnxruntime-node>` stands for the folder of that package */
+    readonly remedy: string | (() => Promise<string>)
+  }
+
+export const nativeDevice = ({
+  provider,
+  preallocatedOutputs,
+  fallsBack = false,
+  isCuda = false,
+  keepsOutputs = false,
+  library,
+  remedy,
+  ...device
+}: NativeDevice): Device => ({
+  ...device,
+  engine: (settings) => ({
+    cachedAttention: device.target.cachedAttention === true,
+    scan: device.target.scan === true,
+    open: async (...graph) => {
+      const { nodeEngine } = await import('../onnxRuntimeNode.js')
+      return nodeEngine({ provider, preallocatedOutputs, fallsBack, isCuda, keepsOutputs, target: device.target }, settings).open(...graph)
+    },
+  }),
+  missing: async () => {
+    const { containsProvider } = await import('../nativeMachine.js')
+    return (await containsProvider(provider.name, library)) ? null : 'not in this build of ONNX Runtime'
+  },
+  remedy: async () =>
+    (typeof remedy === 'string' ? remedy : await remedy()).replace(
+      '<onnxruntime-node>',
+      (await import('../nativeMachine.js')).runtimeFolder(),
+    ),
+})

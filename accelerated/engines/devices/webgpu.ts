@@ -1,5 +1,5 @@
 /** WebGPU by Vulkan, Metal or Direct3D. `auto` never selects it: on a software driver it is the slowest choice. */
-import { nativeDevice } from './nativeDevice.js'
+import { nativeDevice } from './device.js'
 
 export const webgpu = nativeDevice({
   name: 'webgpu',
@@ -19,6 +19,6 @@ export const webgpu = nativeDevice({
     },
     float16: { relative: 5e-2, because: 'products are also summed in float16: each of hundreds of terms is rounded to 11 bits' },
   },
-  remedy: async () => (await import('../softwareVulkan.js')).vulkanRemedy(),
+  remedy: async () => (await import('../nativeMachine.js')).vulkanRemedy(),
   automatic: null,
 })

@@ -2,7 +2,7 @@
 import { ggufName, ggufOffset, interleaveHeads, permutedHeads, requireGguf } from '../../checkpoints/gguf/decoderNames.js'
 import { tensorTypes, type TensorType } from '../../checkpoints/gguf/ggufTypes.js'
 import { ggufChunks, type WrittenTensor } from '../../checkpoints/gguf/writeGguf.js'
-import { configLimit } from '../../checkpoints/configFile.js'
+import { namesLimit } from '../../checkpoints/configFile.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { encode } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
@@ -12,8 +12,7 @@ import { readText } from '../../storage/text.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath, nameOf } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
-import { checkFloat16 } from '../float16Range.js'
-import { mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWeights.js'
+import { checkFloat16, mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWeights.js'
 import type { OnnxPrecision } from '../onnxWeights.js'
 import { ggufModelFiles } from '../../checkpoints/gguf/ggufHeader.js'
 import { tokenizerKeys } from './ggufTokenizer.js'
@@ -58,7 +57,7 @@ export const writtenName = ({ baseModelName }: Pick<ModelFolder, 'baseModelName'
 
 const familyLayout = async ({ folder, storage, model }: ModelFolder): Promise<GgufLayout> => {
   const file = joinPath(folder, 'config.json')
-  return requireGguf(model).write(parseJson(await readText(file, configLimit, storage), file) as object, file)
+  return requireGguf(model).write(parseJson(await readText(file, namesLimit, storage), file) as object, file)
 }
 
 const factorTensor = ([name, numbers]: readonly [string, readonly number[]]): WrittenTensor => {

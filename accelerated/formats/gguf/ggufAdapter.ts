@@ -17,9 +17,9 @@ import type { Storage } from '../../storage/storage.js'
 import { methodOf, resolveSettings } from '../../training/settings.js'
 import type { Adapter, Weights } from '../adapter.js'
 import { readWeights } from '../adapterTensors.js'
-import { checkFloat16 } from '../float16Range.js'
+import { checkFloat16 } from '../mergedWeights.js'
 import type { WrittenPrecision } from '../modelConfig.js'
-import { emptyPair, padPair, rankOf, type LowRankPair } from '../peft/lowRankAdapter.js'
+import { emptyPair, padPair, rankOf, type LowRankPair } from '../peft/peft.js'
 import { lowRankOf } from '../peft/lora.js'
 
 /** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */

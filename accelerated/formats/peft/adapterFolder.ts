@@ -1,7 +1,6 @@
 /** A folder of PEFT's: its configuration, its tensors by key, and the head among them. Every tensor of the file is accounted for. */
 import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
-import type { TensorShape } from '../../models/architecture.js'
-import type { Model } from '../../models/architecture.js'
+import type { TensorShape, Model } from '../../models/architecture.js'
 import { sentenceEncoder } from '../../models/layers/classifierHead.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
 import { inputError, quoted } from '../../errors/inputError.js'
@@ -9,8 +8,7 @@ import { readText } from '../../storage/text.js'
 import { fileInFolder, requiredFile } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
-import { headShapesIn, outputsIn } from '../adapterHead.js'
-import { checkKeys, readAll } from '../adapterTensors.js'
+import { headShapesIn, outputsIn, checkKeys, readAll } from '../adapterTensors.js'
 import { adapterConfigLimit, readNames } from '../namesFile.js'
 import { adapterFiles, headKey } from './peft.js'
 
@@ -31,12 +29,13 @@ export type AdapterFolder<Config> = {
   readonly readHead: () => Promise<ReadonlyMap<string, Weights>>
 }
 
-/** @throws InputError if a file is missing or no adapter's, or if the head contradicts the names beside it */
+/** @param keyOfHead the key of a head's tensor @throws InputError if a file is missing or no adapter's, or if the head contradicts the names beside it */
 export const openAdapterFolder = async <Config extends CommonConfig>(
   folder: string,
   base: { readonly model: Model; readonly outputs: ModelOutputs },
   parse: (text: string, file: string) => Config,
   storage: Storage,
+  keyOfHead = headKey,
 ): Promise<AdapterFolder<Config>> => {
   const configFile = await requiredFile(folder, adapterFiles.config, storage)
   const weightsFile = await weightsIn(folder, storage)
@@ -44,7 +43,7 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
   const { tensors } = await readSafetensors(weightsFile, storage)
   const names = await readNames(folder, storage)
   const model = names?.pooling === 'mean' ? sentenceEncoder(base.model) : base.model
-  const keyOf = (name: string): string => headKey(model, name)
+  const keyOf = (name: string): string => keyOfHead(model, name)
   const outputs = outputsIn(tensors, keyOf, model, base.outputs, { names, task: config.task_type }, folder)
   // PEFT adds "classifier" for every sequence classifier, so an adapter of PEFT has one.
   const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])

@@ -13,8 +13,7 @@ import { nodeFiles } from '../../storage/nodeFiles.js'
 import type { Storage } from '../../storage/storage.js'
 import { isPeftType } from './peftConfig.js'
 import { loadLowRank, type LoadedLowRank, type ScaledPair } from './loadPeft.js'
-import { emptyPair, padToRank, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
-import { saveAdapter } from './peft.js'
+import { emptyPair, padToRank, rankOf, type LowRankAdapter, type LowRankPair, saveAdapter } from './peft.js'
 import { readRows, rowTensors, tokenKeys } from './tokenRows.js'
 
 export const peftLora: AdapterFormat = {

@@ -8,7 +8,7 @@ import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
 import type { Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
 import type { Storage } from '../../storage/storage.js'
-import { causalTask, embeddingTask, tokenTask } from '../adapterHead.js'
+import { causalTask, embeddingTask, tokenTask } from '../adapterTensors.js'
 import { adapterConfigLimit } from '../namesFile.js'
 import { tokenIndices } from './tokenRows.js'
 

@@ -1,24 +1,19 @@
 /** Prefix and prompt tuning in PEFT's format: one tensor without a module's name, and a head without LoRA's wrapper. PEFT calls both prompt learning. */
+import { openAdapterFolder } from './adapterFolder.js'
 import { startPhase } from '../../methods/startPhase.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/json.js'
-import { readText } from '../../storage/text.js'
 import { inputError } from '../../errors/inputError.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { readSafetensors } from '../../checkpoints/safetensors/safetensors.js'
-import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
-import type { Model, TensorShape } from '../../models/architecture.js'
+import type { Model } from '../../models/architecture.js'
 import type { Method } from '../../methods/method.js'
 import { methodOf, resolveSettings, type Settings } from '../../training/settings.js'
 import { availablePositions, shortestText } from '../../training/runLength.js'
 import type { Adapter, AdapterFormat } from '../adapter.js'
-import { requiredFile } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
-import { headShapesIn, outputsIn } from '../adapterHead.js'
-import { checkKeys, readAll } from '../adapterTensors.js'
-import { adapterConfigLimit, namesText, readNames } from '../namesFile.js'
-import { adapterFiles, modulesToSave, writeContents } from './peft.js'
+import { readAll } from '../adapterTensors.js'
+import { modulesToSave, writeContents, contentsOf } from './peft.js'
 import { configText, isPeftType } from './peftConfig.js'
 
 const size = z.int().min(1).max(1_000_000).nullish()
@@ -53,23 +48,20 @@ const methodKeys: Readonly<Record<Name, (model: Model) => Readonly<Record<string
 const promptLearning = (name: Name): AdapterFormat => ({
   title: `PEFT's \`${name.toUpperCase()}_TUNING\``,
   library: 'peft',
-  write: (folder, { model, baseModelName, settings, tensors, outputs, head, labelNames }, _, storage) => {
-    const heads = [...head].map(([headName, weights]): readonly [string, WritableTensor] => [headKey(model, headName), weights])
-    const contents = {
-      weights: writeSafetensors(new Map<string, WritableTensor>([...tensors, ...heads]), { format: 'pt' }),
-      namesText: namesText(model, outputs, labelNames),
-      configText: configText(
-        { baseModelName, outputs, modulesToSave: modulesToSave(head) },
-        {
-          peft_type: types[name],
-          num_virtual_tokens: settings.numVirtualTokens,
-          num_transformer_submodules: 1,
-          ...sizesOf(name, model),
-          ...methodKeys[name](model),
-        },
-      ),
-    }
-    return writeContents(folder, contents, storage)
+  write: (folder, adapter, _, storage) => {
+    const { model, baseModelName, settings, tensors, outputs, head } = adapter
+    const heads = [...head].map(([headName, weights]) => [headKey(model, headName), weights] as const)
+    const config = configText(
+      { baseModelName, outputs, modulesToSave: modulesToSave(head) },
+      {
+        peft_type: types[name],
+        num_virtual_tokens: settings.numVirtualTokens,
+        num_transformer_submodules: 1,
+        ...sizesOf(name, model),
+        ...methodKeys[name](model),
+      },
+    )
+    return writeContents(folder, contentsOf(adapter, [...tensors, ...heads], config), storage)
   },
   read: async (folder, base, storage) =>
     (await isPeftType(folder, types[name], storage)) ? readPrompt(folder, name, base, storage) : null,
@@ -90,22 +82,20 @@ const sizesOf = (name: Name, { spec: { embeddingSize, layers, kind } }: Model) =
 
 const readPrompt = async (folder: string, name: Name, base: ModelFolder, storage: Storage): Promise<Adapter> => {
   const { model } = base
-  const configFile = await requiredFile(folder, adapterFiles.config, storage)
-  const weightsFile = await requiredFile(folder, adapterFiles.weights, storage)
-  const json = parseJson(await readText(configFile, adapterConfigLimit, storage), configFile)
-  const config: Config = validate<Config>(schemas[name], json, configFile, `a ${name} configuration`)
-  checkSizes(name, config, model, configFile)
-  const [method, settings] = [methodOf(name), resolveSettings({ method: name, numVirtualTokens: config.num_virtual_tokens })]
-  checkPositions(method, settings, model, configFile)
-  const { tensors } = await readSafetensors(weightsFile, storage)
-  const names = await readNames(folder, storage)
-  const keyOf = (headName: string): string => headKey(model, headName)
-  const outputs = outputsIn(tensors, keyOf, model, base.outputs, { names, task: config.task_type }, folder)
+  const method = methodOf(name)
+  const settingsOf = ({ num_virtual_tokens: count }: Config): Settings => resolveSettings({ method: name, numVirtualTokens: count })
+  const parse = (text: string, file: string): Config => {
+    const config = validate<Config>(schemas[name], parseJson(text, file), file, `a ${name} configuration`)
+    checkSizes(name, config, model, file)
+    checkPositions(method, settingsOf(config), model, file)
+    return config
+  }
+  const opened = await openAdapterFolder(folder, base, parse, storage, headKey)
+  const { config, tensors, outputs, labelNames, checkTensors, readHead } = opened
+  const settings = settingsOf(config)
   const phase = startPhase(method, model.spec, settings)
-  const shapes = new Map(method.train.tensors(phase, settings).map((tensor) => [tensor.name, tensor.shape]))
-  const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
-  const heads = [...headShapes].map(([headName, shape]) => [keyOf(headName), shape] as const)
-  checkKeys(tensors, new Map<string, TensorShape>([...shapes, ...heads]), weightsFile, adapterFiles.config)
+  const shapes = method.train.tensors(phase, settings).map((tensor) => [tensor.name, tensor.shape] as const)
+  checkTensors(shapes)
   return {
     model,
     baseModelName: config.base_model_name_or_path ?? '',
@@ -113,9 +103,13 @@ const readPrompt = async (folder: string, name: Name, base: ModelFolder, storage
     settings,
     phase,
     outputs,
-    tensors: await readAll(tensors, shapes.keys(), (key) => key),
-    head: await readAll(tensors, headShapes.keys(), keyOf),
-    labelNames: names?.labelNames ?? undefined,
+    tensors: await readAll(
+      tensors,
+      shapes.map(([key]) => key),
+      (key) => key,
+    ),
+    head: await readHead(),
+    labelNames,
   }
 }
 

@@ -19,18 +19,16 @@ import {
   maximum,
   neg,
 } from '../../graph/operators.js'
-import { type Trainable, splitBlock } from '../../parameters/layout.js'
+import { type Trainable, splitBlock, type OptimizerExtension, type UpdatedBlock } from '../../parameters/layout.js'
 import { tensorOf } from '../../parameters/vectors.js'
 import { normalInitial, zeroInitial } from '../../parameters/initialization.js'
 import type { OptimizerGroup } from '../../parameters/optimizerGroup.js'
 import type { TensorSource } from '../../models/host.js'
 import { adaptedMatrices, lowRankWrap, matrixOfWeight, mergeProduct, type AdaptedMatrix, type LowRankFactors } from '../lowRank.js'
 import type { LayoutContext, Method, TrainingProgress, Transition } from '../method.js'
-import { adaloraPhase, validatePhase, ranksOf, tripletsOf, type AdaloraPhase } from './phase.js'
-import { allocationAt, checkSchedule, scheduleOf } from './schedule.js'
+import { adaloraPhase, validatePhase, ranksOf, tripletsOf, type AdaloraPhase, allocationAt, checkSchedule, scheduleOf } from './phase.js'
 import { adaloraSettings, type AdaloraSettings } from './settings.js'
 import type { Expression, FloatType } from '../../graph/expression.js'
-import type { OptimizerExtension, UpdatedBlock } from '../../parameters/optimizerExtension.js'
 
 export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
   name: 'adalora',

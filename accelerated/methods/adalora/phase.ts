@@ -1,7 +1,56 @@
-/** An AdaLoRA phase, as every checkpoint of a run stores it: matrices, the run's length and, after the last cut, the kept triplets. */
+/** AdaLoRA's schedule, the number of triplets after each step (Zhang et al., 2023, section 3.3), and the phase that every checkpoint stores. Steps count from 0, as in PEFT. */
 import { z } from 'zod'
 import { matricesSchema } from '../lowRank.js'
 import type { TrainingProgress } from '../method.js'
+import { SettingsError } from '../../errors/expectedErrors.js'
+import type { AdaloraSettings } from './settings.js'
+
+/** warmup: t_init, the last step that prunes nothing · final: t_final · last: T − t_final, the step of the last cut */
+export type Schedule = { readonly warmup: number; readonly final: number; readonly last: number }
+
+export const scheduleOf = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 'tinitRatio' | 'tfinalRatio'>, steps: number): Schedule => {
+  const final = Math.round(tfinalRatio * steps)
+  return { warmup: Math.round(tinitRatio * steps), final, last: steps - final }
+}
+
+/** @throws SettingsError if the ranks would grow, or a part of the schedule has no step */
+export const checkSchedule = (settings: AdaloraSettings, steps: number | null): void => {
+  const { initR, targetR, tinitRatio, tfinalRatio, maxSteps } = settings
+  if (targetR > initR) throw new SettingsError('targetR', `at most initR ${initR}`, String(targetR))
+  if (steps === null) return
+  if (steps < 2)
+    throw new SettingsError(
+      maxSteps === null ? 'epochs' : 'maxSteps',
+      'at least 2 steps, so that adalora can prune in one of them',
+      '1 step',
+    )
+  const { warmup, final, last } = scheduleOf(settings, steps)
+  if (final === 0)
+    throw new SettingsError('tfinalRatio', `a fraction that is at least one of ${steps} steps`, `${tfinalRatio}, which is none`)
+  if (warmup >= last)
+    throw new SettingsError(
+      'tinitRatio',
+      `at least one of ${steps} steps between warm-up and the ${final} of tfinalRatio ${tfinalRatio}`,
+      `${tinitRatio}, which leaves none`,
+    )
+}
+
+/**
+ * budget: triplets to keep after step t · cut: triplets to prune in step t, 0 between cuts · learns: whether importances are averaged.
+ * PEFT truncates its formula of the budget to an integer.
+ */
+export const allocationAt = (
+  { initR, targetR, deltaT }: Pick<AdaloraSettings, 'initR' | 'targetR' | 'deltaT'>,
+  { warmup, last }: Schedule,
+  matrices: number,
+  t: number,
+): { readonly budget: number; readonly cut: number; readonly learns: boolean } => {
+  const [first, target] = [initR * matrices, targetR * matrices]
+  if (t <= warmup) return { budget: first, cut: 0, learns: true }
+  const left = 1 - (Math.min(t, last) - warmup) / (last - warmup)
+  const budget = Math.trunc((first - target) * left ** 3 + target)
+  return { budget, cut: t >= last || t % deltaT === 0 ? first - budget : 0, learns: t < last }
+}
 
 export const adaloraPhase = z.strictObject({
   /** each at its initial rank: a pruned triplet has an E of 0. In an adapter read from a folder, at the remaining rank */

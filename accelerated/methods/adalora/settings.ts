@@ -23,53 +23,29 @@ export const adaloraSettings = {
   trainableTokens: lowRankSettings.trainableTokens,
   ...settingGroup('AdaLoRA options', {
     initR: {
-      kind: 'number',
       placeholder: 'r',
       description: 'Initial rank of each adapter; updates are scaled by alpha / init-r',
       schema: rank.default(12),
     },
-    targetR: {
-      kind: 'number',
-      placeholder: 'r',
-      description: 'Final rank, averaged over the adapted matrices',
-      schema: rank.default(8),
-    },
+    targetR: { placeholder: 'r', description: 'Final rank, averaged over the adapted matrices', schema: rank.default(8) },
     tinitRatio: {
-      kind: 'number',
       placeholder: 'fraction',
       description: 'Fraction of all steps before rank reduction starts',
       schema: fraction.default(0.1),
     },
     tfinalRatio: {
-      kind: 'number',
       placeholder: 'fraction',
       description: 'Fraction of all steps that train at the final ranks',
       schema: fraction.default(0.5),
     },
     deltaT: {
-      kind: 'number',
       placeholder: 'steps',
       description: 'Steps between rank reductions; a pruned triplet may return in between',
       schema: z.int().min(1).max(maxRunSteps).default(1),
     },
-    importanceBeta1: {
-      kind: 'number',
-      placeholder: 'number',
-      description: 'Decay of the moving average of importance',
-      schema: decay.default(0.85),
-    },
-    importanceBeta2: {
-      kind: 'number',
-      placeholder: 'number',
-      description: 'Decay of the moving average of uncertainty',
-      schema: decay.default(0.85),
-    },
-    orthRegWeight: {
-      kind: 'number',
-      placeholder: 'number',
-      description: 'Weight of the orthogonality regularization',
-      schema: z.number().min(0).max(largestWeight).default(0.5),
-    },
+    importanceBeta1: { description: 'Decay of the moving average of importance', schema: decay.default(0.85) },
+    importanceBeta2: { description: 'Decay of the moving average of uncertainty', schema: decay.default(0.85) },
+    orthRegWeight: { description: 'Weight of the orthogonality regularization', schema: z.number().min(0).max(largestWeight).default(0.5) },
   }),
 }
 

@@ -1,8 +1,7 @@
 /** What lowers the density: the constraint of equation (11) by its term in the Lagrangian, equation (12), or the penalty of equation (10). */
 import type { Expression } from '../../graph/expression.js'
 import { mul, reduceSum, square, sub } from '../../graph/operators.js'
-import { expressionBackend, type NumericBackend } from './numericBackend.js'
-import { probabilityNonZero, probabilityNonZeroOn, type HardConcrete } from './hardConcrete.js'
+import { expressionBackend, type NumericBackend, probabilityNonZero, probabilityNonZeroOn, type HardConcrete } from './hardConcrete.js'
 
 /** The parameters behind each gate: dᵢ + kᵢ for each of the rᵢ gates of matrix i, in the order of log θ. */
 export const gateCosts = (matrices: readonly { readonly d: number; readonly k: number; readonly r: number }[]): readonly number[] =>

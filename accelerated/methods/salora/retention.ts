@@ -1,7 +1,6 @@
 /** Retention at T_end: which triplets (column of B, gate, row of A) are kept, and their gates. Section 3.5 of the paper. */
 import type { AdaptedMatrix } from '../lowRank.js'
-import { numberBackend } from './numericBackend.js'
-import { deterministicGateOn, rootMeanSquareGate, shutLogTheta, type HardConcrete } from './hardConcrete.js'
+import { numberBackend, deterministicGateOn, rootMeanSquareGate, shutLogTheta, type HardConcrete } from './hardConcrete.js'
 import { gateCosts } from './lagrangian.js'
 
 /**

@@ -2,14 +2,12 @@
 import { SettingsError } from '../../errors/expectedErrors.js'
 import { matrixOfWeight, mergeProduct, factorCount } from '../lowRank.js'
 import type { Method, MethodReporting } from '../method.js'
-import { gateSchedule, stepsForWindow } from './gateSchedule.js'
+import { gateSchedule, stepsForWindow, adamSteps, enoughSteps } from './gateControl.js'
 import { type SaloraPhase, gateCount } from './phase.js'
 import { saloraPhases, samplesGates } from './phases.js'
 import { saloraSettings, type SaloraSettings } from './settings.js'
 import { saloraTraining } from './training.js'
-import { adamSteps, enoughSteps } from './gateControl.js'
-import { probabilityNonZeroOn } from './hardConcrete.js'
-import { numberBackend } from './numericBackend.js'
+import { probabilityNonZeroOn, numberBackend } from './hardConcrete.js'
 
 /** The report of a SaLoRA run: densities, λ, norms of equation (9), ranks, and warnings. */
 const saloraReporting: MethodReporting<SaloraSettings, SaloraPhase> = {

@@ -22,87 +22,58 @@ export const saloraSettings = {
   ...lowRankSettings,
   ...settingGroup('SaLoRA options', {
     density: {
-      kind: 'number',
       placeholder: 'b',
       description: 'Fraction of the adapter parameters to keep',
       common: true,
       schema: z.number().gt(0).max(1).default(0.5),
     },
-    beta: {
-      kind: 'number',
-      placeholder: 'number',
-      description: 'Weight of the orthogonality term',
-      schema: z.number().min(0).default(0.1),
-    },
-    tau: { kind: 'number', placeholder: 'number', description: 'Temperature of the gates', schema: positive.default(1) },
-    gamma: {
-      kind: 'number',
-      placeholder: 'number',
-      description: 'Lower end of the stretched gate, below 0',
-      schema: z.number().negative().default(-0.1),
-    },
-    zeta: {
-      kind: 'number',
-      placeholder: 'number',
-      description: 'Upper end of the stretched gate, above 1',
-      schema: z.number().gt(1).default(1.1),
-    },
+    beta: { description: 'Weight of the orthogonality term', schema: z.number().min(0).default(0.1) },
+    tau: { description: 'Temperature of the gates', schema: positive.default(1) },
+    gamma: { description: 'Lower end of the stretched gate, below 0', schema: z.number().negative().default(-0.1) },
+    zeta: { description: 'Upper end of the stretched gate, above 1', schema: z.number().gt(1).default(1.1) },
     gateStart: {
-      kind: 'number',
       placeholder: 'fraction',
       description: 'Fraction of all steps after which gates are sampled',
       schema: fraction.default(gateStart.value),
     },
     gateEnd: {
-      kind: 'number',
       placeholder: 'fraction',
       description: 'Fraction of all steps after which the adapter is pruned',
       schema: fraction.default(gateEnd.value),
     },
     retain: {
-      kind: 'text',
       placeholder: 'rule',
       description:
         'Pruning rule: budget (exactly the requested density) or paper (every gate with a positive expectation); baselines: random, magnitude (by plain LoRA weights)',
       schema: z.enum(['budget', 'paper', 'random', 'magnitude']).default('budget'),
     },
     gateAfter: {
-      kind: 'text',
       placeholder: 'how',
       description: 'Gates after pruning: soft (fold their expectation into B), kept (a constant factor) or binary (1)',
       schema: z.enum(['soft', 'kept', 'binary']).default('soft'),
     },
     warmupGate: {
-      kind: 'text',
       placeholder: 'how',
       description: 'Gates before sampling: open (1) or expected (their expectation)',
       schema: z.enum(['open', 'expected']).default('open'),
     },
     orthogonality: {
-      kind: 'text',
       placeholder: 'how',
       description: 'Reduce the orthogonality term over matrices by mean, or by sum as in equation (12)',
       schema: z.enum(['mean', 'sum']).default('mean'),
     },
     orthogonalityAfter: {
-      kind: 'text',
       placeholder: 'how',
       description: 'Orthogonality term after pruning: unit (unchanged), folded (at the remaining column norms) or off',
       schema: z.enum(['unit', 'folded', 'off']).default('unit'),
     },
     control: {
-      kind: 'textOrNumber',
       placeholder: 'rule',
       description:
         "Density control: ramp (reaches the target soon), adam (the paper's constant rate), descent (Algorithm 1's plain steps) or a number (constant λ of equation 10; 0 is no penalty)",
       schema: controlSchema.default('ramp'),
     },
-    controlLearningRate: {
-      kind: 'number',
-      placeholder: 'rate',
-      description: 'Learning rate of gates and multiplier',
-      schema: positive.default(0.01),
-    },
+    controlLearningRate: { placeholder: 'rate', description: 'Learning rate of gates and multiplier', schema: positive.default(0.01) },
   }),
 }
 

@@ -5,9 +5,8 @@ import { flatten, mapVectors, tensorOf, type Vector, type Vectors } from '../../
 import type { AdaptedMatrix } from '../lowRank.js'
 import type { LayoutContext } from '../method.js'
 import type { ControlRule } from './gateControl.js'
-import type { HardConcrete } from './hardConcrete.js'
+import { type HardConcrete, numberBackend } from './hardConcrete.js'
 import { densityOn, gateCosts } from './lagrangian.js'
-import { numberBackend } from './numericBackend.js'
 import { gateCount, type SaloraPhase } from './phase.js'
 import { retain, retainAll, type GateAfter, type Retention, type RetentionRule } from './retention.js'
 

@@ -1,7 +1,43 @@
 /** Names and shapes of a BERT encoder: its tensors, the six adaptable matrices of each layer, its sublayers. */
 import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
 import type { EncoderConfig } from './config.js'
-import type { EncoderNames, LayerNames } from './names.js'
+
+export type LayerNames = {
+  readonly query: string
+  readonly key: string
+  readonly value: string
+  readonly attentionOutput: string
+  readonly attentionNorm: string
+  readonly up: string
+  readonly down: string
+  readonly feedForwardNorm: string
+  /** the two sublayers: their dropout sites and adapters have these names */
+  readonly attention: string
+  readonly feedForward: string
+}
+
+export type EncoderNames = {
+  /** of layer i */
+  readonly layer: (i: number) => string
+  readonly within: (layer: string) => LayerNames
+}
+
+/** The names of BERT, RoBERTa and ELECTRA. */
+export const bertNames: EncoderNames = {
+  layer: (i) => `encoder.layer.${i}`,
+  within: (at) => ({
+    query: `${at}.attention.self.query`,
+    key: `${at}.attention.self.key`,
+    value: `${at}.attention.self.value`,
+    attentionOutput: `${at}.attention.output.dense`,
+    attentionNorm: `${at}.attention.output.LayerNorm`,
+    up: `${at}.intermediate.dense`,
+    down: `${at}.output.dense`,
+    feedForwardNorm: `${at}.output.LayerNorm`,
+    attention: `${at}.attention.output`,
+    feedForward: `${at}.output`,
+  }),
+}
 
 /** The first position: RoBERTa counts from paddingIndex + 1, BERT from 0. */
 export const firstPosition = ({ family, paddingIndex }: EncoderConfig): number => (family === 'roberta' ? paddingIndex + 1 : 0)

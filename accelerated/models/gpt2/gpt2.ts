@@ -1,7 +1,6 @@
 /** GPT-2 (Radford et al., 2019): one matrix for queries, keys and values, and every matrix of a layer stored as [in, out]. */
 import type { Architecture } from '../architecture.js'
-import type { GptNames, GptConfig } from '../gpt/config.js'
-import { gptModel, type GptFamily } from '../gpt/model.js'
+import { type GptNames, type GptConfig, gptModel, type GptFamily } from '../gpt/model.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { countKeys, fractionKeys, type GgufFamily } from '../gguf.js'
 import { z } from 'zod'

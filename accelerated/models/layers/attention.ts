@@ -19,11 +19,10 @@ import {
   reduceSum,
   scan,
 } from '../../graph/operators.js'
-import { type BatchInputs, isInBlocks, type PaddedInputs } from '../batchInputs.js'
+import { type BatchInputs, isInBlocks, type PaddedInputs, blockedSequence, blockRows, queryBlocks } from '../batchInputs.js'
 import type { Host } from '../host.js'
 import { softCapped } from './gelu.js'
 import { gradient } from '../../graph/gradient.js'
-import { blockedSequence, blockRows, queryBlocks } from '../queryBlocks.js'
 
 type Heads = { readonly heads: number; readonly headSize: number }
 

@@ -88,9 +88,3 @@ export const llama: FamilyDesign = {
 
 /** What most families have none of. */
 export const noScales = { localRotary: null, embeddingScale: 1, scoreScale: null, scoreCap: null, logitCap: null } as const
-
-/** LLaMA's, which other families share. */
-export const plainParts = {
-  ...{ norms: llama.norms, normOffset: llama.normOffset, queryKeyNorms: llama.queryKeyNorms, activation: llama.activation.value },
-  ...noScales,
-} as const

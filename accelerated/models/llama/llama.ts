@@ -6,10 +6,9 @@ import { slotPositions } from '../batchInputs.js'
 import { isRotaryBuffer } from '../buffers.js'
 import { softCapped } from '../layers/gelu.js'
 import { decoderConfig } from './config.js'
-import { decoder } from './decoder.js'
+import { decoder, specOf, wordTable } from './decoder.js'
 import { llama, type DecoderConfig, type FamilyDesign } from './family.js'
 import { decoderGguf } from './gguf.js'
-import { specOf, wordTable } from './spec.js'
 
 type Decoder = Model & Required<Pick<Model, 'causalHead'>>
 

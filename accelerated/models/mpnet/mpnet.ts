@@ -7,7 +7,7 @@ import type { Architecture, Model } from '../architecture.js'
 import type { BatchInputs } from '../batchInputs.js'
 import { encoderModel } from '../bert/bert.js'
 import { encoderConfig, size, type EncoderConfig } from '../bert/config.js'
-import type { EncoderNames } from '../bert/names.js'
+import type { EncoderNames } from '../bert/spec.js'
 import type { Host } from '../host.js'
 import { placesOf } from '../layers/attention.js'
 

@@ -4,8 +4,7 @@ import { inputError } from '../../errors/inputError.js'
 import { validate } from '../../errors/validate.js'
 import type { Architecture } from '../architecture.js'
 import { probability, size } from '../bert/config.js'
-import type { GptConfig, GptNames } from '../gpt/config.js'
-import { gptModel, type GptFamily } from '../gpt/model.js'
+import { type GptConfig, type GptNames, gptModel, type GptFamily } from '../gpt/model.js'
 
 /** The keys read; all others are ignored. Defaults are those of the original configuration class. */
 const schema = z.object({

@@ -1,15 +1,113 @@
 /** Phi-3 and Phi-4 (Abdin et al., 2024): LLaMA's layers with one matrix for queries, keys and values, and one for gate and up. */
 import type { Architecture, Model, Matrix, ModelSpec, TensorShape } from '../architecture.js'
-import { decoder } from '../llama/decoder.js'
-import { type DecoderConfig, llama } from '../llama/family.js'
+import { decoder, specOf } from '../llama/decoder.js'
+import { type DecoderConfig, type FamilyDesign, llama } from '../llama/family.js'
+import { decoderConfig } from '../llama/config.js'
+import { z } from 'zod'
+import { inputError } from '../../errors/inputError.js'
+import { validate } from '../../errors/validate.js'
 import { decoderModel } from '../llama/llama.js'
-import { specOf } from '../llama/spec.js'
-import { phi3Config, openPhi3 } from './config.js'
 import type { Expression } from '../../graph/expression.js'
 import { slice } from '../../graph/operators.js'
 import type { Host } from '../host.js'
 import { fractionKeys, type GgufFamily } from '../gguf.js'
 import { decoderNames, readSizes, sizeKeys } from '../llama/gguf.js'
+
+const phi3: FamilyDesign = {
+  ...{ ...llama, modelType: 'phi3', classNames: ['Phi3', 'Phi3'], windowed: 'everywhere' },
+  defaults: {
+    ...{ vocab_size: 32_064, hidden_size: 3_072, intermediate_size: 8_192, num_hidden_layers: 32, num_attention_heads: 32 },
+    ...{ max_position_embeddings: 4_096, rms_norm_eps: 1e-5, sliding_window: null, hidden_act: 'silu' },
+  },
+}
+
+const positions = z.int().min(1).max(100_000_000)
+const part = z.number().positive().max(1)
+const factors = z.array(z.number().positive()).min(1).max(65_536)
+const rope = z.object({
+  rope_type: z.string().max(100).optional(),
+  type: z.string().max(100).optional(), // the older name
+  rope_theta: z.number().positive().optional(),
+  partial_rotary_factor: part.optional(),
+  short_factor: factors.optional(),
+  long_factor: factors.optional(),
+  factor: z.number().positive().nullish(),
+  attention_factor: z.number().nonnegative().nullish(),
+  original_max_position_embeddings: positions.optional(),
+})
+
+/** What is not read as LLaMA's. */
+const schema = z.object({
+  original_max_position_embeddings: positions.default(4_096),
+  partial_rotary_factor: part.default(1),
+  rope_scaling: rope.nullish(),
+  rope_parameters: rope.nullish(),
+  attention_bias: z.literal(false).default(false),
+  resid_pdrop: z.literal(0).default(0),
+  embd_pdrop: z.literal(0).default(0),
+})
+
+/** Positions of a text, and LongRoPE's factors by pair: of texts within the original positions, and of longer ones. */
+export type LongRope = {
+  readonly positions: number
+  readonly originalPositions: number
+  readonly short: readonly number[]
+  readonly long: readonly number[]
+  readonly attentionFactor: number
+}
+
+/**
+ * The sizes and LongRoPE of a config.json; null: no LongRoPE.
+ * @param where the file's name in messages
+ * @throws InputError if a key is missing or out of bounds, or sizes contradict each other
+ */
+export const openPhi3 = (json: object, where: string): { readonly config: DecoderConfig; readonly longRope: LongRope | null } => {
+  const file = validate(schema, json, where, 'a decoder')
+  const config = decoderConfig(phi3, { ...json, rope_scaling: null, rope_parameters: null, mlp_bias: false }, where)
+  const rope = file.rope_scaling ?? file.rope_parameters // the older key goes first, as in transformers
+  const rotarySize = Math.floor(config.headSize * (rope?.partial_rotary_factor ?? file.partial_rotary_factor) + 1e-6)
+  if (rotarySize < 2 || rotarySize % 2 !== 0)
+    throw inputError(
+      where,
+      `a partial_rotary_factor that gives an even part of the ${config.headSize} numbers of a head`,
+      String(rotarySize),
+    )
+  const otherwise = { positions: config.maxPositions, originalPositions: file.original_max_position_embeddings }
+  const longRope = readLongRope(rope ?? {}, otherwise, rotarySize / 2, where)
+  return {
+    config: {
+      ...config,
+      // longer texts have other frequencies, from their first token on, which no cache can follow
+      maxPositions: Math.min(longRope?.originalPositions ?? Infinity, config.maxPositions),
+      rotaryBase: rope?.rope_theta ?? config.rotaryBase,
+      rotaryScaling: longRope && { kind: 'longrope', factors: longRope.short, attentionFactor: longRope.attentionFactor },
+      rotarySize,
+    },
+    longRope,
+  }
+}
+
+/** `su` and `yarn` are older names of LongRoPE in files of Phi-3. @param pairs of numbers of a head that are rotated */
+const readLongRope = (
+  rope: z.infer<typeof schema>['rope_scaling'] & {},
+  { positions, ...otherwise }: Pick<LongRope, 'positions' | 'originalPositions'>,
+  pairs: number,
+  where: string,
+): LongRope | null => {
+  const kind = rope.rope_type ?? rope.type ?? 'default'
+  if (kind === 'default') return null
+  const { short_factor: short, long_factor: long } = rope
+  if (!['longrope', 'su', 'yarn'].includes(kind) || short?.length !== pairs || long?.length !== pairs)
+    throw inputError(
+      where,
+      `a rope_type of default or longrope (with short_factor and long_factor of ${pairs} numbers)`,
+      `${kind} with ${short?.length ?? 0} and ${long?.length ?? 0}`,
+    )
+  const originalPositions = rope.original_max_position_embeddings ?? otherwise.originalPositions
+  const factor = rope.factor ?? positions / originalPositions
+  const usual = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalPositions))
+  return { positions, originalPositions, short, long, attentionFactor: rope.attention_factor ?? usual }
+}
 
 /** Phi-3 in GGUF, with LongRoPE's factors. llama.cpp chooses between them by the length of its context. */
 export const phi3Gguf: GgufFamily = {
@@ -63,7 +161,7 @@ const fusedNames: FusedNames = {
 }
 
 const phi3Model = (config: DecoderConfig): Model => {
-  const [ofLlama, inParts] = [decoderModel(config, { modelType: 'phi3', classNames: ['Phi3', 'Phi3'] }), specOf(config)]
+  const [ofLlama, inParts] = [decoderModel(config, phi3), specOf(config)]
   return {
     ...ofLlama,
     spec: fusedSpec(inParts, fusedNames),
@@ -74,7 +172,7 @@ const phi3Model = (config: DecoderConfig): Model => {
 
 export const phi3Architecture: Architecture = {
   modelTypes: ['phi3'],
-  open: (json, where) => phi3Model(phi3Config(json, where)),
+  open: (json, where) => phi3Model(openPhi3(json, where).config),
   gguf: phi3Gguf,
 }
 

@@ -4,7 +4,7 @@ import type { Expression } from '../../graph/expression.js'
 import { weight } from '../../graph/operators.js'
 import { blockSize, fourBitDequantize } from '../../graph/quantizedOperators.js'
 import type { MatrixLayout } from '../int8/quantizedFile.js'
-import { rowLayout, type LevelsType } from '../int8/rowLayout.js'
+import { rowLayout, type LevelsType } from '../int8/matrixLayouts.js'
 import { fourBits } from './quantize.js'
 
 /** Names of the parts of a matrix. */

@@ -10,7 +10,7 @@ import { int8 } from '../int8/int8.js'
 import { layoutPrecision } from '../int8/layoutPrecision.js'
 import type { Precision } from '../precision.js'
 import { fourBitLayout, hasFourBits, fourBitMatrices } from './fourBitLayout.js'
-import { blockLayout, blockParts } from '../int8/blockLayout.js'
+import { blockLayout, blockParts } from '../int8/matrixLayouts.js'
 import type { MatrixLayout } from '../int8/quantizedFile.js'
 import { fourBits, scalesOfBlocks } from './quantize.js'
 

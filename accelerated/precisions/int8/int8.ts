@@ -7,9 +7,8 @@ import { quantizedMatMul, quantizedOf, blockSize } from '../../graph/quantizedOp
 import { withBias } from '../../models/host.js'
 import { layoutPrecision } from './layoutPrecision.js'
 import { largeLevels } from './quantize.js'
-import { rowLayout } from './rowLayout.js'
+import { rowLayout, blockLayout } from './matrixLayouts.js'
 import type { Precision } from '../precision.js'
-import { blockLayout } from './blockLayout.js'
 
 /**
  * int8 for generation: each matrix, the head over the vocabulary included, in blocks of 32 values with a scale each. A step of generation multiplies

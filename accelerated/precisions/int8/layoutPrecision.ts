@@ -3,7 +3,7 @@ import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { SettingsError } from '../../errors/expectedErrors.js'
 import type { Precision } from '../precision.js'
 import type { MatrixLayout } from './quantizedFile.js'
-import type { LevelsType } from './rowLayout.js'
+import type { LevelsType } from './matrixLayouts.js'
 
 type Shared = Required<Pick<Precision, 'name' | 'dtype' | 'runsOn' | 'check' | 'open' | 'placeholders'>>
 
@@ -20,10 +20,10 @@ export const layoutPrecision = (
   },
   open: async function* (base, cache) {
     const [{ openQuantized }, { productsSaturate }] = await Promise.all([
-      import('./quantizedWeights.js'),
+      import('./quantizedFile.js'),
       import('../../engines/saturation.js'),
     ])
     return yield* openQuantized(base, layoutOf(base, (await productsSaturate()) ? 'uint8' : 'int8'), cache)
   },
-  placeholders: async (base) => (await import('./quantizedWeights.js')).quantizedPlaceholders(base, layoutOf(base, 'int8')),
+  placeholders: async (base) => (await import('./quantizedFile.js')).quantizedPlaceholders(base, layoutOf(base, 'int8')),
 })

@@ -1,9 +1,9 @@
 /**
- * The cached file of a model whose matrices are in int8 or int4. It is made once, tensor by tensor, and its name follows from the digests of the
- * checkpoint's files. A checksum is compared before each use.
+ * The cached file of a model whose matrices are in int8 or int4, and the weights in it. It is made once, tensor by tensor, and its name follows from
+ * the digests of the checkpoint's files. A checksum is compared before each use.
  */
 import { cacheOf } from '../../storage/nodeFiles.js'
-import { modelDigests } from '../../checkpoints/modelDigests.js'
+import { modelDigests } from '../../checkpoints/fingerprint.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readSafetensors, readTensor, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { headerOf, type Declaration } from '../../checkpoints/safetensors/writeSafetensors.js'
@@ -13,9 +13,13 @@ import { readText } from '../../storage/text.js'
 import { fileInFolder, joinPath } from '../../storage/paths.js'
 import { fileSha256 } from '../../storage/digests.js'
 import { sha256 } from '../../storage/native.js'
-import type { Expression } from '../../graph/expression.js'
+import type { Expression, DType } from '../../graph/expression.js'
 import type { TensorSource } from '../../models/host.js'
 import type { Storage } from '../../storage/storage.js'
+import { weightSource } from '../../checkpoints/frozenWeights.js'
+import { locateFiles } from '../../checkpoints/safetensors/weightFiles.js'
+import { weight } from '../../graph/operators.js'
+import type { Frozen } from '../precision.js'
 
 /** Which matrices are quantized, and how. */
 export type MatrixLayout = {
@@ -148,3 +152,43 @@ export const declarationsOf = (base: Pick<ModelFolder, 'frozen'>, layout: Matrix
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Int8Array | Uint8Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength)
+
+const dtypes: Readonly<Record<string, DType>> = { F32: 'float32', I8: 'int8', U8: 'uint8' }
+
+/** Yields a line if the file must be made. @throws InputError */
+export async function* openQuantized(base: ModelFolder, layout: MatrixLayout, cache?: string): AsyncGenerator<string, Frozen> {
+  const { folder, file, digest, tensors } = yield* quantizedFile(base, layout, cache)
+  const files = { ...(await locateFiles(folder, [file], base.storage)), digests: new Map([[file, digest]]) }
+  const location = files.locations.get(file) ?? file
+  const stored: TensorSource = (name) => {
+    const entry = tensors.get(name)
+    if (entry === undefined) throw new Error(`${layout.precision}: expected a tensor of the model, got ${name}`)
+    return weight(name, entry.shape, dtypes[entry.dtype] ?? 'float32', { location, offset: entry.offset, length: entry.length })
+  }
+  return { weights: weightSource({ files }), tensor: tensorsOf(base, layout, stored) }
+}
+
+/** Tensors of the same shapes and types that are in no file. */
+export const quantizedPlaceholders = (base: ModelFolder, layout: MatrixLayout): TensorSource => {
+  const declared = new Map(declarationsOf(base, layout).map((declaration) => [declaration.name, declaration]))
+  return tensorsOf(base, layout, (name) => {
+    const { shape, dtype } = declared.get(name) ?? { shape: [], dtype: 'F32' }
+    const length = shape.reduce((a, b) => a * b, dtype === 'F32' ? 4 : 1)
+    return weight(name, shape, dtypes[dtype] ?? 'float32', { location: '', offset: 0, length })
+  })
+}
+
+/** One expression per name: graphs share their subexpressions by identity. */
+const tensorsOf = ({ frozen }: Pick<ModelFolder, 'frozen'>, { matrices, matrix }: MatrixLayout, stored: TensorSource): TensorSource => {
+  const known = memoized(stored)
+  return memoized((name) => (matrices.has(name) ? matrix(name, frozen.get(name)?.shape ?? [], known) : known(name)))
+}
+
+const memoized = (tensor: TensorSource): TensorSource => {
+  const made = new Map<string, ReturnType<TensorSource>>()
+  return (name) => {
+    const expression = made.get(name) ?? tensor(name)
+    made.set(name, expression)
+    return expression
+  }
+}

@@ -1,6 +1,5 @@
 /** Tokens of a text with the parts that are learned: tokenized segments, the end of text, and truncation. */
-import { longestFirst } from '../../../accelerated/checkpoints/tokenizer/truncation.js'
-import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { longestFirst, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 
 /** Tokens of a text; `learned[i]`: whether the loss covers token i. */
 export type LearnedTokens = { readonly ids: readonly number[]; readonly learned: readonly boolean[] }

@@ -9,7 +9,7 @@ import { adapterFiles, saveAdapter } from '../../../accelerated/formats/peft/pef
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readSafetensors } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { exportOnnx } from '../../../accelerated/formats/exportOnnx.js'
-import { messageType } from '../../../accelerated/graph/onnxSchema.js'
+import { messageType } from '../../support/onnxSchema.js'
 import { trialTexts } from '../../../finetuning/use/exportComparison.js'
 import { resolveLabels } from '../../../finetuning/use/modelWithAdapter.js'
 import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'

@@ -7,7 +7,7 @@ import type { Method } from '../../../accelerated/methods/method.js'
 import { settingGroup, type SettingValues } from '../../../accelerated/settings/setting.js'
 
 const settings = settingGroup('Shift options', {
-  shiftScale: { kind: 'number', placeholder: 'factor', description: 'Factor of every shift', schema: z.number().positive().default(2) },
+  shiftScale: { placeholder: 'factor', description: 'Factor of every shift', schema: z.number().positive().default(2) },
 })
 
 type ShiftSettings = SettingValues<typeof settings> & CommonSettings

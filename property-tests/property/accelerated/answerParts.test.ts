@@ -1,7 +1,7 @@
 /** Outputs of an evaluation's batch travel as one vector: the same numbers come back under the same names. */
+import { answersPart, outputsOf, spreadBatches, type AnswersExecutor } from '../../../accelerated/training/partGradient.js'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { answersPart, outputsOf, spreadBatches, type AnswersExecutor } from '../../../accelerated/training/answerParts.js'
 
 const outputs = fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.float32Array({ maxLength: 9 }), { maxKeys: 5 })
 

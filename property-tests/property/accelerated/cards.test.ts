@@ -9,9 +9,8 @@ import { cuda } from '../../../accelerated/engines/devices/cuda.js'
 import type { Device } from '../../../accelerated/engines/devices/device.js'
 import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
-import { cardOf, nvidiaCard, visibleCard } from '../../../accelerated/engines/nvidiaCard.js'
+import { cardOf, nvidiaCard, visibleCard, vulkanRemedy } from '../../../accelerated/engines/nativeMachine.js'
 import { exp, input } from '../../../accelerated/graph/operators.js'
-import { vulkanRemedy } from '../../../accelerated/engines/softwareVulkan.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { examineApart } from '../../../cli/doctor/examineApart.js'
 import { estimateLine, estimateTable, estimateWarning } from '../../../cli/format/estimate.js'
@@ -121,7 +120,7 @@ describe('TF32', () => {
   /** What a thread prints that imports the module in the environment of its parent. */
   const inThread = (body: string, environment: Readonly<Record<string, string>>): Promise<string> =>
     new Promise((resolve, reject) => {
-      const module = new URL('../../../dist/accelerated/engines/tf32.js', import.meta.url).href
+      const module = new URL('../../../dist/accelerated/engines/loadOnnxRuntime.js', import.meta.url).href
       const code = `
         const { parentPort } = require('node:worker_threads')
         import(${JSON.stringify(module)}).then(({ useTf32 }) => {
@@ -144,7 +143,7 @@ describe('TF32', () => {
   it('is switched off by the main thread as it imports salora, and one process has one choice', async () => {
     const { execFile } = await import('node:child_process')
     const module = new URL('../../../dist/accelerated/index.js', import.meta.url).href
-    const tf32 = new URL('../../../dist/accelerated/engines/tf32.js', import.meta.url).href
+    const tf32 = new URL('../../../dist/accelerated/engines/loadOnnxRuntime.js', import.meta.url).href
     const code = `
       await import(${JSON.stringify(module)})
       const say = () => console.log(process.env.NVIDIA_TF32_OVERRIDE ?? 'nothing')

@@ -1,8 +1,7 @@
 /** A kept cache: what a decoder reads and answers over any sequence of prompts and continuations, against one that starts anew each time. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Continuation, DecodedRows, Decoder } from '../../../accelerated/generation/decoder.js'
-import { keepingCache } from '../../../accelerated/generation/keptCache.js'
+import { type Continuation, type DecodedRows, type Decoder, keepingCache } from '../../../accelerated/generation/decoder.js'
 import { SEED } from '../../support/seed.js'
 
 type Tokens = readonly number[]

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { modelDigests } from '../../../accelerated/checkpoints/modelDigests.js'
+import { modelDigests } from '../../../accelerated/checkpoints/fingerprint.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 

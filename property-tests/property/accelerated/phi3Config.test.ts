@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { constant, input } from '../../../accelerated/graph/operators.js'
 import { ggufConfig } from '../../../accelerated/checkpoints/gguf/convertModel.js'
 import { rotaryFrequencies, rotateHeads } from '../../../accelerated/models/layers/rotary.js'
-import { openPhi3, phi3Config } from '../../../accelerated/models/phi3/config.js'
-import { phi3Gguf, phi3Architecture } from '../../../accelerated/models/phi3/phi3.js'
+import { openPhi3, phi3Gguf, phi3Architecture } from '../../../accelerated/models/phi3/phi3.js'
 import {
   fusedDecoder,
   fusedDecoderModules,
@@ -26,6 +25,7 @@ const phi4Mini = {
   ...{ max_position_embeddings: 131_072, original_max_position_embeddings: 4_096, partial_rotary_factor: 0.75, sliding_window: 262_144 },
   rope_scaling: { type: 'longrope', short_factor: pairs(1), long_factor: pairs(2) },
 }
+const phi3Config = (json: object, where: string) => openPhi3(json, where).config
 const read = (more: object) => phi3Config({ ...phi4Mini, ...more }, 'config.json')
 
 describe("Phi-3's config.json", () => {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { methods } from '../../../accelerated/methods/index.js'
-import { gateSchedule, stepsForWindow } from '../../../accelerated/methods/salora/gateSchedule.js'
+import { gateSchedule, stepsForWindow } from '../../../accelerated/methods/salora/gateControl.js'
 import { encoderModel } from '../../../accelerated/models/bert/bert.js'
 import { encoderConfig } from '../../../accelerated/models/bert/config.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'

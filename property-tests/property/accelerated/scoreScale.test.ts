@@ -1,7 +1,7 @@
 /** The scale of a regression's scores, against closed forms. The head of files must answer as the trained head does, in the scores' unit. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { headInFiles, representable, scoreScaleOf, toScaled, toUnit } from '../../../accelerated/objectives/scoreScale.js'
+import { headInFiles, representable, scoreScaleOf, toScaled, toUnit } from '../../../accelerated/objectives/sequenceClassification.js'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { outputTensors } from '../../../accelerated/models/modelOutputs.js'
 import { tinyConfig } from '../../cli/tinyModel.js'

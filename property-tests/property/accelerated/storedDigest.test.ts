@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, utimes
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { modelDigests } from '../../../accelerated/checkpoints/modelDigests.js'
+import { modelDigests } from '../../../accelerated/checkpoints/fingerprint.js'
 import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { nodeFiles } from '../../../accelerated/storage/nodeFiles.js'
 import { storedSha256 } from '../../../accelerated/storage/digests.js'

@@ -1,7 +1,7 @@
 /** Text as it comes: its pieces together are the whole, no piece is half a letter, and what it is to stop at never shows. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { stopsAt, streamedText } from '../../../accelerated/generation/streamedText.js'
+import { stopsAt, streamedText } from '../../../accelerated/generation/answers.js'
 import { SEED } from '../../support/seed.js'
 
 /** Tokens are bytes, and 256 is one without a text; a blank at the very beginning is dropped, as SentencePiece's decoders do. */

@@ -1,7 +1,7 @@
 /** The word cache: the ids are always those of the word, and a recent word is not tokenized again. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { WordCache } from '../../../accelerated/checkpoints/tokenizer/wordCache.js'
+import { WordCache } from '../../../accelerated/checkpoints/tokenizer/prefixTokenizer.js'
 
 /** Ids that differ for different words. */
 const idsOf = (word: string): readonly number[] =>

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Dimension, Expression } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
-import { allocations, peakOf, type Allocation } from '../../../accelerated/graph/liveness.js'
+import { allocations, peakOf, type Allocation, weightMemory } from '../../../accelerated/graph/liveness.js'
 import {
   constant,
   exp,
@@ -22,7 +22,6 @@ import {
   weight,
 } from '../../../accelerated/graph/operators.js'
 import { quantizedMatMul } from '../../../accelerated/graph/quantizedOperators.js'
-import { weightMemory } from '../../../accelerated/graph/weightMemory.js'
 import { simulateArena } from '../../../accelerated/engines/arena.js'
 import { hasFixedOutputs } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { SEED } from '../../support/seed.js'

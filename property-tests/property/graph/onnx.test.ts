@@ -1,6 +1,6 @@
 /** Serialization: the model loads in ONNX Runtime, has the same results for every target, and reads weights from the mapped files. */
 import { describe, expect, it } from 'vitest'
-import type { DType, Expression } from '../../../accelerated/graph/expression.js'
+import { type DType, type Expression, print } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
 import { toOnnx } from '../../../accelerated/graph/onnx.js'
 import {
@@ -27,7 +27,6 @@ import {
   transpose,
   weight,
 } from '../../../accelerated/graph/operators.js'
-import { print } from '../../../accelerated/graph/print.js'
 import * as ort from 'onnxruntime-node'
 import { assertClose } from '../../support/assertClose.js'
 import { evaluate, float32, float64, readModel, resultOf, withGraph } from '../../support/runGraph.js'

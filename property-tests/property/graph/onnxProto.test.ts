@@ -11,7 +11,7 @@ import {
   type SequenceInfoProto,
   type ValueInfoProto,
 } from '../../../accelerated/graph/onnxProto.js'
-import { messageType } from '../../../accelerated/graph/onnxSchema.js'
+import { messageType } from '../../support/onnxSchema.js'
 import { SEED } from '../../support/seed.js'
 
 const name = fc.oneof(fc.string({ maxLength: 200 }), fc.string({ unit: 'grapheme', maxLength: 20 }))

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { toOnnx } from '../../../accelerated/graph/onnx.js'
-import { messageType } from '../../../accelerated/graph/onnxSchema.js'
+import { messageType } from '../../support/onnxSchema.js'
 import {
   add,
   addMatMul,

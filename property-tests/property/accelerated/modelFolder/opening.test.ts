@@ -2,7 +2,7 @@
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { checkFinite } from '../../../../accelerated/checkpoints/finiteWeights.js'
+import { checkFinite } from '../../../../accelerated/checkpoints/frozenWeights.js'
 import { headTensor, openModelFolder } from '../../../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'

@@ -1,4 +1,4 @@
-/** The same part of ONNX's protobuf schema for protobufjs: `embedWeights.ts` reads a model by it, and lays it out anew. */
+/** The part of ONNX's protobuf schema that we write, for protobufjs: tests read models by it. */
 import protobuf from 'protobufjs'
 
 const field = (id: number, type: string, rule?: 'repeated'): protobuf.IField => (rule === undefined ? { id, type } : { id, type, rule })

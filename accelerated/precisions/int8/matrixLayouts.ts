@@ -1,7 +1,7 @@
-/** The matrices of the layers with one scale per row, for training: a large model's in one orientation, others in both. */
+/** How the matrices of the layers are stored: with one scale per row, for training, or in blocks with a scale each, for generation. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { dequantize, transposedView } from '../../graph/quantizedOperators.js'
-import { largeLevels, largestLevel, rowLevels, rowScales, transposedOf, unsignedLevels } from './quantize.js'
+import { dequantize, transposedView, blockDequantize, blockSize } from '../../graph/quantizedOperators.js'
+import { largeLevels, largestLevel, rowLevels, rowScales, transposedOf, unsignedLevels, quantizedBlocks } from './quantize.js'
 import type { MatrixLayout } from './quantizedFile.js'
 
 /** Names of the parts of a matrix. */
@@ -50,3 +50,31 @@ export const rowLayout = ({ model }: Pick<ModelFolder, 'model'>, type: LevelsTyp
 /** Only small matrices are stored in both orientations. */
 const inBothOrientations = ({ model }: Pick<ModelFolder, 'model'>, largeFrom = largeLevels): boolean =>
   model.spec.matrices.reduce((sum, { d, k }) => sum + d * k, 0) < largeFrom
+
+/** Names of the parts of a matrix. */
+export const blockParts = (name: string) => ({ levels: `${name}.blocks`, scales: `${name}.blockScales` })
+
+export const blockLayout = ({ model }: Pick<ModelFolder, 'model'>): MatrixLayout => {
+  const words = model.causalHead?.().words
+  return {
+    precision: 'int8',
+    version: ['blocks', 1, blockSize],
+    matrices: new Set([...model.spec.matrices.map(({ name }) => `${name}.weight`), ...(words === undefined ? [] : [words])]),
+    declare: (name, [rows = 0, columns = 0]) => {
+      const { levels, scales } = blockParts(name)
+      const blocks = Math.ceil(columns / blockSize)
+      return [
+        { name: scales, dtype: 'F32', shape: [rows, blocks] },
+        { name: levels, dtype: 'U8', shape: [rows, blocks, blockSize] },
+      ]
+    },
+    parts: (W, shape) => {
+      const { levels, scales } = quantizedBlocks(W, shape, blockSize)
+      return [scales, levels]
+    },
+    matrix: (name, [, columns = 0], stored) => {
+      const { levels, scales } = blockParts(name)
+      return blockDequantize(stored(levels), stored(scales), columns)
+    },
+  }
+}
