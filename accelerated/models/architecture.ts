@@ -49,7 +49,7 @@ export type Head = {
   /** rows: [rows, hidden] → [rows, outputs] */
   readonly outputs: (rows: Expression, host: Host) => Expression
   /** of a classifier: the activation between its two layers */
-  readonly activation?: 'tanh' | 'relu' | 'gelu'
+  readonly activation?: 'tanh' | 'relu' | 'gelu' | undefined
 }
 
 /** A head of classes or scores: features of each row, and one linear layer on them. */
@@ -109,9 +109,9 @@ export type Model = {
   readonly specialTokens: SpecialTokenTemplate | null
   readonly naming: Naming
   /** Whether checkpoints store this tensor, a matrix by canonical name, as [in, out] instead of [out, in] (GPT-2). Absent: none. */
-  readonly transposed?: (tensor: string) => boolean
+  readonly transposed?: ((tensor: string) => boolean) | undefined
   /** Whether a checkpoint's tensor of this canonical name is a buffer and not a weight. Absent: none is. */
-  readonly ignored?: (tensor: string) => boolean
+  readonly ignored?: ((tensor: string) => boolean) | undefined
   /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
   readonly hidden: (host: Host, batch: BatchInputs | PaddedInputs) => Expression
   /** what the sequence head reads of an example: its first or last token, or the mean of its tokens */

@@ -166,8 +166,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'accelerated/models/bert/bert.ts',
     mistake: 'The residual of the feed-forward block is the input of the layer.',
-    before: 'norm: at.feedForwardNorm }, intermediate, attended)',
-    after: 'norm: at.feedForwardNorm }, intermediate, x)',
+    before: 'norm: at.feedForwardNorm }, after, intermediate, attended)',
+    after: 'norm: at.feedForwardNorm }, after, intermediate, x)',
     tests: ['agreement/accumulation'],
   },
   {

@@ -1,15 +1,16 @@
 /** BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019): one encoder with two heads, two position schemes and two special-token templates. */
 import type { Expression } from '../../graph/expression.js'
-import { add, cast, cumulativeSum, equal, mul, sub, gather, gelu, layerNormalization } from '../../graph/operators.js'
+import { add, cast, cumulativeSum, equal, mul, sub, gather, gelu } from '../../graph/operators.js'
 import type { Architecture, SpecialTokenTemplate, Model, Naming } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
-import { isIdBuffer } from '../buffers.js'
+import { isIdBuffer } from './spec.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { maskedHead, sequenceHead, tokenHead } from './heads.js'
 import { bertNames, type EncoderNames, firstPosition, specOf, projection, wordTable } from './spec.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
+import { layerNorm, normedSublayer } from '../layers/layerNorm.js'
 
 /** The model of these sizes. @param distances a bias of every layer's scores by the distance of two tokens (default: none) */
 export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames, distances?: DistanceBias): Model => ({
@@ -87,7 +88,11 @@ const embeddings = (config: EncoderConfig, host: Host, batch: BatchInputs | Padd
   const typed =
     config.tokenTypes === 0 ? words : add(words, gather(host.tensor('embeddings.token_type_embeddings.weight'), batch.tokenTypes))
   const positions = gather(host.tensor('embeddings.position_embeddings.weight'), batch.positions)
-  const normed = host.dropout('embeddings', norm(config, host, 'embeddings.LayerNorm')(add(typed, positions)), config.hiddenDropout)
+  const normed = host.dropout(
+    'embeddings',
+    layerNorm(host, 'embeddings.LayerNorm', config.layerNormEpsilon)(add(typed, positions)),
+    config.hiddenDropout,
+  )
   return config.embeddingSize === config.hiddenSize ? normed : host.linear(projection, normed)
 }
 
@@ -98,22 +103,9 @@ const encoderLayer =
     const { query, key, value, ...at } = names.within(layer)
     const shape = { bias, heads: config.heads, headSize: config.hiddenSize / config.heads, layer, dropout: config.attentionDropout }
     const context = attention(shape, host, batch, host.linear(query, x), host.linear(key, x), host.linear(value, x))
-    const attended = sublayer(config, host, { name: at.attention, matrix: at.attentionOutput, norm: at.attentionNorm }, context, x)
+    const after = { dropout: config.hiddenDropout, epsilon: config.layerNormEpsilon }
+    const attended = normedSublayer(host, { name: at.attention, matrix: at.attentionOutput, norm: at.attentionNorm }, after, context, x)
     const activation = config.activation === 'gelu' ? gelu : geluTanh
     const intermediate = activation(host.linear(at.up, attended)) // [tokens, intermediate]
-    return sublayer(config, host, { name: at.feedForward, matrix: at.down, norm: at.feedForwardNorm }, intermediate, attended)
+    return normedSublayer(host, { name: at.feedForward, matrix: at.down, norm: at.feedForwardNorm }, after, intermediate, attended)
   }
-
-type SublayerNames = { readonly name: string; readonly matrix: string; readonly norm: string }
-
-/** norm(residual + dropout(W x + b)) */
-const sublayer = (config: EncoderConfig, host: Host, at: SublayerNames, x: Expression, residual: Expression): Expression => {
-  const after = norm(config, host, at.norm)
-  const output = host.dropout(at.name, host.linear(at.matrix, x), config.hiddenDropout)
-  return after(add(host.sublayer(at.name, output, { residual, norm: after }), residual))
-}
-
-const norm =
-  (config: EncoderConfig, host: Host, name: string) =>
-  (x: Expression): Expression =>
-    layerNormalization(x, host.tensor(`${name}.weight`), host.tensor(`${name}.bias`), config.layerNormEpsilon)

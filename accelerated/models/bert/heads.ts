@@ -1,7 +1,8 @@
 /** Heads on the encoder's hidden states: the sequence heads of RoBERTa and BERT, the token head, and RoBERTa's masked-language-model head. */
-import { add, gelu, layerNormalization, tanh } from '../../graph/operators.js'
+import { add, gelu, tanh } from '../../graph/operators.js'
 import type { ClassifierHead, Head, TensorShape } from '../architecture.js'
 import { classifierHead, linearTensors } from '../layers/classifierHead.js'
+import { layerNorm, normTensors } from '../layers/layerNorm.js'
 import type { EncoderConfig } from './config.js'
 import { wordTable } from './spec.js'
 
@@ -34,13 +35,11 @@ export const tokenHead =
 export const maskedHead = ({ hiddenSize: h, vocabularySize, layerNormEpsilon }: EncoderConfig): Head => ({
   tensors: new Map<string, TensorShape>([
     ...linearTensors('lm_head.dense', h, h),
-    ['lm_head.layer_norm.weight', [h]],
-    ['lm_head.layer_norm.bias', [h]],
+    ...normTensors('lm_head.layer_norm', h),
     ['lm_head.bias', [vocabularySize]],
   ]),
   outputs: (rows, host) => {
-    const [scale, bias] = [host.tensor('lm_head.layer_norm.weight'), host.tensor('lm_head.layer_norm.bias')]
-    const transformed = layerNormalization(gelu(host.linear('lm_head.dense', rows)), scale, bias, layerNormEpsilon)
+    const transformed = layerNorm(host, 'lm_head.layer_norm', layerNormEpsilon)(gelu(host.linear('lm_head.dense', rows)))
     return add(host.wordLogits(wordTable, transformed), host.tensor('lm_head.bias'))
   },
 })

@@ -1,5 +1,7 @@
 /** Names and shapes of a BERT encoder: its tensors, the six adaptable matrices of each layer, its sublayers. */
 import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
+import { linearTensors } from '../layers/classifierHead.js'
+import { normTensors } from '../layers/layerNorm.js'
 import type { EncoderConfig } from './config.js'
 
 export type LayerNames = {
@@ -89,21 +91,17 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: L
 const tensorShapes = (config: EncoderConfig, names: EncoderNames): ReadonlyMap<string, TensorShape> => {
   const { hiddenSize: h, embeddingSize: e } = config
   const layers = layersOf(config, names)
-  const layerNorm = (at: string, size: number): readonly [string, number[]][] => [
-    [`${at}.weight`, [size]],
-    [`${at}.bias`, [size]],
-  ]
-  const linear = ({ name, d, k }: Matrix): readonly [string, number[]][] => [
-    [`${name}.weight`, [d, k]],
-    [`${name}.bias`, [d]],
-  ]
+  const linear = ({ name, d, k }: Matrix) => linearTensors(name, d, k)
   return new Map<string, TensorShape>([
     [wordTable, [config.vocabularySize, e]],
     ['embeddings.position_embeddings.weight', [config.maxPositions, e]],
     ...(config.tokenTypes === 0 ? [] : ([['embeddings.token_type_embeddings.weight', [config.tokenTypes, e]]] as const)),
-    ...layerNorm('embeddings.LayerNorm', e),
+    ...normTensors('embeddings.LayerNorm', e),
     ...(e === h ? [] : linear({ name: projection, d: h, k: e })),
     ...layers.flatMap((at) => matricesOf(config, at).flatMap(linear)),
-    ...layers.flatMap((at) => [...layerNorm(at.attentionNorm, h), ...layerNorm(at.feedForwardNorm, h)]),
+    ...layers.flatMap((at) => [...normTensors(at.attentionNorm, h), ...normTensors(at.feedForwardNorm, h)]),
   ])
 }
+
+/** Buffers that old checkpoints carry: the numbers of positions and the zeros of token types. */
+export const isIdBuffer = (tensor: string): boolean => /^embeddings\.(position|token_type)_ids$/.test(tensor)

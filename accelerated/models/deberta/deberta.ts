@@ -3,16 +3,17 @@
  * table of distance embeddings that is mapped like tokens.
  */
 import type { Expression } from '../../graph/expression.js'
-import { add, concat, cut, gather, gelu, layerNormalization, transpose } from '../../graph/operators.js'
+import { add, concat, cut, gather, gelu, transpose } from '../../graph/operators.js'
 import type { Architecture, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
-import { isIdBuffer } from '../buffers.js'
+import { isIdBuffer } from '../bert/spec.js'
 import { tokenHead } from '../bert/heads.js'
 import { classifierHead, linearTensors } from '../layers/classifierHead.js'
 import { bertNames, type LayerNames, wordTable } from '../bert/spec.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
+import { layerNorm, normedSublayer, normTensors } from '../layers/layerNorm.js'
 import { debertaConfig, type DebertaConfig } from './config.js'
 import { batchDistances, byDistance, type BatchDistances, type DistanceKind } from './distances.js'
 
@@ -64,7 +65,7 @@ const specOf = (config: DebertaConfig): ModelSpec => {
     tensors: new Map<string, TensorShape>([
       ...tables.flatMap(([name, rows]) => (rows === 0 ? [] : [[name, [rows, h]] as const])),
       ...matrices.flatMap(({ name, d, k }) => linearTensors(name, d, k)),
-      ...norms.flatMap((name) => [[`${name}.weight`, [h]] as const, [`${name}.bias`, [h]] as const]),
+      ...norms.flatMap((name) => normTensors(name, h)),
     ]),
     matrices,
     layers: layers.map((at) => ({
@@ -88,7 +89,7 @@ type Places = { readonly table: Expression; readonly rows: BatchDistances }
 /** Hidden states of a batch: → [tokens, hidden] */
 const encoder = (config: DebertaConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
   const { kinds, normed, rowOf } = config.distances
-  const normOf = normed ? norm(config, host, 'encoder.LayerNorm') : (x: Expression): Expression => x
+  const normOf = normed ? layerNorm(host, 'encoder.LayerNorm', config.layerNormEpsilon) : (x: Expression): Expression => x
   const places = kinds.length === 0 ? null : { table: normOf(host.tensor(table)), rows: batchDistances(rowOf, batch) }
   const layers = Array.from({ length: config.layers }, (_, i) => {
     const names = namesOf(i)
@@ -102,7 +103,7 @@ const embeddings = (config: DebertaConfig, host: Host, batch: BatchInputs | Padd
   const words = host.embedded(host.wordRows(wordTable, batch.inputIds), batch)
   const placed = config.absolutePositions ? add(words, from('position', batch.positions)) : words
   const typed = config.tokenTypes === 0 ? placed : add(placed, from('token_type', batch.tokenTypes))
-  return host.dropout('embeddings', norm(config, host, 'embeddings.LayerNorm')(typed), config.dropouts.hidden)
+  return host.dropout('embeddings', layerNorm(host, 'embeddings.LayerNorm', config.layerNormEpsilon)(typed), config.dropouts.hidden)
 }
 
 /** x ← norm(x + dropout(attention(x))); x ← norm(x + dropout(feedForward(x))) */
@@ -121,10 +122,11 @@ const encoderLayer =
     ]
     const settings = { heads, headSize, layer: at.layer, dropout: dropouts.attention, bias: paddingBias(batch), scale, beside }
     const context = attention(settings, host, batch, query.tokens, key.tokens, host.linear(at.value, x))
-    const attended = sublayer(config, host, { name: at.attention, matrix: at.attentionOutput, norm: at.attentionNorm }, context, x)
+    const after = { dropout: dropouts.hidden, epsilon: config.layerNormEpsilon }
+    const attended = normedSublayer(host, { name: at.attention, matrix: at.attentionOutput, norm: at.attentionNorm }, after, context, x)
     const activation = config.activation === 'gelu' ? gelu : geluTanh
     const intermediate = activation(host.linear(at.up, attended)) // [tokens, intermediate]
-    return sublayer(config, host, { name: at.feedForward, matrix: at.down, norm: at.feedForwardNorm }, intermediate, attended)
+    return normedSublayer(host, { name: at.feedForward, matrix: at.down, norm: at.feedForwardNorm }, after, intermediate, attended)
   }
 
 /** Queries or keys: of the tokens [tokens, hidden], and of every distance in the batch [2S + 1, hidden] if this kind contributes. */
@@ -142,20 +144,6 @@ const mapped = (
   const [tokens = x, table = x] = cut(host.linear(matrix, concat([x, places.table], 0)), 0, [x.shape[0] ?? 1, rows])
   return { tokens, distances: ofBatch(table) }
 }
-
-type SublayerNames = { readonly name: string; readonly matrix: string; readonly norm: string }
-
-/** norm(residual + dropout(W x + b)) */
-const sublayer = (config: DebertaConfig, host: Host, at: SublayerNames, x: Expression, residual: Expression): Expression => {
-  const after = norm(config, host, at.norm)
-  const output = host.dropout(at.name, host.linear(at.matrix, x), config.dropouts.hidden)
-  return after(add(host.sublayer(at.name, output, { residual, norm: after }), residual))
-}
-
-const norm =
-  ({ layerNormEpsilon }: DebertaConfig, host: Host, name: string) =>
-  (x: Expression): Expression =>
-    layerNormalization(x, host.tensor(`${name}.weight`), host.tensor(`${name}.bias`), layerNormEpsilon)
 
 const debertaModel = (config: DebertaConfig): Model => {
   const { hiddenSize: h, tokenTypes, dropouts } = config

@@ -2,11 +2,12 @@
 import type { Model, Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import type { Expression } from '../../graph/expression.js'
-import { add, gather, gelu, layerNormalization, relu, slice } from '../../graph/operators.js'
+import { add, gather, gelu, relu, slice } from '../../graph/operators.js'
 import type { Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
-import { classifierHead, linearTensors } from '../layers/classifierHead.js'
+import { layerNorm, normTensors } from '../layers/layerNorm.js'
+import { decoderHeads, linearTensors } from '../layers/classifierHead.js'
 
 /** The settings of the decoder's graph. Sizes are counts; dropouts are probabilities in [0, 1). */
 export type GptConfig = {
@@ -46,13 +47,6 @@ export type GptNames = {
   readonly norm: string
 }
 
-/** The matrix over the vocabulary. */
-export const wordsOf = ({ tied }: Pick<GptConfig, 'tied'>, { words }: Pick<GptNames, 'words'>): string =>
-  `${tied ? words : 'lm_head'}.weight`
-
-export const layerNames = ({ layers }: Pick<GptConfig, 'layers'>, { layer }: Pick<GptNames, 'layer'>): readonly string[] =>
-  Array.from({ length: layers }, (_, i) => layer(i))
-
 /** What differs between families beside sizes. */
 export type GptFamily = Pick<Model, 'type' | 'transposed' | 'ignored'> & {
   readonly names: GptNames
@@ -78,19 +72,16 @@ export const gptModel = (family: GptFamily, config: GptConfig): Model => ({
     tokenizer: 'PreTrainedTokenizerFast',
     stored: (name) => (/^(lm_head|score)\./.test(name) ? name : `${family.prefix}${name}`),
   },
-  ...(family.transposed === undefined ? {} : { transposed: family.transposed }),
-  ...(family.ignored === undefined ? {} : { ignored: family.ignored }),
+  transposed: family.transposed,
+  ignored: family.ignored,
   hidden: (host, batch) => decoder(config, family.names, host, batch),
   pooling: 'last',
-  sequenceHead: (outputs) => classifierHead('score', { own: [['score.weight', [outputs, config.hiddenSize]]] }, (rows) => rows),
-  causalHead: () => {
-    const words = wordsOf(config, family.names)
-    const frozen = new Map(config.tied ? [] : [[words, [config.vocabularySize, config.hiddenSize]]])
-    return { tensors: new Map(), frozen, words, outputs: (rows, host) => host.wordLogits(words, rows) }
-  },
+  ...decoderHeads(config, `${family.names.words}.weight`),
   paddedPositions: slotPositions,
   withDropout: (p) => gptModel(family, { ...config, dropouts: { embeddings: family.embeddingDropout ? p : 0, attention: p, residual: p } }),
 })
+
+const layerNames = ({ layers }: GptConfig, { layer }: GptNames): readonly string[] => Array.from({ length: layers }, (_, i) => layer(i))
 
 /** The decoder as an expression: embeddings of words and positions, then pre-norm layers of causal attention and a feed-forward block, with biases. */
 const activations = { gelu, gelu_tanh: geluTanh, relu } as const
@@ -109,7 +100,7 @@ const decoder = (config: GptConfig, names: GptNames, host: Host, batch: BatchInp
     (x, name) => host.layer(name, decoderLayer(config, names, host, batch, bias, name))(x),
     embedded,
   )
-  return norm(config, host, names.norm)(hidden)
+  return layerNorm(host, names.norm, config.layerNormEpsilon)(hidden)
 }
 
 /** x ← x + dropout(W_O attention(norm(x))); x ← x + dropout(W_D act(W_U norm(x))) */
@@ -118,9 +109,12 @@ const decoderLayer =
   (x: Expression): Expression => {
     const { heads, hiddenSize, dropouts } = config
     const shape = { heads, headSize: hiddenSize / heads, layer, dropout: dropouts.attention, bias }
-    const operands = queryKeyValue(host, layer, within, norm(config, host, `${layer}.${within.attentionNorm}`)(x))
+    const operands = queryKeyValue(host, layer, within, layerNorm(host, `${layer}.${within.attentionNorm}`, config.layerNormEpsilon)(x))
     const attended = sublayer(config, host, `${layer}.${within.attentionOutput}`, x, attention(shape, host, batch, ...operands))
-    const wide = host.linear(`${layer}.${within.up}`, norm(config, host, `${layer}.${within.feedForwardNorm}`)(attended))
+    const wide = host.linear(
+      `${layer}.${within.up}`,
+      layerNorm(host, `${layer}.${within.feedForwardNorm}`, config.layerNormEpsilon)(attended),
+    )
     return sublayer(config, host, `${layer}.${within.down}`, attended, activations[config.activation](wide))
   }
 
@@ -142,11 +136,6 @@ const sublayer = ({ dropouts }: GptConfig, host: Host, name: string, residual: E
   return add(residual, host.sublayer(name, output, { residual, norm: (y) => y })) // the next norm belongs to the next sublayer
 }
 
-const norm =
-  ({ layerNormEpsilon }: GptConfig, host: Host, name: string) =>
-  (x: Expression): Expression =>
-    layerNormalization(x, host.tensor(`${name}.weight`), host.tensor(`${name}.bias`), layerNormEpsilon)
-
 /** Names and shapes of a decoder with a table of positions: its tensors, the adaptable matrices of each layer, its sublayers. */
 const specOf = (config: GptConfig, names: GptNames): ModelSpec => {
   const { hiddenSize: h, heads, vocabularySize, maxPositions } = config
@@ -162,10 +151,7 @@ const specOf = (config: GptConfig, names: GptNames): ModelSpec => {
       [`${names.words}.weight`, [vocabularySize, h]],
       [`${names.positions}.weight`, [maxPositions + names.positionOffset, h]],
       ...matrices.flatMap(({ name, d, k }) => linearTensors(name, d, k)),
-      ...norms.flatMap((name): readonly [string, TensorShape][] => [
-        [`${name}.weight`, [h]],
-        [`${name}.bias`, [h]],
-      ]),
+      ...norms.flatMap((name) => normTensors(name, h)),
     ]),
     matrices,
     layers: layers.map((name) => layerOf(names, name, { heads, headSize: h / heads })),

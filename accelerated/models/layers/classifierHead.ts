@@ -1,4 +1,4 @@
-/** Heads of classes or scores: a family's features of a row, then one linear layer. */
+/** Heads on hidden states: of classes or scores, from a family's features of a row, and a decoder's, over classes and over words. */
 import type { Expression } from '../../graph/expression.js'
 import { add, div, reduceSum, reshape, sqrt, square } from '../../graph/operators.js'
 import type { ClassifierHead, Model, TensorShape } from '../architecture.js'
@@ -27,8 +27,23 @@ export const classifierHead = (
   features,
   last,
   outputs: (rows, host) => host.linear(last, features(rows, host)),
-  ...(activation === undefined ? {} : { activation }),
+  activation,
 })
+
+/** What a decoder's two heads are in transformers: `score` over classes, without a bias, and the words, whose matrix may be the embedding table. */
+export const decoderHeads = (
+  { hiddenSize, vocabularySize, tied }: { readonly hiddenSize: number; readonly vocabularySize: number; readonly tied: boolean },
+  wordTable: string,
+  toLogits: (products: Expression) => Expression = (products) => products,
+) =>
+  ({
+    sequenceHead: (outputs) => classifierHead('score', { own: [['score.weight', [outputs, hiddenSize]]] }, (rows) => rows),
+    causalHead: () => {
+      const words = tied ? wordTable : 'lm_head.weight'
+      const frozen = new Map(tied ? [] : [[words, [vocabularySize, hiddenSize]]])
+      return { tensors: new Map(), frozen, words, toLogits, outputs: (rows, host) => toLogits(host.wordLogits(words, rows)) }
+    },
+  }) satisfies Pick<Model, 'sequenceHead' | 'causalHead'>
 
 /** Rows of length 1. x: [rows, width] → [rows, width] */
 export const unitRows = (x: Expression): Expression => {

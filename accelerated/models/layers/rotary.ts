@@ -91,3 +91,6 @@ export const rotateHeads = (x: Expression, heads: number, { cosine, sine }: Angl
   const rotated = rotaryEmbedding(reshape(slice(byHead, 2, 0, size), [tokens, heads * size]), heads, cosine, sine)
   return reshape(concat([reshape(rotated, [tokens, heads, size]), slice(byHead, 2, size, headSize - size)], 2), [tokens, width])
 }
+
+/** The frequencies, which old checkpoints carry. */
+export const isRotaryBuffer = (tensor: string): boolean => tensor.endsWith('.rotary_emb.inv_freq')

@@ -1,9 +1,8 @@
 /** LLaMA (Touvron et al., 2023), and what families of its kind share: one decoder with a head over words and one over classes. */
-import { classifierHead } from '../layers/classifierHead.js'
-import type { Expression } from '../../graph/expression.js'
+import { decoderHeads } from '../layers/classifierHead.js'
 import type { Architecture, Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
-import { isRotaryBuffer } from '../buffers.js'
+import { isRotaryBuffer } from '../layers/rotary.js'
 import { softCapped } from '../layers/gelu.js'
 import { decoderConfig } from './config.js'
 import { decoder, specOf, wordTable } from './decoder.js'
@@ -33,13 +32,7 @@ export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, '
     ignored: isRotaryBuffer,
     hidden: (host, batch) => decoder(config, host, batch),
     pooling: 'last',
-    sequenceHead: (outputs) => classifierHead('score', { own: [['score.weight', [outputs, config.hiddenSize]]] }, (rows) => rows),
-    causalHead: () => {
-      const words = config.tied ? wordTable : 'lm_head.weight'
-      const frozen = new Map(config.tied ? [] : [['lm_head.weight', [config.vocabularySize, config.hiddenSize]]])
-      const toLogits = (products: Expression): Expression => softCapped(products, config.logitCap)
-      return { tensors: new Map(), frozen, words, toLogits, outputs: (rows, host) => toLogits(host.wordLogits(words, rows)) }
-    },
+    ...decoderHeads(config, wordTable, (products) => softCapped(products, config.logitCap)),
     paddedPositions: slotPositions,
     withDropout: (p) => decoderModel({ ...config, attentionDropout: p }, family),
   }
