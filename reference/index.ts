@@ -11,7 +11,7 @@
  */
 export { attention, attentionVjp, type AttentionSettings, type QueryKeyValue } from './layers/attention.js'
 export { causalAttention, causalAttentionVjp, type CausalAttentionSettings } from './layers/causalAttention.js'
-export { causalLoss, causalLossVjp, unlabeled } from './layers/causalLoss.js'
+export { causalLoss, causalLossVjp, unlabeled } from './layers/losses.js'
 export * from './layers/answerLosses.js'
 export { binaryCrossEntropy, binaryCrossEntropyVjp, crossEntropy, crossEntropyVjp } from './layers/losses.js'
 export { dropout, dropoutMask, dropoutVjp } from './layers/dropout.js'
@@ -42,7 +42,7 @@ export * from './layers/pairLosses.js'
 export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
 export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'
 export { softmax, softmaxVjp } from './layers/softmax.js'
-export { withRows, withRowsVjp } from './layers/trainedRows.js'
+export { withRows, withRowsVjp } from './layers/embedding.js'
 export { matMul } from './tensor/matMul.js'
 export {
   applyIncrement,

@@ -49,7 +49,7 @@ const schema = z.strictObject({
 })
 export type CheckpointContent = z.infer<typeof schema>
 
-export const checkpointContent = (method: string, { state, best, ...rest }: Checkpoint): string =>
+const checkpointContent = (method: string, { state, best, ...rest }: Checkpoint): string =>
   JSON.stringify(
     {
       layout: layoutVersion,

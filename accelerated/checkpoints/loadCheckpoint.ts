@@ -44,7 +44,7 @@ export type RunOutline = {
 }
 
 /** @throws InputError if the checkpoint is none of this version, or no state of the run */
-export const loadCheckpoint = async (path: string, run: RunOutline, storage: Storage = nodeFiles): Promise<Checkpoint> => {
+const loadCheckpoint = async (path: string, run: RunOutline, storage: Storage = nodeFiles): Promise<Checkpoint> => {
   const { tensors, metadata } = await readSafetensors(path, storage)
   const content = parseCheckpointContent(metadata['content'], path)
   const { method, step, phase, best, layout: _, ...rest } = content

@@ -17,7 +17,7 @@ export const deviceOf = (name: string): Device => {
 }
 
 /** The settings of an engine that choose a card and its arithmetic. */
-export type CardSettings = Pick<EngineSettings, 'deviceId' | 'tf32'> & { readonly strictDevice?: boolean }
+type CardSettings = Pick<EngineSettings, 'deviceId' | 'tf32'> & { readonly strictDevice?: boolean }
 
 /** Never rejects: whatever goes wrong is the report's `detail`. */
 export const probeDevice = async (name: string, engine: CardSettings = {}): Promise<DeviceReport> => {

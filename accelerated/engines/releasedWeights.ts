@@ -9,7 +9,7 @@ import type { Session } from './engine.js'
 type OpenModel = (model: Uint8Array) => Promise<{ readonly release: () => Promise<void> }>
 
 /** y [1, 4, 6, 6] from x [1, 4, 8, 8] and a constant weight of [4, 4, 3, 3]. */
-export const convolution = (): Uint8Array => {
+const convolution = (): Uint8Array => {
   const dataType = elementType('float32')
   const value = (name: string, size: number): ValueInfoProto => ({ name, dataType, shape: [1, 4, size, size] })
   const weight = { name: 'w', shape: [4, 4, 3, 3], dataType, bytes: initializerBytes(new Float32Array(4 * 4 * 3 * 3), 'float32') }

@@ -17,7 +17,7 @@ import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
 import { inputError } from '../errors/inputError.js'
 import { readWeights } from './adapterTensors.js'
 
-export type MergedOptions = {
+type MergedOptions = {
   /** float32 by default, whatever the base model has: float16 has eleven bits, and rounding to them can lose as much as the trained update */
   readonly precision?: WrittenPrecision
   /** tokens of a text, as in training; null: as many as the model has positions */
@@ -78,7 +78,7 @@ const modules = ['', '1_Pooling', '2_Normalize', '3_Dense'] as const
 const types = ['Transformer', 'Pooling', 'Normalize', 'Dense'] as const
 
 /** @param head the classifier's weight and bias, by canonical name */
-export const writeSentenceModules = async (
+const writeSentenceModules = async (
   { folder, storage }: TargetFolder,
   { spec, sequenceHead }: Model,
   head: ReadonlyMap<string, Weights>,

@@ -45,7 +45,7 @@ export const onnxFiles = (precision: OnnxPrecision) => {
   return { folder: 'onnx', model, data: `${model}_data` } as const
 }
 
-export type OnnxOptions = {
+type OnnxOptions = {
   readonly precision?: OnnxPrecision
   /** tokens of a text, as in training; null: as many as the model has positions */
   readonly maxLength?: number | null

@@ -19,7 +19,7 @@ export type OnnxPrecision = keyof typeof onnxPrecisions
 export type StoredTensor = { readonly shape: readonly number[]; readonly dtype: DType; readonly bytes: () => Promise<Uint8Array> }
 
 /** The parts of one tensor in the file, by name, and its float32 value in terms of these parts. */
-export type StoredWeight = {
+type StoredWeight = {
   readonly parts: ReadonlyMap<string, StoredTensor>
   readonly value: (read: (name: string) => Expression) => Expression
 }

@@ -13,7 +13,7 @@ import { formatOf } from './index.js'
 import { lowRankOf } from './peft/lora.js'
 import { padPair, rankOf } from './peft/peft.js'
 
-export type WarmStart = {
+type WarmStart = {
   readonly state: RunState
   /** whether the head is the adapter's, which needs the same classes */
   readonly withHead: boolean

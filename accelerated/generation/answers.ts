@@ -56,9 +56,9 @@ export async function* answersTo(
   }
 }
 
-export type Decode = (ids: readonly number[]) => string
+type Decode = (ids: readonly number[]) => string
 
-export type StreamedText = {
+type StreamedText = {
   /** Returns the text that became certain with this token: whole letters only, and nothing that may start a stop text. */
   readonly push: (token: number) => string
   /** Returns the rest, after the last token. */

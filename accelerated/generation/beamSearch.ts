@@ -8,7 +8,7 @@ import type { Continuation } from './decoder.js'
 /** tokens: those after the prompt · score: their log-probability; for a finished text, over lengthᵖᵉⁿᵃˡᵗʸ */
 export type Beam = { readonly tokens: readonly number[]; readonly score: number }
 
-export type BeamSettings = {
+type BeamSettings = {
   readonly numBeams: number
   readonly lengthPenalty: number
   readonly maxNewTokens: number

@@ -25,7 +25,7 @@ export const cacheShape = ({ heads, headSize }: Layer, batch = 'batch', past = '
 export type CacheKind = 'growing' | 'roomy'
 
 /** Rows of tokens, padded on the left so that all end at the same column. */
-export type Rows = {
+type Rows = {
   /** int32 or int64 [batch, sequence] */
   readonly ids: Expression
   readonly positions: Expression
@@ -120,7 +120,7 @@ export const cache = (past: (layer: string) => Cached): Cache => {
  * The same with room for more tokens in `past`, where attention is one node that writes into it: nothing copies the cache. The host adds no keys.
  * @param keyCount the number of cached and new tokens: int32 [1] @param names of the parts of a layer's cache after the batch
  */
-export const roomyCache = (
+const roomyCache = (
   past: (layer: string) => Cached,
   keyCount: Expression,
   names: (layer: string) => readonly [key: string, value: string],

@@ -10,7 +10,7 @@ export type Sampling = {
   readonly topP: number
 }
 
-export type ScoredToken = { readonly token: number; readonly score: number }
+type ScoredToken = { readonly token: number; readonly score: number }
 
 /** The `count` largest scores in descending order; the first of equal ones comes first. NaN is skipped. */
 export const largest = (scores: ArrayLike<number>, count: number): readonly ScoredToken[] => {

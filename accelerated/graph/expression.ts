@@ -65,7 +65,7 @@ export type DifferentiableOp =
   | 'Scan'
 
 /** Operators without a gradient: piecewise constant in every input, or used only in gradients and updates. */
-export type NonDifferentiableOp =
+type NonDifferentiableOp =
   | 'Less'
   | 'Equal'
   | 'Min'
@@ -87,12 +87,12 @@ export type NonDifferentiableOp =
 export type DetachedOp = 'StopGradient'
 
 /** Marks values that the backward pass recomputes instead of storing: those between its two operands. */
-export type CheckpointOp = 'Checkpoint'
+type CheckpointOp = 'Checkpoint'
 
-export type LeafOp = 'Input' | 'Constant' | 'Weight' | 'Size'
+type LeafOp = 'Input' | 'Constant' | 'Weight' | 'Size'
 export type Op = DifferentiableOp | NonDifferentiableOp | DetachedOp | CheckpointOp | LeafOp
 
-export type Attributes = {
+type Attributes = {
   readonly name?: string
   readonly data?: Float64Array
   readonly external?: ExternalData

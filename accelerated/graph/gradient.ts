@@ -85,10 +85,10 @@ const sumTo = (contribution: Expression, shape: Shape, op: string): Expression =
 
 // Gradient checkpointing (Chen et al., 2016): copies of the nodes between a checkpoint's input and its output. The copies wait until the gradient
 // arrives, so that the runtime neither computes them early nor merges them with the originals.
-export type CheckpointOperands = readonly [y: Expression, x: Expression]
+type CheckpointOperands = readonly [y: Expression, x: Expression]
 
 /** `copyOf` returns a node without a copy itself. `copies` are in topological order, those of the first values before all others. */
-export type CheckpointPlan = {
+type CheckpointPlan = {
   readonly copyOf: (node: Expression) => Expression
   readonly copies: readonly { readonly original: Expression; readonly copy: Expression }[]
 }
@@ -98,7 +98,7 @@ export type CheckpointPlan = {
  * alone, so that all checkpoints of a graph take time in proportion to its nodes.
  * @param order all nodes in topological order
  */
-export const checkpointPlanner = (order: readonly Expression[]) => {
+const checkpointPlanner = (order: readonly Expression[]) => {
   const places = new Map(order.map((node, place) => [node, place]))
   const placeOf = (node: Expression): number => places.get(node) ?? Infinity
   const readers = new Map<Expression, number>()

@@ -4,7 +4,7 @@ import { topologicalOrder } from './expression.js'
 import { selectRows } from './operators.js'
 
 /** The selection: index int32 [selected], and its inverse int32 [rows], as for selectRows. */
-export type Rows = { readonly index: Expression; readonly inverse: Expression }
+type Rows = { readonly index: Expression; readonly inverse: Expression }
 
 /** Operators whose row i depends only on row i of these operands. An operand with other rows serves all rows. */
 const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {

@@ -14,7 +14,7 @@ import { add, mul, sigmoid, relu } from '../graph/operators.js'
 const settings = settingGroup('Bottleneck adapter options', {
   reductionFactor: { description: 'Hidden size divided by the width of an adapter', schema: z.number().min(1).default(16) },
 })
-export type BottleneckSettings = SettingValues<typeof settings> & CommonSettings
+type BottleneckSettings = SettingValues<typeof settings> & CommonSettings
 
 /** The sublayers that have an adapter, all of the same sizes. */
 const schema = z.strictObject({
@@ -22,7 +22,7 @@ const schema = z.strictObject({
   neurons: z.int().min(1),
   sublayers: z.array(z.string().max(500)).max(100_000),
 })
-export type BottleneckPhase = z.infer<typeof schema>
+type BottleneckPhase = z.infer<typeof schema>
 
 type Activation = (x: Expression) => Expression
 
@@ -35,7 +35,7 @@ export const bottleneck =
   }
 
 /** What distinguishes one bottleneck method from another. */
-export type BottleneckKind = Pick<Method, 'name' | 'summary'> & {
+type BottleneckKind = Pick<Method, 'name' | 'summary'> & {
   /** the kinds of sublayers that get an adapter */
   readonly after: readonly Sublayer['of'][]
   readonly activation: Activation
@@ -43,13 +43,7 @@ export type BottleneckKind = Pick<Method, 'name' | 'summary'> & {
   readonly output: (a: (u: Expression) => Expression, h: Expression, context: SublayerContext) => Expression
 }
 
-export const bottleneckMethod = ({
-  name,
-  summary,
-  after,
-  activation,
-  output,
-}: BottleneckKind): Method<BottleneckSettings, BottleneckPhase> => ({
+const bottleneckMethod = ({ name, summary, after, activation, output }: BottleneckKind): Method<BottleneckSettings, BottleneckPhase> => ({
   name,
   summary,
   settings,

@@ -6,10 +6,10 @@ import { modelInitial } from '../parameters/initialization.js'
 import type { Method } from './method.js'
 
 const settings = settingGroup('Full fine-tuning options', {})
-export type FullSettings = SettingValues<typeof settings> & CommonSettings
+type FullSettings = SettingValues<typeof settings> & CommonSettings
 
 const schema = z.strictObject({ tensors: z.array(z.tuple([z.string().max(500), z.array(z.int().min(1)).max(8)])).max(1_000_000) })
-export type FullPhase = z.infer<typeof schema>
+type FullPhase = z.infer<typeof schema>
 
 export const full: Method<FullSettings, FullPhase> = {
   name: 'full',

@@ -23,7 +23,7 @@ import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 import { constantInitial } from '../parameters/initialization.js'
 
-export const loraSettings = {
+const loraSettings = {
   ...lowRankSettings,
   ...settingGroup('LoRA options', {
     useRslora: { description: 'Scale updates by alpha / √rank instead of alpha / rank (rsLoRA)', schema: z.boolean().default(false) },
@@ -42,7 +42,7 @@ export const loraSettings = {
 
 export type LoraSettings = SettingValues<typeof loraSettings> & CommonSettings
 
-export const loraPhase = z.strictObject({ matrices: matricesSchema })
+const loraPhase = z.strictObject({ matrices: matricesSchema })
 export type LoraPhase = z.infer<typeof loraPhase>
 
 /** α / r, or with rsLoRA α / √r (Kalajdzievski, 2023). The same for all matrices, also with a rank pattern. */
@@ -97,7 +97,7 @@ const factorsOf =
 
 // DoRA (Liu et al., 2024): W + s B A gives each row of a matrix only its direction. The row's length, its magnitude m, is trained separately.
 /** magnitude: [d] */
-export type DoraFactors = LowRankFactors & { readonly magnitude: Expression }
+type DoraFactors = LowRankFactors & { readonly magnitude: Expression }
 
 /** ‖W + s B A‖ of each row. Gradients treat it as a constant (section 4.3), so the backward pass stores nothing of its size. W: [d, k] → [d] */
 const lengths = (W: Expression, { A, B, scale }: LowRankFactors): Expression =>
@@ -107,7 +107,7 @@ const lengths = (W: Expression, { A, B, scale }: LowRankFactors): Expression =>
  * Equation (5) of the DoRA paper: h = b + c ⊙ (W x + s B A x) with c = m / ‖W + s B A‖. With dropout x → x′, the model's own W x keeps x:
  * h = b + W x + (c − 1) ⊙ W x′ + c ⊙ s B A x′.
  */
-export const doraWrap =
+const doraWrap =
   (factors: ReadonlyMap<string, DoraFactors>, dropout: number): Wrap =>
   (host) => ({
     ...host,
@@ -127,7 +127,7 @@ export const doraWrap =
   })
 
 /** Magnitudes start at ‖W‖ = ‖W + s B A‖, since B = 0: the adapted model starts as the base model. */
-export const magnitudeTensors = (matrices: readonly AdaptedMatrix[], group: OptimizerGroup): readonly Trainable[] =>
+const magnitudeTensors = (matrices: readonly AdaptedMatrix[], group: OptimizerGroup): readonly Trainable[] =>
   matrices.map(({ name, d, k }) => ({
     name: `${name}.magnitude`,
     shape: [d],
@@ -142,7 +142,7 @@ export const magnitudeTensors = (matrices: readonly AdaptedMatrix[], group: Opti
   }))
 
 /** Σ dᵢ */
-export const magnitudeCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d }) => sum + d, 0)
+const magnitudeCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d }) => sum + d, 0)
 
 type Size = Pick<AdaptedMatrix, 'd' | 'k'>
 
@@ -154,7 +154,7 @@ const rowLengths = (W: ArrayLike<number>, { d, k }: Size): Float64Array =>
   })
 
 /** m / ‖W + s B A‖ ⊙ (W + s B A). merged: W + s B A, [d, k] → [d, k] */
-export const mergeMagnitude = (merged: Float64Array, magnitude: ArrayLike<number>, size: Size): Float64Array => {
+const mergeMagnitude = (merged: Float64Array, magnitude: ArrayLike<number>, size: Size): Float64Array => {
   const norms = rowLengths(merged, size)
   return merged.map((x, i) => {
     const row = Math.floor(i / size.k)

@@ -11,7 +11,7 @@ export const largestWrittenAlpha = largestAlpha * largestRank
 const largestRatio = 1e4
 
 /** Tokens with trained rows: a step compares every token with each of them. */
-export const mostTokens = 1_024
+const mostTokens = 1_024
 
 const tokenList = z
   .array(z.string().min(1).max(200))

@@ -48,7 +48,7 @@ export type Measures = {
 }
 
 /** A column in the progress bar. */
-export type Column = { readonly name: string; readonly label: string; readonly digits: number }
+type Column = { readonly name: string; readonly label: string; readonly digits: number }
 
 /** The numbers of a trained tensor, or of an output of the step. */
 type Numbers = (name: string) => ArrayLike<number>
@@ -110,7 +110,7 @@ export interface MethodReporting<S, P> {
 }
 
 /** How the result leaves salora. */
-export interface MethodExport<S, P> {
+interface MethodExport<S, P> {
   /** the layout in which the adapter is saved: a name of formats/index.ts */
   readonly format: string
   /** A base tensor with the adapter merged, or null if the adapter does not change it. Absent: no base tensor can hold the adapter. */

@@ -29,7 +29,7 @@ export type PaddedInputs = Omit<BatchInputs, 'tokenOfSlot' | 'tokenOfSlotOrNone'
 }
 
 /** The rows of hidden states that a head reads, and the inverse. */
-export type RowSelection = {
+type RowSelection = {
   /** int32 [rows]: the token of each selected row */
   readonly index: Expression
   /** int32 [tokens]: the selected row of each token; the number of rows if it is not selected */

@@ -26,7 +26,7 @@ export type GgufFile = {
 
 /** Tensors that are no weights. */
 export const factorTensors = ['rope_freqs.weight', 'rope_factors_short.weight', 'rope_factors_long.weight'] as const
-export type FactorTensor = (typeof factorTensors)[number]
+type FactorTensor = (typeof factorTensors)[number]
 
 /** What a family's files have beside weights and tokenizer. Keys are without the architecture's name. */
 export type GgufLayout = {

@@ -13,7 +13,7 @@ export type TensorSource = (name: string) => Expression
 export type KeyValue = { readonly key: Expression; readonly value: Expression; readonly bias: Expression }
 
 /** Queries, keys and values [tokens, hidden], the bias of the scores, and of QKᵀ the factor and the soft cap (null: none). */
-export type AttentionOperands = Readonly<Record<'query' | 'key' | 'value' | 'bias', Expression>> & {
+type AttentionOperands = Readonly<Record<'query' | 'key' | 'value' | 'bias', Expression>> & {
   readonly scale: number
   readonly cap: number | null
 }

@@ -41,7 +41,7 @@ const slicesOf = (rows: Expression): readonly Expression[] => {
   return Array.from({ length: slices }, (_, i) => reshape(slice(parts, 0, i, 1), ['labeled', hidden]))
 }
 
-export type LabeledRow = { readonly text: number; readonly token: number; readonly label: number }
+type LabeledRow = { readonly text: number; readonly token: number; readonly label: number }
 
 /** Counted from a text's last token, since virtual tokens may precede the text. */
 export const labeledRows = (texts: readonly LabeledText[], lastTokens: readonly number[]): readonly LabeledRow[] =>

@@ -13,7 +13,7 @@ import { modelInitial } from '../parameters/initialization.js'
 
 // The scale of a regression's scores. Training sees scores of mean 0 and deviation 1, and files have the head in the scores' unit.
 /** Training sees (score − mean) / deviation. */
-export type ScoreScale = { readonly mean: number; readonly deviation: number }
+type ScoreScale = { readonly mean: number; readonly deviation: number }
 
 /** Mean and standard deviation (of the population) of at least one score; the deviation of equal scores is 1. */
 export const scoreScaleOf = (scores: readonly number[]): ScoreScale => {
@@ -56,7 +56,7 @@ export const headInFiles = (scale: ScoreScale, head: Pick<Head, 'tensors'>, outp
 }
 
 /** A new head begins as ever; the checkpoint's own has the unit of the scores. */
-export const scaledInitial = ({ read }: HeadInFiles): Initial => ({
+const scaledInitial = ({ read }: HeadInFiles): Initial => ({
   ...modelInitial,
   fromCheckpoint: async ({ name, shape }, checkpoint) => {
     const stored = await checkpoint(name, shape)

@@ -15,7 +15,7 @@ export type Targets =
   | { readonly kind: 'score'; readonly classes: 1; readonly labels: ArrayLike<number> }
 
 /** rows: their numbers, each [width]. weights: of the rows (default: 1). hasBias: whether there is a b */
-export type ProbeData = {
+type ProbeData = {
   readonly rows: readonly ArrayLike<number>[]
   readonly targets: Targets
   readonly weights?: readonly number[]
@@ -23,7 +23,7 @@ export type ProbeData = {
 }
 
 /** W [classes, width], row-major, and b [classes], zeros without a bias. */
-export type LinearModel = { readonly weight: Float64Array; readonly bias: Float64Array }
+type LinearModel = { readonly weight: Float64Array; readonly bias: Float64Array }
 
 /** z = W x + b: [classes] */
 export const outputsOf = ({ weight, bias }: LinearModel, row: ArrayLike<number>): number[] => {
@@ -189,7 +189,7 @@ const parts = 5
 const mostCrossValidated = 500
 
 /** A probe with the strength that it was fitted with, and the mean loss of held-out rows; null where there are too few rows to hold any out. */
-export type ChosenProbe = { readonly model: LinearModel; readonly strength: number; readonly heldOutLoss: number | null }
+type ChosenProbe = { readonly model: LinearModel; readonly strength: number; readonly heldOutLoss: number | null }
 
 /** The probe of all rows, with the strength of the least held-out loss. Of equal strengths, the first. */
 export const chooseProbe = (data: ProbeData): ChosenProbe => {

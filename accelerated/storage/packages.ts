@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { InputError } from '../errors/inputError.js'
 
-export class MissingPackageError extends InputError {}
+class MissingPackageError extends InputError {}
 
-export type OptionalPackages = {
+type OptionalPackages = {
   /** what needs the packages, such as `charts` or `--redis` */
   readonly feature: string
   readonly names: readonly string[]

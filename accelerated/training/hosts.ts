@@ -7,7 +7,7 @@ import type { Forward, Forwards, ModelOutput } from '../objectives/objective.js'
 import type { Assembly } from './assembly.js'
 
 /** The model in the run's precision, without the method: on the trained tensors where they exist, else on the frozen ones. */
-export const modelHost = ({ frozen, precision, model }: Assembly, trained: ReadonlyMap<string, Expression> = new Map()): Host =>
+const modelHost = ({ frozen, precision, model }: Assembly, trained: ReadonlyMap<string, Expression> = new Map()): Host =>
   precision.wrap(plainHost(trainedOrFrozen(trained, frozen), (name) => trained.has(name) || model.spec.tensors.has(name)))
 
 /** The adapted model. @param wrapModel what training wraps the model in before the method does: dropout and gradient checkpointing */

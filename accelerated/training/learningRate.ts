@@ -3,7 +3,7 @@ import { schedules, type Schedule } from '../schedules/index.js'
 import { SettingsError } from '../errors/expectedErrors.js'
 import type { CommonSettings } from '../settings/commonSettings.js'
 
-export type LearningRateSettings = Pick<
+type LearningRateSettings = Pick<
   CommonSettings,
   'learningRate' | 'lrSchedulerType' | 'lrSchedulerNumCycles' | 'lrSchedulerPower' | 'lrEnd' | 'warmupRatio' | 'warmupSteps'
 >

@@ -6,7 +6,7 @@ import { inferenceGraph, fixedParameters } from './inferenceGraph.js'
 import { inBatches } from './batchOrder.js'
 import { type OpenOptions, type Results, type Session, watchedWeights } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
-import { type Vector } from '../parameters/vectors.js'
+import type { Vector } from '../parameters/vectors.js'
 import { forLengths, batchFeeds } from './batchFeeds.js'
 import type { Runtime } from './phaseSessions.js'
 import { blockFeeds } from './stateBuffers.js'
@@ -14,7 +14,7 @@ import { isFiniteAnswer } from './finiteChecks.js'
 import type { BatchExecutor, BatchOutputs } from './partGradient.js'
 
 /** Examples in batches of similar length, the longest first. Each batch may be computed anywhere. */
-export type Batches<O> = {
+type Batches<O> = {
   /** the rows of each batch */
   readonly rows: readonly (readonly number[])[]
   readonly compute: (batch: number) => Promise<BatchOutputs>

@@ -60,14 +60,14 @@ export const stepGraph = (
 }
 
 /** The function to minimize, of the trained tensors by name. */
-export type Loss = (parameters: ReadonlyMap<string, Expression>) => {
+type Loss = (parameters: ReadonlyMap<string, Expression>) => {
   /** scalar, the L of Algorithm 1 */
   readonly loss: Expression
   /** outputs of the step beside the state */
   readonly report: Outputs
 }
 
-export type StepSettings = {
+type StepSettings = {
   /** largest norm of W's gradient; null: no clipping */
   readonly maxGradNorm: number | null
   readonly extension: OptimizerExtension | null

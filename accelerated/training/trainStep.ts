@@ -16,7 +16,7 @@ import { blockFeeds, collect, nextBuffers, resultsInto, stateFeeds } from './sta
 import { controlFeeds, stepParts, type PartFeeds, type PartsContext } from './stepParts.js'
 import type { StepReport } from './events.js'
 
-export type StepContext<E extends TrainingExample> = PartsContext<E> & {
+type StepContext<E extends TrainingExample> = PartsContext<E> & {
   readonly learningRate: number
   /** parameters of the step before the last, whose memory is used again */
   readonly spare: Vector | null
@@ -24,7 +24,7 @@ export type StepContext<E extends TrainingExample> = PartsContext<E> & {
   readonly executor?: PartExecutor | null
 }
 
-export type StepOutcome = {
+type StepOutcome = {
   readonly state: RunState
   /** of the last part */
   readonly results: Results

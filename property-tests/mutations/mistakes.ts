@@ -446,8 +446,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'accelerated/checkpoints/tokenizer/sharedTokens.ts',
     mistake: 'A token that spans two segments belongs to the first.',
-    before: 'commonTokens(idsOf(text.slice(0, end)), ids, 0)',
-    after: 'Math.min(ids.length, idsOf(text.slice(0, end)).length)',
+    before: 'before + commonTokens(idsOf(text.slice(start, end)), ids, before)',
+    after: 'Math.min(ids.length, before + idsOf(text.slice(start, end)).length)',
     tests: ['property/finetuning/textTokens'],
   },
   {

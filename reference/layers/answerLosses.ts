@@ -1,6 +1,6 @@
 /** Losses of answers by their log-probabilities: of pairs (DPO, IPO, ORPO, SimPO), and of answers that were rated one by one (KTO). */
 import { slice, stackRows, type Tensor } from '../tensor/tensor.js'
-import { causalLoss, causalLossVjp, unlabeled } from './causalLoss.js'
+import { causalLoss, causalLossVjp, unlabeled } from './losses.js'
 
 /** The texts of a batch, one after another: their tokens, and a label for each token. */
 export interface Texts {

@@ -10,7 +10,7 @@ export type GateActivation = 'silu' | 'gelu_pytorch_tanh'
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
 /** x σ(x), of slope σ(x) (1 + x (1 − σ(x))) */
-export const silu: (x: Tensor) => Tensor = map((x) => x * sigmoid(x))
+const silu: (x: Tensor) => Tensor = map((x) => x * sigmoid(x))
 const siluSlope = map((x) => sigmoid(x) * (1 + x * (1 - sigmoid(x))))
 
 interface Activation {

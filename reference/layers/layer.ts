@@ -8,7 +8,7 @@ export interface Pulled {
 }
 
 /** A value, and the pullback of its gradient ȳ. */
-export interface Traced {
+interface Traced {
   readonly value: Tensor
   readonly pullback: (yBar: Tensor) => Pulled
 }

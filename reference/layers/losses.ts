@@ -1,4 +1,4 @@
-/** Losses of a batch: a classifier's mean cross-entropy of softmax, a regression's mean squared error, and that of several labels each on its own. */
+/** Losses of a batch: a classifier's or a language model's mean cross-entropy of softmax, a regression's mean squared error, and that of several labels each on its own. */
 import {
   checkShape,
   generate,
@@ -12,8 +12,11 @@ import {
   subtract,
   scaleBy,
   tensor,
+  scatterRows,
+  selectRows,
 } from '../tensor/tensor.js'
 import { softmax } from './softmax.js'
+import { mismatch } from '../tensor/shape.js'
 
 const checkLabels = (classes: number, labels: readonly number[]): void => {
   const bad = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label < classes))
@@ -58,3 +61,29 @@ export const binaryCrossEntropy = (logits: Tensor, isSet: readonly boolean[]): n
 /** x̄ = (σ(x) − set) / (batch · labels) · l̄. → [batch, labels] */
 export const binaryCrossEntropyVjp = (logits: Tensor, isSet: readonly boolean[], lossBar: number): Tensor =>
   generate(logits.shape, (i) => (((1 + Math.tanh(logits.data[i]! / 2)) / 2 - (isSet[i]! ? 1 : 0)) / isSet.length) * lossBar)
+
+/** The label of a token after which nothing is to be learned: a prompt's, say, and the last of each text. */
+export const unlabeled = -100
+
+/** Rows that have a label, and their labels. */
+const labeled = (
+  logits: Tensor,
+  labels: readonly number[],
+): { readonly rows: readonly number[]; readonly labelsOfRows: readonly number[] } => {
+  if (labels.length !== logits.shape[0]) mismatch('causalLoss', `a label for each of ${logits.shape[0]} tokens`, String(labels.length))
+  const rows = labels.flatMap((label, row) => (label === unlabeled ? [] : [row]))
+  if (rows.length === 0) mismatch('causalLoss', 'at least one token with a label', 'none')
+  return { rows, labelsOfRows: rows.map((row) => labels[row]!) }
+}
+
+/** Of a language model: mean cross-entropy over the tokens with a label, the next token. logits: [tokens, vocabulary], labels: one a token */
+export const causalLoss = (logits: Tensor, labels: readonly number[]): number => {
+  const { rows, labelsOfRows } = labeled(logits, labels)
+  return crossEntropy(selectRows(logits, rows), labelsOfRows)
+}
+
+/** 0 in rows without a label. → [tokens, vocabulary] */
+export const causalLossVjp = (logits: Tensor, labels: readonly number[], lossBar: number): Tensor => {
+  const { rows, labelsOfRows } = labeled(logits, labels)
+  return scatterRows(crossEntropyVjp(selectRows(logits, rows), labelsOfRows, lossBar), rows, logits.shape[0]!)
+}

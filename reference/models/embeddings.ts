@@ -39,7 +39,7 @@ const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Loo
   }
 }
 
-export interface TracedEmbeddings {
+interface TracedEmbeddings {
   /** [tokens, hidden] */
   readonly value: Tensor
   /** yBar: [tokens, hidden] → the gradients of the wanted tables */

@@ -2,7 +2,7 @@
 import { mismatch, showShape as show } from './shape.js'
 import { filled, matrixShape, type Tensor } from './tensor.js'
 
-export interface MatMulOptions {
+interface MatMulOptions {
   readonly transposeX?: boolean
   readonly transposeY?: boolean
 }

@@ -173,13 +173,13 @@ const builtinOf = (object: Value, name: string): Value | undefined =>
 export type Iteration = { readonly text: string; readonly end: 'break' | 'continue' | null }
 
 /** `break` or `continue`, on its way to the loop, with what the iteration has written before it. */
-export class LoopControl {
+class LoopControl {
   text = ''
   constructor(readonly end: 'break' | 'continue') {}
 }
 
 /** What a loop goes through: entries, keys or characters; nothing, for what is not defined. */
-export const itemsOf = (value: Value): readonly Value[] => {
+const itemsOf = (value: Value): readonly Value[] => {
   if (isList(value)) return value.value
   if (value.type === 'ObjectValue' && isMap(value)) return [...value.value.keys()].map(templateValue)
   if (value.type === 'StringValue') return [...String(value.value)].map(templateValue)
@@ -188,7 +188,7 @@ export const itemsOf = (value: Value): readonly Value[] => {
 }
 
 /** A scope with the variables of an iteration: the item, or the parts of it. */
-export const bound = (loopvar: Node, item: Value, scope: Environment): Environment => {
+const bound = (loopvar: Node, item: Value, scope: Environment): Environment => {
   if (loopvar.type === 'Identifier') {
     scope.variables.set(String(loopvar.value), item as never)
     return scope
@@ -203,7 +203,7 @@ export const bound = (loopvar: Node, item: Value, scope: Environment): Environme
 const emptyObject = templateValue({})
 
 /** The `loop` of iteration `i`, from 0. */
-export const loopOf = (items: readonly Value[], i: number): Value => {
+const loopOf = (items: readonly Value[], i: number): Value => {
   const [count, first, last] = [items.length, i === 0, i === items.length - 1]
   const facts = { index: i + 1, index0: i, revindex: count - i, revindex0: count - i - 1, first, last, length: count }
   return like(

@@ -37,7 +37,7 @@ const nameLimit = 1_000
  * Parses the first bytes of a file of `size` bytes. → null: the header does not end within these bytes
  * @throws InputError unless it is a header of version 2 or 3, little-endian, whose tensors are within the file and do not overlap
  */
-export const parseGgufHeader = (bytes: Uint8Array, size: number, file: string): GgufHeader | null => {
+const parseGgufHeader = (bytes: Uint8Array, size: number, file: string): GgufHeader | null => {
   try {
     const at = cursor(bytes, size, file)
     const { tensors: tensorCount, keys: keyCount } = readStart(at, file)

@@ -34,7 +34,7 @@ export type HubOptions = {
 }
 
 /** A folder in Hugging Face layout, and the model's name in other tools. */
-export type ResolvedModel = {
+type ResolvedModel = {
   readonly folder: string
   readonly baseModelName: string
   /** the commit of the model's repository, or the requested revision if the server gives no commit; null for a folder outside the hub's cache */

@@ -23,7 +23,7 @@ export type RequestContext = {
 }
 
 /** A file's facts in the hub's own response. The storage server that it redirects to does not have them. */
-export type HubFileInfo = {
+type HubFileInfo = {
   readonly commit: string | undefined
   /** git's SHA-1 of a small file (40 hex digits) or the SHA-256 of a large one (64) */
   readonly hash: string | undefined
@@ -189,7 +189,7 @@ const mergeInfo = (earlier: HubFileInfo, headers: Headers): HubFileInfo => {
   }
 }
 
-export type UploadContext = RequestContext & {
+type UploadContext = RequestContext & {
   /** bytes of a file or a part that were sent; negative where a retry sends them again */
   readonly onSent: (bytes: number) => void
 }

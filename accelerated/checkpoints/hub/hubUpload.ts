@@ -21,7 +21,7 @@ export type UploadFile = {
   readonly content: { readonly file: string } | { readonly text: string }
 }
 
-export type UploadOptions = {
+type UploadOptions = {
   /** OWNER/NAME, or NAME in the account of the token */
   readonly repository: string
   /** a branch; created from the main one if it is new */

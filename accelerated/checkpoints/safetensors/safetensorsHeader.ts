@@ -39,7 +39,7 @@ export type HeaderEntry = {
   readonly file: string
 }
 
-export type SafetensorsHeader = {
+type SafetensorsHeader = {
   readonly metadata: Readonly<Record<string, string>>
   readonly tensors: ReadonlyMap<string, HeaderEntry>
 }

@@ -11,7 +11,7 @@ export type WritableTensor = {
   readonly dtype?: 'F64' | 'F32' | 'F16'
 }
 
-export type WrittenType = NonNullable<WritableTensor['dtype']>
+type WrittenType = NonNullable<WritableTensor['dtype']>
 export type Declaration = { readonly name: string; readonly dtype: StoredType; readonly shape: readonly number[] }
 
 /**

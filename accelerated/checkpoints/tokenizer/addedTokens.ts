@@ -9,7 +9,7 @@ type TokenizerJson = {
 }
 
 /** The tokens of a tokenizer.json by their text. */
-export type TokenTable = { readonly idOf: (token: string) => number | undefined; readonly tokens: number }
+type TokenTable = { readonly idOf: (token: string) => number | undefined; readonly tokens: number }
 
 /** @throws InputError if the text is not that of a tokenizer */
 export const tokenTable = (text: string, where: string): TokenTable => tableOf(parsed(text, where), where)
@@ -43,7 +43,7 @@ const tableOf = ({ model: { vocab }, added_tokens: added }: TokenizerJson, where
 }
 
 /** A token in angle or square brackets is special: decoding leaves it out. */
-export const isSpecialToken = (token: string): boolean => /^(<.+>|\[.+\])$/s.test(token)
+const isSpecialToken = (token: string): boolean => /^(<.+>|\[.+\])$/s.test(token)
 
 /** As the library writes an added token: found in a text as it is, whatever is beside it. */
 const entryOf = (token: string, id: number) => ({

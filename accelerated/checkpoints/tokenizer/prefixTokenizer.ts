@@ -4,7 +4,7 @@
  */
 import type { TokenizerFile } from './tokenizerFile.js'
 
-export type Tokenize = (text: string) => readonly number[]
+type Tokenize = (text: string) => readonly number[]
 
 /** At least the first `most` tokens of a text, if it has that many. Later tokens may be missing. */
 export type TokenizePrefix = (text: string, most: number) => readonly number[]

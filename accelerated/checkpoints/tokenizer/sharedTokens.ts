@@ -7,7 +7,7 @@ import type { TokenizerFile } from './tokenizerFile.js'
 type Ids = readonly number[]
 type IdsOf = (text: string) => Ids
 
-export type SharedTokens = {
+type SharedTokens = {
   readonly ids: Ids
   /** by end: the tokens of the text's first characters up to it that are the text's own first tokens */
   readonly shared: readonly number[]
@@ -15,14 +15,6 @@ export type SharedTokens = {
 
 /** The tokens of a text, and those that its beginnings of `ends` characters (ascending) share with it. */
 export type TokenizeShared = (text: string, ends: readonly number[]) => SharedTokens
-
-/** Tokenizes each beginning as a whole: for any tokenizer, in quadratic time. */
-export const tokenizeBeginnings =
-  (idsOf: IdsOf): TokenizeShared =>
-  (text, ends) => {
-    const ids = idsOf(text)
-    return { ids, shared: ends.map((end) => (end >= text.length ? ids.length : commonTokens(idsOf(text.slice(0, end)), ids, 0))) }
-  }
 
 /** @param dividing the added tokens that divide a text @param split parts of a text, each either an added token or free of them */
 export const sharedTokens = (idsOf: IdsOf, dividing: ReadonlySet<string>, split: (text: string) => readonly string[]): TokenizeShared => {

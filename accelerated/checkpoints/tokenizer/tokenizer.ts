@@ -204,10 +204,10 @@ export const longestFirst = (lengthA: number, lengthB: number, room: number): re
   return lengthA <= half ? [lengthA, room - lengthA] : [half, room - half]
 }
 
-export type Truncated<T> = { readonly kept: T; readonly isTruncated: boolean }
+type Truncated<T> = { readonly kept: T; readonly isTruncated: boolean }
 
 /** A text truncated to `room` tokens, without tokenizing more of it than that takes. */
-export const truncatedText = (ids: TokenizePrefix, text: string, room: number): Truncated<Ids> => {
+const truncatedText = (ids: TokenizePrefix, text: string, room: number): Truncated<Ids> => {
   const prefix = ids(text, room + 1)
   return { kept: prefix.slice(0, room), isTruncated: prefix.length > room }
 }

@@ -19,7 +19,7 @@ export type TokenizerFile = Omit<TokenizerJson, 'added_tokens' | 'decoder'> & {
   readonly decodes: boolean
 }
 
-export type AddedToken = NonNullable<TokenizerJson['added_tokens']>[number]
+type AddedToken = NonNullable<TokenizerJson['added_tokens']>[number]
 
 /**
  * Parses the text of a tokenizer.json for a vocabulary of `vocabularySize` rows. `where` is the file's name in messages, and `configFile` that of

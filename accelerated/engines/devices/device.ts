@@ -6,7 +6,7 @@ import type { Engine, EngineSettings } from '../engine.js'
 import type { Provider } from '../onnxRuntimeNode.js'
 
 /** The largest allowed error as a share of a tensor's largest |reference|, and the reason for that bound. */
-export type Tolerance = { readonly relative: number; readonly because: string }
+type Tolerance = { readonly relative: number; readonly because: string }
 
 /** Settings that only some devices have. */
 export type DeviceOption = 'deviceId' | 'tf32' | 'strictDevice'
@@ -35,7 +35,7 @@ export type Device = {
 
 // Devices that are execution providers of onnxruntime-node, which loads at their first use: settings list devices and must not touch Node. A
 // device with an engine of its own needs nothing of this file.
-export type NativeDevice = Omit<Device, 'engine' | 'missing' | 'remedy'> &
+type NativeDevice = Omit<Device, 'engine' | 'missing' | 'remedy'> &
   Omit<Provider, 'target'> & {
     /** a file that the provider needs, without prefix and suffix */
     readonly library?: string

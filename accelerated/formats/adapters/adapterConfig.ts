@@ -10,7 +10,7 @@ const kinds = {
   houlsby: { called: 'DoubleSeqBnConfig', own: { mh_adapter: true, non_linearity: 'swish', original_ln_before: false } },
   pfeiffer: { called: 'SeqBnConfig', own: { mh_adapter: false, non_linearity: 'relu', original_ln_before: true } },
 } as const
-export type BottleneckName = keyof typeof kinds
+type BottleneckName = keyof typeof kinds
 
 /** The keys that both methods share. A configuration with another value means another function. */
 const common = {
@@ -115,7 +115,7 @@ const fileSchema = z.object({
   config: z.looseObject({ architecture: z.null().optional(), mh_adapter: z.boolean() }),
 })
 
-export type AdapterConfig = {
+type AdapterConfig = {
   readonly method: BottleneckName
   readonly reductionFactor: number
   /** part of its tensors' names */

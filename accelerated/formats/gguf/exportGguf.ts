@@ -21,7 +21,7 @@ import { toFloat16 } from '../../storage/float16.js'
 /** The type of matrices by precision, and its number in the key general.file_type. */
 const written = { float32: ['F32', 0], float16: ['F16', 1], int8: ['Q8_0', 7] } as const
 
-export type GgufOptions = { readonly precision?: OnnxPrecision; readonly storage?: Storage }
+type GgufOptions = { readonly precision?: OnnxPrecision; readonly storage?: Storage }
 
 /**
  * Writes model.gguf and a Modelfile for Ollama into an existing folder. int8 is Q8_0. Vectors are float32, as in llama.cpp's own files.

@@ -126,7 +126,7 @@ const typesOf = (component: { readonly type: string } | null): string => compone
 type Tokens = readonly (string | undefined)[]
 
 /** @throws InputError for blanks that are replaced otherwise, and for merges that no scores give */
-export const sentencePieceKeys = (parsed: TokenizerFile, model: Bpe, tokens: Tokens, file: string): WrittenKeys => {
+const sentencePieceKeys = (parsed: TokenizerFile, model: Bpe, tokens: Tokens, file: string): WrittenKeys => {
   const missing = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`).find(
     (token) => !tokens.includes(token),
   )

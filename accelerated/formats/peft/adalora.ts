@@ -1,5 +1,5 @@
 /** AdaLoRA in PEFT's format: A, B and E of the remaining triplets, and the rank_pattern that lists them. */
-import { type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
+import type { WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import { adaloraScale, scaledColumns } from '../../methods/adalora/adalora.js'
 import { type AdaloraPhase, scheduleOf } from '../../methods/adalora/phase.js'
 import { type AdaloraSettings, largestWeight } from '../../methods/adalora/settings.js'
@@ -122,7 +122,7 @@ const columnsOf = (data: Float32Array, width: number, chosen: readonly number[])
   )
 
 /** @throws InputError if the configuration is not AdaLoRA's, or if a tensor is missing, unexpected, of another shape or not finite */
-export const loadAdalora = async (folder: string, base: ModelFolder, storage: Storage): Promise<Adapter> => {
+const loadAdalora = async (folder: string, base: ModelFolder, storage: Storage): Promise<Adapter> => {
   const { model } = base
   const { config, configFile, tensors, outputs, labelNames, checkTensors, readHead } = await openAdapterFolder(
     folder,
@@ -208,10 +208,10 @@ const adaloraConfig = loraConfig.omit({ r: true, alpha_pattern: true, use_rslora
   use_dora: z.literal(false).nullish(),
 })
 
-export type AdaloraConfig = z.infer<typeof adaloraConfig>
+type AdaloraConfig = z.infer<typeof adaloraConfig>
 
 /** Parses the text of an adapter_config.json. `where` is the file's name in messages. @throws InputError */
-export const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
+const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
   const config = validate<AdaloraConfig>(adaloraConfig, parseJson(text, where), where, 'an AdaLoRA configuration')
   const { tinit, tfinal, total_step: steps } = config
   if (tinit >= steps - tfinal) throw inputError(where, `tinit + tfinal below total_step ${steps}`, `${tinit} + ${tfinal}`)
@@ -219,7 +219,7 @@ export const parseAdaloraConfig = (text: string, where: string): AdaloraConfig =
 }
 
 /** Which triplets of each module remain; undefined for a module without a pattern. @throws InputError if a pattern fits no module or rank */
-export const keptTriplets = (
+const keptTriplets = (
   { rank_pattern: pattern, init_r: rank }: AdaloraConfig,
   paths: readonly string[],
   where: string,
@@ -236,7 +236,7 @@ export const keptTriplets = (
 }
 
 /** PEFT's keys for the settings of a run. PEFT needs a length and a schedule even for a run that stopped before its first step. */
-export const runConfig = (settings: AdaloraSettings, steps: number | null): Readonly<Record<string, unknown>> => {
+const runConfig = (settings: AdaloraSettings, steps: number | null): Readonly<Record<string, unknown>> => {
   const { warmup, final } = steps === null ? { warmup: 0, final: 0 } : scheduleOf(settings, steps)
   return {
     peft_type: 'ADALORA',
@@ -257,7 +257,7 @@ export const runConfig = (settings: AdaloraSettings, steps: number | null): Read
 }
 
 /** The settings of the run that wrote a configuration. PEFT bounds them less than we bound a user's, so they are not checked again. */
-export const runSettings = (
+const runSettings = (
   config: AdaloraConfig,
 ): Omit<AdaloraSettings, keyof CommonSettings | 'targetModules' | 'newTokens' | 'trainableTokens'> => ({
   initR: config.init_r,

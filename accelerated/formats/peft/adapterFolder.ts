@@ -14,7 +14,7 @@ import { adapterFiles, headKey } from './peft.js'
 
 type CommonConfig = { readonly task_type?: string | null | undefined; readonly modules_to_save?: readonly string[] | null | undefined }
 
-export type AdapterFolder<Config> = {
+type AdapterFolder<Config> = {
   readonly config: Config
   readonly configFile: string
   /** the base with the head that the adapter has */

@@ -6,7 +6,7 @@ import { inputError, quoted, reason } from '../../errors/inputError.js'
 const timeLimit = 3_000
 
 /** A list of names, each a whole name or its end (`query` matches every `….query`), or one regular expression for whole names. */
-export type ModulePattern = string | readonly string[]
+type ModulePattern = string | readonly string[]
 
 /** For each name, whether the pattern matches it. @throws InputError if JavaScript refuses an expression, or if it takes too long */
 export const matchModules = (pattern: ModulePattern, names: readonly string[], where: string): readonly boolean[] =>

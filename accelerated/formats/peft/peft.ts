@@ -70,7 +70,7 @@ export const adapterFiles = { config: 'adapter_config.json', weights: 'adapter_m
 export { peftPrefix }
 
 /** The contents of an adapter's files. */
-export type AdapterContents = { readonly configText: string; readonly weights: Uint8Array; readonly namesText: string }
+type AdapterContents = { readonly configText: string; readonly weights: Uint8Array; readonly namesText: string }
 
 /** Writes the adapter's files into an existing folder. @throws InputError */
 export const saveAdapter = (folder: string, adapter: LowRankAdapter, storage: Storage = nodeFiles): Promise<void> =>

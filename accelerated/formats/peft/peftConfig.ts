@@ -13,10 +13,10 @@ import { adapterConfigLimit } from '../namesFile.js'
 import { tokenIndices } from './tokenRows.js'
 
 /** One module of an adapter to write: its full path in the base model and its remaining rank. */
-export type RankedModule = { readonly path: string; readonly rank: number }
+type RankedModule = { readonly path: string; readonly rank: number }
 
 /** The part of adapter_config.json about the model and the head. */
-export type Adapted = {
+type Adapted = {
   readonly baseModelName: string
   readonly outputs: ModelOutputs
   /** whether PEFT wraps the encoder itself (default: only for embeddings) */
@@ -26,7 +26,7 @@ export type Adapted = {
 }
 
 /** The part of a LoRA's adapter_config.json that differs from one adapter to the next. */
-export type PeftSettings = Adapted & {
+type PeftSettings = Adapted & {
   readonly rank: number
   readonly alpha: number
   readonly rslora: boolean

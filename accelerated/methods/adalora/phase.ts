@@ -6,7 +6,7 @@ import { SettingsError } from '../../errors/expectedErrors.js'
 import type { AdaloraSettings } from './settings.js'
 
 /** warmup: t_init, the last step that prunes nothing · final: t_final · last: T − t_final, the step of the last cut */
-export type Schedule = { readonly warmup: number; readonly final: number; readonly last: number }
+type Schedule = { readonly warmup: number; readonly final: number; readonly last: number }
 
 export const scheduleOf = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 'tinitRatio' | 'tfinalRatio'>, steps: number): Schedule => {
   const final = Math.round(tfinalRatio * steps)

@@ -18,7 +18,7 @@
 import type { AdamWSettings } from '../../parameters/optimizerGroup.js'
 
 /** First step with sampled gates, and first step after the window. */
-export type GateSchedule = { readonly start: number; readonly end: number }
+type GateSchedule = { readonly start: number; readonly end: number }
 
 /** In float64, 0.07 · 100 is 7.000000000000001 and must count as 7. No product that a user means is this close above a whole number. */
 const rounding = 1e-9
@@ -36,7 +36,7 @@ export const gateSchedule = ({ gateStart, gateEnd }: Fractions, steps: number): 
 
 export const gateAdam: AdamWSettings = { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }
 
-export type GateControl = { readonly targetDensity: number; readonly controlLearningRate: number; readonly multiplierLearningRate: number }
+type GateControl = { readonly targetDensity: number; readonly controlLearningRate: number; readonly multiplierLearningRate: number }
 
 /** ramp: a falling target · adam: the paper's constants, by Adam · descent: by plain steps · a number: equation (10) with this constant λ */
 export type ControlRule = 'ramp' | 'adam' | 'descent' | number

@@ -11,7 +11,7 @@ const squares = (norms: readonly (readonly number[])[] | null, r: number, { dtyp
   return constant(diagonals.flat(), [...(norms === null ? [] : [norms.length]), r, r], dtype)
 }
 
-export type Norms = {
+type Norms = {
   /** in the order of computation, for the sum. [K] */
   readonly norms: Expression
   /** in the order of the factors. [K] */

@@ -20,7 +20,7 @@ export type RetentionRule = 'budget' | 'paper' | 'random' | 'magnitude'
 export type GateAfter = 'soft' | 'kept' | 'binary'
 
 /** The triplets at T_end, in the order of the matrices. */
-export type Triplets = {
+type Triplets = {
   readonly logTheta: ArrayLike<number>
   /** ‖Bⱼ‖ ‖Aⱼ‖ */
   readonly magnitudes: readonly number[]

@@ -3,7 +3,7 @@ import type { Expression } from '../../graph/expression.js'
 import { concat, constant, mul, reshape, selectRows, slice } from '../../graph/operators.js'
 
 /** Factors of one shape. */
-export type Stack = {
+type Stack = {
   /** their numbers */
   readonly places: readonly number[]
   /** [n, rows, width] */

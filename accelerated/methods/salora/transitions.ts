@@ -31,7 +31,7 @@ export const openGates = (
   return { phase: opened, vectors: { ...moved, parameters: move(vectors.parameters, constants) } }
 }
 
-export type RetentionSettings = HardConcrete & {
+type RetentionSettings = HardConcrete & {
   readonly density: number
   readonly retain: RetentionRule
   readonly gateAfter: GateAfter

@@ -49,7 +49,7 @@ const schema = z.object({
 })
 
 /** How distances contribute to the scores. */
-export type Distances = {
+type Distances = {
   /** empty: they do not */
   readonly kinds: readonly DistanceKind[]
   /** rows of the table of distances; 0: no table */

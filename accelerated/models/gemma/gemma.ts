@@ -26,7 +26,7 @@ export const gemma2: FamilyDesign = {
   gguf: { architecture: 'gemma2', interleaved: false, windows: true },
 }
 
-export const gemma3: FamilyDesign = {
+const gemma3: FamilyDesign = {
   ...{ ...gemma2, modelType: 'gemma3_text', classNames: ['Gemma3', 'Gemma3Text'], queryKeyNorms: true },
   defaults: {
     ...{ ...gemma2.defaults, max_position_embeddings: 131_072, sliding_window_pattern: 6, final_logit_softcapping: null },

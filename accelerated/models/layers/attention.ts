@@ -26,7 +26,7 @@ import { gradient } from '../../graph/gradient.js'
 
 type Heads = { readonly heads: number; readonly headSize: number }
 
-export type AttentionSettings = Heads & {
+type AttentionSettings = Heads & {
   /** number of key and value heads, a divisor of `heads`: query heads share them evenly (default: `heads`) */
   readonly keyValueHeads?: number
   /** bias of the scores: [batch, 1 or heads, 1 or sequence, sequence] */

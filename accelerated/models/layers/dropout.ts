@@ -10,7 +10,7 @@ import type { Wrap } from '../host.js'
 export type DropoutSite = { readonly site: string; readonly probability: number; readonly shape: Expression['shape'] }
 
 /** `sites` in the order in which the graph used them. */
-export type DropoutPlan = { readonly wrap: Wrap; readonly sites: () => readonly DropoutSite[] }
+type DropoutPlan = { readonly wrap: Wrap; readonly sites: () => readonly DropoutSite[] }
 
 export const poolName = (probability: number): string => `dropoutPool(${probability})`
 export const offsetName = (site: string): string => `dropoutOffset(${site})`

@@ -33,7 +33,7 @@ export type RotaryScaling =
       readonly attentionFactor: number
     }
 
-export type RotarySettings = { readonly headSize: number; readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null }
+type RotarySettings = { readonly headSize: number; readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null }
 
 /** Cosines and sines of the angles of each token: [tokens, headSize / 2] */
 export type Angles = { readonly cosine: Expression; readonly sine: Expression }
@@ -65,7 +65,7 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
 }
 
 /** The factor of cosines and sines, so that its square is that of the scores. */
-export const attentionFactorOf = ({ rotaryScaling }: RotarySettings): number =>
+const attentionFactorOf = ({ rotaryScaling }: RotarySettings): number =>
   rotaryScaling?.kind === 'yarn' || rotaryScaling?.kind === 'longrope' ? rotaryScaling.attentionFactor : 1
 
 /** YaRN's, where a file gives none. @param by how much it grows */

@@ -22,7 +22,7 @@ export const ropeSchema = z.object({
   mscale_all_dim: z.number().nonnegative().nullish(),
   truncate: z.boolean().nullish(),
 })
-export type Rope = z.infer<typeof ropeSchema>
+type Rope = z.infer<typeof ropeSchema>
 
 /** @param otherwise what holds where `rope` is silent @throws InputError for another scaling, and for one that lacks a number */
 export const rotaryOf = (

@@ -102,7 +102,7 @@ const headNorm =
     return reshape(norm(config, host, name)(heads), [tokens, width])
   }
 
-export const layerNames = ({ layers }: DecoderConfig): readonly string[] => Array.from({ length: layers }, (_, i) => `layers.${i}`)
+const layerNames = ({ layers }: DecoderConfig): readonly string[] => Array.from({ length: layers }, (_, i) => `layers.${i}`)
 
 /** The tensor of the word embeddings. */
 export const wordTable = 'embed_tokens.weight'

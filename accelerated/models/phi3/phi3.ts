@@ -48,7 +48,7 @@ const schema = z.object({
 })
 
 /** Positions of a text, and LongRoPE's factors by pair: of texts within the original positions, and of longer ones. */
-export type LongRope = {
+type LongRope = {
   readonly positions: number
   readonly originalPositions: number
   readonly short: readonly number[]

@@ -8,7 +8,7 @@ import { rowLayout, type LevelsType } from '../int8/matrixLayouts.js'
 import { fourBits } from './quantize.js'
 
 /** Names of the parts of a matrix. */
-export const fourBitParts = (name: string) => ({ levels: `${name}.levels`, blockScales: `${name}.blockScales`, scales: `${name}.scales` })
+const fourBitParts = (name: string) => ({ levels: `${name}.levels`, blockScales: `${name}.blockScales`, scales: `${name}.scales` })
 
 /**
  * A matrix with fewer outputs than inputs keeps eight bits: above all the one that a feed-forward ends with. Of what four bits cost SmolLM2-135M in

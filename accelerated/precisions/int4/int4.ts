@@ -15,7 +15,7 @@ import type { MatrixLayout } from '../int8/quantizedFile.js'
 import { fourBits, scalesOfBlocks } from './quantize.js'
 
 /** For generation: matrices of the layers in four bits with a float32 scale for each block. The head and the sensitive ones are in blocks of int8. */
-export const fourBitBlockLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayout => {
+const fourBitBlockLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayout => {
   const eight = blockLayout(base)
   const four = fourBitMatrices(base)
   return {

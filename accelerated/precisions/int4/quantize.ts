@@ -9,9 +9,9 @@ import { rowScales } from '../int8/quantize.js'
 /** Of q. */
 const [leastLevel, largestLevel] = [-8, 7]
 /** Of |k|: 8 · 15 = 120 fits int8. */
-export const largestScale = 15
+const largestScale = 15
 /** The level of 0 as stored. */
-export const fourBitZero = 8
+const fourBitZero = 8
 
 /** A smaller scale than this share of the one whose −8 reaches the block's largest magnitude cuts off too much to be the best. */
 const smallestShare = 0.7
@@ -19,7 +19,7 @@ const smallestShare = 0.7
 /** 1.5 · 2⁵²: adding it rounds half to even. */
 const roundingShift = 1.5 * 2 ** 52
 
-export type FourBits = {
+type FourBits = {
   /** q + 8, two a byte, the first in the lower bits: [rows, blocks, 16] */
   readonly levels: Uint8Array
   /** k + 16: [rows, blocks] */

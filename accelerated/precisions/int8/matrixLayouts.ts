@@ -5,7 +5,7 @@ import { largeLevels, largestLevel, rowLevels, rowScales, transposedOf, unsigned
 import type { MatrixLayout } from './quantizedFile.js'
 
 /** Names of the parts of a matrix. */
-export const rowParts = (name: string) => ({ levels: `${name}.levels`, transposed: `${name}.transposed`, scales: `${name}.scales` })
+const rowParts = (name: string) => ({ levels: `${name}.levels`, transposed: `${name}.transposed`, scales: `${name}.scales` })
 
 /** A change of the layout changes it. */
 const version = 3

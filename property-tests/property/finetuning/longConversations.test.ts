@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { chatTemplate, type ChatTemplate, type Message } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
-import { dividingTokens, sharedTokens, tokenizeBeginnings } from '../../../accelerated/checkpoints/tokenizer/sharedTokens.js'
+import { dividingTokens, sharedTokens } from '../../../accelerated/checkpoints/tokenizer/sharedTokens.js'
 import { loadTokenizer, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { llamaArchitecture } from '../../../accelerated/models/llama/llama.js'
 import { conversationSegments, conversationTokens } from '../../../finetuning/tasks/texts/conversationTokens.js'
@@ -88,6 +88,18 @@ const counted = (template: string) => {
   const { beginnings } = chat
   return { chat: Object.assign(counting, beginnings === undefined ? {} : { beginnings }), counts: () => ({ renderings, characters }) }
 }
+
+/** Each beginning as a whole: for any tokenizer, in quadratic time. */
+const tokenizeBeginnings =
+  (idsOf: (text: string) => readonly number[]): Tokenizer['shared'] =>
+  (text, ends) => {
+    const ids = idsOf(text)
+    const shared = (beginning: readonly number[]): number => {
+      const differs = beginning.findIndex((id, i) => id !== ids[i])
+      return differs === -1 ? beginning.length : differs
+    }
+    return { ids, shared: ends.map((end) => (end >= text.length ? ids.length : shared(idsOf(text.slice(0, end))))) }
+  }
 
 describe('the segments of a conversation', () => {
   it.each(Object.entries(templates))(`are those of a rendering for each answer, or its error: %s (seed ${SEED})`, (_, template) => {

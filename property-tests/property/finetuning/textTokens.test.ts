@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { tokenizeBeginnings } from '../../../accelerated/checkpoints/tokenizer/sharedTokens.js'
+import { sharedTokens } from '../../../accelerated/checkpoints/tokenizer/sharedTokens.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import type { TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
@@ -188,7 +188,7 @@ describe(`tokens of segments (seed ${SEED})`, () => {
     fc.assert(
       fc.property(fc.array(segment, { minLength: 1, maxLength: 5 }), (segments) => {
         const text = segments.map((part) => part.text).join('')
-        const { ids, learned } = segmentTokens({ shared: tokenizeBeginnings(pairs) }, segments, [99])
+        const { ids, learned } = segmentTokens({ shared: sharedTokens(pairs, new Set(), (text) => [text]) }, segments, [99])
         expect(ids).toEqual([99, ...pairs(text)])
         const owner = (place: number): number => {
           const ends = segments.map((_, i) => segments.slice(0, i + 1).reduce((sum, segment) => sum + segment.text.length, 0))

@@ -48,7 +48,7 @@ export const expectedGates =
     Object.values(adapters).reduce((total, { logTheta }) => total + expectedL0(settings)(logTheta), 0)
 
 /** The term of L that lowers the density, and its gradients. */
-export interface DensityTerm {
+interface DensityTerm {
   readonly value: number
   /** ∂/∂log θ by module, each [r] */
   readonly logTheta: Tensors

@@ -1,7 +1,6 @@
 /** The objective L(W, Θ, λ) and its gradient with respect to everything that is trained. Equation (12), or with a constant λ equation (10). */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
-import { causalLoss, causalLossVjp } from '../../layers/causalLoss.js'
-import { crossEntropy, crossEntropyVjp, meanSquaredError, meanSquaredErrorVjp } from '../../layers/losses.js'
+import { causalLoss, causalLossVjp, crossEntropy, crossEntropyVjp, meanSquaredError, meanSquaredErrorVjp } from '../../layers/losses.js'
 import type { Tokens } from '../../models/embeddings.js'
 import type { ModelOptions } from '../../models/model.js'
 import { modelOf, type ModelConfig } from '../../models/models.js'
