@@ -1,27 +1,16 @@
 /** Heads on the encoder's hidden states: the sequence heads of RoBERTa and BERT, the token head, and RoBERTa's masked-language-model head. */
-import { add, gelu, tanh } from '../../graph/operators.js'
+import { add, gelu } from '../../graph/operators.js'
 import type { ClassifierHead, Head, TensorShape } from '../architecture.js'
-import { classifierHead, linearTensors } from '../layers/classifierHead.js'
+import { classifierHead, denseHead, linearTensors } from '../layers/classifierHead.js'
 import { layerNorm, normTensors } from '../layers/layerNorm.js'
 import type { EncoderConfig } from './config.js'
 import { wordTable } from './spec.js'
 
 /** RoBERTa: dropout → classifier.dense → tanh → dropout → classifier.out_proj. BERT: pooler.dense → tanh → dropout → classifier. */
-export const sequenceHead =
-  ({ family, hiddenSize: h, headDropout }: EncoderConfig) =>
-  (outputs: number): ClassifierHead =>
-    family === 'roberta'
-      ? classifierHead(
-          'classifier.out_proj',
-          { before: linearTensors('classifier.dense', h, h), own: linearTensors('classifier.out_proj', outputs, h), activation: 'tanh' },
-          (rows, host) =>
-            host.dropout('head.hidden', tanh(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout))), headDropout),
-        )
-      : classifierHead(
-          'classifier',
-          { before: linearTensors('pooler.dense', h, h), own: linearTensors('classifier', outputs, h), activation: 'tanh' },
-          (rows, host) => host.dropout('head.input', tanh(host.linear('pooler.dense', rows)), headDropout),
-        )
+export const sequenceHead = ({ family, hiddenSize, headDropout }: EncoderConfig) =>
+  family === 'roberta'
+    ? denseHead(hiddenSize, ['classifier.dense', 'classifier.out_proj'], 'tanh', { input: headDropout, hidden: headDropout })
+    : denseHead(hiddenSize, ['pooler.dense', 'classifier'], 'tanh', { hidden: headDropout, site: 'head.input' })
 
 /** dropout → classifier, for every token: the head of most families. x: [tokens, hidden] → [tokens, outputs] */
 export const tokenHead =

@@ -8,7 +8,7 @@ import type { Architecture, Matrix, Model, ModelSpec, TensorShape } from '../arc
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { isIdBuffer } from '../bert/spec.js'
 import { tokenHead } from '../bert/heads.js'
-import { classifierHead, linearTensors } from '../layers/classifierHead.js'
+import { denseHead, linearTensors } from '../layers/classifierHead.js'
 import { bertNames, type LayerNames, wordTable } from '../bert/spec.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
@@ -165,15 +165,7 @@ const debertaModel = (config: DebertaConfig): Model => {
     ignored: isIdBuffer,
     hidden: (host, batch) => encoder(config, host, batch),
     pooling: 'first',
-    sequenceHead: (outputs) =>
-      classifierHead(
-        'classifier',
-        { before: linearTensors('pooler.dense', h, h), own: linearTensors('classifier', outputs, h), activation: 'gelu' },
-        (rows, host) => {
-          const pooled = gelu(host.linear('pooler.dense', host.dropout('head.input', rows, dropouts.pooler)))
-          return host.dropout('head.hidden', pooled, dropouts.head)
-        },
-      ),
+    sequenceHead: denseHead(h, ['pooler.dense', 'classifier'], 'gelu', { input: dropouts.pooler, hidden: dropouts.head }),
     tokenHead: tokenHead(h, dropouts.hidden),
     paddedPositions: slotPositions,
     withDropout: (p) => debertaModel({ ...config, dropouts: { hidden: p, attention: p, pooler: p, head: p } }),

@@ -2,13 +2,12 @@
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
-import { relu } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { encoderModel } from '../bert/bert.js'
 import { type EncoderConfig, probability, size } from '../bert/config.js'
 import type { EncoderNames } from '../bert/spec.js'
 import { tokenHead } from '../bert/heads.js'
-import { classifierHead, linearTensors } from '../layers/classifierHead.js'
+import { denseHead } from '../layers/classifierHead.js'
 
 const schema = z.object({
   model_type: z.literal('distilbert'),
@@ -88,16 +87,7 @@ const distilbertModel = (config: EncoderConfig): Model => ({
     stored: (name) => (/^(pre_classifier|classifier)\./.test(name) ? name : `distilbert.${name}`),
     adaptersAt: (sublayer) => sublayer.replace(/\.attention$/, '.attention_adapters').replace(/\.ffn$/, '.output_adapters'),
   },
-  sequenceHead: (outputs) =>
-    classifierHead(
-      'classifier',
-      {
-        before: linearTensors('pre_classifier', config.hiddenSize, config.hiddenSize),
-        own: linearTensors('classifier', outputs, config.hiddenSize),
-        activation: 'relu',
-      },
-      (rows, host) => host.dropout('head.hidden', relu(host.linear('pre_classifier', rows)), config.headDropout),
-    ),
+  sequenceHead: denseHead(config.hiddenSize, ['pre_classifier', 'classifier'], 'relu', { hidden: config.headDropout }),
   tokenHead: tokenHead(config.hiddenSize, config.hiddenDropout),
   withDropout: (p) => distilbertModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
 })

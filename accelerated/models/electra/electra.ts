@@ -1,10 +1,9 @@
 /** ELECTRA (Clark et al., 2020): BERT's encoder with embeddings of their own width, and RoBERTa's head with a GELU. */
 import { z } from 'zod'
-import { gelu } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { encoderModel } from '../bert/bert.js'
 import { encoderConfig, size, type EncoderConfig } from '../bert/config.js'
-import { classifierHead, linearTensors } from '../layers/classifierHead.js'
+import { denseHead } from '../layers/classifierHead.js'
 import { validate } from '../../errors/validate.js'
 
 const schema = z.object({ model_type: z.literal('electra'), hidden_size: size(65_536), embedding_size: size(65_536).optional() })
@@ -27,13 +26,7 @@ const electraModel = (config: EncoderConfig): Model => {
       tokenizer: 'ElectraTokenizer',
       stored: (name) => (/^classifier\./.test(name) ? name : `electra.${name}`),
     },
-    sequenceHead: (outputs) =>
-      classifierHead(
-        'classifier.out_proj',
-        { before: linearTensors('classifier.dense', h, h), own: linearTensors('classifier.out_proj', outputs, h), activation: 'gelu' },
-        (rows, host) =>
-          host.dropout('head.hidden', gelu(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout))), headDropout),
-      ),
+    sequenceHead: denseHead(h, ['classifier.dense', 'classifier.out_proj'], 'gelu', { input: headDropout, hidden: headDropout }),
     withDropout: (p) => electraModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
   }
 }

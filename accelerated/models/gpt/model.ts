@@ -1,13 +1,13 @@
 /** A decoder with a table of positions, as GPT-2 is one: sizes and names, in which alone its families differ, its graph and its heads. */
 import type { Model, Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
-import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
+import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { Expression } from '../../graph/expression.js'
 import { add, gather, gelu, relu, slice } from '../../graph/operators.js'
 import type { Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
 import { layerNorm, normTensors } from '../layers/layerNorm.js'
-import { decoderHeads, linearTensors } from '../layers/classifierHead.js'
+import { decoderParts, linearTensors } from '../layers/classifierHead.js'
 
 /** The settings of the decoder's graph. Sizes are counts; dropouts are probabilities in [0, 1). */
 export type GptConfig = {
@@ -59,25 +59,12 @@ export type GptFamily = Pick<Model, 'type' | 'transposed' | 'ignored'> & {
 }
 
 export const gptModel = (family: GptFamily, config: GptConfig): Model => ({
+  ...decoderParts(config, { prefix: family.prefix, ...family.classes }, `${family.names.words}.weight`),
   type: family.type,
   spec: specOf(config, family.names),
-  vocabularySize: config.vocabularySize,
-  paddingIndex: config.paddingIndex,
-  firstPosition: 0,
-  tokenTypes: false,
-  specialTokens: null,
-  naming: {
-    prefix: family.prefix,
-    ...family.classes,
-    tokenizer: 'PreTrainedTokenizerFast',
-    stored: (name) => (/^(lm_head|score)\./.test(name) ? name : `${family.prefix}${name}`),
-  },
   transposed: family.transposed,
   ignored: family.ignored,
   hidden: (host, batch) => decoder(config, family.names, host, batch),
-  pooling: 'last',
-  ...decoderHeads(config, `${family.names.words}.weight`),
-  paddedPositions: slotPositions,
   withDropout: (p) => gptModel(family, { ...config, dropouts: { embeddings: family.embeddingDropout ? p : 0, attention: p, residual: p } }),
 })
 

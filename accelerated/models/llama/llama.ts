@@ -1,7 +1,6 @@
 /** LLaMA (Touvron et al., 2023), and what families of its kind share: one decoder with a head over words and one over classes. */
-import { decoderHeads } from '../layers/classifierHead.js'
+import { decoderParts } from '../layers/classifierHead.js'
 import type { Architecture, Model } from '../architecture.js'
-import { slotPositions } from '../batchInputs.js'
 import { isRotaryBuffer } from '../layers/rotary.js'
 import { softCapped } from '../layers/gelu.js'
 import { decoderConfig } from './config.js'
@@ -14,26 +13,13 @@ type Decoder = Model & Required<Pick<Model, 'causalHead'>>
 /** The model of these sizes. */
 export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, 'modelType' | 'classNames'> = llama): Decoder => {
   const [causal, classifier] = family.classNames
+  const naming = { prefix: 'model.', sequenceClassifier: `${classifier}ForSequenceClassification`, causal: `${causal}ForCausalLM` }
   return {
+    ...decoderParts(config, naming, wordTable, (products) => softCapped(products, config.logitCap)),
     type: family.modelType,
     spec: specOf(config),
-    vocabularySize: config.vocabularySize,
-    paddingIndex: config.paddingIndex,
-    firstPosition: 0,
-    tokenTypes: false,
-    specialTokens: null,
-    naming: {
-      prefix: 'model.',
-      sequenceClassifier: `${classifier}ForSequenceClassification`,
-      causal: `${causal}ForCausalLM`,
-      tokenizer: 'PreTrainedTokenizerFast',
-      stored: (name) => (/^(lm_head|score)\./.test(name) ? name : `model.${name}`),
-    },
     ignored: isRotaryBuffer,
     hidden: (host, batch) => decoder(config, host, batch),
-    pooling: 'last',
-    ...decoderHeads(config, wordTable, (products) => softCapped(products, config.logitCap)),
-    paddedPositions: slotPositions,
     withDropout: (p) => decoderModel({ ...config, attentionDropout: p }, family),
   }
 }
