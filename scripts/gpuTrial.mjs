@@ -1,6 +1,6 @@
 /**
- * Tries salora on a machine with a card, without a network: devices, agreement, twenty steps beside the CPU's, a killed run, MRPC, and speed
- * beside PEFT. A stage that fails is recorded and the others run. Prints a line per stage and writes gpu-trial/trial.json.
+ * Tries salora on a machine with a card, without a network: devices, agreement, twenty steps beside the CPU's, a killed run, MRPC, and speed.
+ * PEFT is beside it on the CPU. A stage that fails is recorded and the others run. Prints a line per stage and writes gpu-trial/trial.json.
  *
  *   npm run build && node scripts/gpuTrial.mjs [--device cuda] [--data GLUE] [--peer PYTHON] [--only doctor,resume]
  */
@@ -60,7 +60,8 @@ const stages = {
   tf32: () => besideCpu('tf32', ['--tf32']),
   mixed: () => besideCpu('mixed', ['--precision', 'mixed']),
   resume,
-  bench: () => salora(['bench', ...device, ...(values.peer === undefined ? [] : ['--peer', values.peer])]),
+  bench: () => salora(['bench', ...device]),
+  ...(values.peer === undefined ? {} : { peer: () => salora(['bench', '--peer', values.peer]) }),
   ...(values.data === undefined
     ? {}
     : { mrpc: () => salora(['train', '--model', 'embedded', '--task', 'mrpc', '--data', values.data, ...device, '--output', `${folder}/mrpc`]) }),

@@ -21,7 +21,6 @@ import { joinPath } from '../accelerated/storage/paths.js'
 import type { MetricsLog } from '../finetuning/run/metricsLog.js'
 import { finishedResult, planFolder, type FolderContent, type RunFolder, type RunSources } from '../finetuning/run/runFolder.js'
 import { writeRunRows } from '../finetuning/run/runRows.js'
-import { version } from './version.js'
 
 /** Where a run happens. */
 export type Place = {
@@ -141,3 +140,5 @@ const textOf = async (storage: Storage, file: string): Promise<string> =>
   (await storage.stat(file)) === null
     ? ''
     : withFile(storage, file, async ({ size, read }) => new TextDecoder().decode(await read(0, size)))
+
+export const version = '0.2.0'

@@ -15,7 +15,7 @@ export {
   type HubProgress,
 } from './hubModel.js'
 export { exportForTransformersJs, inspect, predictor, type DataSummary, type Predictor } from './predict.js'
-export { report, type ReportFiles } from './report.js'
+export { report, type ReportFiles } from './predict.js'
 export { gpuRuntime, wasmRuntime, type WebRuntimeFiles } from '../accelerated/engines/onnxRuntimeWeb.js'
 export { wasm, webGpu, type GpuFeatures, type WebRuntime } from '../accelerated/engines/onnxRuntimeWeb.js'
 export { browserFiles, mounted, type FolderHandle } from '../accelerated/storage/browser.js'

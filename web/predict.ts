@@ -4,15 +4,15 @@ import { inputError, shown, quoted } from '../accelerated/errors/inputError.js'
 import { exportOnnx } from '../accelerated/formats/exportOnnx.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
-import { joinPath } from '../accelerated/storage/paths.js'
+import { joinPath, nameOf } from '../accelerated/storage/paths.js'
 import type { Storage } from '../accelerated/storage/storage.js'
 import { resolveLabels, adapterIn, withCheckedHead } from '../finetuning/use/modelWithAdapter.js'
 import type { Text } from '../finetuning/tasks/taskType.js'
 import { openPredictions } from '../finetuning/use/openPredictions.js'
 import { resultInProgram } from '../finetuning/run/errorsInProgram.js'
-import { readRunConfig } from '../finetuning/run/runFiles.js'
+import { readRunConfig, readRunResult } from '../finetuning/run/runFiles.js'
 import type { RunConfig } from '../finetuning/run/run.js'
-import { checkPlace, type Place } from './finetune.js'
+import { checkPlace, type Place, version } from './finetune.js'
 import type { TaskOptions } from '../finetuning/tasks/index.js'
 import { loadFrom } from '../finetuning/tasks/loadFrom.js'
 import { labeledFileSource } from '../finetuning/tasks/files/labeledFile.js'
@@ -105,4 +105,18 @@ export const inspect = async (file: Blob & { readonly name: string }, task: Omit
     classes: (labelNames ?? []).map((name, i) => ({ name, rows: rows.get(i) ?? 0 })),
     words: { median: words[words.length >> 1] ?? 0, most: words.at(-1) ?? 0 },
   }
+}
+
+/** The built script and style of the report's page: dist/reporting/page/report.js and page.css. */
+export type ReportFiles = { readonly script: string; readonly style: string }
+
+/** One HTML text that loads nothing. @throws InputError if the run is not finished, or its files are not those of a run */
+export const report = async (output: string, { storage }: Pick<Place, 'storage'>, files: ReportFiles): Promise<string> => {
+  const [config, result] = [await readRunConfig(output, storage), await readRunResult(output, storage)]
+  if (config === null || result === null)
+    throw inputError(output, 'a finished run', `no ${config === null ? 'config.json' : 'result.json'}`)
+  const { reportPage } = await import('../reporting/report/reportPage.js')
+  const name = nameOf(output)
+  const runs = [{ folder: output, name, place: null, config, result }]
+  return (await reportPage({ runs, sweeps: [], transfers: [], skipped: [] }, { name, version, files, storage })).html
 }

@@ -1,6 +1,6 @@
 /** salora bench: how fast this machine trains. */
 import { type BenchmarkResult, type StepRate, benchmark } from '../../evaluation/benchmark/machine.js'
-import { peers, type PeerRow } from '../../evaluation/benchmark/comparePeft.js'
+import { peers, type PeerRow, type SideResult } from '../../evaluation/benchmark/comparePeft.js'
 import { peerModes, type PeerMode } from '../../evaluation/benchmark/cases.js'
 import { ratesCells } from '../../evaluation/benchmark/productRates.js'
 import { choiceOf, countFlag, listFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
@@ -13,7 +13,6 @@ import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import type { Terminal } from '../terminal/output.js'
-import type { SideResult } from '../../evaluation/benchmark/worker.js'
 
 const names = listFlag('names', 'PEFT eager, by torch.compile (compile), or on int8 weights (torchao); separated by commas', {
   defaultText: 'eager',

@@ -10,8 +10,7 @@ import type { Executor } from '../../evaluation/cells/executor.js'
 import type { GlueSweepOptions } from '../../evaluation/glue/plan.js'
 import { gridOfAppendixB } from '../../evaluation/glue/paper.js'
 import type { Grid } from '../../evaluation/glue/plan.js'
-import { rowOf } from '../../evaluation/glue/sweep.js'
-import { sweeps, table1 } from '../../evaluation/glue/sweeps/index.js'
+import { rowOf, sweeps, table1 } from '../../evaluation/glue/sweep.js'
 import { sweepMarkdown } from '../../evaluation/glue/sweepTableText.js'
 import {
   choiceFlag,

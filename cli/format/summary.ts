@@ -8,7 +8,7 @@ import type { TaskType } from '../../finetuning/tasks/taskType.js'
 import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
 import { counted, duration, megabytes, percent, plural } from './numbers.js'
 import { styleText } from 'node:util'
-import { matrixPlace, matrixTitles } from '../../reporting/figures/matrixNames.js'
+import { matrixPlace, matrixTitles } from '../../reporting/figures/heatMaps.js'
 
 type Scores = Readonly<Record<string, number>>
 

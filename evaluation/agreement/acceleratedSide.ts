@@ -9,7 +9,7 @@ import { llama, type DecoderConfig as AcceleratedConfig } from '../../accelerate
 import { decoderModel } from '../../accelerated/models/llama/llama.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
-import type { Prepared } from '../../accelerated/objectives/objective.js'
+import type { Objective } from '../../accelerated/objectives/objective.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { tokenClassification } from '../../finetuning/tasks/tokenClassification/objective.js'
 import { type Results, type Session, noWeights } from '../../accelerated/engines/engine.js'
@@ -25,7 +25,7 @@ import type { RunState } from '../../accelerated/parameters/runState.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { adaptedShapes, type DecoderConfig, type Gating, type ModelConfig, type Noise, type TrainingState } from '../../reference/index.js'
 import { roundedOperands } from './int8Rounding.js'
-import type { Model } from './model.js'
+import type { Model } from './drawModel.js'
 import {
   dropoutFeeds,
   frozenTensors,
@@ -37,7 +37,8 @@ import {
   toTexts,
   toVector,
 } from './convert.js'
-import { type Target, runtimeOf } from './target.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
 
 /** Any model that both derivations have. */
 export type AnyModel = Model<ModelConfig>
@@ -55,30 +56,26 @@ export const decoderSizes = ({ family: _, taskType: __, outputNorms, ...same }: 
 
 /** SaLoRA on the accelerated path, with the model's settings. */
 export const assemblyOf = (model: AnyModel, precision: string): Assembly => {
-  const { config } = model
   const accelerated = modelIn(model)
   return {
     model: accelerated,
     frozen: frozenTensors(model.base, accelerated.spec, precisionOf(precision)),
     method: salora,
     settings: settingsOf(model),
-    objective: objectiveOf(config, accelerated),
+    objective: taskOf(model, accelerated).objective,
     precision: precisionOf(precision),
   }
 }
 
-const objectiveOf = (config: ModelConfig, accelerated: AcceleratedModel): Assembly['objective'] => {
-  if (config.taskType === 'causal') return causalLM(accelerated)
-  return config.taskType === 'tokens' ? tokenClassification(accelerated, config) : sequenceClassification(accelerated, headOutputs(config))
-}
-
-/** The batch as the objective prepares it. */
-const preparedBatch = ({ config, batch }: AnyModel, accelerated: AcceleratedModel): Prepared<unknown> => {
-  const draw = { seed: 0, step: 0 }
-  if (config.taskType === 'causal') return causalLM(accelerated).prepare(toTexts(batch), draw)
+/** The objective, and the examples of the batch as it reads them. */
+const taskOf = (
+  { config, batch }: AnyModel,
+  accelerated: AcceleratedModel,
+): { objective: Objective<never>; examples: readonly unknown[] } => {
+  if (config.taskType === 'causal') return { objective: causalLM(accelerated), examples: toTexts(batch) }
   return config.taskType === 'tokens'
-    ? tokenClassification(accelerated, config).prepare(toTaggedExamples(batch), draw)
-    : sequenceClassification(accelerated, headOutputs(config)).prepare(toExamples(batch), draw)
+    ? { objective: tokenClassification(accelerated, config), examples: toTaggedExamples(batch) }
+    : { objective: sequenceClassification(accelerated, headOutputs(config)), examples: toExamples(batch) }
 }
 
 /** The optimizer's constants are fed, so they are no settings here. */
@@ -156,7 +153,8 @@ export const feedsOf = (model: AnyModel, phase: SaloraPhase, noise: Noise, step:
   const u = gateVector(phase.matrices, noise.gates)
   const assembly = assemblyOf(model, precision)
   const layout = layoutOf(assembly, phase)
-  const prepared = preparedBatch(model, assembly.model)
+  const { objective, examples } = taskOf(model, assembly.model)
+  const prepared = objective.prepare(examples as readonly never[], { seed: 0, step: 0 })
   return {
     ...batchFeeds(assembly, prepared, prepared.weight).feeds,
     ...dropoutFeeds(stepGraph(assembly, phase, 'whole').sites, noise.dropout, dtype),
@@ -192,4 +190,26 @@ export const startOf = (model: AnyModel, gating: Gating, dtype: FloatType): RunS
     secondMoment: zeros(layout.size, dtype),
     memory: {},
   }
+}
+
+/** The device and precision of the accelerated path. */
+export type Target = { readonly device: string; readonly precision: string }
+
+/** How far the accelerated path may lie from the reference there. */
+export const boundIn = ({ device, precision }: Target): number => {
+  const { dtype, exactAs = dtype } = precisionOf(precision)
+  return boundOf(device, exactAs)
+}
+
+export const dtypeOf = ({ precision }: Pick<Target, 'precision'>): FloatType => precisionOf(precision).dtype
+
+/** Tiny graphs: more threads would only wait for each other. */
+export const runtimeOf = ({ device }: Target) => ({ engine: deviceOf(device).engine({ threads: 1 }), weights: noWeights })
+
+// How far the accelerated path may lie from the reference: each device says so itself. Bounds are shares of the largest |reference| of a tensor.
+/** @throws if a device does not compute in that dtype: only the CPU provider does in float64 */
+export const boundOf = (device: string, dtype: keyof Device['tolerances']): number => {
+  const tolerance = deviceOf(device).tolerances[dtype]
+  if (tolerance === undefined) throw new Error(`boundOf: expected a device that computes in ${dtype}, got ${device}`)
+  return tolerance.relative
 }

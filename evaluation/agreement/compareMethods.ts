@@ -10,12 +10,11 @@ import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/paramet
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { modelOf, normal, tensor, type Tensors } from '../../reference/index.js'
-import { assemblyOf, matrixNames, withLevels } from './acceleratedSide.js'
+import { assemblyOf, matrixNames, withLevels, boundIn, dtypeOf, runtimeOf, type Target } from './acceleratedSide.js'
 import { namedNumbers, namedParts } from './convert.js'
 import { normals } from './drawModel.js'
 import { follow, levelRows } from './int8Rounding.js'
 import { compare, type Numbers, type Row } from './rows.js'
-import { boundIn, dtypeOf, runtimeOf, type Target } from './target.js'
 import type { LossCase, MethodCase } from './methodCases.js'
 
 /** The production graph of a step that accumulates gradients, for a method and a loss. */

@@ -6,26 +6,14 @@ import { flatten, tensorOf, type Vector } from '../../accelerated/parameters/vec
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import type { Engine, Results } from '../../accelerated/engines/engine.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
-import {
-  density,
-  deterministicGate,
-  encoder,
-  exportedAdapters,
-  mergeAdapters,
-  pruneState,
-  type Batch,
-  type PruneSettings,
-  scaleOf,
-  type Tensors,
-  type TrainingState,
-} from '../../reference/index.js'
+import * as reference from '../../reference/index.js'
+import type { Batch, PruneSettings, Tensors, TrainingState } from '../../reference/index.js'
 import { compareStates } from './compareSteps.js'
 import { levelRows, overall, type Followed } from './int8Rounding.js'
-import type { Model } from './model.js'
+import type { Model } from './drawModel.js'
 import { type Row, compare, retainedRanks } from './rows.js'
 import { type LockstepResult, advance, followStep, startOfRun } from './lockstep.js'
-import { type Target, boundIn, dtypeOf, runtimeOf } from './target.js'
-import { assemblyOf, controlOf, layoutFor, phaseIn, withLevels } from './acceleratedSide.js'
+import { type Target, boundIn, dtypeOf, runtimeOf, assemblyOf, controlOf, layoutFor, phaseIn, withLevels } from './acceleratedSide.js'
 import { headOutputs, toExamples } from './convert.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }
@@ -56,8 +44,8 @@ export const compareFromEnd = async (
 ): Promise<readonly Row[]> => {
   const { settings } = model
   const row = compare('run', boundIn(target), number)
-  const { reference, accelerated } = gated
-  const [pruned, { retained, retainedDensity }] = pruneState({ ...settings, ...rules, targetDensity: rules.density })(reference)
+  const { reference: ended, accelerated } = gated
+  const [pruned, { retained, retainedDensity }] = reference.pruneState({ ...settings, ...rules, targetDensity: rules.density })(ended)
   const context = { vectors: accelerated, ...contextOf(model, target) }
   const closed = closeGates(phaseIn(accelerated), { ...settings, ...rules, seed: 0 }, accelerated.step, context)
   const left = closed.phase.retained
@@ -69,7 +57,7 @@ export const compareFromEnd = async (
   const rows = [
     ...levelRows('run', boundIn(target), number, gated.levels),
     ...compareStates(model, target, gated, 'run', number),
-    row('expected density', [density(settings)(reference.adapters)], [left?.expectedDensity ?? NaN]),
+    row('expected density', [reference.density(settings)(ended.adapters)], [left?.expectedDensity ?? NaN]),
     row('retained density', [retainedDensity], [left?.retainedDensity ?? NaN]),
     ranks,
   ]
@@ -96,8 +84,8 @@ const compareAdapters = async (
   const softLogits = await predicted(model, target, soft.phase, soft.parameters)
   const handed = withoutNoise(phaseIn(after.accelerated), settings, 1, after.accelerated.parameters, context)
   const ungated = await predicted(model, target, handed.phase, handed.parameters)
-  const exported = { ...after.reference, adapters: exportedAdapters(after.reference) }
-  const merged = mergeAdapters(scaleOf(settings))({ base: model.base, adapters: exported.adapters, gates: {} })
+  const exported = { ...after.reference, adapters: reference.exportedAdapters(after.reference) }
+  const merged = reference.mergeAdapters(reference.scaleOf(settings))({ base: model.base, adapters: exported.adapters, gates: {} })
   const bare: SaloraPhase = { ...phaseIn(after.accelerated), matrices: [] }
   const mergedModel = { ...model, base: merged }
   const mergedLogits = await predicted(mergedModel, target, bare, headOnly(model, after, bare, target))
@@ -117,7 +105,7 @@ const compareAdapters = async (
 }
 
 const gatesWithoutNoise = ({ settings }: Model, { adapters }: TrainingState): Tensors =>
-  Object.fromEntries(Object.entries(adapters).map(([name, { logTheta }]) => [name, deterministicGate(settings)(logTheta)]))
+  Object.fromEntries(Object.entries(adapters).map(([name, { logTheta }]) => [name, reference.deterministicGate(settings)(logTheta)]))
 
 /** The longest first, as in prediction. */
 const inOrder = ({ inputIds, tokenTypeIds, labels }: Batch): Batch => {
@@ -135,7 +123,9 @@ const referenceLogits = (
   { adapters, head }: TrainingState,
   gates: Tensors,
   followed: Followed,
-): Float64Array => encoder(config, { ...followed, scale: scaleOf(settings) })({ base, adapters, head, gates }, inOrder(batch)).logits.data
+): Float64Array =>
+  reference.encoder(config, { ...followed, scale: reference.scaleOf(settings) })({ base, adapters, head, gates }, inOrder(batch)).logits
+    .data
 
 /** Predicts as evaluation does, in batches of two. → the logits, and the rounding that the reference must follow */
 const predicted = async (

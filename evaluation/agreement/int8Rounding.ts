@@ -17,19 +17,8 @@ import {
 import type { TensorSource } from '../../accelerated/models/host.js'
 import type { Results } from '../../accelerated/engines/engine.js'
 import type { StepGraph } from '../../accelerated/training/stepGraph.js'
-import {
-  halfLinear,
-  int8Linear,
-  isFourBits,
-  largestLevel,
-  quantizeFourBits,
-  quantizeRows,
-  squaredError,
-  tensor,
-  type FrozenLinear,
-  type Quantized,
-  type Tensor,
-} from '../../reference/index.js'
+import * as reference from '../../reference/index.js'
+import type { FrozenLinear, Quantized, Tensor } from '../../reference/index.js'
 import { relative, type Numbers, type Part, type Row } from './rows.js'
 
 type Outputs = StepGraph['outputs']
@@ -132,7 +121,8 @@ export const follow = (frozen: TensorSource, modules: readonly string[], results
     }),
   )
   const rounds = modules.some((module) => halfOf(frozen(`${module}.weight`)) !== null)
-  if (matrices.size === 0) return { ...(rounds ? { frozenLinear: halfLinear, base: { frozenLinear: halfLinear } } : {}), levels: () => [] }
+  if (matrices.size === 0)
+    return { ...(rounds ? { frozenLinear: reference.halfLinear, base: { frozenLinear: reference.halfLinear } } : {}), levels: () => [] }
   const inFourBits = new Set(modules.flatMap((module) => (fourBitOf(frozen(`${module}.weight`)) === null ? [] : [`${module}.weight`])))
   const fits = new Map<string, Fit>()
   const fitted = (name: string, x: Tensor): Fit => {
@@ -144,8 +134,8 @@ export const follow = (frozen: TensorSource, modules: readonly string[], results
   /** Below the lowest adapter, both passes have one operand. */
   const inBase = (name: string): string => (results.some((part) => outputName(baseName(name)) in part) ? baseName(name) : name)
   return {
-    frozenLinear: int8Linear((name) => (x) => fitted(name, x).rounded),
-    base: { frozenLinear: int8Linear((name) => (x) => fitted(inBase(name), x).rounded) },
+    frozenLinear: reference.int8Linear((name) => (x) => fitted(name, x).rounded),
+    base: { frozenLinear: reference.int8Linear((name) => (x) => fitted(inBase(name), x).rounded) },
     levels: () => [...fits.values()].flatMap(({ levels }) => levels ?? []),
   }
 }
@@ -180,7 +170,7 @@ export type Fit = {
  * level, and the comparison fails. x, reported: [n, m]. A reported row is zeros if it was not rounded.
  */
 export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: number): Fit => {
-  const quantized = quantizeRows(x)
+  const quantized = reference.quantizeRows(x)
   const [, m = 1] = x.shape
   const [levels, largest] = [Float64Array.from(quantized.levels.data), Math.max(...x.data.map(Math.abs))]
   let [size, index, farthest, across] = [0, 0, -Infinity, 0]
@@ -190,7 +180,7 @@ export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: numb
     if (most === 0) continue
     for (const i of places) {
       const [value, exact] = [reported[i] ?? NaN, x.data[i] ?? NaN]
-      const level = Math.round((value / most) * largestLevel)
+      const level = Math.round((value / most) * reference.largestLevel)
       const beyond = relative(Math.abs(value - exact) - scale / 2, largest)
       if (beyond > farthest) [farthest, index] = [beyond, i]
       if (level !== levels[i] && relative(scale, largest) > bound) across++ // in smaller rows a level is less than the bound
@@ -200,7 +190,7 @@ export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: numb
   }
   const difference = reported.length === x.data.length ? Math.max(0, farthest) : Infinity
   return {
-    rounded: { levels: tensor(x.shape, levels), scales: quantized.scales },
+    rounded: { levels: reference.tensor(x.shape, levels), scales: quantized.scales },
     levels:
       size === 0 ? null : { name, size, index, reference: x.data[index] ?? NaN, accelerated: reported[index] ?? NaN, difference, across },
   }
@@ -211,7 +201,7 @@ export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: numb
  * share of the largest |W|. Otherwise W keeps its own levels, and the comparison fails. W, reported: [n, m]
  */
 export const atFourBits = (name: string, W: Tensor, reported: Numbers, bound: number): Fit => {
-  const own = quantizeFourBits(W)
+  const own = reference.quantizeFourBits(W)
   const [, m = 1] = W.shape
   const [levels, largest] = [Float64Array.from(own.levels.data), Math.max(...W.data.map(Math.abs))]
   let [index, farthest, across] = [0, 0, 0]
@@ -223,15 +213,15 @@ export const atFourBits = (name: string, W: Tensor, reported: Numbers, bound: nu
       const isExact = places.every(
         (i, place) => relative(Math.abs((reported[i] ?? NaN) - scale * (theirs[place] ?? NaN)), largest) <= bound,
       )
-      const excess = Math.sqrt(squaredError(block, theirs, scale)) - Math.sqrt(squaredError(block, least, scale))
-      const beyond = isExact && isFourBits(theirs) ? relative(Math.max(0, excess), largest) : Infinity
+      const excess = Math.sqrt(reference.squaredError(block, theirs, scale)) - Math.sqrt(reference.squaredError(block, least, scale))
+      const beyond = isExact && reference.isFourBits(theirs) ? relative(Math.max(0, excess), largest) : Infinity
       if (beyond > farthest) [farthest, index] = [beyond, start]
       if (beyond > bound) continue
       across += theirs.filter((level, i) => level !== least[i]).length
       levels.set(theirs, start)
     }
   return {
-    rounded: { levels: tensor(W.shape, levels), scales: own.scales },
+    rounded: { levels: reference.tensor(W.shape, levels), scales: own.scales },
     levels: {
       name,
       size: W.data.length,

@@ -4,8 +4,20 @@ import type { Results } from '../../accelerated/engines/engine.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { startFrom, trainingStep, zerosLike, type Gating, type StepReport, type TrainingState } from '../../reference/index.js'
 import { follow, overall, type Followed, type RoundedLevels } from './int8Rounding.js'
-import { type Target, boundIn, dtypeOf } from './target.js'
-import { type AnyModel, assemblyOf, phaseIn, layoutFor, matrixNames, openStep, feedsOf, runStep, startOf } from './acceleratedSide.js'
+import {
+  type Target,
+  boundIn,
+  dtypeOf,
+  type AnyModel,
+  assemblyOf,
+  phaseIn,
+  layoutFor,
+  matrixNames,
+  openStep,
+  feedsOf,
+  runStep,
+  startOf,
+} from './acceleratedSide.js'
 
 export type LockstepResult = {
   readonly reference: TrainingState

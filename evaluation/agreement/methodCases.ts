@@ -10,41 +10,10 @@ import { choice, choiceExample } from '../../finetuning/tasks/multipleChoice/obj
 import { kto, ratedExample, type KtoSettings } from '../../finetuning/tasks/preferences/kto.js'
 import { preference, preferenceExample, preferenceLosses, type PreferenceLoss } from '../../finetuning/tasks/preferences/objective.js'
 import { tokenClassification } from '../../finetuning/tasks/tokenClassification/objective.js'
-import {
-  answerLogs,
-  answerLogsVjp,
-  binaryCrossEntropy,
-  binaryCrossEntropyVjp,
-  causalLoss,
-  causalLossVjp,
-  crossEntropy,
-  crossEntropyVjp,
-  filled,
-  identity,
-  meanPool,
-  meanPoolVjp,
-  meanSquaredError,
-  meanSquaredErrorVjp,
-  preferenceLoss,
-  rankingLoss,
-  rankingLossVjp,
-  ratedLoss,
-  scatterRows,
-  add,
-  selectRows,
-  similarityLoss,
-  similarityLossVjp,
-  unlabeled,
-  type AnswerLoss,
-  type DecoderConfig,
-  type EncoderConfig,
-  type ModelConfig,
-  type Tensor,
-  type Tensors,
-  type Texts,
-} from '../../reference/index.js'
+import * as reference from '../../reference/index.js'
+import type { AnswerLoss, DecoderConfig, EncoderConfig, ModelConfig, Tensor, Tensors, Texts } from '../../reference/index.js'
 import { headOutputs, toExamples, toTaggedExamples, toTexts } from './convert.js'
-import type { Model } from './model.js'
+import type { Model } from './drawModel.js'
 
 /** A loss of the model's outputs, and its slope there: as `logits`. `base`: the logits of the model without its adapters. */
 export type OutputLoss = (logits: Tensor, base: () => Tensor) => { readonly value: number; readonly bar: () => Tensor }
@@ -93,6 +62,15 @@ export const methodsByDifferences: readonly MethodCase[] = [
   { name: 'prompt', settings: { method: 'prompt', numVirtualTokens: 2 } },
 ]
 
+/** A loss of the logits beside what is right for them. */
+const lossAgainst =
+  <Right>(
+    right: Right,
+    loss: (logits: Tensor, right: Right) => number,
+    vjp: (logits: Tensor, right: Right, bar: number) => Tensor,
+  ): OutputLoss =>
+  (z) => ({ value: loss(z, right), bar: () => vjp(z, right, 1) })
+
 /** Losses of an encoder's head. */
 export const encoderLosses = (draw: (taskType: EncoderConfig['taskType']) => Model): readonly LossCase[] => {
   const [classes, numbers, tokens] = [draw('classification'), draw('regression'), draw('tokens')]
@@ -102,22 +80,22 @@ export const encoderLosses = (draw: (taskType: EncoderConfig['taskType']) => Mod
     {
       ...{ name: 'classification', model: classes, examples: toExamples(classes.batch) },
       objective: (model) => sequenceClassification(model, headOutputs(classes.config)),
-      ofOutputs: (z) => ({ value: crossEntropy(z, classes.batch.labels), bar: () => crossEntropyVjp(z, classes.batch.labels, 1) }),
+      ofOutputs: lossAgainst(classes.batch.labels, reference.crossEntropy, reference.crossEntropyVjp),
     },
     {
       ...{ name: 'multi-label', model: classes, examples: sets },
       objective: (model) => sequenceClassification(model, { labels: classes.config.labels, problemType: 'multi_label_classification' }),
-      ofOutputs: (z) => ({ value: binaryCrossEntropy(z, isSet), bar: () => binaryCrossEntropyVjp(z, isSet, 1) }),
+      ofOutputs: lossAgainst(isSet, reference.binaryCrossEntropy, reference.binaryCrossEntropyVjp),
     },
     {
       ...{ name: 'regression', model: numbers, examples: toExamples(numbers.batch) },
       objective: (model) => sequenceClassification(model, headOutputs(numbers.config)),
-      ofOutputs: (z) => ({ value: meanSquaredError(z, numbers.batch.labels), bar: () => meanSquaredErrorVjp(z, numbers.batch.labels, 1) }),
+      ofOutputs: lossAgainst(numbers.batch.labels, reference.meanSquaredError, reference.meanSquaredErrorVjp),
     },
     {
       ...{ name: 'tokens', model: tokens, examples: toTaggedExamples(tokens.batch) },
       objective: (model) => tokenClassification(model, tokens.config),
-      ofOutputs: (z) => ({ value: causalLoss(z, tokens.batch.labels), bar: () => causalLossVjp(z, tokens.batch.labels, 1) }),
+      ofOutputs: lossAgainst(tokens.batch.labels, reference.causalLoss, reference.causalLossVjp),
     },
     ...(['ranking', 'similarity'] as const).map((loss) => embeddingCase(tokens, loss)),
   ]
@@ -139,15 +117,22 @@ const embeddingCase = (drawn: Model, loss: EmbeddingLoss): LossCase => {
   const width = drawn.config.hiddenSize
   return {
     ...{ name: `embeddings, ${loss}`, model: { ...drawn, config: { ...drawn.config, labels: width } }, examples: pairs },
-    head: { 'classifier.weight': identity(width), 'classifier.bias': filled([width], 0) },
+    head: { 'classifier.weight': reference.identity(width), 'classifier.bias': reference.filled([width], 0) },
     objective: (model) => sentenceEmbedding(model, loss),
     ofOutputs: (hidden) => {
-      const all = meanPool(hidden, lengths)
-      const [first, second] = [selectRows(all, evens), selectRows(all, odds)]
-      const value = loss === 'ranking' ? rankingLoss(rankingScale, first, second) : similarityLoss(first, second, scores)
+      const all = reference.meanPool(hidden, lengths)
+      const [first, second] = [reference.selectRows(all, evens), reference.selectRows(all, odds)]
+      const value =
+        loss === 'ranking' ? reference.rankingLoss(rankingScale, first, second) : reference.similarityLoss(first, second, scores)
       const bar = (): Tensor => {
-        const bars = loss === 'ranking' ? rankingLossVjp(rankingScale, first, second, 1) : similarityLossVjp(first, second, scores, 1)
-        return meanPoolVjp(add(scatterRows(bars.first, evens, lengths.length), scatterRows(bars.second, odds, lengths.length)), lengths)
+        const bars =
+          loss === 'ranking'
+            ? reference.rankingLossVjp(rankingScale, first, second, 1)
+            : reference.similarityLossVjp(first, second, scores, 1)
+        return reference.meanPoolVjp(
+          reference.add(reference.scatterRows(bars.first, evens, lengths.length), reference.scatterRows(bars.second, odds, lengths.length)),
+          lengths,
+        )
       }
       return { value, bar }
     },
@@ -163,17 +148,15 @@ export const decoderLosses = (model: Model<DecoderConfig>): readonly LossCase[] 
   const texts = toTexts(model.batch) as readonly LabeledText[]
   const lengths = texts.map(({ inputIds }) => inputIds.length)
   const pairs = Array.from({ length: texts.length / 2 }, (_, i) => [texts[2 * i], texts[2 * i + 1]] as [LabeledText, LabeledText])
-  const rightLabels = texts.flatMap(({ targets }, i) => Array.from(targets, (label) => (i % 2 === 0 ? label : unlabeled)))
+  const rightLabels = texts.flatMap(({ targets }, i) => Array.from(targets, (label) => (i % 2 === 0 ? label : reference.unlabeled)))
   const answerLoss = (reduction: Texts['reduction'], loss: (own: readonly number[], base: readonly number[]) => AnswerLoss): OutputLoss => {
     const all: Texts = { lengths, labels, reduction }
     return (logits, base) => {
-      const { value, slopes } = loss(answerLogs(logits, all), answerLogs(base(), all))
-      return { value, bar: () => answerLogsVjp(logits, all, slopes) }
+      const { value, slopes } = loss(reference.answerLogs(logits, all), reference.answerLogs(base(), all))
+      return { value, bar: () => reference.answerLogsVjp(logits, all, slopes) }
     }
   }
-  const ofLabels =
-    (of: readonly number[]): OutputLoss =>
-    (z) => ({ value: causalLoss(z, of), bar: () => causalLossVjp(z, of, 1) })
+  const ofLabels = (of: readonly number[]) => lossAgainst(of, reference.causalLoss, reference.causalLossVjp)
   return [
     { name: 'text', model, examples: texts, objective: (own, method) => causalLM(own, method), ofOutputs: ofLabels(labels) },
     {
@@ -186,7 +169,7 @@ export const decoderLosses = (model: Model<DecoderConfig>): readonly LossCase[] 
         ...{ name: loss, model },
         examples: pairs.map(([chosen, rejected], i) => preferenceExample(i + 1, chosen, rejected)),
         objective: (own, method) => preference(own, { ...ofPairs, loss }, method),
-        ofOutputs: answerLoss(loss === 'dpo' ? 'sum' : 'mean', (own, base) => preferenceLoss({ ...ofPairs, loss }, own, base)),
+        ofOutputs: answerLoss(loss === 'dpo' ? 'sum' : 'mean', (own, base) => reference.preferenceLoss({ ...ofPairs, loss }, own, base)),
       }),
     ),
     {
@@ -194,7 +177,7 @@ export const decoderLosses = (model: Model<DecoderConfig>): readonly LossCase[] 
       examples: pairs.map(([answer, mismatched], i) => ratedExample(i + 1, { answer, mismatched, isDesirable: i % 2 === 0 })),
       objective: (own, method) => kto(own, ofRatings, method),
       ofOutputs: answerLoss('sum', (own, base) =>
-        ratedLoss(
+        reference.ratedLoss(
           ofRatings,
           pairs.map((_, i) => i % 2 === 0),
           own,

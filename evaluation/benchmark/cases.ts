@@ -1,15 +1,14 @@
-/** What both sides of a benchmark train on: batches of token ids with their labels, the same for either. */
+/** What both sides of a benchmark train on: batches of token ids with their labels, the same for either; and which methods meet. */
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import type { Model } from '../../accelerated/models/architecture.js'
-import { batchesOfEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { permutation, uniforms } from '../../accelerated/parameters/random.js'
+import { batchesOfEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
 import type { Dataset } from '../../finetuning/data/index.js'
 import { loadTask } from '../../finetuning/tasks/loadTask.js'
-import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 
 export type BatchedExample = { readonly inputIds: readonly number[]; readonly label: number }
-
-type Batches = readonly (readonly BatchedExample[])[]
+export type Batches = readonly (readonly BatchedExample[])[]
 
 /** RoBERTa-base's shape, as a classifier, or SmolLM2-135M's, which learns every next token. */
 export type BenchmarkKind = 'encoder' | 'decoder'
@@ -30,87 +29,65 @@ const firstWord = 5
 /** Texts of one length: no padding anywhere. */
 export const evenCase = (batchSize: number, length: number, vocabulary: number, kind: BenchmarkKind = 'encoder'): BenchmarkCase => {
   const u = uniforms(1, 'order', 0, batchSize * length)
-  const id = (i: number): number => firstWord + Math.floor((vocabulary - firstWord) * (u[i] ?? 0))
-  const batch = Array.from({ length: batchSize }, (_, row) => ({
-    inputIds: Array.from({ length }, (__, column) => id(row * length + column)),
-    label: row % 2,
-  }))
+  const ids = Array.from(u, (drawn) => firstWord + Math.floor((vocabulary - firstWord) * drawn))
+  const batch = inBatches(ids, length).map((inputIds, row) => ({ inputIds, label: row % 2 }))
   return { name: `${kind === 'encoder' ? '' : 'decoder-'}${batchSize}x${length}`, kind, dropout: 0, batches: [batch] }
 }
 
-/** Examples of MRPC in its two orders: batches of similar lengths as in salora, and random batches as in Hugging Face's Trainer. */
-type Mrpc = { readonly similar: Batches; readonly random: Batches; readonly evaluation: Batches }
-
-/** @throws InputError if `data` has no MRPC */
-export const mrpcBatches = async (
-  batchSize: number,
-  data: string,
-  { folder, model }: { readonly folder: string; readonly model: Model },
-): Promise<Mrpc> => {
+/**
+ * MRPC at its own lengths, with dropout: `count` steps on texts of similar length together, as in salora, the same on random batches, as in Hugging
+ * Face's Trainer, and a whole epoch with its evaluation. @param folder of the model, whose tokenizer it has @throws InputError if `data` has no MRPC
+ */
+export const mrpcCases = async (data: string, folder: string, count: number): Promise<readonly BenchmarkCase[]> => {
   const { train, evaluation } = await loadTask({ task: 'mrpc', data })
-  const tokenizer = await loadTokenizer(folder, model)
+  const tokenizer = await loadTokenizer(folder, (await openModelFolder(folder)).model)
   const tokenized = ({ examples }: Dataset): readonly BatchedExample[] =>
     examples.map(({ text, textPair, label }) => ({ inputIds: tokenizer.encode(text, textPair, 128).inputIds, label }))
   const examples = tokenized(train)
   const lengths = examples.map(({ inputIds }) => inputIds.length)
-  const at = (rows: readonly number[]): readonly BatchedExample[] => rows.flatMap((row) => examples[row] ?? [])
-  return {
-    similar: batchesOfEpoch(0, 0, lengths, batchSize).map(at),
-    random: inBatches([...permutation(0, 'order', 0, examples.length)], batchSize).map(at),
-    evaluation: inBatches(tokenized(evaluation), batchSize),
-  }
+  const order = [...permutation(0, 'order', 0, examples.length)]
+  const batchesOf = (rows: readonly (readonly number[])[]): Batches => rows.map((batch) => batch.flatMap((row) => examples[row] ?? []))
+  const similar = (batchSize: number): Batches => batchesOf(batchesOfEpoch(0, 0, lengths, batchSize))
+  const random = (batchSize: number): Batches => batchesOf(inBatches(order, batchSize))
+  const mrpc = (name: string, batches: Batches) => ({ name: `mrpc-${name}`, kind: 'encoder', dropout: 0.1, batches }) as const
+  return [
+    ...[16, 32].flatMap((batchSize) => [
+      mrpc(`${batchSize}`, similar(batchSize).slice(0, count)),
+      mrpc(`${batchSize}-random`, random(batchSize).slice(0, count)),
+    ]),
+    { ...mrpc('epoch', similar(16)), epoch: { peerBatches: random(16), evaluation: inBatches(tokenized(evaluation), 16) } },
+  ]
 }
 
-/** Steps on texts of MRPC at their own lengths, with dropout: of similar length together, then at random. */
-export const mrpcCases = (batchSize: number, { similar, random }: Mrpc, count: number): readonly BenchmarkCase[] => [
-  { name: `mrpc-${batchSize}`, kind: 'encoder', dropout: 0.1, batches: similar.slice(0, count) },
-  { name: `mrpc-${batchSize}-random`, kind: 'encoder', dropout: 0.1, batches: random.slice(0, count) },
-]
-
-/** An epoch of MRPC and its evaluation, as each side would have it. */
-export const mrpcEpoch = ({ similar, random, evaluation }: Mrpc): BenchmarkCase => ({
-  name: 'mrpc-epoch',
-  kind: 'encoder',
-  dropout: 0.1,
-  batches: similar,
-  epoch: { peerBatches: random, evaluation },
-})
-
-export const tokensOf = (batch: readonly BatchedExample[]): number => batch.reduce((sum, { inputIds }) => sum + inputIds.length, 0)
-
-/** What a benchmark against PEFT sets beside what, and the part of it that --only names. */
 type Variant = { readonly method: string; readonly precision: string }
 
 /** How PEFT runs: as it is, by torch.compile, or with the frozen matrices in torchao's int8. */
 export const peerModes = ['eager', 'compile', 'torchao'] as const
 export type PeerMode = (typeof peerModes)[number]
 
-/** Ours, and PEFT's. */
+/** Ours, and PEFT's beside it. */
 export type Pairing = Variant & { readonly peer: Variant & { readonly mode: PeerMode } }
 
-const eager: readonly (Variant & { readonly peer: Variant })[] = [
-  { method: 'lora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
-  { method: 'lora', precision: 'int8', peer: { method: 'lora', precision: 'bfloat16' } },
-  { method: 'salora', precision: 'float32', peer: { method: 'lora', precision: 'float32' } },
-  { method: 'salora', precision: 'int8', peer: { method: 'lora', precision: 'bfloat16' } },
-  { method: 'adalora', precision: 'float32', peer: { method: 'adalora', precision: 'float32' } },
-  { method: 'adalora', precision: 'int8', peer: { method: 'adalora', precision: 'bfloat16' } },
-  { method: 'full', precision: 'float32', peer: { method: 'full', precision: 'float32' } },
-]
-
-/** torchao's int8 has a gradient for LoRA only, so it meets ours in int8. */
-const pairingsIn: { readonly [Mode in PeerMode]: readonly Pairing[] } = {
-  eager: eager.map((pairing) => ({ ...pairing, peer: { ...pairing.peer, mode: 'eager' } })),
-  compile: eager.map((pairing) => ({ ...pairing, peer: { ...pairing.peer, mode: 'compile' } })),
-  torchao: ['lora', 'salora'].map((method) => ({
-    method,
-    precision: 'int8',
-    peer: { method: 'lora', precision: 'int8', mode: 'torchao' },
-  })),
+/** PEFT's precision beside each of ours. */
+const peerPrecisions: { readonly [Mode in PeerMode]: Readonly<Record<string, string>> } = {
+  eager: { float32: 'float32', int8: 'bfloat16' },
+  compile: { float32: 'float32', int8: 'bfloat16' },
+  torchao: { int8: 'int8' },
 }
+const [methods, precisions] = [['lora', 'salora', 'adalora', 'full'], Object.keys(peerPrecisions.eager)]
 
-/** Decoders run only the pairings of LoRA and SaLoRA. */
-const isOf = ({ kind }: BenchmarkCase, { method }: Pairing): boolean => kind === 'encoder' || method === 'lora' || method === 'salora'
+const isOneOfTwo = ({ method }: Variant): boolean => method === 'lora' || method === 'salora'
+
+/** torchao's int8 has a gradient for LoRA only; full fine-tuning has no frozen matrix. */
+const pairingsIn = (mode: PeerMode): readonly Pairing[] =>
+  methods
+    .flatMap((method) =>
+      Object.entries(peerPrecisions[mode]).map(([precision, theirs]): Pairing => {
+        const peer = { method: method === 'salora' ? 'lora' : method, precision: theirs, mode }
+        return { method, precision, peer }
+      }),
+    )
+    .filter((pairing) => (mode !== 'torchao' || isOneOfTwo(pairing)) && (pairing.method !== 'full' || pairing.precision === 'float32'))
 
 /**
  * The cases to run, each with its pairings. @param only names of cases, methods and precisions; null: all @param modes of the peer
@@ -119,21 +96,18 @@ const isOf = ({ kind }: BenchmarkCase, { method }: Pairing): boolean => kind ===
 export const chosenCases = (
   cases: readonly BenchmarkCase[],
   only: readonly string[] | null,
-  modes: readonly PeerMode[] = ['eager'],
+  modes: readonly PeerMode[],
 ): readonly { readonly benchmark: BenchmarkCase; readonly pairings: readonly Pairing[] }[] => {
-  const pairings = modes.flatMap((mode) => pairingsIn[mode])
-  const kinds = [cases.map(({ name }) => name), eager.map(({ method }) => method), eager.map(({ precision }) => precision)]
-  const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))
-  if (unknown !== undefined) throw inputError('--only', `some of ${[...new Set(kinds.flat())].join(', ')}`, quoted(unknown))
+  const kinds = [cases.map(({ name }) => name), methods, precisions]
+  const unknown = only?.find((name) => !kinds.flat().includes(name))
+  if (unknown !== undefined) throw inputError('--only', `some of ${kinds.flat().join(', ')}`, quoted(unknown))
   /** A kind that --only does not name is not restricted. */
   const isSelected = (name: string): boolean => {
     const selected = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
     return selected.length === 0 || selected.includes(name)
   }
+  const pairings = modes.flatMap(pairingsIn).filter(({ method, precision }) => isSelected(method) && isSelected(precision))
   return cases
     .filter(({ name, epoch }) => (epoch === undefined ? isSelected(name) : only?.includes(name)))
-    .map((benchmark) => ({
-      benchmark,
-      pairings: pairings.filter((pairing) => isSelected(pairing.method) && isSelected(pairing.precision) && isOf(benchmark, pairing)),
-    }))
+    .map((benchmark) => ({ benchmark, pairings: benchmark.kind === 'encoder' ? pairings : pairings.filter(isOneOfTwo) }))
 }

@@ -4,21 +4,20 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { median, quantile } from 'simple-statistics'
 import {
-  evenCase,
-  mrpcBatches,
-  mrpcCases,
-  mrpcEpoch,
+  type Batches,
   type BenchmarkCase,
   type BenchmarkKind,
   chosenCases,
+  evenCase,
+  mrpcCases,
   type Pairing,
   type PeerMode,
 } from './cases.js'
-import { benchmarkModel, decoderVocabulary, wholeVocabulary } from './model.js'
 import { productRates, type ProductRates } from './productRates.js'
-import { takeTurns, type Ratio, type SideResult, openSide, peerFile, saloraFile, type Side, type SideRequest } from './worker.js'
+import { decoderVocabulary, randomModel, wholeVocabulary, type RandomModel } from './randomModel.js'
+import { openSide, peerFile, saloraFile, type Side, type SideRequest, type StepTaken } from './side.js'
 
 export type PeersOptions = {
   /** a Python with torch, transformers and peft; null: ours alone */
@@ -35,6 +34,19 @@ export type PeersOptions = {
   readonly repeats: number
 }
 
+/** One side's steps of one comparison. Times are medians in milliseconds; tokens are real ones, padding not counted. */
+export type SideResult = {
+  readonly milliseconds: number
+  readonly tokensPerSecond: number
+  readonly peakBytes: number
+  /** of matrix products, in 10⁹ a second; null where the side does not count them */
+  readonly gigaflops: number | null
+  /** from the start of the process to the end of its first step */
+  readonly readySeconds: number
+  /** of an epoch's steps and its evaluation, where that was asked for */
+  readonly epochSeconds: number | null
+}
+
 export type PeerRow = {
   readonly case: string
   readonly method: string
@@ -42,8 +54,8 @@ export type PeerRow = {
   readonly ours: SideResult
   /** null where there is no Python */
   readonly peer: (SideResult & Pairing['peer']) | null
-  /** null where there is no Python */
-  readonly ratio: Ratio | null
+  /** the peer's time over ours in pairs of steps on the same batch, or of an epoch: the median, and the quartiles; null where there is no Python */
+  readonly ratio: readonly [lower: number, median: number, upper: number] | null
 }
 
 export type PeersResult = {
@@ -52,133 +64,130 @@ export type PeersResult = {
   readonly rows: readonly PeerRow[]
 }
 
-type Versions = PeersResult['versions']
-
 /** Steps of each side before the measured ones. torch.compile compiles for each shape of a batch. */
 const warmUp = 2
 
 /** Of the run that the steps are of: long enough that no phase ends within the measurement. */
 const runSteps = 10_000
 
+/** Tokens of the longest text in any case. */
+const longest = 128
+
 /** @throws InputError if a side cannot take its steps */
 export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | string, PeersResult> {
-  const { only, modes, threads } = options
+  const { python, data, only, modes, layers, threads, repeats } = options
   yield 'writing a random model …'
-  const models = writtenModels(options.layers)
+  const models = new Map<BenchmarkKind, RandomModel>()
+  /** Most calls need only one model: each is written when it is first asked for. */
+  const folderOf = async (kind: BenchmarkKind): Promise<string> => {
+    const vocabulary = kind === 'encoder' ? wholeVocabulary : decoderVocabulary
+    const model = models.get(kind) ?? (await randomModel({ layers, sequence: longest, vocabulary }, kind))
+    models.set(kind, model)
+    return model.folder
+  }
   const rows: PeerRow[] = []
-  let versions: Versions = {}
+  const versions: Record<string, string> = {}
   try {
-    for (const { benchmark, pairings } of chosenCases(await casesOf(models, options), only, modes)) {
-      const request = { threads, steps: runSteps, ...(await requestOf(benchmark, await models.folderOf(benchmark.kind))) }
+    const cases = [evenCase(16, 64, wholeVocabulary), evenCase(16, 128, wholeVocabulary), evenCase(8, 128, decoderVocabulary, 'decoder')]
+    const mrpc = data === null ? [] : await mrpcCases(data, await folderOf('encoder'), repeats)
+    for (const { benchmark, pairings } of chosenCases([...cases, ...mrpc], only, modes)) {
+      const requests = await requestsOf(benchmark, await folderOf(benchmark.kind), threads)
       for (const pairing of pairings) {
         yield `${benchmark.name}: ${pairing.method} in ${pairing.precision} …`
-        const measured = await measure(benchmark, pairing, request, options)
-        versions = { ...versions, ...measured.versions }
-        rows.push(measured.row)
-        yield measured.row
+        const row = await measure(benchmark, pairing, requests, options, versions)
+        rows.push(row)
+        yield row
       }
     }
     yield 'multiplying matrices in each precision …'
-    return { versions, products: await productRates(threads, options.python), rows }
+    return { versions, products: await productRates(threads, python), rows }
   } finally {
-    models.remove()
+    for (const { remove } of models.values()) remove()
   }
 }
 
-const vocabularies: Readonly<Record<BenchmarkKind, number>> = { encoder: wholeVocabulary, decoder: decoderVocabulary }
-
-type WrittenModels = {
-  /** Writes the model when it is first asked for: most calls need only one. */
-  readonly folderOf: (kind: BenchmarkKind) => Promise<string>
-  readonly remove: () => void
-}
-
-const writtenModels = (layers: number): WrittenModels => {
-  const written = new Map<BenchmarkKind, Awaited<ReturnType<typeof benchmarkModel>>>()
-  return {
-    folderOf: async (kind) => {
-      const model = written.get(kind) ?? (await benchmarkModel({ layers, sequence: longest, vocabulary: vocabularies[kind] }, kind))
-      written.set(kind, model)
-      return model.folder
-    },
-    remove: () => written.forEach(({ remove }) => remove()),
-  }
-}
-
-const casesOf = async (models: WrittenModels, { data, repeats }: PeersOptions): Promise<readonly BenchmarkCase[]> => [
-  evenCase(16, 64, wholeVocabulary),
-  evenCase(16, 128, wholeVocabulary),
-  evenCase(8, 128, decoderVocabulary, 'decoder'),
-  ...(data === null ? [] : await casesOfMrpc(data, await models.folderOf('encoder'), repeats)),
-]
-
-const casesOfMrpc = async (data: string, folder: string, repeats: number): Promise<readonly BenchmarkCase[]> => {
-  const model = { folder, model: (await openModelFolder(folder)).model }
-  const [sixteen, thirtyTwo] = [await mrpcBatches(16, data, model), await mrpcBatches(32, data, model)]
-  return [...mrpcCases(16, sixteen, repeats), ...mrpcCases(32, thirtyTwo, repeats), mrpcEpoch(sixteen)]
-}
-
-/** What both sides of a case are started with, and the file of the peer's batches. */
-type CaseRequest = Omit<SideRequest, 'method' | 'precision' | 'mode'> & { readonly peerBatches: string }
+/** What our side and the peer are started with, but for method and precision. */
+type Requests = Readonly<Record<'ours' | 'theirs', Omit<SideRequest, 'method' | 'precision'>>>
 
 /** Writes the batches beside the model. */
-const requestOf = async (
-  { kind, dropout, batches, epoch }: BenchmarkCase,
-  folder: string,
-): Promise<Omit<CaseRequest, 'threads' | 'steps'>> => {
-  const written = async (name: string, content: BenchmarkCase['batches']): Promise<string> => {
-    const file = join(folder, name)
-    await writeFile(file, JSON.stringify(content))
-    return file
+const requestsOf = async ({ kind, dropout, batches, epoch }: BenchmarkCase, model: string, threads: number): Promise<Requests> => {
+  const write = async (name: string, content: Batches): Promise<string> => {
+    await writeFile(join(model, name), JSON.stringify(content))
+    return join(model, name)
   }
-  const batchFile = await written('batches.json', batches)
-  return {
-    model: folder,
-    kind,
-    dropout,
-    batches: batchFile,
-    peerBatches: epoch === undefined ? batchFile : await written('peerBatches.json', epoch.peerBatches),
-    evaluation: epoch === undefined ? null : await written('evaluation.json', epoch.evaluation),
-  }
+  const file = await write('batches.json', batches)
+  const evaluation = epoch === undefined ? null : await write('evaluation.json', epoch.evaluation)
+  const ours = { model, kind, dropout, threads, steps: runSteps, batches: file, evaluation }
+  return { ours, theirs: epoch === undefined ? ours : { ...ours, batches: await write('peerBatches.json', epoch.peerBatches) } }
 }
 
-/** Both processes of a row, from their start to their end. */
+/** Both processes of a row, from their start to their end. @param versions are added to */
 const measure = async (
   benchmark: BenchmarkCase,
   { peer, ...own }: Pairing,
-  { peerBatches, ...request }: CaseRequest,
+  requests: Requests,
   { python, repeats }: PeersOptions,
-): Promise<{ readonly row: PeerRow; readonly versions: Versions }> => {
-  const sides: Side[] = []
-  const open = async (command: string, file: string, of: Partial<SideRequest>): Promise<Side> => {
-    const side = await openSide(command, [file], { ...request, ...own, ...of })
-    sides.push(side)
-    return side
-  }
+  versions: Record<string, string>,
+): Promise<PeerRow> => {
+  // first, since packages may be missing on this side
+  const theirs = python === null ? null : await openSide(python, peerFile, { ...requests.theirs, ...peer })
   try {
-    // first, since packages may be missing on this side
-    const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
-    const ours = await open(process.execPath, saloraFile, {})
-    const measured = await takeTurns(
-      benchmark,
-      { ours, theirs },
-      repeats,
-      peer.mode === 'compile' ? warmUp + benchmark.batches.length : warmUp,
-    )
-    return {
-      row: {
-        case: benchmark.name,
-        ...own,
-        ours: measured.ours,
-        peer: measured.theirs === null ? null : { ...measured.theirs, ...peer },
-        ratio: measured.ratio,
-      },
-      versions: Object.assign({}, ...sides.map((side) => side.versions)),
+    const ours = await openSide(process.execPath, saloraFile, { ...requests.ours, ...own })
+    try {
+      Object.assign(versions, theirs?.versions, ours.versions)
+      const row = await takeTurns(benchmark, ours, theirs, repeats, peer.mode === 'compile' ? warmUp + benchmark.batches.length : warmUp)
+      return { case: benchmark.name, ...own, ...row, peer: row.peer === null ? null : { ...row.peer, ...peer } }
+    } finally {
+      ours.kill()
     }
   } finally {
-    for (const { kill } of sides) kill()
+    theirs?.kill()
   }
 }
 
-/** Tokens of the longest text in any case. */
-const longest = 128
+type Step = StepTaken & { readonly tokens: number }
+type Turns = { readonly ours: SideResult; readonly peer: SideResult | null; readonly ratio: PeerRow['ratio'] }
+
+/** Steps in turn, and after those of an epoch its evaluation. It ends both sides. @param before steps of each before the measured ones */
+const takeTurns = async (
+  { batches, epoch }: BenchmarkCase,
+  ours: Side,
+  theirs: Side | null,
+  repeats: number,
+  before: number,
+): Promise<Turns> => {
+  const [first, count] = epoch === undefined ? [-before, repeats] : [0, batches.length]
+  const [ownSteps, otherSteps]: [Step[], Step[]] = [[], []]
+  for (let i = first; i < count; i++) {
+    const own = await timedStep(ours, batches, i - first)
+    const other = theirs === null ? [] : [await timedStep(theirs, epoch?.peerBatches ?? batches, i - first)]
+    if (i >= 0) ownSteps.push(own)
+    if (i >= 0) otherSteps.push(...other)
+  }
+  const own = await resultOf(ours, ownSteps, epoch !== undefined)
+  if (theirs === null) return { ours: own, peer: null, ratio: null }
+  const peer = await resultOf(theirs, otherSteps, epoch !== undefined)
+  const ratios = otherSteps.map(({ milliseconds }, i) => milliseconds / (ownSteps[i]?.milliseconds ?? NaN))
+  const ofEpoch = (peer.epochSeconds ?? NaN) / (own.epochSeconds ?? NaN)
+  const quartiles = [quantile(ratios, 0.25), median(ratios), quantile(ratios, 0.75)] as const
+  return { ours: own, peer, ratio: epoch === undefined ? quartiles : [ofEpoch, ofEpoch, ofEpoch] }
+}
+
+const timedStep = async (side: Side, batches: Batches, number: number): Promise<Step> => {
+  const batch = number % batches.length
+  return { ...(await side.step(batch)), tokens: (batches[batch] ?? []).reduce((sum, { inputIds }) => sum + inputIds.length, 0) }
+}
+
+const resultOf = async (side: Side, steps: readonly Step[], isEpoch: boolean): Promise<SideResult> => {
+  const sum = (of: (step: Step) => number): number => steps.reduce((total, step) => total + of(step), 0)
+  const duration = sum(({ milliseconds }) => milliseconds)
+  const operations = sum((step) => step.operations ?? NaN)
+  return {
+    milliseconds: median(steps.map(({ milliseconds }) => milliseconds)),
+    tokensPerSecond: (1000 * sum(({ tokens }) => tokens)) / duration,
+    epochSeconds: isEpoch ? (duration + (await side.evaluate())) / 1000 : null,
+    peakBytes: await side.close(),
+    gigaflops: Number.isNaN(operations) ? null : operations / duration / 1e6,
+    readySeconds: side.readySeconds,
+  }
+}

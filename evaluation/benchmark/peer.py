@@ -1,4 +1,4 @@
-"""The other side of a benchmark, a program: the same steps by PyTorch, transformers and PEFT. See side.ts for what it says.
+"""The other side of a benchmark, a program: the same steps by PyTorch, transformers and PEFT. side.ts describes its output.
 
     python peer.py '{"model": …, "kind": "encoder", "batches": …, "method": "lora", "precision": "float32", "mode": "eager", "dropout": 0, "threads": 2, "steps": 100}'
 """
@@ -18,11 +18,9 @@ import transformers
 
 request = json.loads(sys.argv[1])
 method, mode, steps = request["method"], request["mode"], request["steps"]
-device = request.get("device", "cpu")
 if request["threads"] > 0:
     torch.set_num_threads(request["threads"])
 torch.manual_seed(0)
-torch.backends.cuda.matmul.allow_tf32 = request.get("tf32", False)
 
 dropout, decoder = request["dropout"], request["kind"] == "decoder"
 if decoder:
@@ -61,7 +59,7 @@ elif method == "adalora":
     model = peft.get_peft_model(model, config)
 elif method != "full":
     sys.exit(f"method: expected lora, adalora or full, found {method}")
-model.to(device).train()
+model.train()
 stepped = torch.compile(model) if mode == "compile" else model
 trained = [p for p in model.parameters() if p.requires_grad]
 optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01)
@@ -76,7 +74,7 @@ def tensors(batch):
         ids[row, : len(example["inputIds"])] = torch.tensor(example["inputIds"])
     mask = (ids != padding).long()
     labels = ids.masked_fill(mask == 0, -100) if decoder else torch.tensor([example["label"] for example in batch])
-    return {name: tensor.to(device) for name, tensor in [("input_ids", ids), ("attention_mask", mask), ("labels", labels)]}
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 def batches_in(path):
@@ -85,7 +83,7 @@ def batches_in(path):
 
 
 batches = batches_in(request["batches"])
-autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=request["precision"] == "bfloat16")
+autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=request["precision"] == "bfloat16")
 taken = 0
 
 
@@ -99,8 +97,6 @@ def step(number):
     if method == "adalora":
         model.base_model.update_and_allocate(taken)
     taken += 1
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def evaluate():

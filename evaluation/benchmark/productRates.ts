@@ -1,16 +1,16 @@
-/** How fast this machine multiplies matrices in each precision: what a step of the benchmark cannot exceed. */
+/** How fast a machine multiplies matrices: what a step of the benchmark cannot exceed. And how many operations a step's products have. */
 import { execFile } from 'node:child_process'
 import { cpus } from 'node:os'
 import { promisify } from 'node:util'
 import { median } from 'simple-statistics'
-import { inputError } from '../../accelerated/errors/inputError.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { noWeights } from '../../accelerated/engines/engine.js'
+import { type Engine, noWeights } from '../../accelerated/engines/engine.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { sizeOfDimension } from '../../accelerated/graph/dimension.js'
 import { type Expression, type Op, topologicalOrder } from '../../accelerated/graph/expression.js'
 import { constant, input, matMul } from '../../accelerated/graph/operators.js'
 import { quantizedMatMul } from '../../accelerated/graph/quantizedOperators.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
-import { sizeOfDimension } from '../../accelerated/graph/dimension.js'
 
 /** In 10⁹ operations a second: a multiplication and an addition for each term. */
 export type ProductRates = {
@@ -22,45 +22,61 @@ export type ProductRates = {
   readonly bfloat16: number | null
 }
 
-/** [tokens of four batches, intermediate size] · [intermediate size, hidden size] of RoBERTa-base. */
-const [rows, inner, columns, runs] = [4096, 3072, 768, 7]
+/** A product whose time is measured. */
+export type TimedProduct = {
+  readonly operations: number
+  /** [rows, inner] · [inner, columns] */
+  readonly shape: string
+  /** median milliseconds of some products */
+  readonly run: () => Promise<number>
+  readonly release: () => Promise<void>
+}
 
-/** Each is a median of seven products. @param python a Python with torch, or null @throws InputError if it cannot multiply */
-export const productRates = async (threads: number, python: string | null): Promise<ProductRates> => {
-  const numbers = uniforms(3, 'order', 0, inner * columns)
-  const weight = constant(numbers, [inner, columns], 'float32')
-  const side = (shape: readonly [number, number]) =>
-    constant(
-      numbers.map((u) => Math.round(254 * u) - 127),
-      shape,
-      'int8',
-    )
-  const float32 = await rateOf((x) => matMul(x, weight), threads)
-  const int8 = await rateOf((x) => quantizedMatMul(x, { levels: side([columns, inner]), transposed: side([inner, columns]) }), threads)
+/** Intermediate states by the output matrix of RoBERTa-base. A rate needs work that lasts longer than waking a thread does. */
+const [inner, columns, runs] = [3072, 768, 7]
+/** Tokens of four batches of 16 × 64. */
+const tokens = 4096
+
+const float32Product = (x: Expression): Expression =>
+  matMul(x, constant(uniforms(3, 'order', 0, inner * columns), [inner, columns], 'float32'))
+
+const int8Product = (x: Expression): Expression => {
+  const levels = uniforms(3, 'order', 0, inner * columns).map((u) => Math.round(254 * u) - 127)
+  return quantizedMatMul(x, { levels: constant(levels, [columns, inner], 'int8'), transposed: constant(levels, [inner, columns], 'int8') })
+}
+
+/** Opens a product of `rows` rows, and runs it once. */
+export const openProduct = async (engine: Engine, rows: number, product = float32Product): Promise<TimedProduct> => {
+  const { run, release } = await engine.open({ y: product(input('x', [rows, inner], 'float32')) }, noWeights)
+  const x = { shape: [rows, inner], data: Float32Array.from(uniforms(2, 'order', 0, rows * inner)) }
+  await run({ x })
   return {
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
-    float32,
-    int8,
-    bfloat16: python === null ? null : await rateInPython(python, threads),
+    operations: 2 * rows * inner * columns,
+    shape: `${rows} × ${inner} · ${inner} × ${columns}`,
+    release,
+    run: async () => {
+      const times: number[] = []
+      for (let i = 0; i < runs; i++) {
+        const began = performance.now()
+        await run({ x })
+        times.push(performance.now() - began)
+      }
+      return median(times)
+    },
   }
 }
 
-const rateOf = async (product: (x: Expression) => Expression, threads: number): Promise<number> => {
-  const { run, release } = await deviceOf('cpu')
-    .engine({ threads })
-    .open({ y: product(input('x', [rows, inner], 'float32')) }, noWeights)
-  try {
-    const x = { shape: [rows, inner], data: Float32Array.from(uniforms(2, 'order', 0, rows * inner)) }
-    await run({ x })
-    const times: number[] = []
-    for (let i = 0; i < runs; i++) {
-      const began = performance.now()
-      await run({ x })
-      times.push(performance.now() - began)
-    }
-    return (2 * rows * inner * columns) / median(times) / 1e6
-  } finally {
-    await release()
+/** @param python a Python with torch, or null @throws InputError if it cannot multiply */
+export const productRates = async (threads: number, python: string | null): Promise<ProductRates> => {
+  const rate = async (product: (x: Expression) => Expression): Promise<number> => {
+    const { operations, run, release } = await openProduct(deviceOf('cpu').engine({ threads }), tokens, product)
+    return operations / (await run().finally(release)) / 1e6
+  }
+  return {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    float32: await rate(float32Product),
+    int8: await rate(int8Product),
+    bfloat16: python === null ? null : await rateInPython(python, threads),
   }
 }
 
@@ -80,7 +96,7 @@ print(2e-9 * rows * inner * columns / sorted(times[1:])[runs // 2])
 
 const rateInPython = async (python: string, threads: number): Promise<number> => {
   try {
-    const { stdout } = await promisify(execFile)(python, ['-c', program, ...[threads, rows, inner, columns, runs].map(String)])
+    const { stdout } = await promisify(execFile)(python, ['-c', program, ...[threads, tokens, inner, columns, runs].map(String)])
     return Number(stdout)
   } catch (error) {
     const { stderr = '', message } = error as { readonly stderr?: string; readonly message: string }
@@ -108,6 +124,6 @@ export const productCount = (roots: readonly Expression[], sizes: Readonly<Recor
       return count + blocks * productCount([...body.results, ...body.sums], sizes)
     }
     if (!products.has(op) || a === undefined) return count
-    const inner = a.shape.at(attributes.transposeA === true ? -2 : -1) ?? 1
-    return count + 2 * [...shape, inner].reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'productCount'), 1)
+    const terms = [...shape, a.shape.at(attributes.transposeA === true ? -2 : -1) ?? 1]
+    return count + 2 * terms.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'productCount'), 1)
   }, 0)

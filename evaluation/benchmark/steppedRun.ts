@@ -1,6 +1,6 @@
 /** A run that takes a step whenever it is asked to, on the batch with this number: what the benchmarks measure. */
 import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
-import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Engine } from '../../accelerated/engines/engine.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { noVirtualTokens, packBatch } from '../../accelerated/models/packing.js'
@@ -9,11 +9,10 @@ import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import type { RunState } from '../../accelerated/parameters/runState.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
-import type { Frozen } from '../../accelerated/precisions/precision.js'
+import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { dimensionsOf, largestBatch, forLengths } from '../../accelerated/training/batchFeeds.js'
 import { inferenceStateOf } from '../../accelerated/training/evaluation.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
@@ -22,19 +21,19 @@ import { openPredictor } from '../../accelerated/training/prediction.js'
 import { methodOf, parseSettings } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
-import type { BatchedExample, BenchmarkCase, BenchmarkKind } from './cases.js'
+import type { BatchedExample, Batches, BenchmarkKind } from './cases.js'
 import { productCount } from './productRates.js'
 
 type SteppedRunOptions = {
-  readonly base: ModelFolder
-  readonly frozen: Frozen
+  /** of the model; quantized weights are cached there */
+  readonly folder: string
   readonly engine: Engine
   readonly kind: BenchmarkKind
   /** names the method and the precision; SaLoRA's gates are sampled from the first step on */
   readonly settings: Readonly<Record<string, unknown>> & { readonly method: string }
   /** of the whole run that the steps are of: more than are taken, so that no phase ends meanwhile */
   readonly steps: number
-  readonly batches: BenchmarkCase['batches']
+  readonly batches: Batches
 }
 
 export type SteppedRun = {
@@ -43,12 +42,13 @@ export type SteppedRun = {
   /** floating-point operations of the matrix products of a step on this batch */
   readonly operations: (batch: number) => number
   /** answers for these examples */
-  readonly evaluate: (batches: BenchmarkCase['batches']) => Promise<void>
+  readonly evaluate: (batches: Batches) => Promise<void>
   readonly release: () => Promise<void>
 }
 
 /** Opens the run before its first step, in the phase of that step. */
-export const openSteppedRun = async ({ base, frozen, engine, kind, steps, ...options }: SteppedRunOptions): Promise<SteppedRun> => {
+export const openSteppedRun = async ({ folder, engine, kind, steps, ...options }: SteppedRunOptions): Promise<SteppedRun> => {
+  const base = await openModelFolder(folder)
   const batches = options.batches.map(trainingExamples)
   const settings = parseSettings({
     batchSize: Math.max(...batches.map(({ length }) => length)),
@@ -58,10 +58,14 @@ export const openSteppedRun = async ({ base, frozen, engine, kind, steps, ...opt
     ...options.settings,
   })
   const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
+  const frozen = await openFrozen(precision, base, folder)
   const whole = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, objectives[kind])
   const assembly = forLengths(whole, batches.flat(), engine)
   const runtime = { engine, weights: frozen.weights }
-  let state = await startInPhase(assembly, base, steps) // the only one: a benchmark measures this process's memory
+  const start = await startOfRun(assembly, checkpointNumbers(base))
+  const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
+  const next = method.phases.advance?.(start.phase, settings, { step: 0, steps }, layouts) ?? null
+  let state = next === null ? start : { ...start, ...next.vectors, phase: next.phase }
   let spare: Vector | null = null
   const { outputs } = stepGraph(assembly, state.phase, 'whole')
   const sessions = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0), false, true)
@@ -100,11 +104,3 @@ const objectives: Readonly<Record<BenchmarkKind, (model: Model) => Objective<Tra
 
 const trainingExamples = (batch: readonly BatchedExample[]): readonly TrainingExample[] =>
   batch.map(({ inputIds, label }, row) => ({ inputIds, label, row, targets: [...inputIds.slice(1), unlabeled] }))
-
-const startInPhase = async (assembly: Assembly, base: ModelFolder, steps: number): Promise<RunState> => {
-  const { method, settings, precision } = assembly
-  const start = await startOfRun(assembly, checkpointNumbers(base))
-  const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-  const next = method.phases.advance?.(start.phase, settings, { step: 0, steps }, layouts) ?? null
-  return next === null ? start : { ...start, ...next.vectors, phase: next.phase }
-}

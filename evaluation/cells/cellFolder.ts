@@ -13,7 +13,7 @@ import { differing } from '../../accelerated/checkpoints/fingerprint.js'
 import type { StoredMetric } from '../../finetuning/metrics/metricModule.js'
 import type { RunConfig, RunOptions, RunResult } from '../../finetuning/run/run.js'
 import { decisiveSettings, defaultsOf, type RunInputs } from '../../finetuning/run/runFingerprint.js'
-import { readRunConfig, readRunResult } from '../../finetuning/run/runFiles.js'
+import { readRunConfig, readRunResult, parseRunConfig, parseRunResult, runFileLimit } from '../../finetuning/run/runFiles.js'
 
 /** One run of a sweep or of a search. */
 export type RunCell = {
@@ -95,3 +95,46 @@ export const writeFailure = async (output: string, cell: RunCell, failure: CellF
 
 export const clearFailure = (output: string, cell: RunCell): Promise<void> =>
   rm(join(output, 'failures', failureName(cell)), { force: true })
+
+/** The JSON text of a finished cell. */
+export const finishedRun = async (output: string, cell: RunCell): Promise<string> => {
+  const folder = cellFolder(output, cell)
+  return JSON.stringify({ config: await readRunConfig(folder), result: await readRunResult(folder) })
+}
+
+/** The characters of both files, and of the JSON around them. */
+const returnedLimit = 2 * runFileLimit + 100
+
+const schema = z.strictObject({ config: z.looseObject({}), result: z.looseObject({}) })
+
+/**
+ * The result in the text of `finishedRun`. If the cell's folder has no result, both files are written into it, so that the next call finds the
+ * cell done. @throws InputError if the text is no finished run of this cell: anyone who can write to Redis may have written it
+ */
+export const keepFinishedRun = async (returned: unknown, output: string, cell: RunCell): Promise<RunResult> => {
+  const where = `the result of ${cell.id} in the queue`
+  const text = String(returned)
+  if (text.length > returnedLimit) throw inputError(where, `at most ${returnedLimit} characters`, `${text.length}`)
+  const { config, result } = validate(schema, parseJson(text, where), where, 'a finished run')
+  const folder = cellFolder(output, cell)
+  const state = await cellState(output, cell)
+  if (state.kind === 'done') return state.result
+  const parsed = parseRunResult(JSON.stringify({ ...result, output: folder }), where)
+  if (parsed.interrupted) throw inputError(where, 'a finished run', 'an interrupted run')
+  checkSameRun(cell, parseRunConfig(JSON.stringify(config), where), where)
+  await makeFolder(folder)
+  await writeFileAtomically(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+  await writeFileAtomically(join(folder, 'result.json'), `${JSON.stringify(parsed, null, 2)}\n`)
+  return parsed
+}
+
+/** Writes a result into the folder of a sweep or a transfer: its table in three forms, and all of it as JSON. */
+export const writeTables = async (
+  folder: string,
+  table: Readonly<Record<'md' | 'csv' | 'tex', string>>,
+  name: string,
+  result: object,
+): Promise<void> => {
+  for (const [form, text] of Object.entries(table)) await writeFileAtomically(join(folder, `table.${form}`), text)
+  await writeFileAtomically(join(folder, name), `${JSON.stringify(result, null, 2)}\n`)
+}

@@ -5,11 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue } from 'bullmq'
 import { InputError, inputError } from '../../accelerated/errors/inputError.js'
-import type { RunCell } from './cellFolder.js'
-import { cellFolder, cellState, cellStates } from './cellFolder.js'
+import { type RunCell, cellFolder, cellState, cellStates, keepFinishedRun } from './cellFolder.js'
 import { jobDataOf, jobIdOf, queueName, type CellJob } from './cellJob.js'
 import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'
-import { keepFinishedRun } from './finishedRun.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { loadBullmq } from '../../finetuning/machines/redis.js'
 import {

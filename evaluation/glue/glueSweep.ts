@@ -1,6 +1,6 @@
 /** A sweep over GLUE, from a request to its table. The sweep keeps all runs in one folder, and a later call resumes it. */
-import { dirname, join } from 'node:path'
-import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { dirname } from 'node:path'
+import { writeTables } from '../cells/cellFolder.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { makeFolder } from '../../accelerated/storage/folders.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
@@ -19,8 +19,7 @@ import {
   sweepPlan,
   writePlan,
 } from './plan.js'
-import { checkLengths, openSweepModel, refuseRunFolder } from '../cells/checkSweep.js'
-import { localExecutor, type CellOutcome, type Executor } from '../cells/executor.js'
+import { checkLengths, openSweepModel, refuseRunFolder, localExecutor, type CellOutcome, type Executor } from '../cells/executor.js'
 import { partialTable, type EndedCell, type SweepTable } from './sweepTable.js'
 import { loadTests, writeSubmission, type Submission } from './submission.js'
 import { sweepCsv, sweepLatex, sweepMarkdown } from './sweepTableText.js'
@@ -124,13 +123,8 @@ const resultOf = (options: GlueSweepOptions, model: Model, ended: readonly Ended
   versions,
 })
 
-const writeResult = async (output: string, result: GlueSweepResult): Promise<void> => {
-  const write = (name: string, text: string): Promise<void> => writeFileAtomically(join(output, name), text)
-  await write('table.md', sweepMarkdown(result.table))
-  await write('table.csv', sweepCsv(result.table))
-  await write('table.tex', sweepLatex(result.table))
-  await write('sweep.json', `${JSON.stringify(result, null, 2)}\n`)
-}
+const writeResult = (output: string, result: GlueSweepResult): Promise<void> =>
+  writeTables(output, { md: sweepMarkdown(result.table), csv: sweepCsv(result.table), tex: sweepLatex(result.table) }, 'sweep.json', result)
 
 /** The search for learning rates. Each rate of the grid is tried with one seed, which no reported run has; each task and row gets the best one. */
 type Choice = { readonly rates: ChosenRates; readonly ended: readonly EndedCell[] }
@@ -147,11 +141,10 @@ const chooseRates = async (options: GlueSweepOptions, model: Model, grid: Grid, 
   const cells = gridCells(options, model.spec, grid)
   await writePlan(options.output, sweepPlan(options, model, 'grid', cells))
   onEvent({ kind: 'planned', stage: 'grid', cells: cells.length })
-  const outcomes = await run(cells)
+  const ended = endedCells(cells, await run(cells))
   const best = new Map<string, { readonly rate: number; readonly score: number }>()
-  for (const [i, cell] of cells.entries()) {
-    const outcome = outcomes[i]
-    if (outcome?.kind !== 'done') continue
+  for (const { cell, outcome } of ended) {
+    if (outcome.kind !== 'done') continue
     const [rate, score] = [cell.options.settings.learningRate, scoreOf(cell.task, options.reported, outcome.result)]
     if (!Number.isFinite(score)) continue // the run diverged
     const earlier = best.get(rateKey(cell))
@@ -160,8 +153,5 @@ const chooseRates = async (options: GlueSweepOptions, model: Model, grid: Grid, 
   if (!signal.aborted)
     for (const key of new Set(cells.map(rateKey)))
       if (!best.has(key)) onEvent({ kind: 'message', text: `${key}: no rate of --grid has a score; using the recipe's rate` })
-  return {
-    rates: new Map([...best].map(([key, { rate }]) => [key, rate])),
-    ended: cells.flatMap((cell, i) => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }])),
-  }
+  return { rates: new Map([...best].map(([key, { rate }]) => [key, rate])), ended }
 }

@@ -183,18 +183,6 @@ const paperSizeOf = ({ type, vocabularySize, spec }: Model): PaperSize | null =>
 /** plan.json of a sweep: its planned cells and how its table is made, so that a board can show the sweep's progress. */
 export type PlannedCell = Pick<Cell, 'id' | 'row' | 'task' | 'seed'>
 
-export type SweepPlan = {
-  readonly sweep: string
-  readonly title: string
-  readonly reported: Reported
-  readonly baseline: string | null
-  /** the paper's model whose scores the table shows */
-  readonly paper: 'base' | 'large' | null
-  /** 'grid': these runs choose learning rates, and the table's runs are planned after them */
-  readonly stage: 'grid' | 'table'
-  readonly cells: readonly PlannedCell[]
-}
-
 /** Limits on what is read: bytes of the file, and cells in it. */
 const [fileLimit, cellLimit] = [16_000_000, 100_000]
 
@@ -204,7 +192,9 @@ const schema = z.object({
   title: text,
   reported: z.enum(['last', 'best']),
   baseline: text.nullable(),
+  /** the paper's model whose scores the table shows */
   paper: z.enum(['base', 'large']).nullable(),
+  /** 'grid': these runs choose learning rates, and the table's runs are planned after them */
   stage: z.enum(['grid', 'table']),
   cells: z
     .array(
@@ -218,6 +208,8 @@ const schema = z.object({
     )
     .max(cellLimit),
 })
+
+export type SweepPlan = Readonly<z.infer<typeof schema>>
 
 export const planFile = 'plan.json'
 

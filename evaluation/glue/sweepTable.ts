@@ -1,50 +1,79 @@
 /** The table of a sweep as data: rows by tasks over seeds, what each row costs, and how rows differ from the baseline. */
 import { mean } from 'simple-statistics'
-import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
+import { z } from 'zod'
+import { GLUE_NAMES, GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { secondSetMetric } from '../../finetuning/metrics/index.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { type Cell, reportedScores, scoreOf, type Reported } from './sweep.js'
 import type { CellOutcome } from '../cells/executor.js'
 import { type PaperScore, paperScore } from './paper.js'
-import { summaryOf, type Summary, clusteredDifference, tInterval, type ClusteredDifference, type Interval } from './statistics.js'
+import { clusteredDifference, summaryOf, tInterval } from './statistics.js'
 import type { PlannedCell, SweepPlan } from './plan.js'
 
-export type TableCell = {
-  readonly task: GlueName
+const text = z.string().max(10_000)
+const task = z.enum(GLUE_NAMES)
+/** JSON writes NaN, the score of a run without one, as null. */
+const number = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? NaN)
+const interval = z.tuple([number, number]).readonly()
+const count = z.int().min(0)
+const summary = z.object({ count, mean: number, maximumDeviation: number, median: number, interval: interval.nullable() })
+
+const tableCell = z.object({
+  task,
   /** by seed, in percent */
-  readonly values: Readonly<Record<string, number>>
-  readonly summary: Summary | null
+  values: z.record(text, number),
+  summary: summary.nullable(),
   /** of the task's second evaluation set (MNLI's mismatched sentences); absent for other tasks */
-  readonly second?: { readonly name: string; readonly values: Readonly<Record<string, number>>; readonly summary: Summary }
-  readonly paper: PaperScore | null
+  second: z.object({ name: text, values: z.record(text, number), summary }).exactOptional(),
+  paper: z.object({ mean: z.number(), maximumDeviation: z.number().nullable() }).nullable(),
   /** error messages of the failed runs */
-  readonly failures: readonly string[]
+  failures: z.array(text).max(1000).readonly(),
   /** SaLoRA's retained share, mean over seeds; null for methods without gates */
-  readonly retained: number | null
-}
+  retained: z.number().nullable(),
+})
 
-export type TableRow = {
-  readonly name: string
-  readonly cells: readonly TableCell[]
+const tableRow = z.object({
+  name: text,
+  cells: z.array(tableCell).max(100).readonly(),
   /** mean over tasks of the means; null until every task has one */
-  readonly average: number | null
+  average: z.number().nullable(),
   /** trained parameters in the first finished run: the method's and the head's */
-  readonly parameters: { readonly method: number; readonly head: number } | null
+  parameters: z.object({ method: count, head: count }).nullable(),
   /** mean over all runs */
-  readonly seconds: number | null
+  seconds: z.number().nullable(),
   /** largest of all runs */
-  readonly peakMemoryBytes: number | null
-}
+  peakMemoryBytes: z.number().nullable(),
+})
 
-export type SweepTable = {
-  readonly title: string
-  readonly reported: Reported
-  readonly tasks: readonly { readonly task: GlueName; readonly metric: string }[]
-  readonly rows: readonly TableRow[]
-  readonly baseline: string | null
-  readonly differences: readonly Difference[]
-  readonly overall: readonly OverallDifference[]
-}
+/** A row minus the baseline on one task, in percentage points; the interval is a 95 % t interval over seeds, null for a single pair. */
+const difference = z.object({ row: text, task, pairs: count, mean: number, interval: interval.nullable() })
+
+/** A row minus the baseline over all tasks, with an error clustered by task. */
+const overallDifference = z.object({
+  ...{ row: text, tasks: count, pairs: count, mean: number },
+  ...{ standardError: z.number().nullable(), interval: interval.nullable() },
+})
+
+/** The table as sweep.json has it. */
+export const sweepTableSchema = z.object({
+  title: text,
+  reported: z.enum(['last', 'best']),
+  tasks: z
+    .array(z.object({ task, metric: text }))
+    .max(100)
+    .readonly(),
+  rows: z.array(tableRow).max(10_000).readonly(),
+  baseline: text.nullable(),
+  differences: z.array(difference).max(100_000).readonly(),
+  overall: z.array(overallDifference).max(10_000).readonly().default([]),
+})
+
+export type TableCell = Readonly<z.infer<typeof tableCell>>
+export type TableRow = Readonly<z.infer<typeof tableRow>>
+export type SweepTable = Readonly<z.infer<typeof sweepTableSchema>>
 
 /** A cell and how it ended. */
 export type EndedCell = { readonly cell: Cell; readonly outcome: CellOutcome }
@@ -68,7 +97,7 @@ export const sweepTable = (ended: readonly TabulatedCell[], options: TableOption
     if (row === undefined) byRow.set(one.cell.row, [one])
     else row.push(one)
   }
-  const rows = [...byRow].map(([name, ofRow]) => tableRow(name, tasks, ofRow, options))
+  const rows = [...byRow].map(([name, ofRow]) => rowOf(name, tasks, ofRow, options))
   const baseline = rows.find(({ name }) => name === options.baseline)
   return {
     title,
@@ -80,10 +109,10 @@ export const sweepTable = (ended: readonly TabulatedCell[], options: TableOption
   }
 }
 
-const tableRow = (name: string, tasks: readonly GlueName[], ended: readonly TabulatedCell[], options: TableOptions): TableRow => {
+const rowOf = (name: string, tasks: readonly GlueName[], ended: readonly TabulatedCell[], options: TableOptions): TableRow => {
   const results = ended.flatMap(({ outcome }) => (outcome.kind === 'done' ? [outcome.result] : []))
   const cells = tasks.map((task) =>
-    tableCell(
+    cellOf(
       name,
       task,
       ended.filter(({ cell }) => cell.task === task),
@@ -105,7 +134,7 @@ const tableRow = (name: string, tasks: readonly GlueName[], ended: readonly Tabu
 
 type SeedResult = { readonly seed: number; readonly result: RunResult }
 
-const tableCell = (row: string, task: GlueName, ended: readonly TabulatedCell[], { reported, paper }: TableOptions): TableCell => {
+const cellOf = (row: string, task: GlueName, ended: readonly TabulatedCell[], { reported, paper }: TableOptions): TableCell => {
   const done = ended.flatMap(({ cell, outcome }): readonly SeedResult[] =>
     outcome.kind === 'done' ? [{ seed: cell.seed, result: outcome.result }] : [],
   )
@@ -136,25 +165,12 @@ const secondScores = (task: GlueName, reported: Reported, done: readonly SeedRes
 }
 
 // How rows of a sweep differ from its baseline: pairs of the same task and seed, task by task, then over all tasks.
-/** A row minus the baseline on one task, in percentage points. */
-type Difference = {
-  readonly row: string
-  readonly task: GlueName
-  readonly pairs: number
-  readonly mean: number
-  /** 95 % t interval over seeds; null for a single pair */
-  readonly interval: Interval | null
-}
-
-/** A row minus the baseline over all tasks, with an error clustered by task. */
-type OverallDifference = Omit<ClusteredDifference, 'effects'> & { readonly row: string; readonly tasks: number }
-
 type ComparedRow = {
   readonly name: string
   readonly cells: readonly { readonly task: GlueName; readonly values: Readonly<Record<string, number>> }[]
 }
 
-type Differences = { readonly differences: readonly Difference[]; readonly overall: readonly OverallDifference[] }
+type Differences = Pick<SweepTable, 'differences' | 'overall'>
 
 const differencesFrom = (baseline: ComparedRow, rows: readonly ComparedRow[]): Differences => {
   const others = rows.filter(({ name }) => name !== baseline.name).map((row) => ({ row: row.name, byTask: pairedByTask(row, baseline) }))

@@ -1,7 +1,7 @@
 /** The table of a sweep as Markdown for readers, CSV for programs, and LaTeX for papers. */
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
-import { csvLine, latexText, markdownTable } from '../tables/tableText.js'
+import { csvLine, latexTable, latexText, markdownTable } from '../tables/tableText.js'
 import type { PaperScore } from './paper.js'
 import type { Interval, Summary } from './statistics.js'
 import type { SweepTable, TableCell, TableRow } from './sweepTable.js'
@@ -103,16 +103,8 @@ const latexRow = ({ name, parameters, cells, average }: TableRow): string => {
   return `${[latexText(name), size, ...cells.map(latexCell), average?.toFixed(2) ?? '--'].join(' & ')} \\\\`
 }
 
-/** In the form of Table 1, for booktabs; the title is a comment. */
-export const sweepLatex = (table: SweepTable): string =>
-  [
-    `% ${oneLine(table.title)}`,
-    `\\begin{tabular}{l r ${table.tasks.map(() => 'c').join(' ')} c}`,
-    '\\toprule',
-    `Method & \\# Parameters${table.tasks.map(({ task }) => ` & ${latexText(task)}`).join('')} & Avg \\\\`,
-    '\\midrule',
-    ...table.rows.map(latexRow),
-    '\\bottomrule',
-    '\\end{tabular}',
-    '',
-  ].join('\n')
+/** In the form of Table 1; the title is a comment. */
+export const sweepLatex = ({ title, tasks, rows }: SweepTable): string => {
+  const head = `Method & \\# Parameters${tasks.map(({ task }) => ` & ${latexText(task)}`).join('')} & Avg \\\\`
+  return `% ${oneLine(title)}\n${latexTable(`l r ${tasks.map(() => 'c').join(' ')} c`, [head], rows.map(latexRow))}`
+}

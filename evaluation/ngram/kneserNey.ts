@@ -71,10 +71,7 @@ const spokenWords = (tokens: Uint32Array, places: Uint32Array, { grams }: Kept, 
 
 const vocabularyOf = (vocabulary: Vocabulary, words: Uint32Array): Vocabulary => {
   const fewer = newVocabulary()
-  for (const word of words) {
-    const bytes = vocabulary.bytesOf(word)
-    fewer.add(bytes, 0, bytes.length)
-  }
+  for (const word of words) fewer.add(vocabulary.word(word))
   return fewer
 }
 

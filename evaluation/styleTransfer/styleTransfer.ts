@@ -3,22 +3,22 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { type Classify, scoreDirection, unchanged, type Scored, describeModel, languageModels } from './scores.js'
 import { classifyStyles, openStyleClassifier, type StyleClassifier } from './styleClassifier.js'
 import { bothStyles, type Direction, type TransferData } from './datasets.js'
-import { openTransferFolder, outputsOf } from './transfers.js'
-import type {
-  StyleTransferOptions,
-  StyleTransferEvent,
-  TransferSource,
-  StyleTransferResult,
-  Outputs,
-  TransferExamples,
-} from './contract.js'
+import {
+  openTransferFolder,
+  outputsOf,
+  type StyleTransferOptions,
+  type StyleTransferEvent,
+  type TransferSource,
+  type StyleTransferResult,
+  type Outputs,
+  type TransferExamples,
+} from './transfers.js'
 import { createHash } from 'node:crypto'
 import { fileSha256 } from '../../accelerated/storage/digests.js'
 import { adapterFiles } from '../../finetuning/run/runFingerprint.js'
-import { join } from 'node:path'
-import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { writeTables } from '../cells/cellFolder.js'
 import { versions } from '../../finetuning/run/versions.js'
-import { published, csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
+import { published, csvTable, transferLatex, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 
 // The configuration that the outputs of a style transfer depend on; all outputs in one folder share it.
 /** Everything that the outputs depend on. */
@@ -190,10 +190,10 @@ export const examplesOf = (
   })),
 })
 
-const writeResult = async (folder: string, result: StyleTransferResult): Promise<void> => {
-  const write = (name: string, text: string): Promise<void> => writeFileAtomically(join(folder, name), text)
-  await write('table.md', markdownTable(result.table))
-  await write('table.csv', csvTable(result.table))
-  await write('table.tex', latexTable(result.table))
-  await write('result.json', `${JSON.stringify(result, null, 2)}\n`)
-}
+const writeResult = (folder: string, result: StyleTransferResult): Promise<void> =>
+  writeTables(
+    folder,
+    { md: markdownTable(result.table), csv: csvTable(result.table), tex: transferLatex(result.table) },
+    'result.json',
+    result,
+  )

@@ -1,5 +1,5 @@
 /** Table 2 of the paper with our rows, as Markdown, CSV and LaTeX. */
-import { csvLine, latexText, markdownTable as markdown } from '../tables/tableText.js'
+import { csvLine, latexTable, latexText, markdownTable as markdown } from '../tables/tableText.js'
 import type { DirectionScores } from './scores.js'
 
 export type TableRow = {
@@ -51,22 +51,17 @@ export const csvTable = ({ directions, rows }: TransferTable): string =>
     .map(csvLine)
     .join('')
 
-/** For booktabs. */
-export const latexTable = ({ title, directions, rows }: TransferTable): string => {
-  const groups = directions.map((direction) => ` & \\multicolumn{3}{c}{${latexText(direction)}}`).join('')
+export const transferLatex = ({ title, directions, rows }: TransferTable): string => {
   const isFirstOfOurs = (i: number): boolean => rows[i]?.published === false && rows[i - 1]?.published === true
-  return [
-    '\\begin{tabular}{l rrr rrr}',
-    '\\toprule',
-    `${latexText(title)}${groups} \\\\`,
-    '\\cmidrule(lr){2-4} \\cmidrule(lr){5-7}',
-    `Method${directions.map(() => ' & ACC $\\uparrow$ & BLEU $\\uparrow$ & PPL $\\downarrow$').join('')} \\\\`,
-    '\\midrule',
-    ...rows.map((row, i) => `${isFirstOfOurs(i) ? '\\midrule\n' : ''}${latexText(row.method)} & ${cells(row, '--').join(' & ')} \\\\`),
-    '\\bottomrule',
-    '\\end{tabular}',
-    '',
-  ].join('\n')
+  return latexTable(
+    'l rrr rrr',
+    [
+      `${latexText(title)}${directions.map((direction) => ` & \\multicolumn{3}{c}{${latexText(direction)}}`).join('')} \\\\`,
+      '\\cmidrule(lr){2-4} \\cmidrule(lr){5-7}',
+      `Method${directions.map(() => ' & ACC $\\uparrow$ & BLEU $\\uparrow$ & PPL $\\downarrow$').join('')} \\\\`,
+    ],
+    rows.map((row, i) => `${isFirstOfOurs(i) ? '\\midrule\n' : ''}${latexText(row.method)} & ${cells(row, '--').join(' & ')} \\\\`),
+  )
 }
 
 // Rows of the paper's Table 2: ACC, BLEU and PPL from style 0 and from style 1.

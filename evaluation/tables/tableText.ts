@@ -79,4 +79,8 @@ const latexSigns: Readonly<Record<string, string>> = {
   '^': '\\textasciicircum{}',
 }
 
+/** A table for booktabs. @param columns as LaTeX names them @param head, body finished lines */
+export const latexTable = (columns: string, head: readonly string[], body: readonly string[]): string =>
+  [`\\begin{tabular}{${columns}}`, '\\toprule', ...head, '\\midrule', ...body, '\\bottomrule', '\\end{tabular}', ''].join('\n')
+
 export const latexText = (text: string): string => text.replace(/[\\~^&%$#_{}λβ]/g, (sign) => latexSigns[sign] ?? `\\${sign}`)

@@ -17,9 +17,15 @@ import type { LoadedMetric } from '../../finetuning/metrics/metricModule.js'
 import { bindWithMetric, withMetric } from '../../finetuning/tasks/chosenMetric.js'
 import { loadTask, type LoadedTask, type TaskOptions } from '../../finetuning/tasks/index.js'
 import type { RunCell } from '../cells/cellFolder.js'
-import { checkLengths, refuseRunFolder } from '../cells/checkSweep.js'
-import { openSweepModel } from '../cells/checkSweep.js'
-import { localExecutor, type CellOutcome, type Executor, type ExecutorEvent } from '../cells/executor.js'
+import {
+  checkLengths,
+  refuseRunFolder,
+  openSweepModel,
+  localExecutor,
+  type CellOutcome,
+  type Executor,
+  type ExecutorEvent,
+} from '../cells/executor.js'
 import { candidatesOf, type Candidate, type SearchSpace, rungsOf, survivors, type Rung } from './searchSpace.js'
 
 export type TuneOptions = SearchSpace & {

@@ -6,8 +6,16 @@ import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
-import { assemblyOf, feedsOf, layoutFor, openStep, phaseIn, runStep, startOf } from '../../evaluation/agreement/acceleratedSide.js'
-import type { Target } from '../../evaluation/agreement/target.js'
+import {
+  assemblyOf,
+  feedsOf,
+  layoutFor,
+  openStep,
+  phaseIn,
+  runStep,
+  startOf,
+  type Target,
+} from '../../evaluation/agreement/acceleratedSide.js'
 import { headOutputs, namedNumbers, namedParts, toExamples } from '../../evaluation/agreement/convert.js'
 import { startFrom, trainingStep } from '../../reference/index.js'
 import { disagreements, someOptions } from './modelOptions.js'

@@ -1,9 +1,8 @@
 /** SaLoRA on a decoder with the loss of a language model: hand-derived against automatic, on models drawn at random. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compareStep } from '../../evaluation/agreement/compareStep.js'
-import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
-import type { DecoderOptions } from '../../evaluation/agreement/model.js'
+import { compareStep, compareSteps } from '../../evaluation/agreement/compareSteps.js'
+import type { DecoderOptions } from '../../evaluation/agreement/drawModel.js'
 import { drawDecoder } from '../../evaluation/agreement/drawModel.js'
 import { SEED } from '../support/seed.js'
 import { decoderOptions, disagreements, someDecoder } from './modelOptions.js'

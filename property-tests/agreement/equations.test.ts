@@ -10,7 +10,7 @@ import { density, densityPenalty, gateCosts } from '../../accelerated/methods/sa
 import { addLowRank } from '../../accelerated/methods/lowRank.js'
 import { orthogonality } from '../../accelerated/methods/salora/orthogonality.js'
 import { gatedRows } from '../../accelerated/methods/salora/stackedFactors.js'
-import { boundOf } from '../../evaluation/agreement/target.js'
+import { boundOf } from '../../evaluation/agreement/acceleratedSide.js'
 import * as reference from '../../reference/index.js'
 import { lowRankShape } from '../support/arbitraries/shapes.js'
 import { tensorOf } from '../support/arbitraries/tensors.js'

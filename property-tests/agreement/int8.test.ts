@@ -5,14 +5,21 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compareRun } from '../../evaluation/agreement/compareRun.js'
-import { compareStep } from '../../evaluation/agreement/compareStep.js'
-import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
+import { compareStep, compareSteps } from '../../evaluation/agreement/compareSteps.js'
 import { atLevels, roundedOperands } from '../../evaluation/agreement/int8Rounding.js'
-import type { Model } from '../../evaluation/agreement/model.js'
+import type { Model } from '../../evaluation/agreement/drawModel.js'
 import { drawDecoder, drawModel } from '../../evaluation/agreement/drawModel.js'
 import type { Row } from '../../evaluation/agreement/rows.js'
-import { assemblyOf, feedsOf, openStep, phaseIn, runStep, startOf, layoutFor } from '../../evaluation/agreement/acceleratedSide.js'
-import { runtimeOf } from '../../evaluation/agreement/target.js'
+import {
+  assemblyOf,
+  feedsOf,
+  openStep,
+  phaseIn,
+  runStep,
+  startOf,
+  layoutFor,
+  runtimeOf,
+} from '../../evaluation/agreement/acceleratedSide.js'
 import { constant, input, selectRows } from '../../accelerated/graph/operators.js'
 import { dequantize, quantizedMatMul, quantizedOf } from '../../accelerated/graph/quantizedOperators.js'
 import { rowSelection } from '../../accelerated/models/batchInputs.js'

@@ -1,7 +1,7 @@
 /** Random models of the smallest sizes, with d ≠ k. Some have one token, one example, r = 1, only closed gates or only open ones. */
 import fc from 'fast-check'
-import { describeRow, type Row } from '../../evaluation/agreement/index.js'
-import type { DecoderOptions, ModelOptions } from '../../evaluation/agreement/model.js'
+import { describeRow, type Row } from '../../evaluation/agreement/rows.js'
+import type { DecoderOptions, ModelOptions } from '../../evaluation/agreement/drawModel.js'
 
 /** What models of every kind are drawn with. */
 const common = {

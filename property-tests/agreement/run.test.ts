@@ -1,11 +1,11 @@
 /** A run from plain steps through the gate window and retention to what it hands over. */
 import { describe, expect, it } from 'vitest'
 import { compareFromEnd, compareRun, type RunRules } from '../../evaluation/agreement/compareRun.js'
-import type { ModelOptions } from '../../evaluation/agreement/model.js'
+import type { ModelOptions } from '../../evaluation/agreement/drawModel.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { layoutFor, phaseIn } from '../../evaluation/agreement/acceleratedSide.js'
 import { advance, startOfBoth } from '../../evaluation/agreement/lockstep.js'
-import { describeSkipped } from '../../evaluation/agreement/index.js'
+import { describeSkipped } from '../../evaluation/agreement/rows.js'
 import { tensorOf } from '../../accelerated/parameters/vectors.js'
 import { disagreements, someOptions } from './modelOptions.js'
 

@@ -1,8 +1,8 @@
 /** The whole objective and every gradient, hand-derived against automatic, on models drawn at random. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compareStep } from '../../evaluation/agreement/compareStep.js'
-import type { ModelOptions } from '../../evaluation/agreement/model.js'
+import { compareStep } from '../../evaluation/agreement/compareSteps.js'
+import type { ModelOptions } from '../../evaluation/agreement/drawModel.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { SEED } from '../support/seed.js'
 import { disagreements, modelOptions, someOptions } from './modelOptions.js'

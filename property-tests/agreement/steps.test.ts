@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
-import type { ModelOptions } from '../../evaluation/agreement/model.js'
+import type { ModelOptions } from '../../evaluation/agreement/drawModel.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { SEED } from '../support/seed.js'
 import { disagreements, modelOptions, someOptions } from './modelOptions.js'

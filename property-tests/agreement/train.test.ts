@@ -12,11 +12,10 @@ import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import { offsetName, poolName } from '../../accelerated/models/layers/dropout.js'
 import { compareStates } from '../../evaluation/agreement/compareSteps.js'
-import type { Model, ModelOptions } from '../../evaluation/agreement/model.js'
+import type { Model, ModelOptions } from '../../evaluation/agreement/drawModel.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { startOfRun } from '../../evaluation/agreement/lockstep.js'
-import { assemblyOf, matricesOf, phaseIn, phaseOf } from '../../evaluation/agreement/acceleratedSide.js'
-import { runtimeOf, type Target } from '../../evaluation/agreement/target.js'
+import { assemblyOf, matricesOf, phaseIn, phaseOf, runtimeOf, type Target } from '../../evaluation/agreement/acceleratedSide.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
 import {
   batchesOfEpoch,

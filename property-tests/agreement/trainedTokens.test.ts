@@ -16,10 +16,9 @@ import { openDecoder } from '../../accelerated/generation/decoder.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { blockFeeds, collect, resultsInto } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { assemblyOf, phaseOf, type AnyModel } from '../../evaluation/agreement/acceleratedSide.js'
+import { assemblyOf, phaseOf, type AnyModel, runtimeOf } from '../../evaluation/agreement/acceleratedSide.js'
 import { frozenTensors, headOutputs, namedNumbers, toExamples, toTexts } from '../../evaluation/agreement/convert.js'
 import { drawDecoder, drawModel, normals } from '../../evaluation/agreement/drawModel.js'
-import { runtimeOf } from '../../evaluation/agreement/target.js'
 import {
   causalLoss,
   causalLossVjp,

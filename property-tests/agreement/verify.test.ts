@@ -1,8 +1,9 @@
 /** What `salora verify` runs: every row says what it compared, and a row fails when it must. */
 import { describe, expect, it } from 'vitest'
-import { boundOf, describeRow, verify, worstOfEach, type VerifiedRow } from '../../evaluation/agreement/index.js'
+import { boundOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { verify, type VerifiedRow } from '../../evaluation/agreement/verify.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
-import { compare } from '../../evaluation/agreement/rows.js'
+import { compare, describeRow, worstOfEach } from '../../evaluation/agreement/rows.js'
 
 describe('verification', () => {
   it.each(['float64', 'float32', 'int8'] as const)('holds on the CPU in %s, for every kind of quantity', async (precision) => {

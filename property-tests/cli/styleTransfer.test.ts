@@ -6,8 +6,13 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { promptOf } from '../../finetuning/data/promptTemplates.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/datasets.js'
 import { styleTransfer } from '../../evaluation/styleTransfer/styleTransfer.js'
-import type { StyleTransferOptions, StyleTransferResult } from '../../evaluation/styleTransfer/contract.js'
-import { transferAll, transfersIn, type Transferring } from '../../evaluation/styleTransfer/transfers.js'
+import {
+  type StyleTransferOptions,
+  type StyleTransferResult,
+  transferAll,
+  transfersIn,
+  type Transferring,
+} from '../../evaluation/styleTransfer/transfers.js'
 import { stopsAtLine } from '../../accelerated/generation/answers.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { build, type Metafile, type Plugin } from 'esbuild'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { version } from '../../web/version.js'
+import { version } from '../../web/finetune.js'
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
   readonly version: string

@@ -1,18 +1,8 @@
 /** Figures of curves over steps: a panel for each task, with the mean over runs as line and the range of the runs as band. */
-import { group } from 'd3-array'
-import { lineChart, seriesLimit, type Point } from '../charts/chart.js'
+import { lineChart, type Point } from '../charts/chart.js'
 import type { RunCurves } from '../runs/curves.js'
 import { bandOf, type Band, type Bucket } from '../runs/downSample.js'
-import {
-  omittedSentence,
-  panelLimit,
-  slug,
-  spokenNumber,
-  type Figure,
-  type FigureContent,
-  type Panel,
-  type PlottedSeries,
-} from './figure.js'
+import { panelsByTask, slug, spokenNumber, type Figure, type FigureContent, type Panel, type PlottedSeries } from './figure.js'
 
 type CurveFigure = {
   readonly name: string
@@ -131,16 +121,15 @@ export const curveFigure = (figure: CurveFigure): Figure => ({
 })
 
 const contentOf = (figure: CurveFigure, series: readonly BandedSeries[]): FigureContent => {
-  const byTask = [...group(series, ({ task }) => task)].slice(0, panelLimit)
-  const shown = byTask.reduce((sum, [, ofTask]) => sum + Math.min(seriesLimit, ofTask.length), 0)
+  const { panels, omitted } = panelsByTask(series, 'series', (task, ofTask) => panelOf(figure, task, ofTask))
   const widest = Math.max(...series.map(({ width }) => width))
   return {
     caption:
       figure.caption +
       (series.some(({ curves }) => curves.length > 1) ? ' Line: mean over runs. Band: minimum to maximum of the runs.' : '') +
       (widest === 1 ? '' : ` Each point combines up to ${widest} steps: their mean, and a band from minimum to maximum.`) +
-      omittedSentence(series.length - shown, 'series'),
-    panels: byTask.map(([task, ofTask]) => panelOf(figure, task, ofTask.slice(0, seriesLimit))),
+      omitted,
+    panels,
     table: {
       columns: ['task', 'series', 'runs', 'first step', 'last step', 'mean', 'min', 'max'],
       rows: series.flatMap(({ task, label, bands }) =>

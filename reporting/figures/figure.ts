@@ -1,6 +1,7 @@
 /** The types of figures, how many panels they have, and what captions and alternative texts say. A new figure is a line in index.ts. */
+import { group } from 'd3-array'
 import type { Table } from '../../evaluation/tables/tableText.js'
-import type { Chart } from '../charts/chart.js'
+import { seriesLimit, type Chart } from '../charts/chart.js'
 import type { RunCurves } from '../runs/curves.js'
 import type { Series } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
@@ -46,6 +47,19 @@ export const slug = (text: string): string =>
     .replace(/[^\p{L}\p{N}]+/gu, '-')
     .replace(/^-|-$/g, '')
     .slice(0, 60) || 'panel'
+
+/** A panel for each task with its first series or lines, and the caption's sentence about the others. */
+export const panelsByTask = <Drawn extends { readonly task: string }>(
+  all: readonly Drawn[],
+  noun: string,
+  panelOf: (task: string, drawn: readonly Drawn[]) => Panel,
+): { readonly panels: readonly Panel[]; readonly omitted: string } => {
+  const byTask = [...group(all, ({ task }) => task)]
+    .slice(0, panelLimit)
+    .map(([task, ofTask]) => [task, ofTask.slice(0, seriesLimit)] as const)
+  const shown = byTask.reduce((sum, [, ofTask]) => sum + ofTask.length, 0)
+  return { panels: byTask.map(([task, ofTask]) => panelOf(task, ofTask)), omitted: omittedSentence(all.length - shown, noun) }
+}
 
 /** A caption's sentence about series or panels beyond the limits. */
 export const omittedSentence = (count: number, noun: string): string =>

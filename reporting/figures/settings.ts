@@ -2,20 +2,11 @@
 import { group } from 'd3-array'
 import { mean } from 'simple-statistics'
 import type { Cell } from '../../evaluation/tables/tableText.js'
-import { lineChart, seriesLimit, type Point } from '../charts/chart.js'
+import { lineChart, type Point } from '../charts/chart.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
 import { lastScore } from '../runs/scores.js'
 import { methodLabels, traitsOf, type Traits } from '../runs/series.js'
-import {
-  omittedSentence,
-  panelLimit,
-  slug,
-  spokenNumber,
-  type Figure,
-  type FigureContent,
-  type Panel,
-  type PlottedSeries,
-} from './figure.js'
+import { panelsByTask, slug, spokenNumber, type Figure, type FigureContent, type Panel, type PlottedSeries } from './figure.js'
 
 type SettingFigure = {
   readonly name: string
@@ -95,13 +86,10 @@ const settingFigure = (figure: SettingFigure): Figure => ({
 export const settingFigures = [byRank, byDensity].map(settingFigure)
 
 const contentOf = (figure: SettingFigure, lines: readonly Line[]): FigureContent => {
-  const byTask = [...group(lines, ({ task }) => task)].slice(0, panelLimit)
-  const shown = byTask.reduce((sum, [, ofTask]) => sum + Math.min(seriesLimit, ofTask.length), 0)
+  const { panels, omitted } = panelsByTask(lines, 'lines', (task, ofTask) => panelOf(figure, task, ofTask))
   return {
-    caption:
-      `${figure.caption} Score of the last evaluation. Line: mean over runs. Band: minimum to maximum of the runs.` +
-      omittedSentence(lines.length - shown, 'lines'),
-    panels: byTask.map(([task, ofTask]) => panelOf(figure, task, ofTask.slice(0, seriesLimit))),
+    caption: `${figure.caption} Score of the last evaluation. Line: mean over runs. Band: minimum to maximum of the runs.${omitted}`,
+    panels,
     table: { columns: ['task', 'line', figure.axis, 'runs', 'metric', 'mean', 'min', 'max'], rows: lines.flatMap(rowsOf) },
   }
 }

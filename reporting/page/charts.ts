@@ -53,8 +53,8 @@ const perform = async (button: HTMLButtonElement): Promise<void> => {
   const svg = button.closest('figure')?.querySelector('svg') ?? null
   if (action === 'copy' && area instanceof HTMLTextAreaElement)
     showFeedback(button, (await copy(area)) ? 'Copied' : 'Selected: press Ctrl+C')
-  if (action === 'svg' && svg !== null) save(`${target}.svg`, svgBlob(svg))
-  if (action === 'png' && svg !== null) save(`${target}.png`, await pngBlob(svg))
+  if (action === 'svg' && svg !== null) saveFile(`${target}.svg`, svgBlob(svg))
+  if (action === 'png' && svg !== null) saveFile(`${target}.png`, await pngBlob(svg))
 }
 
 /** Shows `text` on the button for two seconds. */
@@ -81,7 +81,8 @@ const copy = async (area: HTMLTextAreaElement): Promise<boolean> => {
   }
 }
 
-const save = (name: string, blob: Blob): void => {
+/** Saves a file by the browser's download. */
+export const saveFile = (name: string, blob: Blob): void => {
   const link = document.createElement('a')
   link.href = URL.createObjectURL(blob)
   link.download = name

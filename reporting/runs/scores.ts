@@ -1,4 +1,5 @@
 /** Scores of runs: that of the checkpoint in adapter/, which is the number that a user gets, and the best series and run by it. */
+import { group } from 'd3-array'
 import { mean } from 'simple-statistics'
 import { isLowerBetter } from '../../finetuning/metrics/index.js'
 import type { RunResult, Scores } from '../../finetuning/run/run.js'
@@ -40,27 +41,21 @@ export const scoredSeries = (series: readonly Series[]): readonly Scored[] =>
     return scores.length === 0 ? [] : [{ ...one, score: mean(scores) }]
   })
 
+/** The best by its score, the first of equally good ones. */
+const bestOf = <One extends { readonly score: number }>(
+  direction: Parameters<typeof compareScores>[0],
+  all: readonly One[],
+): One | undefined => [...all].sort((a, b) => compareScores(direction, b.score, a.score))[0]
+
 /** The best series of each task, in the order of the tasks. */
-export const bestSeries = (series: readonly Series[]): readonly Scored[] => {
-  const best = new Map<string, Scored>()
-  for (const one of scoredSeries(series)) {
-    const before = best.get(one.task)
-    if (before === undefined || compareScores(one, one.score, before.score) > 0) best.set(one.task, one)
-  }
-  return [...best.values()]
-}
+export const bestSeries = (series: readonly Series[]): readonly Scored[] =>
+  [...group(scoredSeries(series), ({ task }) => task).values()].flatMap((ofTask) => bestOf(ofTask[0] as Scored, ofTask) ?? [])
 
 /** The first of equally good runs. */
 export const bestRun = (series: Scored): FinishedRun | null => {
-  const { runs, metric } = series
-  const scored = runs.flatMap((run) => {
-    const score = savedScore(run.result, metric)
+  const scored = series.runs.flatMap((run) => {
+    const score = savedScore(run.result, series.metric)
     return score === null ? [] : [{ run, score }]
   })
-  return (
-    scored.reduce<(typeof scored)[number] | null>(
-      (best, one) => (best === null || compareScores(series, one.score, best.score) > 0 ? one : best),
-      null,
-    )?.run ?? null
-  )
+  return bestOf(series, scored)?.run ?? null
 }

@@ -5,61 +5,14 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { fileInFolder } from '../../accelerated/storage/paths.js'
-import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { runFileLimit } from '../../finetuning/run/runFiles.js'
 import type { TransferTable } from '../../evaluation/styleTransfer/transferTable.js'
-import type { SweepTable } from '../../evaluation/glue/sweepTable.js'
+import { sweepTableSchema, type SweepTable } from '../../evaluation/glue/sweepTable.js'
 
 export type StoredSweep = { readonly sweep: string; readonly table: SweepTable }
 
 const text = z.string().max(10_000)
-const task = z.enum(GLUE_NAMES)
-/** JSON writes NaN, the score of a run without one, as null. */
-const number = z
-  .number()
-  .nullable()
-  .transform((value) => value ?? NaN)
-const interval = z.tuple([number, number])
-const count = z.int().min(0)
-const summary = z.object({ count, mean: number, maximumDeviation: number, median: number, interval: interval.nullable() })
-const paper = z.object({ mean: z.number(), maximumDeviation: z.number().nullable() })
-const cell = z.object({
-  task,
-  values: z.record(text, number),
-  summary: summary.nullable(),
-  second: z.object({ name: text, values: z.record(text, number), summary }).exactOptional(),
-  paper: paper.nullable(),
-  failures: z.array(text).max(1000),
-  retained: z.number().nullable(),
-})
-const row = z.object({
-  name: text,
-  cells: z.array(cell).max(100),
-  average: z.number().nullable(),
-  parameters: z.object({ method: count, head: count }).nullable(),
-  seconds: z.number().nullable(),
-  peakMemoryBytes: z.number().nullable(),
-})
-const sweepSchema = z.object({
-  sweep: text,
-  table: z.object({
-    title: text,
-    reported: z.enum(['last', 'best']),
-    tasks: z.array(z.object({ task, metric: text })).max(100),
-    rows: z.array(row).max(10_000),
-    baseline: text.nullable(),
-    differences: z.array(z.object({ row: text, task, pairs: count, mean: number, interval: interval.nullable() })).max(100_000),
-    overall: z
-      .array(
-        z.object({
-          ...{ row: text, tasks: count, pairs: count, mean: number },
-          ...{ standardError: z.number().nullable(), interval: interval.nullable() },
-        }),
-      )
-      .max(10_000)
-      .default([]),
-  }),
-})
+const sweepSchema = z.object({ sweep: text, table: sweepTableSchema })
 
 /** sweep.json of a sweep's folder; null if it has none. @throws InputError if it is not the sweep.json of a sweep */
 export const readSweep = async (folder: string): Promise<StoredSweep | null> => {
@@ -69,11 +22,12 @@ export const readSweep = async (folder: string): Promise<StoredSweep | null> => 
     : validate(sweepSchema, parseJson(await readText(join(folder, 'sweep.json'), runFileLimit), file), file, 'the sweep.json of a sweep')
 }
 
-const transferScores = z.object({
-  accuracy: z.number().nullable(),
-  bleu: number,
-  perplexity: z.number().nullable(),
-})
+/** JSON writes NaN as null. */
+const bleu = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? NaN)
+const transferScores = z.object({ accuracy: z.number().nullable(), bleu, perplexity: z.number().nullable() })
 const transferSchema = z.object({
   table: z.object({
     title: text,

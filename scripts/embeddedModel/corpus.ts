@@ -1,5 +1,6 @@
 /**
  * The pre-training corpus: plain text from a folder, cut into lines, without the sentences that the model is later evaluated on.
+ * As a program it prints the training lines, which buildTokenizer.py reads.
  *
  * The folder holds WikiText raw files (`wiki.*.raw`), `wiki_demo.txt`, `tales.txt`, `tinyshakespeare.txt` and
  * `yelp_shen2017.{negative,positive}.txt`, or some of them. The label of a Yelp line (its file) is dropped.
@@ -8,7 +9,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { readSentences } from '../../finetuning/data/sentiment.js'
-import { Tokenizer } from '@huggingface/tokenizers'
+import { repeatableFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
 
 export type Corpus = {
   readonly training: readonly string[]
@@ -53,9 +55,6 @@ export const excludedForms = (texts: Iterable<string>): ReadonlySet<string> =>
       .filter((form) => form !== ''),
   )
 
-/** The 3,000 sentences of the embedded dataset, as published. */
-export const sentimentSentences = (): readonly string[] => readSentences().map(({ text }) => text)
-
 const paragraphsOf = (text: string): readonly string[] => text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
 
 const linesOf = (text: string): readonly string[] => text.split('\n').map((line) => line.trim())
@@ -66,16 +65,13 @@ const readBook = (text: string): readonly string[] =>
     .filter((paragraph) => !paragraph.startsWith('[') && !paragraph.includes('http') && /\p{Ll}/u.test(paragraph))
     .map((paragraph) => paragraph.replace(/_/g, ''))
 
-type Reader = (text: string) => readonly string[]
+const readWikiText = (text: string): readonly string[] =>
+  linesOf(text)
+    .filter((line) => !line.startsWith('='))
+    .map((line) => restoreWikiText(line))
 
-const CORPUS_FILES: readonly (readonly [pattern: RegExp, read: Reader])[] = [
-  [
-    /^wiki\..*\.raw$/,
-    (text) =>
-      linesOf(text)
-        .filter((line) => !line.startsWith('='))
-        .map(restoreWikiText),
-  ],
+const CORPUS_FILES: readonly (readonly [pattern: RegExp, read: (text: string) => readonly string[]])[] = [
+  [/^wiki\..*\.raw$/, readWikiText],
   // In this file a heading or paragraph follows the last full stop without a blank.
   [/^wiki_demo\.txt$/, (text) => linesOf(text).map((line) => line.replace(/([a-z)][.!?])(?=\p{Lu}\p{Ll})/gu, '$1 ').replace(/\s+/g, ' '))],
   [/^tales\.txt$/, readBook],
@@ -99,11 +95,8 @@ const packSentences = (sentences: readonly string[]): readonly string[] => {
 
 /** Cuts paragraphs into lines, removes excluded paragraphs, excluded sentences and repeated lines, and holds out 1 %. */
 export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: ReadonlySet<string>): Corpus => {
-  const training: string[] = []
-  const validation: string[] = []
-  const forms = new Set<string>()
-  let removed = 0
-  let repeated = 0
+  const [training, validation, seen]: [string[], string[], Set<string>] = [[], [], new Set()]
+  let [removed, repeated] = [0, 0]
   for (const paragraph of paragraphs) {
     const sentences = excluded.has(normalForm(paragraph)) ? [] : splitSentences(paragraph)
     const kept = sentences.filter((sentence) => !excluded.has(normalForm(sentence)))
@@ -111,13 +104,10 @@ export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: Rea
     for (const line of packSentences(kept)) {
       const form = normalForm(line)
       if (form === '') continue
-      if (forms.has(line)) {
-        repeated += 1
-        continue
-      }
-      forms.add(line)
+      if (seen.has(line)) repeated += 1
       // Hashing the normal form keeps `Great food!` and `great food.` on one side.
-      ;(hashText(form) % ONE_IN === 0 ? validation : training).push(line)
+      else (hashText(form) % ONE_IN === 0 ? validation : training).push(line)
+      seen.add(line)
     }
   }
   return { training, validation, removed, repeated }
@@ -135,16 +125,15 @@ export const readCorpus = (folder: string, furtherExcluded: readonly string[] = 
     .sort()
     .flatMap((name) => CORPUS_FILES.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))
   if (files.length === 0) throw inputError(`--corpora ${folder}`, 'wiki.*.raw, wiki_demo.txt, tales.txt, …', 'none of them')
-  const excluded = excludedForms([...sentimentSentences(), ...furtherExcluded.flatMap((file) => linesOf(readFileSync(file, 'utf8')))])
+  const excluded = excludedForms([
+    ...readSentences().map(({ text }) => text),
+    ...furtherExcluded.flatMap((file) => linesOf(readFileSync(file, 'utf8'))),
+  ])
   const paragraphs = files.flatMap(([name, read]) => read(readFileSync(join(folder, name), 'utf8').replace(/\r/g, '')))
   return corpusFromParagraphs(paragraphs, excluded)
 }
 
-/**
- * Detokenization: turns tokenized, lower-cased or escaped lines of a corpus back into ordinary sentences.
- *
- * The rules are approximate on purpose: pre-training text has to resemble the reviews that the model reads later, not to be exact.
- */
+// Detokenization: turns tokenized, lower-cased or escaped lines back into ordinary sentences. The rules are approximate on purpose.
 
 /** A 32-bit hash of a text (FNV-1a with a final mix), the same on every machine. */
 const hashText = (text: string): number => {
@@ -196,25 +185,20 @@ export const restoreReview = (line: string): string =>
     .replace(/^(\W*)([a-z])/, (_, before: string, letter: string) => before + letter.toUpperCase())
     .replace(/([.!?] )([a-z])/g, (_, before: string, letter: string) => before + letter.toUpperCase())
 
-/** Tokenizes the corpus into one array of token ids. */
-type TokenizedCorpus = {
-  /** [tokens]: the ids of all lines, one line after another, without `<s>` and `</s>`. */
-  readonly tokens: Uint16Array
-  /** [lines + 1]: line i is `tokens.subarray(starts[i], starts[i + 1])`. */
-  readonly starts: Uint32Array
+/** The flags of the scripts that read the corpus. */
+export const corpusFlags = {
+  corpora: required(textFlag('folder', 'Folder of text files'), 'a folder of text files'),
+  exclude: repeatableFlag('file', 'Exclude the sentences of this file; may be repeated'),
 }
 
-/** Tokenizes lines by a `tokenizer.json`. A literal special token in a line is plain text. @throws Error if the vocabulary exceeds 16 bits */
-export const tokenizeCorpus = (lines: readonly string[], tokenizerJson: object): TokenizedCorpus => {
-  const tokenizer = new Tokenizer({ ...tokenizerJson, added_tokens: [] }, {})
-  const { size } = tokenizer.get_vocab()
-  if (size > 0x10000) throw new Error(`tokenizeCorpus: expected at most 65536 tokens, actual ${size}`)
-  const encoded = lines.map((line) => Uint16Array.from(tokenizer.encode(line, { add_special_tokens: false }).ids))
-  const starts = new Uint32Array(lines.length + 1)
-  encoded.forEach((ids, i) => {
-    starts[i + 1] = (starts[i] as number) + ids.length
+if (process.argv[1]?.endsWith('corpus.js') === true) {
+  const name = 'node dist/scripts/embeddedModel/corpus.js'
+  const command = `${name} --corpora corpora | python scripts/embeddedModel/buildTokenizer.py finetuning/embedded/model`
+  const { flags } = scriptValues({
+    name,
+    description: 'Print the lines that the embedded model is pre-trained on.',
+    flags: { Options: corpusFlags },
+    examples: [{ command, result: 'Trains the tokenizer on the lines, and writes its three files.' }],
   })
-  const tokens = new Uint16Array(starts[lines.length] as number)
-  encoded.forEach((ids, i) => tokens.set(ids, starts[i] as number))
-  return { tokens, starts }
+  for (const line of readCorpus(flags.corpora, flags.exclude).training) process.stdout.write(`${line}\n`)
 }

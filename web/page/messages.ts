@@ -1,5 +1,5 @@
 /** What the page and its worker say to each other. */
-import type { FinetuneEvent, FinetuneOptions } from 'salora/web'
+import type { DataSummary, FinetuneEvent, FinetuneOptions } from 'salora/web'
 
 /** Where a model's files come from. */
 export type ModelChoice =
@@ -30,16 +30,6 @@ export type Request =
   | { readonly kind: 'export'; readonly run: string }
   | { readonly kind: 'report'; readonly run: string }
   | { readonly kind: 'remove'; readonly run: string }
-
-/** A class of a file, and how many rows have it. */
-export type ClassCount = { readonly name: string; readonly rows: number }
-
-export type DataSummary = {
-  readonly rows: number
-  readonly classes: readonly ClassCount[]
-  /** words of a text: the median and the most */
-  readonly words: { readonly median: number; readonly most: number }
-}
 
 /** A run in the page's storage. */
 export type StoredRun = {

@@ -1,9 +1,10 @@
 /** The page: it asks for a model, data and settings, shows the worker's events, and offers what a run left. */
-import { curvesIn } from './curves.js'
+import { curvesIn, progressIn } from './progress.js'
 import { deviceAsked, showMachine } from './devices.js'
 import { buttonOf, byId, make, tableOf } from './elements.js'
-import type { DataSummary, ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
-import { progressIn } from './progress.js'
+import type { DataSummary } from 'salora/web'
+import { saveFile } from '../../reporting/page/charts.js'
+import type { ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
 
 const ask = (request: Request): void => worker.postMessage(request)
 
@@ -130,14 +131,6 @@ const showPredictions = (predictions: readonly object[]): void => {
   byId('predictions').replaceChildren(tableOf(['Sentence', 'Class', 'Score'], rows))
 }
 
-const save = (name: string, bytes: Uint8Array<ArrayBuffer>): void => {
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob([bytes], { type: name.endsWith('.html') ? 'text/html' : 'application/zip' }))
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
-}
-
 const answers: { readonly [K in Response['kind']]: (response: Extract<Response, { readonly kind: K }>) => void } = {
   ready: ({ machine }) => {
     if (!isMachineShown) showMachine(machine) // a later worker leaves the visitor's choices
@@ -159,7 +152,7 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
     progress.end()
   },
   predictions: ({ predictions }) => showPredictions(predictions),
-  download: ({ name, bytes }) => save(name, bytes),
+  download: ({ name, bytes }) => saveFile(name, new Blob([bytes], { type: name.endsWith('.html') ? 'text/html' : 'application/zip' })),
   error: ({ where, message }) => {
     if (where === 'look') byId('hub-model').textContent = ''
     if (where === 'inspect') {

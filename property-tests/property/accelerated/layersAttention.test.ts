@@ -13,7 +13,7 @@ import { assertClose } from '../../support/assertClose.js'
 import { differences, float64, resultOf, withGraph } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
 import { differenceTolerance } from '../../support/tolerance.js'
-import { boundOf } from '../../../evaluation/agreement/target.js'
+import { boundOf } from '../../../evaluation/agreement/acceleratedSide.js'
 
 const heads = 2
 const headSize = 3

@@ -6,13 +6,13 @@ import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const scripts = {
-  'scripts/embeddedModel/buildTokenizer': ['--corpora', '--exclude', '--output'],
+  'scripts/embeddedModel/corpus': ['--corpora', '--exclude'],
   'scripts/embeddedModel/pretrain': ['--corpora', '--exclude', '--output', '--steps', '--threads'],
 } as const
 type Script = keyof typeof scripts
 /** Required flags, which are checked before the others. */
 const needed: Readonly<Partial<Record<Script, readonly string[]>>> = {
-  'scripts/embeddedModel/buildTokenizer': ['--corpora', '.'],
+  'scripts/embeddedModel/corpus': ['--corpora', '.'],
   'scripts/embeddedModel/pretrain': ['--corpora', '.', '--output', 'run'],
 }
 
@@ -51,7 +51,7 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
 
 describe('a script with wrong input', () => {
   const cases: readonly (readonly [Script, readonly string[], number, string])[] = [
-    ['scripts/embeddedModel/buildTokenizer', ['--corpora', 'none'], 1, '--corpora none: expected '],
+    ['scripts/embeddedModel/corpus', ['--corpora', 'none'], 1, '--corpora none: expected '],
     ['scripts/embeddedModel/pretrain', ['--corpora', 'none', '--output', 'run'], 1, '--corpora none: expected '],
     ['scripts/embeddedModel/pretrain', ['--output', 'run'], 2, '--corpora is required'],
     [

@@ -5,10 +5,9 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Direction, type TransferData, transferDatasets } from '../../../evaluation/styleTransfer/datasets.js'
 import { languageModels, type Scored } from '../../../evaluation/styleTransfer/scores.js'
-import type { StyleTransferOptions } from '../../../evaluation/styleTransfer/contract.js'
+import { type StyleTransferOptions, transferAll, transfersIn } from '../../../evaluation/styleTransfer/transfers.js'
 import { examplesOf, resultOf } from '../../../evaluation/styleTransfer/styleTransfer.js'
-import { csvTable, latexTable } from '../../../evaluation/styleTransfer/transferTable.js'
-import { transferAll, transfersIn } from '../../../evaluation/styleTransfer/transfers.js'
+import { csvTable, transferLatex } from '../../../evaluation/styleTransfer/transferTable.js'
 import { textScore } from '../../../evaluation/ngram/scorer.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -178,7 +177,7 @@ describe('the result of a style transfer', () => {
       .slice(1, -1)
       .map((line) => /,(paper|here),/.exec(line)?.[1])
     expect(sources).toEqual(rows.map((_, i) => (i < rows.length - 3 ? 'paper' : 'here')))
-    const lines = latexTable(result.table).split('\n')
+    const lines = transferLatex(result.table).split('\n')
     const at = lines.findIndex((line) => line.startsWith('Reference & 80.00 & 80.50 & -- & 90.00'))
     expect(lines[at - 1]).toBe('\\midrule') // the only rule within the rows
     expect(lines.filter((line) => line === '\\midrule').length).toBe(2)

@@ -40,7 +40,7 @@ import { assertClose } from '../../support/assertClose.js'
 import { differences, float64, int64, resultOf, withGraph } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
 import { differenceTolerance, sameFormulaFloat64 } from '../../support/tolerance.js'
-import { boundOf } from '../../../evaluation/agreement/target.js'
+import { boundOf } from '../../../evaluation/agreement/acceleratedSide.js'
 
 const options = { seed: SEED, numRuns: 10 }
 const numbers = (count: number): fc.Arbitrary<number[]> => evenlyMany(-1.5, 1.5)(count)

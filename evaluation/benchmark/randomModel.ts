@@ -3,15 +3,18 @@ import { rmSync } from 'node:fs'
 import { copyFile, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { layOut } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { BenchmarkKind } from './cases.js'
 
 export type BenchmarkShape = { readonly layers: number; readonly sequence: number; readonly vocabulary: number }
+
+/** `remove` deletes it, and so does a signal that ends the process. */
+export type RandomModel = { readonly folder: string; readonly remove: () => void }
 
 /** A small vocabulary changes no timing if the word table is not trained, since it is in no product. */
 export const smallVocabulary = 1000
@@ -22,11 +25,8 @@ export const decoderVocabulary = 49_152
 
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** A random model in a temporary folder. `remove` deletes it, and so does a signal that ends the process. */
-export const benchmarkModel = async (
-  shape: BenchmarkShape,
-  kind: BenchmarkKind = 'encoder',
-): Promise<{ readonly folder: string; readonly remove: () => void }> => {
+/** Writes a random model into a temporary folder. */
+export const randomModel = async (shape: BenchmarkShape, kind: BenchmarkKind = 'encoder'): Promise<RandomModel> => {
   const folder = await mkdtemp(join(tmpdir(), 'salora-bench-'))
   const remove = (): void => {
     for (const signal of endings) process.off(signal, leave)
@@ -38,50 +38,32 @@ export const benchmarkModel = async (
   }
   for (const signal of endings) process.once(signal, leave)
   try {
-    await writeRandomModel(folder, kind === 'encoder' ? robertaBase(shape) : smolLm2(shape))
+    await writeRandomModel(folder, configs[kind](shape))
+    return { folder, remove }
   } catch (thrown) {
     remove()
     throw thrown
   }
-  return { folder, remove }
 }
 
-/** config.json of RoBERTa-base's shape, for texts of `sequence` tokens. */
-const robertaBase = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
-  model_type: 'roberta',
-  vocab_size: vocabulary,
-  hidden_size: 768,
-  num_hidden_layers: layers,
-  num_attention_heads: 12,
-  intermediate_size: 3072,
-  max_position_embeddings: sequence + 2,
-  type_vocab_size: 1,
-  layer_norm_eps: 1e-5,
-  pad_token_id: 1,
-  hidden_act: 'gelu',
-})
-
-/** SmolLM2-135M: two and a half times the layers of RoBERTa-base, each a third of the size; its head is its word table. */
-const smolLm2 = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
-  model_type: 'llama',
-  vocab_size: vocabulary,
-  hidden_size: 576,
-  num_hidden_layers: Math.round(2.5 * layers),
-  num_attention_heads: 9,
-  num_key_value_heads: 3,
-  intermediate_size: 1536,
-  max_position_embeddings: Math.max(sequence, 256),
-  rms_norm_eps: 1e-5,
-  rope_theta: 100_000,
-  tie_word_embeddings: true,
-  pad_token_id: 1,
-  hidden_act: 'silu',
-})
+/** config.json of each shape, for texts of `sequence` tokens. */
+const configs: Readonly<Record<BenchmarkKind, (shape: BenchmarkShape) => object>> = {
+  encoder: ({ layers, sequence, vocabulary }) => ({
+    ...{ model_type: 'roberta', vocab_size: vocabulary, pad_token_id: 1, max_position_embeddings: sequence + 2, type_vocab_size: 1 },
+    ...{ hidden_size: 768, num_hidden_layers: layers, num_attention_heads: 12, intermediate_size: 3072 },
+    ...{ layer_norm_eps: 1e-5, hidden_act: 'gelu' },
+  }),
+  /** two and a half times the layers of RoBERTa-base, each a third of the size; its head is its word table */
+  decoder: ({ layers, sequence, vocabulary }) => ({
+    ...{ model_type: 'llama', vocab_size: vocabulary, pad_token_id: 1, max_position_embeddings: Math.max(sequence, 256) },
+    ...{ hidden_size: 576, num_hidden_layers: Math.round(2.5 * layers), num_attention_heads: 9, num_key_value_heads: 3 },
+    ...{ intermediate_size: 1536, rms_norm_eps: 1e-5, rope_theta: 100_000, tie_word_embeddings: true, hidden_act: 'silu' },
+  }),
+}
 
 /** config.json, model.safetensors and a real tokenizer, one tensor in memory at a time. */
 export const writeRandomModel = async (folder: string, config: object): Promise<void> => {
-  const configFile = join(folder, 'config.json')
-  const text = JSON.stringify(config)
+  const [configFile, text] = [join(folder, 'config.json'), JSON.stringify(config)]
   const shapes = parseConfigFile(text, configFile).model.spec.tensors
   const { header, order } = layOut([...shapes].map(([name, shape]) => ({ name, dtype: 'F32', shape })))
   async function* content(): AsyncGenerator<Uint8Array> {
@@ -99,13 +81,6 @@ export const writeRandomModel = async (folder: string, config: object): Promise<
  */
 const stretch = Float32Array.from(uniforms(0, 'initialization', 0, 65_536), (u) => 0.07 * (u - 0.5))
 const weightsOf = (name: string, shape: readonly number[], number: number): Float32Array => {
-  const size = elementCount(shape)
-  if (/norm\.weight$/i.test(name)) return new Float32Array(size).fill(1)
-  const weights = new Float32Array(size)
-  for (let filled = 0; filled < size; ) {
-    const start = (filled + 9_973 * number) % stretch.length
-    weights.set(stretch.subarray(start, start + size - filled), filled)
-    filled += Math.min(stretch.length - start, size - filled)
-  }
-  return weights
+  if (/norm\.weight$/i.test(name)) return new Float32Array(elementCount(shape)).fill(1)
+  return new Float32Array(elementCount(shape)).map((_, i) => stretch[(i + 9_973 * number) % stretch.length] as number)
 }
