@@ -63,7 +63,7 @@ export const runOn = (
       resolve({
         code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1,
         stdout,
-        stderr: stderr.replaceAll(/^.*TCG doesn't support.*\n/gm, ''),
+        stderr: stderr.replaceAll(/^.*(TCG doesn't support|Unknown CPU vendor).*\n/gm, ''), // of QEMU, and of ONNX Runtime about its processor
       }),
     )
     child.stdin?.end(input)
