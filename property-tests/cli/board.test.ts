@@ -1,7 +1,7 @@
-/** salora board: its URL as JSON, Ctrl-C, the queue in a real redis-server, and one line for each user error. */
+/** salora board: its URL as JSON, Ctrl-C, a port in use, and the queue in a real redis-server. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
@@ -20,7 +20,6 @@ const { folder: root } = temporaryFolder('board')
 const at = (...path: readonly string[]): string => join(root, ...path)
 beforeAll(async () => {
   await writeRun(at('runs/one'), {})
-  await writeFile(at('file'), '')
 })
 
 const tracked = killedAfterEach()
@@ -28,9 +27,7 @@ const tracked = killedAfterEach()
 describe('salora board', () => {
   it('prints its URL as JSON, answers there, and ends with exit code 0 on Ctrl-C while a page is open', async () => {
     const child = tracked(
-      spawn(process.execPath, [program, 'board', 'runs', '--port', '0', '--json', '--redis', 'redis://127.0.0.1:1'], {
-        cwd: root,
-      }),
+      spawn(process.execPath, [program, 'board', 'runs', '--port', '0', '--json', '--redis', 'redis://127.0.0.1:1'], { cwd: root }),
     )
     let [stdout, stderr] = ['', '']
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -75,30 +72,6 @@ describe('salora board', () => {
     const { code, stdout, stderr } = await saloraHere('board', at('runs'), '--port', port)
     other.close()
     expect([code, stdout, stderr]).toEqual([1, '', `--port ${port}: expected a free port (--port 0 takes any), got one in use\n`])
-  })
-
-  it.each<readonly [string, readonly string[], RegExp, number]>([
-    ['no folder', [], /^DIR is required \(see salora board --help\)\n$/, 2],
-    ['two folders', ['runs', 'file'], /^salora board: expected 1 argument, got ".*file" \(see salora board --help\)\n$/, 2],
-    ['a file instead of a folder', ['file'], /file: expected a folder, got a file\n$/, 1],
-    ['a missing folder', ['absent'], /absent: expected a folder, got none\n$/, 1],
-    ['an invalid port', ['runs', '--port', '70000'], /^--port: expected a whole number from 0 to 65535, got 70000\n$/, 2],
-    ['a port that is not a number', ['runs', '--port', 'x'], /^--port: expected a number, got "x"\n$/, 2],
-    [
-      'an address that is not of a Redis server',
-      ['runs', '--port', '0', '--redis', 'http://x'],
-      /^--redis: expected redis:\/\/HOST:PORT.*, got http:\/\/\n$/,
-      2,
-    ],
-  ])('prints one line for %s', async (_, args, message, code) => {
-    const {
-      code: exitCode,
-      stdout,
-      stderr,
-    } = await saloraHere('board', ...args.map((arg) => (['runs', 'file', 'absent'].includes(arg) ? at(arg) : arg)))
-    expect(stderr).toMatch(message)
-    expect(stderr.trimEnd().split('\n')).toHaveLength(1)
-    expect([exitCode, stdout]).toEqual([code, ''])
   })
 })
 

@@ -4,33 +4,23 @@ import { join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { treeOf } from '../hostile/survival.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere, saloraIn } from './inProcess.js'
 import { runJob } from './jobRun.js'
-import { tinyTensors, writeTinyModel } from './tinyModel.js'
-import { toyFile, toyRows } from './toyTask.js'
+import { tinyTensors } from './tinyModel.js'
+import { toyRows } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: complete } = temporaryFolder('changed')
+const complete = toyFolder('changed', { 'toy.tsv': 60 })
 let root = ''
 let made = 0
 const at = (...names: readonly string[]): string => join(root, ...names)
 
 /** Model, task and a finished run beside each other. */
 beforeAll(async () => {
-  await writeTinyModel(join(complete, 'tiny'))
-  await writeFile(join(complete, 'toy.tsv'), toyFile(60))
   const [model, task, output] = ['tiny', 'toy.tsv', 'run'].map((name) => join(complete, name))
   const flags = {
-    method: 'salora',
-    gateStart: '0.2',
-    gateEnd: '0.5',
-    maxSteps: '4',
-    batchSize: '4',
-    density: '0.5',
-    saveSteps: '2',
-    maxLength: '16',
-    device: 'cpu',
-    threads: '1',
+    ...{ method: 'salora', gateStart: '0.2', gateEnd: '0.5', maxSteps: '4', batchSize: '4', density: '0.5', saveSteps: '2' },
+    ...{ maxLength: '16', device: 'cpu', threads: '1' },
   }
   await runJob({ model, task, output, ...flags })
 })

@@ -79,11 +79,7 @@ describe('salora train --task choice', () => {
 describe('rows of multiple choice', () => {
   const read = async (row: object) => (await readChoices(write('row.jsonl', JSON.stringify(row)))).examples[0]
   const usual = { question: 'Why?', choices: ['a', 'bb', 'c'] }
-  const arc = (label: readonly string[], answerKey: unknown) => ({
-    question: 'Why?',
-    choices: { text: usual.choices, label },
-    answerKey,
-  })
+  const arc = (label: readonly string[], answerKey: unknown) => ({ question: 'Why?', choices: { text: usual.choices, label }, answerKey })
 
   it.each<readonly [string, object]>([
     ['an index', { ...usual, answer: 1 }],

@@ -21,11 +21,7 @@ const { folder: cwd } = temporaryFolder('estimate')
 /** Few weights beside the activations between the layers. */
 const config = {
   ...tinyConfig,
-  hidden_size: 128,
-  num_hidden_layers: 8,
-  num_attention_heads: 4,
-  intermediate_size: 512,
-  max_position_embeddings: 140,
+  ...{ hidden_size: 128, num_hidden_layers: 8, num_attention_heads: 4, intermediate_size: 512, max_position_embeddings: 140 },
 }
 const flags = ['--model', 'deep', '--method', 'lora', '--batch-size', '32', '--max-length', '128', '--device', 'cpu']
 

@@ -5,11 +5,10 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { errorLimit, readDetails, textLimit, type EvaluationDetails } from '../../finetuning/run/evaluationDetails.js'
 import { readRunResult } from '../../finetuning/run/runFiles.js'
 import { makeReport } from '../../reporting/report/report.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
-import { writeTinyModel } from './tinyModel.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('details')
+const cwd = toyFolder('details', {})
 const at = (...path: readonly string[]): string => join(cwd, ...path)
 const hostile = '</td><script>alert(1)</script><img src=x onerror=alert(2)> \u202e film'
 /** Texts that say nothing about their labels, so that many predictions are wrong. */
@@ -34,7 +33,6 @@ const train = async (output: string, ...more: readonly string[]): Promise<Evalua
 
 let details: EvaluationDetails
 beforeAll(async () => {
-  await writeTinyModel(at('tiny'))
   await writeFile(at('train.jsonl'), lines(rows(64, 0)))
   await writeFile(at('dev.jsonl'), lines(evaluation))
   details = await train('run')

@@ -16,7 +16,6 @@ import { train } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import { openProgress } from '../../cli/terminal/progress.js'
-import { runProgram } from '../../cli/program.js'
 import { summaryText } from '../../cli/format/summary.js'
 import { allTrainFlags, configKinds, trainFlags } from '../../cli/options/trainFlags.js'
 import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
@@ -34,6 +33,7 @@ import { someOptions } from '../agreement/modelOptions.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { beads } from './extensionPoints/abacus.js'
+import { saloraHere } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
 
 vi.mock('../../accelerated/methods/index.js', async (original) => {
@@ -65,23 +65,9 @@ vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
 const given = (settings: Readonly<Record<string, unknown>>): SettingsInput => settings as SettingsInput
 const helpOf = (name: string): string => descriptionOf(allTrainFlags[name]!)
 
-/** What a command writes, in one process, with its lines joined. */
-const written = async (stream: 'stdout' | 'stderr', ...args: readonly string[]): Promise<string> => {
-  const lines: string[] = []
-  const spies = (['stdout', 'stderr'] as const).map((name) =>
-    vi.spyOn(process[name], 'write').mockImplementation((text) => {
-      if (name === stream) lines.push(String(text))
-      return true
-    }),
-  )
-  try {
-    await runProgram(args)
-  } finally {
-    for (const spy of spies) spy.mockRestore()
-    process.exitCode = undefined
-  }
-  return lines.join('').replaceAll(/\s+/g, ' ')
-}
+/** What a command writes, with its lines joined. */
+const written = async (stream: 'stdout' | 'stderr', ...args: readonly string[]): Promise<string> =>
+  (await saloraHere(...args))[stream].replaceAll(/\s+/g, ' ')
 
 const others = methods.map(({ name }) => String(name)).filter((name) => name !== 'shift')
 

@@ -16,21 +16,8 @@ const cwd = toyFolder('accident', { 'toy.tsv': 40, 'dev.tsv': 16 })
 const exploding = (name: string, saveSteps: number): Killable => ({
   folder: join(cwd, name),
   settings: [
-    '--gate-start',
-    '0.2',
-    '--gate-end',
-    '0.5',
-    '--max-steps',
-    '20',
-    '--batch-size',
-    '4',
-    '--learning-rate',
-    '2e25',
-    '--warmup-ratio',
-    '1',
-    '--head',
-    'transformers',
-    '--save-steps',
+    ...'--gate-start 0.2 --gate-end 0.5 --max-steps 20 --batch-size 4 --learning-rate 2e25 --warmup-ratio 1 --head transformers'.split(' '),
+    ...'--save-steps'.split(' '),
     String(saveSteps),
   ],
 })
@@ -73,31 +60,9 @@ describe('a model that predicts one class only', () => {
     // a head that hardly moves from where it began answers everything alike
     const { code, stderr } = await saloraIn(
       [
-        'train',
-        '--method',
-        'salora',
-        '--model',
-        'tiny',
-        '--task',
-        'toy.tsv',
-        '--head',
-        'transformers',
-        '--eval-data',
-        'dev.tsv',
-        '--max-length',
-        '16',
+        ...'train --method salora --model tiny --task toy.tsv --head transformers --eval-data dev.tsv --max-length 16'.split(' '),
         ...['--gate-start', '0.2', '--gate-end', '0.5'],
-        '--max-steps',
-        '6',
-        '--eval-steps',
-        '3',
-        '--learning-rate',
-        '1e-9',
-        '--device',
-        'cpu',
-        '--output',
-        'constant',
-        '--quiet',
+        ...'--max-steps 6 --eval-steps 3 --learning-rate 1e-9 --device cpu --output constant --quiet'.split(' '),
       ],
       { cwd },
     )
@@ -109,13 +74,7 @@ describe('a model that predicts one class only', () => {
 
   it('gives no warning before training', async () => {
     const settings = resolveSettings({
-      method: 'salora',
-      maxSteps: 2,
-      gateStart: 0,
-      maxLength: 16,
-      learningRate: 1e-9,
-      device: 'cpu',
-      head: 'transformers',
+      ...{ method: 'salora', maxSteps: 2, gateStart: 0, maxLength: 16, learningRate: 1e-9, device: 'cpu', head: 'transformers' },
     })
     const warnings: string[] = []
     const options = {

@@ -15,9 +15,7 @@ describe('a run on MNLI', () => {
     const mnli = '--model tiny --task mnli --data glue --max-length 16 --device cpu --threads 1 --json'.split(' ')
     const train = await saloraIn(
       ['train', ...mnli, '--method', 'lora', '--max-steps', '4', '--batch-size', '4', '--head', 'transformers', '--output', 'mnli'],
-      {
-        cwd: root,
-      },
+      { cwd: root },
     )
     expect(train.stderr).toContain('24 training examples, 17 evaluation examples')
     type Trained = { readonly best: Pick<Scored, 'scores'> } & Pick<Scored, 'majority'>
@@ -107,21 +105,7 @@ describe('salora glue prints one line for', () => {
 
   it('all runs of a task whose folder is missing, while the others continue', async () => {
     const { code, stderr, stdout } = await salora(
-      [
-        'glue',
-        ...flags,
-        ...machine,
-        '--tasks',
-        'cola,mrpc',
-        '--methods',
-        'lora',
-        '--seeds',
-        '2',
-        '--output',
-        'missing',
-        '--quiet',
-        '--json',
-      ],
+      ['glue', ...flags, ...machine, ...'--tasks cola,mrpc --methods lora --seeds 2 --output missing --quiet --json'.split(' ')],
       { cwd: root },
     )
     expect(code).toBe(1)

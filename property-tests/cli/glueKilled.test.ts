@@ -9,15 +9,9 @@ import type { RunResult } from '../../finetuning/run/run.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
 import { tableLine } from '../../evaluation/glue/sweepTableText.js'
 import { salora } from './spawnSalora.js'
-import { sweep, sweepFolder } from './sweepFolder.js'
+import { sweep, sweepFolder, timelessTable } from './sweepFolder.js'
 
 const root = sweepFolder()
-
-/** What is the same, however long it took. */
-const timeless = (text: string): GlueSweepResult['table'] => {
-  const { table } = JSON.parse(text) as GlueSweepResult
-  return { ...table, rows: table.rows.map((row) => ({ ...row, seconds: null, peakMemoryBytes: null })) }
-}
 
 describe('salora glue', () => {
   it('writes the same table whether it was killed and resumed or not', async () => {
@@ -49,7 +43,7 @@ describe('salora glue', () => {
     const rest = await salora(sweep('killed', '--jobs', '2', '--json'), { cwd: root })
     expect(rest.code).toBe(0)
     expect(rest.stderr).toContain('already done')
-    expect(timeless(rest.stdout)).toEqual(timeless(uninterrupted.stdout))
+    expect(timelessTable(rest.stdout)).toEqual(timelessTable(uninterrupted.stdout))
 
     const more = await salora([...sweep('whole'), '--seeds', '3'], { cwd: root })
     expect(more.stdout).toContain('6 of 6 runs done')

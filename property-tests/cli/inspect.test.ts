@@ -4,14 +4,12 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraIn } from './inProcess.js'
-import { writeTinyModel } from './tinyModel.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('inspect')
+const cwd = toyFolder('inspect', {})
 const rows = Array.from({ length: 60 }, (_, i) => `${'film '.repeat(1 + (i % 30))}${i},${i === 0 ? 'Good' : i % 12 === 1 ? 'bad' : 'good'}`)
 beforeAll(async () => {
-  await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'reviews.csv'), `Text,label\n${rows.join('\n')}\n`)
   await writeFile(join(cwd, 'notes.txt'), 'One two three.\n\nFour.\n')
 })

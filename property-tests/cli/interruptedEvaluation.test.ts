@@ -3,26 +3,19 @@ import { existsSync } from 'node:fs'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { etaEstimator } from '../../cli/terminal/eta.js'
 import { typedRequest } from './typedFlags.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneEvent, RunResult } from '../../finetuning/run/run.js'
 import { SEED } from '../support/seed.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { bytesIn } from './jobRun.js'
 import { salora } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('stop')
-const [steps, evaluated] = [6, 20]
-beforeAll(async () => {
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-  await writeFile(join(cwd, 'dev.tsv'), toyFile(evaluated))
-})
-
+const steps = 6
+const cwd = toyFolder('stop', { 'toy.tsv': 40, 'dev.tsv': 20 })
 /** A run that a signal stops at the first event for which `isMoment` is true. */
 const run = async (
   name: string,

@@ -31,22 +31,8 @@ export const trainOnce = async (
   await mkdir(folder, { recursive: true })
   const trace = join(folder, `trace-${process.hrtime.bigint()}`)
   const args = [
-    'train',
-    '--model',
-    '../tiny',
-    '--task',
-    '../toy.tsv',
-    '--eval-data',
-    '../dev.tsv',
-    '--method',
-    'salora',
-    '--max-length',
-    '16',
-    '--device',
-    'cpu',
-    '--output',
-    'run',
-    '--quiet',
+    ...'train --model ../tiny --task ../toy.tsv --eval-data ../dev.tsv --method salora --max-length 16 --device cpu'.split(' '),
+    ...'--output run --quiet'.split(' '),
     ...settings,
   ]
   const finished = await salora([...args, ...(resume ? ['--resume'] : [])], {

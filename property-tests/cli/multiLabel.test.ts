@@ -3,16 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/run/run.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { salora, type Finished } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('labels')
+const cwd = toyFolder('labels', {})
 let trained: Finished
 beforeAll(async () => {
-  await writeTinyModel(join(cwd, 'tiny'))
   const rows = Array.from({ length: 80 }, (_, i) => {
     const label = [...(i % 2 === 0 ? ['good'] : []), ...(i % 4 < 2 ? ['long'] : [])]
     return JSON.stringify({ text: `${i % 2 === 0 ? 'good fine great' : 'poor'} film ${i % 4 < 2 ? 'hours and hours' : ''} ${i}`, label })

@@ -95,11 +95,7 @@ describe('salora ngram', () => {
   it('applies the last threshold and the last discount to higher orders and counts, as lmplz does', async () => {
     const report = async (...flags: readonly string[]) => {
       const { stdout } = await saloraHere(
-        'ngram',
-        'train',
-        '--order',
-        '3',
-        '--text',
+        ...'ngram train --order 3 --text'.split(' '),
         join(cwd, 'text.txt'),
         '--output',
         join(cwd, 'x.arpa'),
@@ -107,9 +103,7 @@ describe('salora ngram', () => {
         ...flags,
       )
       return (
-        JSON.parse(stdout) as {
-          readonly ngrams: readonly { readonly kept: number; readonly found: number; readonly discounts: unknown }[]
-        }
+        JSON.parse(stdout) as { readonly ngrams: readonly { readonly kept: number; readonly found: number; readonly discounts: unknown }[] }
       ).ngrams
     }
     const pruned = await report('--discount-fallback', '--prune', '0', '2')
@@ -120,13 +114,6 @@ describe('salora ngram', () => {
     expect(fallbacks[0]?.discounts).toEqual([0.25, 0.75, 0.75]) // no word is found behind one other alone
     expect((await report('--discount-fallback', '0.25'))[0]?.discounts).toEqual([0.25, 0.25, 0.25])
     expect((await report('--discount-fallback'))[0]?.discounts).toEqual([0.5, 1, 1.5])
-  })
-
-  it.each(['train', 'score'])('%s has a --help with examples, --json and --quiet', async (command) => {
-    const { code, stdout, stderr } = await saloraHere('ngram', command, '--help')
-    expect([code, stderr]).toEqual([0, ''])
-    expect(stdout).toMatch(new RegExp(`Examples?:\\n  .*salora ngram ${command}`))
-    expect(stdout).toMatch(/--json .*\n[\s\S]*--quiet /)
   })
 
   it('refuses to overwrite its own text', async () => {

@@ -62,11 +62,7 @@ describe('the help', () => {
 })
 
 const step = {
-  kind: 'step',
-  step: 7,
-  epoch: 1,
-  loss: 0.75,
-  taskLoss: 0.5,
+  ...{ kind: 'step', step: 7, epoch: 1, loss: 0.75, taskLoss: 0.5 },
   columns: {},
   learningRate: 1e-3,
   gradientNorm: 1,
@@ -99,13 +95,7 @@ describe('the progress of a run', () => {
   it('shows that the graph is compiled before the first step, and no time left until it can be estimated', () => {
     const start = {
       kind: 'start',
-      steps: 9,
-      stepsPerEpoch: 3,
-      resumedAt: 0,
-      evalSteps: 3,
-      chosenEpochs: null,
-      stage: null,
-      announcement: null,
+      ...{ steps: 9, stepsPerEpoch: 3, resumedAt: 0, evalSteps: 3, chosenEpochs: null, stage: null, announcement: null },
     } as const
     const [steps = '', compiling, first = ''] = shownLines(start, { ...step, step: 1 })
     expect([steps, compiling]).toEqual(['9 steps, 3 per epoch', 'compiling the training graph …'])

@@ -9,16 +9,14 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { textLines } from '../../cli/input/textLines.js'
 import { SEED } from '../support/seed.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { program } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
-import { writeTinyModel } from './tinyModel.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('predict')
+const cwd = toyFolder('predict', {})
 beforeAll(async () => {
-  await writeTinyModel(join(cwd, 'tiny'))
   await writeAdapter(join(cwd, 'adapter'), join(cwd, 'tiny'), ['bad', 'good, or so'])
 })
 

@@ -33,9 +33,7 @@ beforeAll(async () => {
   write('toy.tsv', toyFile(30))
   write('pairs.csv', ['a,b', ...rows.map(({ text }) => `${text},${text}`)].join('\n'))
   await writeTinyModel(join(cwd, 'plain'))
-  await writeTinyModel(join(cwd, 'sentences'), {
-    'config.json': JSON.stringify({ ...tinyConfig, architectures: ['RobertaModel'] }),
-  })
+  await writeTinyModel(join(cwd, 'sentences'), { 'config.json': JSON.stringify({ ...tinyConfig, architectures: ['RobertaModel'] }) })
   await mkdir(join(cwd, 'sentences/1_Pooling'))
   await writeFile(join(cwd, 'sentences/1_Pooling/config.json'), '{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}')
 })
@@ -63,22 +61,7 @@ const predictions = async (...of: readonly string[]): Promise<readonly Line[]> =
 describe('on a sentence encoder', () => {
   let embeddings: readonly (readonly number[])[] = []
   beforeAll(async () => {
-    await run(
-      'train',
-      '--model',
-      'sentences',
-      '--task',
-      'pairs.csv',
-      '--problem-type',
-      'pairs',
-      '--text',
-      'a',
-      '--text-pair',
-      'b',
-      '--output',
-      'embed',
-      ...still,
-    )
+    await run(...'train --model sentences --task pairs.csv --problem-type pairs --text a --text-pair b --output embed'.split(' '), ...still)
     embeddings = (await predictions('--run', 'embed')).map(({ embedding }) => embedding)
     await train('sentences', 'probed')
   })

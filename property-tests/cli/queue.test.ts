@@ -19,32 +19,13 @@ import type { TuneResult } from '../../evaluation/tune/tune.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
 import { queueName } from '../../evaluation/cells/cellJob.js'
 import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
-import { saloraHere } from './inProcess.js'
 import { program, salora } from './spawnSalora.js'
+import { colaFolder, sweep as sweepOf, timelessTable } from './sweepFolder.js'
 import { toyFile } from './toyTask.js'
-import { writeTinyModel } from './tinyModel.js'
 import { killedAfterEach } from '../support/childProcesses.js'
 
-let root = ''
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'salora-queue-'))
-  await writeTinyModel(join(root, 'tiny'))
-  await mkdir(join(root, 'glue/CoLA'), { recursive: true })
-  const rows = (count: number, of: string) =>
-    Array.from({ length: count }, (_, i) => `a\t${i % 2}\t\t${of} sentence ${i} is ${i % 2 === 0 ? 'bad' : 'good'}.\n`).join('')
-  await writeFile(join(root, 'glue/CoLA/train.tsv'), rows(40, 'A'))
-  await writeFile(join(root, 'glue/CoLA/dev.tsv'), rows(8, 'That'))
-})
-afterAll(() => rm(root, { recursive: true }))
-
-const sweep = (output: string, ...more: readonly string[]) => [
-  ...['glue', '--model', 'tiny', '--data', 'glue', '--tasks', 'cola', '--methods', 'lora,salora', '--seeds', '2', '--epochs', '4'],
-  ...['--batch-size', '4', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--output', output, '--json', ...more],
-]
-const timeless = ({ table }: GlueSweepResult): object => ({
-  ...table,
-  rows: table.rows.map((row) => ({ ...row, seconds: null, peakMemoryBytes: null })),
-})
+const root = colaFolder('queue', 40)
+const sweep = (output: string, ...more: readonly string[]) => sweepOf(output, '--epochs', '4', '--json', ...more)
 const resultOf = (stdout: string): GlueSweepResult => JSON.parse(stdout) as GlueSweepResult
 
 const tracked = killedAfterEach()
@@ -113,7 +94,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     ])
     const [queued] = await Promise.all(both)
     expect(queued?.code, queued?.stderr).toBe(0)
-    expect(timeless(resultOf(queued?.stdout ?? ''))).toEqual(timeless(resultOf(local.stdout)))
+    expect(timelessTable(queued?.stdout ?? '')).toEqual(timelessTable(local.stdout))
 
     const output = first.output + others.map((other) => other.output).join('')
     expect(output.match(/: resuming\n/g)?.length).toBe(1)
@@ -134,21 +115,7 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
   it('of salora tune has the table of a local search despite a killed worker and a killed leader, and repeats no run', async () => {
     const search = (output: string, ...more: readonly string[]) => [
       ...['tune', '--model', 'tiny', '--task', 'toy.tsv', '--methods', 'lora', '--ranks', '2', '--learning-rates', '1e-5,1e-3,1e-2'],
-      ...[
-        '--max-steps',
-        '300',
-        '--batch-size',
-        '4',
-        '--max-length',
-        '16',
-        '--device',
-        'cpu',
-        '--threads',
-        '1',
-        '--output',
-        output,
-        ...more,
-      ],
+      ...[...'--max-steps 300 --batch-size 4 --max-length 16 --device cpu --threads 1 --output'.split(' '), output, ...more],
     ]
     const scoresOf = (stdout: string): object => {
       const { trials, best, ...rest } = JSON.parse(stdout) as TuneResult
@@ -181,15 +148,13 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
     const child = spawn(
       process.execPath,
       [program, 'worker', '--redis', redis.url, '--local-root', elsewhere, '--jobs', '2', '--lease', '4'],
-      {
-        cwd: root,
-      },
+      { cwd: root },
     )
     tracked(child)
     const sent = await salora(sweep('sent', '--redis', redis.url), { cwd: root })
     expect(sent.code, sent.stderr).toBe(0)
     const local = await salora(sweep('local', '--quiet'), { cwd: root }) // the test before has made it, or it is made now
-    expect(timeless(resultOf(sent.stdout))).toEqual(timeless(resultOf(local.stdout)))
+    expect(timelessTable(sent.stdout)).toEqual(timelessTable(local.stdout))
     for (const id of await readdir(join(root, 'sent/cells')))
       expect((await readdir(join(root, 'sent/cells', id))).sort(), id).toEqual(['config.json', 'result.json'])
     const [own = ''] = await readdir(elsewhere)
@@ -355,60 +320,11 @@ describe.skipIf(!hasRedis)('a queued sweep (skipped without redis-server)', () =
   }, 60_000)
 })
 
-describe('an error of salora worker or salora glue with a queue', () => {
-  it.each<readonly [string, readonly string[], RegExp, number]>([
-    ['no queue', [], /^--redis is required: redis:\/\/HOST:PORT/, 2],
-    ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* got another text/, 2],
-    ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* got http:\/\//, 2],
-    ['a database without a number', ['--redis', 'redis://x/y'], /^--redis: expected the number of a database .* got "\/y"/, 2],
-    [
-      'a misspelled root',
-      ['--redis', 'redis://x', '--root', 'missing'],
-      /^--root: expected an existing folder, got "missing", which does not exist$/m,
-      2,
-    ],
-    [
-      'a file to train in',
-      ['--redis', 'redis://x', '--local-root', 'package.json'],
-      /^--local-root: expected a folder, got "package\.json", which is a file$/m,
-      2,
-    ],
-    ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, got 0/, 2],
-    ['half a job', ['--redis', 'redis://x', '--jobs', '0.5'], /^--jobs: expected/, 2],
-    [
-      'a Redis that is not there',
-      ['--redis', 'redis://127.0.0.1:1'],
-      /^--redis redis:\/\/127\.0\.0\.1:1: expected a Redis that answers, got .*ECONNREFUSED/,
-      1,
-    ],
-  ])(
-    'salora worker prints one line for %s',
-    async (_, args, message, code) => {
-      const outcome = await saloraHere('worker', ...args, '--quiet')
-      expect(outcome.stderr).toMatch(message)
-      expect(outcome.stderr.trim().split('\n').length).toBe(1)
-      expect([outcome.code, outcome.stdout]).toEqual([code, ''])
-      await pause(0)
-    },
-    20_000,
-  )
-
-  it('salora worker gives up a Redis that accepts connections and never answers', async () => {
-    const silent = createServer().listen(0, '127.0.0.1')
-    await once(silent, 'listening')
-    const address = `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`
-    const { code, stderr } = await salora(['worker', '--redis', `${address}\n`, '--quiet'], { cwd: root })
-    silent.close()
-    expect([code, stderr]).toEqual([1, `--redis ${address}: expected a Redis that answers, got no answer in 5 s\n`])
-  }, 30_000)
-
-  it('salora glue and salora tune print one line for --jobs with --redis, and glue for a timed sweep', async () => {
-    const glue = async (...more: readonly string[]) =>
-      (await saloraHere('glue', '--model', 'm', '--data', 'd', '--output', 'o', '--redis', 'redis://x', ...more, '--quiet')).stderr
-    expect(await glue('--sweep', 'table4')).toMatch(/^--redis: expected none with this sweep/)
-    expect(await glue('--jobs', '2')).toMatch(/^--jobs: expected none with --redis/)
-    const both = ['--redis', 'redis://x', '--jobs', '2', '--quiet']
-    const { code, stderr } = await saloraHere('tune', '--model', 'm', '--task', 't.csv', '--output', 'o', ...both)
-    expect([code, stderr]).toEqual([2, '--jobs: expected none with --redis: each worker has its own, got 2\n'])
-  })
-})
+it('salora worker gives up a Redis that accepts connections and never answers', async () => {
+  const silent = createServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const address = `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`
+  const { code, stderr } = await salora(['worker', '--redis', `${address}\n`, '--quiet'], { cwd: root })
+  silent.close()
+  expect([code, stderr]).toEqual([1, `--redis ${address}: expected a Redis that answers, got no answer in 5 s\n`])
+}, 30_000)

@@ -7,11 +7,9 @@ import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
 import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { program, salora } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
+import { colaFolder, sweep as sweepOf, timelessTable } from './sweepFolder.js'
 
 /** Seconds of a lease, and those for which a worker or Redis fails: longer than a lease. */
 const [lease, outage] = [4, 6]
@@ -22,19 +20,8 @@ const sweepLimit = 180_000
 type Disturb = (place: Place) => Promise<void>
 type Place = { readonly folder: string; readonly redis: RedisServer; readonly table: string; readonly children: ChildProcess[] }
 
-const rowsOf = (count: number, of: string): string =>
-  Array.from({ length: count }, (_, i) => `a\t${i % 2}\t\t${of} sentence ${i} is ${i % 2 === 0 ? 'bad' : 'good'}.\n`).join('')
-
-const sweep = (output: string, ...more: readonly string[]): readonly string[] => [
-  ...['glue', '--model', 'tiny', '--data', 'glue', '--tasks', 'cola', '--methods', 'lora,salora', '--seeds', '2', '--epochs', '40'],
-  ...['--batch-size', '4', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--output', output, '--json', ...more],
-]
-
-/** The table without times and memory. */
-const tableOf = (stdout: string): string => {
-  const { table } = JSON.parse(stdout) as GlueSweepResult
-  return JSON.stringify({ ...table, rows: table.rows.map((row) => ({ ...row, seconds: null, peakMemoryBytes: null })) })
-}
+const sweep = (output: string, ...more: readonly string[]) => sweepOf(output, '--epochs', '40', '--json', ...more)
+const tableOf = (stdout: string): string => JSON.stringify(timelessTable(stdout))
 
 /** A worker that differs: another program, or further variables of its environment. */
 type Variant = { readonly path?: string; readonly environment?: Readonly<Record<string, string>> }
@@ -45,11 +32,7 @@ const worker = (
   { path = program, environment = {} }: Variant = {},
 ): { readonly child: ChildProcess; readonly started: Promise<void> } => {
   const args = [path, 'worker', '--redis', redis.url, '--root', folder, '--lease', String(lease)]
-  const child = spawn(process.execPath, args, {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, ...environment },
-  })
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...environment } })
   children.push(child)
   const started = new Promise<void>((resolve) => {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -174,14 +157,10 @@ const redisFails =
     }
   }
 
-const { folder } = temporaryFolder('disturbed')
+const folder = colaFolder('disturbed', 40)
 let place: Place
 beforeAll(async () => {
   if (!hasRedis) return
-  await writeTinyModel(join(folder, 'tiny'))
-  await mkdir(join(folder, 'glue/CoLA'), { recursive: true })
-  await writeFile(join(folder, 'glue/CoLA/train.tsv'), rowsOf(40, 'A'))
-  await writeFile(join(folder, 'glue/CoLA/dev.tsv'), rowsOf(8, 'That'))
   await mkdir(join(folder, 'redis'))
   const local = await salora(sweep('local', '--quiet'), { cwd: folder })
   expect([local.code, local.stderr]).toEqual([0, ''])

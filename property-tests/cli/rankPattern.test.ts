@@ -1,18 +1,17 @@
 /** The ranks of one run start another: printed for PEFT, and read by salora train. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { lookUpPattern, matchModules } from '../../accelerated/formats/peft/modulePattern.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { lora, type LoraSettings } from '../../accelerated/methods/lora.js'
 import { adaptedMatrices } from '../../accelerated/methods/lowRank.js'
 import { parseSettings } from '../../accelerated/training/settings.js'
-import { runProgram } from '../../cli/program.js'
 import { typedRequest } from './typedFlags.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/use/rankPattern.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
-import { saloraIn } from './inProcess.js'
+import { saloraHere, saloraIn } from './inProcess.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('pattern')
@@ -51,28 +50,18 @@ describe('a rank pattern', () => {
     const outcome = await saloraIn(
       [
         ...train,
-        '--rank',
-        '3',
-        '--lora-alpha',
-        '5',
+        ...'--rank 3 --lora-alpha 5'.split(' '),
         ...['--gate-start', '0.2', '--gate-end', '0.5'],
-        '--density',
-        '0.4',
-        '--max-steps',
-        '10',
-        '--control-learning-rate',
-        '0.5',
-        '--output',
-        'found',
+        ...'--density 0.4 --max-steps 10 --control-learning-rate 0.5 --output found'.split(' '),
       ],
       { cwd },
     )
     // three steps with sampled gates: what they found is printed only when asked for all the same
-    expect(await outputHere(['rank-pattern', '--run', join(cwd, 'found')], 'stderr')).toBe(
+    expect((await saloraHere('rank-pattern', '--run', join(cwd, 'found'))).stderr).toBe(
       `${join(cwd, 'found', 'result.json')}: expected ranks that mean something (--force prints them all the same), ` +
         'got gates are sampled in only 3 steps: below 40 steps, the density may miss its target and the choice of ranks may be poor. A run of 134 steps is long enough\n',
     )
-    const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found'), '--force'])
+    const { stdout: printed } = await saloraHere('rank-pattern', '--run', join(cwd, 'found'), '--force')
     await writeFile(join(cwd, 'pattern.json'), printed)
     const started = await saloraIn([...train, '--method', 'lora', '--rank-pattern', 'pattern.json', '--output', 'started'], { cwd })
     expect([outcome.code, started.code]).toEqual([0, 0])
@@ -230,20 +219,4 @@ const write = async (pattern: object): Promise<string> => {
   const file = join(cwd, 'written.json')
   await writeFile(file, JSON.stringify(pattern))
   return file
-}
-
-/** What a command writes, without a process. */
-const outputHere = async (args: readonly string[], stream: 'stdout' | 'stderr' = 'stdout'): Promise<string> => {
-  const written: string[] = []
-  const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => {
-    written.push(String(text))
-    return true
-  })
-  try {
-    await runProgram(args)
-  } finally {
-    spy.mockRestore()
-    process.exitCode = undefined
-  }
-  return written.join('')
 }

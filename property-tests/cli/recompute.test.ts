@@ -1,41 +1,25 @@
 /** --gradient-checkpointing: the peak memory falls by most of the activations, and a run can be resumed with or without it. */
-import { cp, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { writeRandomModel } from '../../evaluation/benchmark/model.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { bytesIn, runJob } from './jobRun.js'
 import { salora } from './spawnSalora.js'
-import { tinyConfig, writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
-import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
-import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
-import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
+import { tinyConfig } from './tinyModel.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('recompute')
-beforeAll(async () => {
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-  await writeTinyModel(join(cwd, 'tiny'))
-})
-
+const cwd = toyFolder('recompute')
 /** Few weights, many activations: the attention probabilities grow with layers × heads. */
 const deep = {
   ...tinyConfig,
-  hidden_size: 128,
-  num_hidden_layers: 12,
-  num_attention_heads: 4,
-  intermediate_size: 512,
-  max_position_embeddings: 140,
+  ...{ hidden_size: 128, num_hidden_layers: 12, num_attention_heads: 4, intermediate_size: 512, max_position_embeddings: 140 },
 }
 const [batchSize, length] = [32, 100]
 
 const writeDeepModel = async (): Promise<void> => {
-  const text = JSON.stringify(deep)
-  const shapes = parseConfigFile(text, 'config.json').model.spec.tensors
-  const tensors = [...shapes].map(
-    ([name, shape]) => [`roberta.${name}`, { shape, data: new Float32Array(elementCount(shape)).fill(0.01) }] as const,
-  )
-  await writeTinyModel(join(cwd, 'deep'), { 'config.json': text, 'model.safetensors': writeSafetensors(new Map(tensors)) })
+  await mkdir(join(cwd, 'deep'))
+  await writeRandomModel(join(cwd, 'deep'), deep)
   const rows = Array.from({ length: 40 }, (_, i) => `${'film '.repeat(200)}${i}\t${i % 2 === 0 ? 'good' : 'bad'}`)
   await writeFile(join(cwd, 'long.tsv'), ['text\tlabel', ...rows].join('\n'))
 }
@@ -46,21 +30,7 @@ describe('--gradient-checkpointing', () => {
     const peakOf = async (name: string, ...flags: readonly string[]): Promise<number> => {
       const { code, stdout, stderr } = await salora(
         [
-          ...[
-            'train',
-            '--model',
-            'deep',
-            '--task',
-            'long.tsv',
-            '--output',
-            name,
-            '--method',
-            'lora',
-            '--max-steps',
-            '2',
-            '--dropout',
-            '0.1',
-          ],
+          ...[...'train --model deep --task long.tsv --output'.split(' '), name, ...'--method lora --max-steps 2 --dropout 0.1'.split(' ')],
           ...['--batch-size', String(batchSize), '--max-length', String(length), '--device', 'cpu', '--json', '--quiet', ...flags],
         ],
         { cwd },
@@ -79,12 +49,7 @@ describe('--gradient-checkpointing', () => {
     const flags = {
       model: join(cwd, 'tiny'),
       task: join(cwd, 'toy.tsv'),
-      maxSteps: '6',
-      saveSteps: '2',
-      maxLength: '32',
-      batchSize: '4',
-      device: 'cpu',
-      threads: '1',
+      ...{ maxSteps: '6', saveSteps: '2', maxLength: '32', batchSize: '4', device: 'cpu', threads: '1' },
     }
     const [uninterrupted, stopped] = [join(cwd, 'whole'), join(cwd, 'stopped')]
     await runJob({ ...flags, output: uninterrupted })

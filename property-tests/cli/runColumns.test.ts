@@ -8,20 +8,18 @@ import { columnsOfRun } from '../../cli/options/runColumns.js'
 import { openOutput } from '../../cli/format/answers.js'
 import { wholeRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { finetuneJob } from '../../index.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
-import { writeTinyModel } from './tinyModel.js'
 import { toyRows } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder } = temporaryFolder('run-columns')
+const folder = toyFolder('run-columns', {})
 const at = (name: string): string => join(folder, name)
 const rows = toyRows(24).map(({ text, label }, i) => ({ id: i, review: text, stars: label }))
 const asCsv = (mark: string, given: readonly object[] = rows): string =>
   [Object.keys(rows[0] ?? {}).join(mark), ...given.map((row) => Object.values(row).join(mark))].join('\n')
 
 beforeAll(async () => {
-  await writeTinyModel(at('tiny'))
   await writeFile(at('train.csv'), asCsv(';'))
   await writeFile(at('new.csv'), asCsv(';', rows.slice(0, 3)))
   await writeFile(

@@ -7,21 +7,18 @@ import { typedRequest } from './typedFlags.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { treeOf } from '../hostile/survival.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere } from './inProcess.js'
 import { runJob } from './jobRun.js'
-import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: root } = temporaryFolder('settings')
+const root = toyFolder('settings')
 const at = (...names: readonly string[]): string => join(root, ...names)
 const flags = (output: string) => ({
   ...{ model: at('tiny'), task: at('toy.tsv'), output: at(output), maxSteps: '4', batchSize: '4', saveSteps: '2' },
   ...{ maxLength: '16', device: 'cpu', threads: '1' },
 })
 beforeAll(async () => {
-  await writeTinyModel(at('tiny'))
-  await writeFile(at('toy.tsv'), toyFile(40))
   await runJob(flags('run'))
 })
 

@@ -45,19 +45,8 @@ const run = async (...args: readonly string[]) => {
   return stdout
 }
 const short = [
-  '--max-steps',
-  '6',
-  '--eval-steps',
-  '3',
-  '--batch-size',
-  '8',
-  '--max-length',
-  '16',
-  '--dropout',
-  '0',
-  '--head',
-  'transformers',
-  '--load-best-model-at-end',
+  ...'--max-steps 6 --eval-steps 3 --batch-size 8 --max-length 16 --dropout 0 --head transformers'.split(' '),
+  ...'--load-best-model-at-end'.split(' '),
 ]
 const train = async (unit: string, output: string, ...more: readonly string[]): Promise<RunResult> =>
   JSON.parse(
@@ -108,16 +97,7 @@ describe('a regression on a file', () => {
 
   it('starts from an adapter of the same unit with the function of the adapter', async () => {
     await train('points', 'warm', '--adapter', 'in-points/adapter', '--eval-data', 'points.jsonl', ...still)
-    const expected = await scoresOf(
-      '--model',
-      'tiny',
-      '--adapter',
-      'in-points/adapter',
-      '--task',
-      'points.jsonl',
-      '--problem-type',
-      'regression',
-    )
+    const expected = await scoresOf(...'--model tiny --adapter in-points/adapter --task points.jsonl --problem-type regression'.split(' '))
     const first = await firstScores('warm')
     for (const name of ['mae', 'mse']) expect((first[name] ?? NaN) / (expected[name] ?? NaN)).toBeCloseTo(1, 4)
   })

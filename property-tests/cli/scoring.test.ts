@@ -6,17 +6,15 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import type { RunResult } from '../../finetuning/run/run.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { writeAdapter } from './tinyAdapter.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile, toyRows } from './toyTask.js'
+import { toyRows } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('scoring')
+const cwd = toyFolder('scoring')
 beforeAll(async () => {
-  const model = await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+  const model = join(cwd, 'tiny')
   // as PEFT leaves it: no file says what the outputs are called
   await writeAdapter(join(cwd, 'elsewhere'), model, ['bad', 'good'])
   await rm(join(cwd, 'elsewhere', 'salora.json'))
@@ -28,30 +26,14 @@ beforeAll(async () => {
   await writeFile(file, writeSafetensors(tensors, { format: 'pt' }))
 })
 
-type Scored = {
-  readonly scores: Record<string, number>
-  readonly byClass: unknown
-  readonly confusion: readonly (readonly number[])[]
-}
+type Scored = { readonly scores: Record<string, number>; readonly byClass: unknown; readonly confusion: readonly (readonly number[])[] }
 const run = (command: string, ...flags: readonly string[]) =>
   saloraIn([command, '--model', 'tiny', '--max-length', '16', '--device', 'cpu', '--quiet', ...flags], { cwd, input: 'good film\n' })
 const evaluate = (...flags: readonly string[]) => run('evaluate', '--task', 'toy.tsv', ...flags)
 const trained = (output: string, ...flags: readonly string[]) =>
   run(
     'train',
-    '--task',
-    'toy.tsv',
-    '--method',
-    'lora',
-    '--max-steps',
-    '8',
-    '--batch-size',
-    '8',
-    '--eval-steps',
-    '1',
-    '--learning-rate',
-    '0.02',
-    '--output',
+    ...'--task toy.tsv --method lora --max-steps 8 --batch-size 8 --eval-steps 1 --learning-rate 0.02 --output'.split(' '),
     output,
     ...flags,
   )
@@ -84,13 +66,10 @@ describe('an adapter without class names', () => {
     expect(JSON.parse(await readFile(join(cwd, 'merged', 'config.json'), 'utf8'))).toMatchObject({ id2label: { 0: 'no', 1: 'yes' } })
   })
 
-  it('refuses --labels if it has names, or if their number is wrong', async () => {
+  it('refuses --labels if their number is wrong', async () => {
     const errorOf = async (...flags: readonly string[]) => (await evaluate(...flags)).stderr
     expect(await errorOf('--adapter', 'elsewhere', '--labels', 'a,b,c')).toBe(
       '--labels: expected 2 names, as the adapter has outputs, each once, got a,b,c\n',
-    )
-    expect(await errorOf('--adapter', 'broken', '--labels', 'good,bad')).toBe(
-      '--labels: expected none, as adapter or model name the classes (bad,good), got good,bad\n',
     )
   })
 })
@@ -163,21 +142,9 @@ describe('outputs that are not finite', () => {
     expect([code, stderr]).toEqual([1, 'broken: expected finite outputs of model, adapter and export, got NaN\n'])
     expect(existsSync(join(cwd, 'nan'))).toBe(false)
   })
-
-  it('give an error that names the row instead of an accuracy of 0', async () => {
-    const { code, stdout, stderr } = await evaluate('--adapter', 'broken')
-    expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toMatch(/toy\.tsv, row \d+: expected finite outputs of model and adapter, got NaN, NaN\n$/)
-  })
 })
 
 describe('invisible characters', () => {
-  it('such as a byte-order mark before the first line change no score', async () => {
-    const answer = async (input: string) =>
-      (await saloraIn(['predict', '--model', 'tiny', '--adapter', 'elsewhere'], { cwd, input })).stdout
-    expect(await answer('\ufeffgood film\ngood film\n')).toBe(await answer('good film\ngood film\n'))
-  })
-
   it('such as escape sequences in labels do not reach the terminal', async () => {
     const [red, csi] = ['\u001b[31mbad', 'good\u009b1A']
     const rows = toyRows(40).map(({ text, label }) => `${text}\t${label === 'bad' ? red : csi}`)

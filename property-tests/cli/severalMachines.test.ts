@@ -56,21 +56,7 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
     await rm(root, { recursive: true })
   })
   const train = (output: string, ...more: readonly string[]): readonly string[] => [
-    ...[
-      'train',
-      '--model',
-      'encoder',
-      '--task',
-      'toy.tsv',
-      '--method',
-      'lora',
-      '--max-length',
-      '16',
-      '--batch-size',
-      '2',
-      '--threads',
-      '1',
-    ],
+    ...'train --model encoder --task toy.tsv --method lora --max-length 16 --batch-size 2 --threads 1'.split(' '),
     ...['--output', output, ...more],
   ]
   const inParts = ['--gradient-accumulation-steps', '2']
@@ -96,28 +82,13 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
     expect(await tracesOf(join(root, 'runs/reviews'))).toEqual(await tracesOf(join(root, 'runs/alone')))
   }, 120_000)
 
-  it('refuses in one line what cannot be spread, and a Redis that it cannot use', async () => {
+  it('refuses in one line a Redis that it cannot use', async () => {
     const wrong = redis.url.replace('a-secret', 'another')
     const without = redis.url.replace(':a-secret@', '')
     const lineOf = async (...more: readonly string[]) => {
       const { code, stderr } = await salora([...train('refused', '--max-steps', '4', '--quiet'), ...more], { cwd: root })
       return [code, stderr]
     }
-    expect(await lineOf('--redis', redis.url)).toEqual([
-      2,
-      expect.stringMatching(/^--redis: expected --gradient-accumulation-steps of at least 2, .*, got 1\n$/),
-    ])
-    expect(await lineOf('--exchange', 'float16')).toEqual([
-      2,
-      '--exchange: expected --redis too, whose workers exchange gradients, got none\n',
-    ])
-    expect(await lineOf('--redis', 'here', ...inParts)).toEqual([2, expect.stringMatching(/^--redis: expected redis:\/\/HOST:PORT, .*\n$/)])
-    for (const option of ['path=/tmp/other', 'sentinels=[]'])
-      expect(await lineOf('--redis', `${redis.url}?${option}`, ...inParts)).toEqual([
-        2,
-        `--redis: expected an address without options, but for ?family=6, got "?${option.split('=')[0]}="\n`,
-      ])
-    expect(await lineOf('--redis', 'env', ...inParts)).toEqual([2, '--redis: expected an address in SALORA_REDIS for env, got nothing\n'])
     await writeFile(join(root, 'address'), `${wrong}\n`)
     const hidden = await salora([...train('refused', '--quiet'), ...inParts, '--redis', 'env'], {
       cwd: root,
@@ -125,7 +96,6 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
     })
     for (const line of [await lineOf('--redis', '@address', ...inParts), [hidden.code, hidden.stderr]])
       expect(line).toEqual([1, expect.stringMatching(/^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that answers, got WRONGPASS/)])
-    expect((await lineOf('--redis', '@nowhere', ...inParts))[1]).toMatch(/^nowhere: expected .*\n$/)
     for (const url of [wrong, without])
       expect(await lineOf('--redis', url, ...inParts)).toEqual([
         1,

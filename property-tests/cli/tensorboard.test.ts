@@ -1,16 +1,14 @@
 /** --tensorboard: an independent reader finds every number of metrics.jsonl once in the event files, also after a resume. */
-import { copyFile, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, readdir, readFile, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { TypedFlags } from './typedFlags.js'
 import { crc32c } from '../../finetuning/run/tensorBoardEvents.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { runJob } from './jobRun.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('tensorboard')
+const cwd = toyFolder('tensorboard')
 const at = (...names: readonly string[]): string => join(cwd, ...names)
 const flags = (output: string, method = 'salora'): TypedFlags => ({
   method,
@@ -18,19 +16,11 @@ const flags = (output: string, method = 'salora'): TypedFlags => ({
   model: at('tiny'),
   task: at('toy.tsv'),
   output: at(output),
-  maxLength: '16',
-  batchSize: '8',
-  device: 'cpu',
-  threads: '1',
-  maxSteps: '12',
-  evalSteps: '4',
-  saveSteps: '3',
+  ...{ maxLength: '16', batchSize: '8', device: 'cpu', threads: '1', maxSteps: '12', evalSteps: '4', saveSteps: '3' },
   learningRate: '0.01',
 })
 
 beforeAll(async () => {
-  await writeTinyModel(at('tiny'))
-  await writeFile(at('toy.tsv'), toyFile(40))
   await runJob({ ...flags('whole'), tensorboard: true })
 })
 

@@ -4,29 +4,22 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/run/run.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
-import { writeTinyModel } from './tinyModel.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('test-data')
+const cwd = toyFolder('test-data', {})
 const rows = (from: number, count: number, flip: number): string =>
   `text,label\n${Array.from({ length: count }, (_, i) => `${i % 2 === 0 ? 'fine' : 'poor'} film ${from + i},${(i % 2 === 0) === (i % flip !== 0) ? 'good' : 'bad'}`).join('\n')}\n`
 beforeAll(async () => {
-  await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'train.csv'), rows(0, 80, 100))
   await writeFile(join(cwd, 'test.csv'), rows(1000, 20, 3))
 })
 
 const settings = {
   method: 'lora',
-  maxSteps: 6,
-  evalSteps: 2,
-  batchSize: 8,
-  maxLength: 16,
-  learningRate: 0.02,
   device: 'cpu',
-  rank: 4,
+  ...{ maxSteps: 6, evalSteps: 2, batchSize: 8, maxLength: 16, learningRate: 0.02, rank: 4 },
 } as const
 const options = (output: string, task: Partial<FinetuneOptions['task']> = {}): FinetuneOptions => ({
   model: join(cwd, 'tiny'),

@@ -70,9 +70,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
 
     const { code, stdout } = await saloraIn(
       ['export', '--run', family, '--format', 'merged', '--output', `${family}-merged`, '--json', '--quiet'],
-      {
-        cwd: root,
-      },
+      { cwd: root },
     )
     expect(code).toBe(0)
     const { comparison } = JSON.parse(stdout) as { readonly comparison: { readonly largestLogitDifference: number } }

@@ -19,15 +19,8 @@ const vocabulary = (): number => {
 export const tinyConfig = {
   model_type: 'roberta',
   vocab_size: vocabulary(),
-  hidden_size: 16,
-  num_hidden_layers: 2,
-  num_attention_heads: 2,
-  intermediate_size: 32,
-  max_position_embeddings: 80,
-  type_vocab_size: 1,
-  layer_norm_eps: 1e-5,
-  pad_token_id: 1,
-  hidden_act: 'gelu',
+  ...{ hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32, max_position_embeddings: 80 },
+  ...{ type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu' },
 }
 
 export const tinyTensors = (): Map<string, WritableTensor> =>

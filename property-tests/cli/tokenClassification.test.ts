@@ -12,13 +12,12 @@ import type { RunResult } from '../../finetuning/run/run.js'
 import { loadEvaluation } from '../../finetuning/tasks/index.js'
 import { fixtures } from '../golden/golden.js'
 import { refusalOf } from '../support/refusal.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { runJob } from './jobRun.js'
-import { writeTinyModel } from './tinyModel.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('entities')
+const cwd = toyFolder('entities', {})
 const at = (name: string): string => join(cwd, name)
 
 const names = ['Ann', 'Bob', 'Tom', 'Sue']
@@ -40,21 +39,13 @@ const sentences = Array.from({ length: 60 }, (_, i) => [
 const conll = sentences.map((words) => words.map((cells) => `${cells.join('\t')}\n`).join('')).join('\n')
 
 const trainFlags = {
-  method: 'lora',
-  rank: '4',
-  maxLength: '32',
-  maxSteps: '150',
-  batchSize: '8',
-  learningRate: '0.02',
-  evalSteps: '75',
-  device: 'cpu',
-  threads: '1',
+  ...{ method: 'lora', rank: '4', maxLength: '32', maxSteps: '150', batchSize: '8', learningRate: '0.02', evalSteps: '75' },
+  ...{ device: 'cpu', threads: '1' },
 } as const
 
 let trained: RunResult
 beforeAll(async () => {
   env.allowRemoteModels = false
-  await writeTinyModel(at('tiny'))
   await writeFile(at('people.conll'), conll)
   trained = await runJob({ ...trainFlags, model: at('tiny'), task: at('people.conll'), output: at('run') })
 })

@@ -1,7 +1,7 @@
 /** Using a trained adapter: PEFT's scales, heads and class names give the same outputs in each form. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { adapterFiles, saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { normals } from '../../accelerated/parameters/random.js'
@@ -9,16 +9,11 @@ import { scoreAdapter } from '../../finetuning/use/scoreAdapter.js'
 import type { Evaluation } from '../../finetuning/tasks/index.js'
 import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
 import { openGenerator } from '../../finetuning/use/generator.js'
-import { writeTinyModel } from './tinyModel.js'
 import { singleLabel } from '../../finetuning/tasks/classification/index.js'
 import { regression } from '../../finetuning/tasks/regression/index.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: root } = temporaryFolder('adapter')
-beforeAll(async () => {
-  await writeTinyModel(join(root, 'tiny'))
-})
-
+const root = toyFolder('adapter', {})
 /** Query adapters alone, in all layers, with random pairs and a random head. `factor` multiplies B of layer 0. */
 const write = async (name: string, factor: number, alphaOfLayer0: number | null, withHead = true): Promise<string> => {
   const folder = join(root, name)
@@ -64,11 +59,7 @@ const outputs = async (adapter: string): Promise<readonly (readonly number[])[]>
   const opened = await openTrainedAdapter({
     model: join(root, 'tiny'),
     adapter,
-    device: 'cpu',
-    precision: 'float64',
-    threads: 1,
-    maxLength: null,
-    batchSize: 2,
+    ...{ device: 'cpu', precision: 'float64', threads: 1, maxLength: null, batchSize: 2 },
   })
   try {
     return await opened.predict([{ text: 'a good film' }, { text: 'bad', textPair: 'and long, too' }, { text: 'great' }])

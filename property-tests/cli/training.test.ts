@@ -1,35 +1,23 @@
-/** One run from end to end: the run folder, and evaluate, predict and --resume with it. */
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+/** One run from end to end: the run folder, and evaluate and predict with it. */
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { RunResult } from '../../finetuning/run/run.js'
-import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { salora, type Finished } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-const { folder: cwd } = temporaryFolder('cli')
+const cwd = toyFolder('cli', { 'toy.tsv': 80 })
 let trained: Finished
 beforeAll(async () => {
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(80))
   await writeFile(
     join(cwd, 'settings.json'),
     JSON.stringify({
-      method: 'salora',
-      model: 'tiny',
-      task: 'toy.tsv',
-      maxLength: 16,
-      maxSteps: 99,
-      batchSize: 8,
-      learningRate: 0.02,
-      device: 'cpu',
-      rank: 4,
-      evalSteps: 4,
+      ...{ method: 'salora', model: 'tiny', task: 'toy.tsv', maxLength: 16, maxSteps: 99, batchSize: 8, learningRate: 0.02 },
+      ...{ device: 'cpu', rank: 4, evalSteps: 4 },
     }),
   )
   const window = ['--gate-start', '0.2', '--gate-end', '0.5']
@@ -79,13 +67,7 @@ describe('salora train', () => {
     expect(Object.keys(config)).toEqual(expect.arrayContaining(['model', 'task', 'settings', 'device', 'versions']))
     // the flag wins over the file, the file over the default
     expect(config['settings']).toMatchObject({
-      maxSteps: 12,
-      seed: 7,
-      rank: 4,
-      learningRate: 0.02,
-      batchSize: 8,
-      density: 0.5,
-      method: 'salora',
+      ...{ maxSteps: 12, seed: 7, rank: 4, learningRate: 0.02, batchSize: 8, density: 0.5, method: 'salora' },
     })
     expect(config['device']).toBe('cpu')
     const result = await json(run('result.json'))
@@ -167,15 +149,6 @@ describe('salora evaluate', () => {
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ scores: last.scores, examples: 8, device: 'cpu', majority: { label: 'bad', share: 0.5 } })
   })
-
-  it('scores the adapter on a file with another order of classes', async () => {
-    await writeFile(join(cwd, 'two.tsv'), 'label\ttext\ngood\tgood fine great film\nbad\tbad awful poor film\ngood\tgreat\n')
-    const args = ['evaluate', '--model', 'tiny', '--adapter', run('adapter'), '--task', 'two.tsv', '--max-length', '16', '--quiet']
-    const { code, stdout } = await saloraIn(args, { cwd })
-    expect(code).toBe(0)
-    expect(stdout).toMatch(/^accuracy +[01]\.\d{4}\n/)
-    expect(stdout).toContain('3 examples of')
-  })
 })
 
 describe('salora predict', () => {
@@ -209,25 +182,6 @@ describe('salora predict', () => {
 
   it('prints nothing for empty input', async () => {
     expect(await predict('', '--json', '--quiet')).toMatchObject({ code: 0, stdout: '[]\n', stderr: '' })
-  })
-})
-
-describe('salora train --resume', () => {
-  it('reports that a run is finished, and changes no file', async () => {
-    const before = await readFile(run('result.json'), 'utf8')
-    const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1'], { cwd })
-    expect([code, stderr]).toEqual([0, 'runs/toy-salora-1: this run is already finished (a larger --max-steps or --epochs extends it)\n'])
-    expect(await readFile(run('result.json'), 'utf8')).toBe(before)
-  })
-
-  it("names the setting that differs from the run's", async () => {
-    await rm(run('result.json'))
-    const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'runs/toy-salora-1', '--batch-size', '4', '--quiet'], { cwd })
-    expect(code).toBe(1)
-    expect(stderr).toBe(
-      'runs/toy-salora-1/config.json: expected the settings that the run began with (to start a new run from its adapter: ' +
-        '--config runs/toy-salora-1/config.json --adapter runs/toy-salora-1/adapter and another --output), got --batch-size was 8 and is 4\n',
-    )
   })
 })
 

@@ -172,19 +172,11 @@ it('a plain folder has no commit', async () => {
 
 it('--offline sends no request and reports a model that is not in the cache in one line', async () => {
   const words = [
-    'train',
-    '--model',
-    'me/absent',
-    '--task',
+    ...'train --model me/absent --task'.split(' '),
     join(root, 'toy.tsv'),
     '--output',
     join(root, 'none'),
-    '--max-steps',
-    '1',
-    '--device',
-    'cpu',
-    '--offline',
-    '--quiet',
+    ...'--max-steps 1 --device cpu --offline --quiet'.split(' '),
   ]
   const child = spawn(process.execPath, [program, ...words], { env: { ...process.env, HF_HUB_OFFLINE: undefined } }) // the server would answer
   let stderr = ''

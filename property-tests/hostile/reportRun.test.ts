@@ -41,13 +41,7 @@ const environment = (more: Readonly<Record<string, string>> = {}) => ({ MLFLOW_T
 
 const start = {
   kind: 'start',
-  steps: 9,
-  stepsPerEpoch: 9,
-  resumedAt: 0,
-  evalSteps: 9,
-  chosenEpochs: null,
-  stage: null,
-  announcement: null,
+  ...{ steps: 9, stepsPerEpoch: 9, resumedAt: 0, evalSteps: 9, chosenEpochs: null, stage: null, announcement: null },
 } as const
 const step = (at: number): FinetuneEvent => ({
   ...{ kind: 'step', step: at, epoch: at / 10, loss: 2 / at, taskLoss: 1 / at, columns: { density: 0.5, lambda: null } },

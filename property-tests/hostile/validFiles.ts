@@ -2,12 +2,7 @@
 import { specialToken, wordPieceJson } from '../support/wordPieceJson.js'
 
 export const sizes = {
-  vocab_size: 11,
-  hidden_size: 4,
-  num_hidden_layers: 2,
-  num_attention_heads: 2,
-  intermediate_size: 6,
-  max_position_embeddings: 9,
+  ...{ vocab_size: 11, hidden_size: 4, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 6, max_position_embeddings: 9 },
 }
 export const roberta = {
   model_type: 'roberta',
@@ -50,12 +45,7 @@ export const bytePair = {
   post_processor: { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 0], trim_offsets: true, add_prefix_space: false },
   decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
   model: {
-    type: 'BPE',
-    dropout: null,
-    unk_token: '<unk>',
-    continuing_subword_prefix: '',
-    end_of_word_suffix: '',
-    fuse_unk: false,
+    ...{ type: 'BPE', dropout: null, unk_token: '<unk>', continuing_subword_prefix: '', end_of_word_suffix: '', fuse_unk: false },
     vocab: { '<s>': 0, '<pad>': 1, '</s>': 2, '<unk>': 3, a: 4, b: 5, Ġ: 6, Ġa: 7, Ġb: 8, ab: 9 },
     merges: ['Ġ a', 'Ġ b', 'a b'],
   },
@@ -93,11 +83,7 @@ export const runConfig = {
   revision: null,
   task: { task: 'sentiment' },
   settings: {
-    rank: 8,
-    loraAlpha: 16,
-    density: 0.5,
-    gateStart: 0.2,
-    gateEnd: 0.5,
+    ...{ rank: 8, loraAlpha: 16, density: 0.5, gateStart: 0.2, gateEnd: 0.5 },
     targetModules: ['query'],
     maxGradNorm: null,
     method: 'salora',
@@ -114,18 +100,9 @@ export const runResult = {
   majority: { label: 'good', share: 0.5 },
   best: { step: 4, scores: { accuracy: 0.5 } },
   last: { step: 8, scores: { accuracy: 0.5 } },
-  stepsDone: 8,
-  interrupted: false,
-  targetDensity: 0.5,
-  expectedDensity: 0.5,
-  retainedDensity: 0.5,
-  retainedParameters: 5,
+  ...{ stepsDone: 8, interrupted: false, targetDensity: 0.5, expectedDensity: 0.5, retainedDensity: 0.5, retainedParameters: 5 },
   lambda: 0.1,
   ranks: { 'encoder.layer.0.attention.self.query': 4 },
   orthogonality: { mean: 0.1 },
-  steps: 8,
-  seconds: 1.5,
-  peakMemoryBytes: 1e8,
-  seed: 1,
-  output: 'runs/x',
+  ...{ steps: 8, seconds: 1.5, peakMemoryBytes: 1e8, seed: 1, output: 'runs/x' },
 }

@@ -25,13 +25,7 @@ const browserField: Plugin = {
 const metafileOf = async (entry: string, plugins: Plugin[]): Promise<Metafile> => {
   const { metafile } = await build({
     entryPoints: [entry],
-    bundle: true,
-    format: 'esm',
-    platform: 'browser',
-    metafile: true,
-    write: false,
-    splitting: true,
-    outdir: 'unwritten',
+    ...{ bundle: true, format: 'esm', platform: 'browser', metafile: true, write: false, splitting: true, outdir: 'unwritten' },
     external: ['node:*', 'onnxruntime-node', 'onnxruntime-web/*'],
     logLevel: 'silent',
     plugins,

@@ -21,11 +21,8 @@ const indexOf = (...shards: readonly string[]): string =>
 /** What the hub has: a text, a number of bytes that it only claims to have, or an answer of another status. */
 type Stored = string | { readonly claimed: number } | { readonly status: number; readonly headers?: Readonly<Record<string, string>> }
 const whole: Readonly<Record<string, Stored>> = {
-  'config.json': config,
-  'tokenizer.json': '{"version":"1.0"}',
-  'special_tokens_map.json': '{}',
-  'chat_template.jinja': '{{ messages }}',
-  'generation_config.json': '{"eos_token_id":3}',
+  ...{ 'config.json': config, 'tokenizer.json': '{"version":"1.0"}', 'special_tokens_map.json': '{}' },
+  ...{ 'chat_template.jinja': '{{ messages }}', 'generation_config.json': '{"eos_token_id":3}' },
   'model.safetensors': 'w'.repeat(5_000),
 }
 let stored: Readonly<Record<string, Stored>> = whole

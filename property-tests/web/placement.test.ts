@@ -69,12 +69,7 @@ const readStored = async (storage: Storage, path: string): Promise<Uint8Array> =
 
 const events = async (changed: FinetuneOptions['settings'], storage?: Storage): Promise<readonly FinetuneEvent[]> => {
   const collected: FinetuneEvent[] = []
-  const options: FinetuneOptions = {
-    model: 'tiny',
-    task: { task: 'films.csv' },
-    output: 'run',
-    settings: { ...settings, ...changed },
-  }
+  const options: FinetuneOptions = { model: 'tiny', task: { task: 'films.csv' }, output: 'run', settings: { ...settings, ...changed } }
   for await (const event of finetune(options, { storage: storage ?? (await filled()), device: replaced })) collected.push(event)
   return collected
 }

@@ -1,10 +1,9 @@
 /** salora export: its output, and one line per error. */
 import { readdir, stat } from 'node:fs/promises'
 import { AutoModelForSequenceClassification, AutoTokenizer, pipeline } from '@huggingface/transformers'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { ExportReport } from '../../../finetuning/use/exportAdapter.js'
-import { runProgram } from '../../../cli/program.js'
-import { saloraIn } from '../inProcess.js'
+import { saloraHere, saloraIn } from '../inProcess.js'
 import { salora } from '../spawnSalora.js'
 import { writeAdapter } from '../tinyAdapter.js'
 import { at, exported, place, usePlace } from './folder.js'
@@ -13,23 +12,12 @@ usePlace()
 
 describe('salora export', () => {
   const base = (): readonly string[] => ['export', '--model', at('bert'), '--adapter', at('bert-adapter'), '--quiet']
-  /** What it writes to a stream, without a process. */
+  /** What it writes to a stream. */
   const written = async (stream: 'stdout' | 'stderr', ...args: readonly string[]): Promise<string> => {
-    const written: string[] = []
-    const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => {
-      written.push(String(text))
-      return true
-    })
-    try {
-      await runProgram([...base(), ...args])
-      expect(Number(process.exitCode) > 0).toBe(stream === 'stderr')
-    } finally {
-      spy.mockRestore()
-      process.exitCode = undefined
-    }
-    return written.join('').replaceAll(place.root, '@')
+    const output = await saloraHere(...base(), ...args)
+    expect(Number(output.code) > 0).toBe(stream === 'stderr')
+    return output[stream].replaceAll(place.root, '@')
   }
-
   const refused = (...args: readonly string[]): Promise<string> => written('stderr', ...args)
 
   it('prints the files that it wrote, the largest logit difference, and how to use them', async () => {

@@ -14,9 +14,7 @@ const { folder } = temporaryFolder('export-gguf')
 const at = (...path: readonly string[]): string => join(folder, ...path)
 
 const refusal = (model: string, adapter: string, format: 'gguf' | 'gguf-merged' = 'gguf') =>
-  exportAdapter({
-    ...{ model, adapter, format, output: at('refused'), precision: 'float32', maxLength: null, targeted: null },
-  }).then(
+  exportAdapter({ ...{ model, adapter, format, output: at('refused'), precision: 'float32', maxLength: null, targeted: null } }).then(
     () => 'no error',
     ({ message }: Error) => message,
   )

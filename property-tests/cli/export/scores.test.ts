@@ -15,30 +15,14 @@ beforeAll(async () => {
   env.allowRemoteModels = false
   const trained = await salora(
     ...toyTrain,
-    '--eval-data',
-    'dev.tsv',
-    '--method',
-    'lora',
-    '--max-steps',
-    '8',
-    '--batch-size',
-    '8',
-    '--learning-rate',
-    '1e-2',
-    '--output',
-    'run',
+    ...'--eval-data dev.tsv --method lora --max-steps 8 --batch-size 8 --learning-rate 1e-2 --output run'.split(' '),
   )
   expect(trained.code, trained.stderr).toBe(0)
 })
 
 const exported = async (precision: string): Promise<ExportReport> => {
   const { code, stdout, stderr } = await salora(
-    'export',
-    '--run',
-    'run',
-    '--format',
-    'transformers.js',
-    '--precision',
+    ...'export --run run --format transformers.js --precision'.split(' '),
     precision,
     '--output',
     precision,

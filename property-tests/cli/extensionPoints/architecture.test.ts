@@ -57,12 +57,7 @@ const trained = async (layout: Layout, name: string, settings: Readonly<Record<s
     output: at(`${layout}-${name}`),
     resume: false,
     settings: resolveSettings({
-      device: 'cpu',
-      threads: 1,
-      maxSteps: 6,
-      batchSize: 4,
-      maxLength: 16,
-      learningRate: 0.01,
+      ...{ device: 'cpu', threads: 1, maxSteps: 6, batchSize: 4, maxLength: 16, learningRate: 0.01 },
       ...settings,
     } as SettingsInput),
   }

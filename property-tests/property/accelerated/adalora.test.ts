@@ -148,14 +148,7 @@ describe(`an AdaLoRA run of any length (seed ${SEED})`, () => {
   it('keeps to its budget after each cut, ends with at most the target, and never changes its pattern after the last cut', () =>
     fc.assert(
       fc.asyncProperty(runs, async ({ steps, final, warmup, initR, targetR, deltaT, sizes, seed }) => {
-        const settings = settingsOf({
-          initR,
-          targetR,
-          deltaT,
-          tinitRatio: warmup / steps,
-          tfinalRatio: final / steps,
-          maxSteps: steps,
-        })
+        const settings = settingsOf({ initR, targetR, deltaT, tinitRatio: warmup / steps, tfinalRatio: final / steps, maxSteps: steps })
         checkSchedule(settings, steps)
         let phase: AdaloraPhase = { matrices: matricesOf(initR, sizes), steps: null, fixed: null }
         let graph = await openSettle(phase, settings)

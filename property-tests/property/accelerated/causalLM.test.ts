@@ -28,13 +28,7 @@ import { SEED } from '../../support/seed.js'
 
 const config = {
   ...decoderConfig,
-  vocabularySize: 50_000,
-  hiddenSize: 16,
-  heads: 2,
-  keyValueHeads: 2,
-  headSize: 8,
-  intermediateSize: 24,
-  maxPositions: 64,
+  ...{ vocabularySize: 50_000, hiddenSize: 16, heads: 2, keyValueHeads: 2, headSize: 8, intermediateSize: 24, maxPositions: 64 },
   rotaryBase: 10_000,
 } as const
 

@@ -77,10 +77,7 @@ describe('the graph of a step', () => {
     }
     const { assembly, phase, openStep, built } = counting()
     memoryEstimate(assembly, phase(), sizes, null)
-    await openStep(assembly, {
-      ...(phase() as object),
-      matrices: (phase() as { readonly matrices: readonly unknown[] }).matrices.slice(1),
-    })
+    await openStep(assembly, { ...(phase() as object), matrices: (phase() as { readonly matrices: readonly unknown[] }).matrices.slice(1) })
     expect(built()).toBe(2)
   })
 

@@ -8,40 +8,17 @@ import { readDecoderConfig } from '../../support/decoderConfigs.js'
 
 /** LLaMA-7B as its authors' conversion has it. */
 const llama7B = {
-  model_type: 'llama',
-  vocab_size: 32_000,
-  hidden_size: 4096,
-  intermediate_size: 11_008,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  max_position_embeddings: 2048,
-  rms_norm_eps: 1e-6,
-  hidden_act: 'silu',
-  pad_token_id: -1,
+  ...{ model_type: 'llama', vocab_size: 32_000, hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32 },
+  ...{ num_attention_heads: 32, max_position_embeddings: 2048, rms_norm_eps: 1e-6, hidden_act: 'silu', pad_token_id: -1 },
 }
 const smol = {
-  model_type: 'llama',
-  vocab_size: 49_152,
-  hidden_size: 576,
-  intermediate_size: 1536,
-  num_hidden_layers: 30,
-  num_attention_heads: 9,
-  num_key_value_heads: 3,
-  max_position_embeddings: 8192,
-  rope_theta: 100_000,
-  tie_word_embeddings: true,
+  ...{ model_type: 'llama', vocab_size: 49_152, hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30 },
+  ...{ num_attention_heads: 9, num_key_value_heads: 3, max_position_embeddings: 8192, rope_theta: 100_000, tie_word_embeddings: true },
 }
 /** Qwen3-0.6B */
 const qwen3 = {
-  model_type: 'qwen3',
-  vocab_size: 151_936,
-  hidden_size: 1024,
-  intermediate_size: 3072,
-  num_hidden_layers: 28,
-  num_attention_heads: 16,
-  num_key_value_heads: 8,
-  head_dim: 128,
-  tie_word_embeddings: true,
+  ...{ model_type: 'qwen3', vocab_size: 151_936, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28 },
+  ...{ num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, tie_word_embeddings: true },
 }
 /** Gemma-2-2B and Gemma-3-1B as Google's files have them. */
 const gemma2 = {
@@ -79,12 +56,7 @@ describe("a decoder's config.json", () => {
 
   it('has the defaults of its class for absent keys', () => {
     expect(read(llama7B)).toMatchObject({
-      keyValueHeads: 32,
-      headSize: 128,
-      rotaryBase: 10_000,
-      rotaryScaling: null,
-      tied: false,
-      paddingIndex: 0,
+      ...{ keyValueHeads: 32, headSize: 128, rotaryBase: 10_000, rotaryScaling: null, tied: false, paddingIndex: 0 },
     })
     expect(read(smol)).toMatchObject({ keyValueHeads: 3, headSize: 64, rotaryBase: 100_000, tied: true })
     expect(read({ ...llama7B, head_dim: 96 }).headSize).toBe(96)

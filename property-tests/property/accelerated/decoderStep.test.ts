@@ -17,14 +17,8 @@ import { readModel } from '../../support/runGraph.js'
 
 const model = llamaArchitecture.open(
   {
-    model_type: 'llama',
-    vocab_size: 49_152,
-    hidden_size: 576,
-    num_hidden_layers: 30,
-    num_attention_heads: 9,
-    num_key_value_heads: 3,
-    intermediate_size: 1536,
-    tie_word_embeddings: true,
+    ...{ model_type: 'llama', vocab_size: 49_152, hidden_size: 576, num_hidden_layers: 30, num_attention_heads: 9 },
+    ...{ num_key_value_heads: 3, intermediate_size: 1536, tie_word_embeddings: true },
   },
   'config.json',
 )

@@ -19,31 +19,14 @@ import { evaluate, resultOf } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
 
 const distilbert = {
-  model_type: 'distilbert',
-  vocab_size: 30_522,
-  dim: 768,
-  n_layers: 6,
-  n_heads: 12,
-  hidden_dim: 3072,
-  max_position_embeddings: 512,
+  ...{ model_type: 'distilbert', vocab_size: 30_522, dim: 768, n_layers: 6, n_heads: 12, hidden_dim: 3072, max_position_embeddings: 512 },
 }
 const electraSmall = {
-  model_type: 'electra',
-  vocab_size: 30_522,
-  embedding_size: 128,
-  hidden_size: 256,
-  num_hidden_layers: 12,
-  num_attention_heads: 4,
-  intermediate_size: 1024,
-  max_position_embeddings: 512,
-  type_vocab_size: 2,
+  ...{ model_type: 'electra', vocab_size: 30_522, embedding_size: 128, hidden_size: 256, num_hidden_layers: 12, num_attention_heads: 4 },
+  ...{ intermediate_size: 1024, max_position_embeddings: 512, type_vocab_size: 2 },
 }
 const modernBase = {
-  model_type: 'modernbert',
-  vocab_size: 50_368,
-  hidden_size: 768,
-  num_hidden_layers: 22,
-  num_attention_heads: 12,
+  ...{ model_type: 'modernbert', vocab_size: 50_368, hidden_size: 768, num_hidden_layers: 22, num_attention_heads: 12 },
   intermediate_size: 1152,
 }
 const count = ({ spec }: Model): number => [...spec.tensors.values()].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
@@ -175,13 +158,8 @@ describe('ModernBERT', () => {
 
 describe('MPNet', () => {
   const base = {
-    model_type: 'mpnet',
-    vocab_size: 30_527,
-    hidden_size: 768,
-    num_hidden_layers: 12,
-    num_attention_heads: 12,
-    intermediate_size: 3072,
-    max_position_embeddings: 514,
+    ...{ model_type: 'mpnet', vocab_size: 30_527, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12 },
+    ...{ intermediate_size: 3072, max_position_embeddings: 514 },
   }
 
   it('has the 108,895,872 parameters of mpnet-base without a pooler, including its table of distances', () => {
@@ -219,15 +197,8 @@ describe('the distances of DeBERTa', () => {
 describe('XLM-RoBERTa', () => {
   it("has the 277,453,056 parameters of xlm-roberta-base without a pooler, and RoBERTa's names in files", () => {
     const base = {
-      model_type: 'xlm-roberta',
-      vocab_size: 250_002,
-      hidden_size: 768,
-      num_hidden_layers: 12,
-      num_attention_heads: 12,
-      intermediate_size: 3072,
-      max_position_embeddings: 514,
-      type_vocab_size: 1,
-      pad_token_id: 1,
+      ...{ model_type: 'xlm-roberta', vocab_size: 250_002, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12 },
+      ...{ intermediate_size: 3072, max_position_embeddings: 514, type_vocab_size: 1, pad_token_id: 1 },
     }
     const model = xlmRobertaArchitecture.open(base, 'config.json')
     expect(count(model)).toBe(277_453_056)
@@ -242,21 +213,9 @@ describe('XLM-RoBERTa', () => {
 
 describe('DeBERTa', () => {
   const v3Base = {
-    model_type: 'deberta-v2',
-    vocab_size: 128_100,
-    hidden_size: 768,
-    num_hidden_layers: 12,
-    num_attention_heads: 12,
-    intermediate_size: 3072,
-    max_position_embeddings: 512,
-    type_vocab_size: 0,
-    relative_attention: true,
-    position_buckets: 256,
-    norm_rel_ebd: 'layer_norm',
-    share_att_key: true,
-    pos_att_type: 'p2c|c2p',
-    position_biased_input: false,
-    layer_norm_eps: 1e-7,
+    ...{ model_type: 'deberta-v2', vocab_size: 128_100, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12 },
+    ...{ intermediate_size: 3072, max_position_embeddings: 512, type_vocab_size: 0, relative_attention: true, position_buckets: 256 },
+    ...{ norm_rel_ebd: 'layer_norm', share_att_key: true, pos_att_type: 'p2c|c2p', position_biased_input: false, layer_norm_eps: 1e-7 },
   }
 
   it('has the 183,831,552 parameters of deberta-v3-base without a pooler, one table of 512 distances, and six matrices a layer', () => {

@@ -142,13 +142,7 @@ describe(`beam search (seed ${SEED})`, () => {
           search = searchStep(
             search,
             search.running.map(({ tokens }) => following(seed, tokens)),
-            {
-              numBeams: words ** maxNewTokens,
-              lengthPenalty,
-              maxNewTokens,
-              ends: 1,
-              isEnd: (tokens) => tokens.at(-1) === end,
-            },
+            { numBeams: words ** maxNewTokens, lengthPenalty, maxNewTokens, ends: 1, isEnd: (tokens) => tokens.at(-1) === end },
           ).search
         expect(search.finished[0]?.tokens).toEqual(best?.tokens)
         expect(search.finished[0]?.score).toBeCloseTo(best?.score ?? NaN, 12)
@@ -199,13 +193,7 @@ describe(`the running texts of a beam search (seed ${SEED})`, () => {
 describe('generated texts', () => {
   const config = {
     ...decoderConfig,
-    vocabularySize: 8,
-    hiddenSize: 4,
-    heads: 1,
-    keyValueHeads: 1,
-    headSize: 4,
-    intermediateSize: 4,
-    maxPositions: 12,
+    ...{ vocabularySize: 8, hiddenSize: 4, heads: 1, keyValueHeads: 1, headSize: 4, intermediateSize: 4, maxPositions: 12 },
     rotaryBase: 100,
   } as const
   const nothingKept = () => expect.fail('nothing keeps a cache')

@@ -96,12 +96,7 @@ describe('a GGUF file', () => {
     )
     const { keys, tensors } = await readGguf(file)
     expect(Object.fromEntries(keys)).toEqual({
-      'a.uint8': 200,
-      'a.int8': -56,
-      'a.uint16': 513,
-      'a.int16': -1,
-      'general.alignment': 64,
-      'a.int32': -1,
+      ...{ 'a.uint8': 200, 'a.int8': -56, 'a.uint16': 513, 'a.int16': -1, 'general.alignment': 64, 'a.int32': -1 },
       'a.float32': Math.fround(0.1),
       'a.bool': true,
       'a.string': 'é',

@@ -77,9 +77,7 @@ describe('a file that is no model in GGUF', () => {
     ],
     [
       "lacks YaRN's original positions",
-      ggufFile({
-        keys: keys({ s: key('llama.rope.scaling.type', 8, string('yarn')), f: key('llama.rope.scaling.factor', 4, uint32(4)) }),
-      }),
+      ggufFile({ keys: keys({ s: key('llama.rope.scaling.type', 8, string('yarn')), f: key('llama.rope.scaling.factor', 4, uint32(4)) }) }),
       'expected the keys llama.rope.scaling.factor and llama.rope.scaling.original_context_length, of YaRN, got none',
     ],
     [

@@ -16,10 +16,7 @@ const weights = (content: string): string => {
   return String.fromCharCode(header.length, 0, 0, 0, 0, 0, 0, 0) + header + content
 }
 const files = {
-  'config.json': '{"a":1}',
-  'tokenizer.json': '{"b":2}',
-  'tokenizer_config.json': '{}',
-  'chat_template.jinja': '{{ messages }}',
+  ...{ 'config.json': '{"a":1}', 'tokenizer.json': '{"b":2}', 'tokenizer_config.json': '{}', 'chat_template.jinja': '{{ messages }}' },
   'generation_config.json': '{"eos_token_id":3}',
   'model.safetensors': weights('w'.repeat(100_000)),
 }

@@ -1,18 +1,16 @@
-/** Attention over a packed batch against attention of one example at a time, by its definition. */
+/** Attention over a packed batch against attention of one example at a time, by its definition. Gradients and padded batches: agreement/step, exports. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { batchInputs } from '../../../accelerated/models/batchInputs.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
-import { gradient } from '../../../accelerated/graph/gradient.js'
-import { input, mul, reduceSum } from '../../../accelerated/graph/operators.js'
+import { input, mul } from '../../../accelerated/graph/operators.js'
 import { plainHost } from '../../../accelerated/models/host.js'
 import { attention, paddingBias } from '../../../accelerated/models/layers/attention.js'
 import { packBatch } from '../../../accelerated/models/packing.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../../support/assertClose.js'
-import { differences, float64, resultOf, withGraph } from '../../support/runGraph.js'
+import { float64, resultOf, withGraph } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
-import { differenceTolerance } from '../../support/tolerance.js'
 import { boundOf } from '../../../evaluation/agreement/acceleratedSide.js'
 
 const heads = 2
@@ -90,51 +88,6 @@ describe(`attention (seed ${SEED})`, () => {
       ),
     ))
 
-  it('gives an example the same result whatever the other examples are', () =>
-    withGraph({ context }, (run) =>
-      fc.assert(
-        fc.asyncProperty(examples, async (batch) => {
-          const together = resultOf(await run(feedsOf(batch)), 'context')
-          const alone: number[] = []
-          for (const example of batch) alone.push(...resultOf(await run(feedsOf([example])), 'context'))
-          assertClose(together, alone, { relative: 1e-14, absolute: 1e-15, name: 'context' })
-        }),
-        { seed: SEED, numRuns: 15 },
-      ),
-    ))
-
-  it('gives a padded batch the same result', () => {
-    const { tokenOfSlot: _, tokenOfSlotOrNone: __, slotOfToken: ___, ...padded } = batchInputs('float64')
-    const rows = parts.map((part) => input(part, ['batch*sequence', hidden], 'float64')) as [Expression, Expression, Expression]
-    return withGraph({ context: attention({ ...settings, bias: paddingBias(padded) }, host, padded, ...rows) }, (run) =>
-      fc.assert(
-        fc.asyncProperty(examples, async (batch) => {
-          const sequence = Math.max(...batch.map(lengthOf))
-          const isToken = batch.flatMap((example) => upTo(sequence).map((i) => i < lengthOf(example)))
-          const padding = (example: Example): readonly number[] => Array<number>((sequence - lengthOf(example)) * hidden).fill(5)
-          const feeds = parts.map((part) => [
-            part,
-            float64(
-              batch.flatMap((example) => [...example[part], ...padding(example)]),
-              [batch.length * sequence, hidden],
-            ),
-          ])
-          const attentionBias = float64(
-            isToken.map((is) => (is ? 0 : -1e9)),
-            [batch.length, sequence],
-          )
-          const results = await run({ ...Object.fromEntries(feeds), attentionBias })
-          assertClose(
-            resultOf(results, 'context').filter((_, i) => isToken[Math.floor(i / hidden)]),
-            batch.flatMap(naiveAttention),
-            { relative: boundOf('cpu', 'float64'), name: 'context' },
-          )
-        }),
-        { seed: SEED, numRuns: 15 },
-      ),
-    )
-  })
-
   it('asks its host for keys, values, bias and dropout under the name of its layer', () => {
     const calls: unknown[] = []
     const meddling: typeof host = {
@@ -172,40 +125,6 @@ describe(`attention (seed ${SEED})`, () => {
           })
         }),
         { seed: SEED, numRuns: 15 },
-      ),
-    )
-  })
-
-  it('has the gradient of finite differences, through packing and padding', () => {
-    const loss = reduceSum(mul(context, input('yBar', ['tokens', hidden], 'float64')))
-    const gradients = gradient(loss, [query, key, value])
-    const outputs = { loss, ...Object.fromEntries(parts.map((part, i) => [`gradient of ${part}`, gradients[i] as Expression])) }
-    return withGraph(outputs, (run) =>
-      fc.assert(
-        fc.asyncProperty(
-          examples.filter((batch) => batch.length > 1),
-          async (batch) => {
-            const packed = feedsOf(batch)
-            const tokens = sum(batch.map(lengthOf))
-            const feeds = {
-              ...packed,
-              yBar: float64(
-                upTo(tokens * hidden).map((i) => Math.cos(i)),
-                [tokens, hidden],
-              ),
-            }
-            const results = await run(feeds)
-            for (const part of parts) {
-              const shape = [tokens, hidden]
-              const expected = await differences(
-                async (x) => resultOf(await run({ ...feeds, [part]: float64(x, shape) }), 'loss')[0] ?? NaN,
-                Float64Array.from(batch.flatMap((example) => example[part])),
-              )
-              assertClose(resultOf(results, `gradient of ${part}`), expected, { ...differenceTolerance, name: `gradient of ${part}` })
-            }
-          },
-        ),
-        { seed: SEED, numRuns: 3 },
       ),
     )
   })

@@ -39,12 +39,7 @@ describe('SaLoRA reports', () => {
 
 describe('AdaLoRA reports', () => {
   const settings = resolveSettings({
-    method: 'adalora',
-    initR: 2,
-    targetR: 1,
-    tinitRatio: 0.2,
-    tfinalRatio: 0.3,
-    deltaT: 1,
+    ...{ method: 'adalora', initR: 2, targetR: 1, tinitRatio: 0.2, tfinalRatio: 0.3, deltaT: 1 },
   }) as unknown as AdaloraSettings
   const start: AdaloraPhase = { matrices: [{ name: 'a', d: 2, k: 2, r: 2 }], steps: null, fixed: null }
   const layout = parameterLayout(adalora.train.tensors(start, settings))

@@ -10,15 +10,8 @@ const vector = (name: string) => input(name, [2], 'float64')
 /** One plain step of rate 1/2 from (1, 1) with the gradient (−4, 4). */
 const stepped = async (change: Partial<OptimizerGroup>): Promise<readonly number[]> => {
   const group: OptimizerGroup = {
-    name: 'multiplier',
-    adam: null,
-    weightDecay: 0,
-    direction: 'ascent',
-    learningRateFeed: 'rate',
-    learningRateRatio: 1,
-    correctionPrefix: 'multiplier',
-    isWeight: false,
-    nonNegative: false,
+    ...{ name: 'multiplier', adam: null, weightDecay: 0, direction: 'ascent', learningRateFeed: 'rate', learningRateRatio: 1 },
+    ...{ correctionPrefix: 'multiplier', isWeight: false, nonNegative: false },
     ...change,
   }
   const { parameters } = update(group, vector('x'), vector('gradient'), { first: vector('m'), second: vector('v') }, 'float64')

@@ -1,13 +1,8 @@
 /** Packed batches: where each token went and how it comes back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { batchInputs, rowSelection } from '../../../accelerated/models/batchInputs.js'
 import type { Feeds } from '../../../accelerated/engines/feeds.js'
-import type { Expression } from '../../../accelerated/graph/expression.js'
-import { gradient } from '../../../accelerated/graph/gradient.js'
-import { flattenRows, input, mul, reduceSum, selectRows } from '../../../accelerated/graph/operators.js'
 import { packBatch, selectionFeeds } from '../../../accelerated/models/packing.js'
-import { float64, resultOf, withGraph } from '../../support/runGraph.js'
 import { largestBatch } from '../../../accelerated/training/batchFeeds.js'
 import { SEED } from '../../support/seed.js'
 
@@ -152,52 +147,6 @@ describe(`packing (seed ${SEED})`, () => {
         },
       ),
       options,
-    )
-  })
-
-  it('packs and unpacks in the graph without change, forward and backward', () => {
-    const inputs = batchInputs('float64')
-    const x = input('x', ['tokens', 2], 'float64')
-    const packed = selectRows(x, inputs.tokenOfSlot, inputs.slotOfToken)
-    const unpacked = selectRows(flattenRows(packed), inputs.slotOfToken, inputs.tokenOfSlotOrNone, { partial: true })
-    const [xBar] = gradient(reduceSum(mul(unpacked, input('yBar', ['tokens', 2], 'float64'))), [x])
-    return withGraph({ unpacked, xBar: xBar as Expression }, (run) =>
-      fc.assert(
-        fc.asyncProperty(examples, async (batch) => {
-          const { feeds, tokens } = packBatch(batch, 0, 'float64')
-          const [numbers, others] = [upTo(2 * tokens).map((i) => i + 0.5), upTo(2 * tokens).map((i) => -3 * i - 1)]
-          const results = await run({ ...feeds, x: float64(numbers, [tokens, 2]), yBar: float64(others, [tokens, 2]) })
-          expect(resultOf(results, 'unpacked')).toEqual(numbers)
-          expect(resultOf(results, 'xBar')).toEqual(others)
-        }),
-        { seed: SEED, numRuns: 15 },
-      ),
-    )
-  })
-
-  it("gives the selected rows the head's gradient, and the others zero", () => {
-    const { index, inverse } = rowSelection('batch')
-    const x = input('x', ['tokens', 3], 'float64')
-    const heads = selectRows(x, index, inverse, { partial: true })
-    const [xBar] = gradient(reduceSum(mul(heads, input('yBar', ['batch', 3], 'float64'))), [x])
-    return withGraph({ heads, xBar: xBar as Expression }, (run) =>
-      fc.assert(
-        fc.asyncProperty(examples, async (batch) => {
-          const { tokens, firstTokens: firsts } = packBatch(batch, 0, 'float64')
-          const numbers = upTo(3 * tokens)
-          const results = await run({
-            ...selectionFeeds(firsts, tokens),
-            x: float64(numbers, [tokens, 3]),
-            yBar: float64(
-              firsts.flatMap(() => [7, 8, 9]),
-              [batch.length, 3],
-            ),
-          })
-          expect(resultOf(results, 'heads')).toEqual(firsts.flatMap((token) => [3 * token, 3 * token + 1, 3 * token + 2]))
-          expect(resultOf(results, 'xBar')).toEqual(upTo(tokens).flatMap((token) => (firsts.includes(token) ? [7, 8, 9] : [0, 0, 0])))
-        }),
-        { seed: SEED, numRuns: 15 },
-      ),
     )
   })
 })

@@ -118,11 +118,7 @@ describe('a request through a proxy', () => {
     ],
   ])('is what %s makes', async (_, first, asking) => {
     arrived = []
-    const environment = {
-      HF_ENDPOINT: 'http://hub.test',
-      MLFLOW_TRACKING_URI: 'http://hub.test',
-      SALORA_CACHE: cache,
-    }
+    const environment = { HF_ENDPOINT: 'http://hub.test', MLFLOW_TRACKING_URI: 'http://hub.test', SALORA_CACHE: cache }
     await expect(asking({ ...environment, http_proxy: `127.0.0.1:${portOf(proxy)}` })).rejects.toThrow()
     expect(arrived[0]).toBe(first)
   })

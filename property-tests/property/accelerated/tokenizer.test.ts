@@ -14,20 +14,8 @@ import { wordPieceJson } from '../../support/wordPieceJson.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const bert: EncoderConfig = {
-  family: 'bert',
-  vocabularySize: 30,
-  hiddenSize: 4,
-  embeddingSize: 4,
-  layers: 1,
-  heads: 2,
-  intermediateSize: 6,
-  maxPositions: 20,
-  tokenTypes: 2,
-  layerNormEpsilon: 1e-12,
-  activation: 'gelu',
-  paddingIndex: 0,
-  hiddenDropout: 0,
-  attentionDropout: 0,
+  ...{ family: 'bert', vocabularySize: 30, hiddenSize: 4, embeddingSize: 4, layers: 1, heads: 2, intermediateSize: 6, maxPositions: 20 },
+  ...{ tokenTypes: 2, layerNormEpsilon: 1e-12, activation: 'gelu', paddingIndex: 0, hiddenDropout: 0, attentionDropout: 0 },
   headDropout: 0,
 }
 const roberta: EncoderConfig = { ...bert, family: 'roberta', tokenTypes: 1, paddingIndex: 1, maxPositions: 22 }

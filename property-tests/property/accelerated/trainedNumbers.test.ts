@@ -14,11 +14,7 @@ const robertaOf = (layers: number, hiddenSize: number) => {
     num_hidden_layers: layers,
     num_attention_heads: hiddenSize / 64,
     intermediate_size: 4 * hiddenSize,
-    max_position_embeddings: 514,
-    type_vocab_size: 1,
-    layer_norm_eps: 1e-5,
-    pad_token_id: 1,
-    hidden_act: 'gelu',
+    ...{ max_position_embeddings: 514, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu' },
   }
   return parseConfigFile(JSON.stringify(config), 'config.json')
 }

@@ -65,10 +65,7 @@ const type: TaskType = {
       (encoding, row) => ({ ...encoding, row, grade: NaN }),
     )
   },
-  predictions: {
-    columns: ['grade'],
-    predict: (output) => ({ json: { grade: toName(output) }, cells: [toName(output)] }),
-  },
+  predictions: { columns: ['grade'], predict: (output) => ({ json: { grade: toName(output) }, cells: [toName(output)] }) },
   pipelineTag: 'text-classification',
   command: 'predict',
   exportWarnings: (format) => (format === 'merged' ? ['round the value to a grade'] : []),

@@ -13,20 +13,12 @@ usePlace()
 
 const robertaBase = {
   ...roberta,
-  vocab_size: 50265,
-  hidden_size: 768,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  intermediate_size: 3072,
+  ...{ vocab_size: 50265, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072 },
   max_position_embeddings: 514,
 }
 const bertBase = {
   ...bert,
-  vocab_size: 30522,
-  hidden_size: 768,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  intermediate_size: 3072,
+  ...{ vocab_size: 30522, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072 },
   max_position_embeddings: 512,
 }
 
@@ -65,21 +57,9 @@ describe(`encoder shapes (seed ${SEED})`, () => {
 
   it("a configuration maps onto the encoder's settings", () => {
     expect(encoderConfig({ ...bert, num_labels: 1, classifier_dropout: 0.3, hidden_dropout_prob: 0.2 }, 'config.json')).toEqual({
-      family: 'bert',
-      vocabularySize: 11,
-      hiddenSize: 4,
-      embeddingSize: 4,
-      layers: 2,
-      heads: 2,
-      intermediateSize: 6,
-      maxPositions: 9,
-      tokenTypes: 2,
-      layerNormEpsilon: 1e-12,
-      activation: 'gelu_tanh',
-      paddingIndex: 0,
-      hiddenDropout: 0.2,
-      attentionDropout: 0.1,
-      headDropout: 0.3,
+      ...{ family: 'bert', vocabularySize: 11, hiddenSize: 4, embeddingSize: 4, layers: 2, heads: 2, intermediateSize: 6 },
+      ...{ maxPositions: 9, tokenTypes: 2, layerNormEpsilon: 1e-12, activation: 'gelu_tanh', paddingIndex: 0, hiddenDropout: 0.2 },
+      ...{ attentionDropout: 0.1, headDropout: 0.3 },
     })
     expect(encoderConfig(roberta, 'config.json').headDropout).toBe(0.1)
   })

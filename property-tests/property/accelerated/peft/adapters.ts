@@ -22,21 +22,9 @@ export const usePlace = (): void => {
 }
 
 export const sizes: EncoderConfig = {
-  family: 'roberta',
-  vocabularySize: 11,
-  hiddenSize: 4,
-  embeddingSize: 4,
-  layers: 1,
-  heads: 2,
-  intermediateSize: 6,
-  maxPositions: 9,
-  tokenTypes: 1,
-  layerNormEpsilon: 1e-5,
-  activation: 'gelu',
-  paddingIndex: 1,
-  hiddenDropout: 0.1,
-  attentionDropout: 0.1,
-  headDropout: 0.1,
+  ...{ family: 'roberta', vocabularySize: 11, hiddenSize: 4, embeddingSize: 4, layers: 1, heads: 2, intermediateSize: 6 },
+  ...{ maxPositions: 9, tokenTypes: 1, layerNormEpsilon: 1e-5, activation: 'gelu', paddingIndex: 1, hiddenDropout: 0.1 },
+  ...{ attentionDropout: 0.1, headDropout: 0.1 },
 }
 export const roberta = encoderModel(sizes)
 export const bert = encoderModel({ ...sizes, family: 'bert', tokenTypes: 2, paddingIndex: 0 })

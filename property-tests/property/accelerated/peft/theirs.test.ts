@@ -29,12 +29,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     r: 2,
     lora_alpha: 3,
     target_modules: ['query', 'value'],
-    modules_to_save: null,
-    bias: 'none',
-    fan_in_fan_out: false,
-    inference_mode: true,
-    peft_version: '0.21.2',
-    lora_dropout: 0.1,
+    ...{ modules_to_save: null, bias: 'none', fan_in_fan_out: false, inference_mode: true, peft_version: '0.21.2', lora_dropout: 0.1 },
   }
 
   /** Writes the configuration and, for these modules and ranks, the tensors. */
