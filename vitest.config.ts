@@ -26,7 +26,6 @@ const release = files(
   'cli/estimate',
   'cli/memory',
   'cli/queueDisturbed',
-  'cli/recompute',
   'package/gpuTrial',
   'package/oneRuntime',
   'package/runtimes',

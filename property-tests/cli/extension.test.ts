@@ -1,5 +1,5 @@
 /** Extending a finished run with --resume and a larger --epochs: it continues from its last step, and says that it is another run. */
-import { cp, readdir, readFile, rm } from 'node:fs/promises'
+import { cp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { linearSchedule, warmupStepsOf } from '../../reference/training/schedules.js'
@@ -83,18 +83,11 @@ describe('--resume with more --epochs', { timeout }, () => {
     expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 7, steps: 18, extended: [{ steps: 12, after: 4 }] })
   })
 
-  it.each<readonly [string, readonly string[], number, RegExp]>([
-    [
-      'a length that it had already',
-      ['--epochs', '1'],
-      2,
-      /^--epochs: expected more than the 12 steps that the finished run took, got 6 steps$/,
-    ],
-  ])('refuses %s, and changes no file', async (_, flags, exit, message) => {
-    if (!(await readdir(cwd)).includes('refused')) await begin('refused', '--gate-start', '0.2', '--gate-end', '0.5')
+  it('refuses a length that it had already, and changes no file', async () => {
+    await begin('refused', '--gate-start', '0.2', '--gate-end', '0.5')
     const before = await treeOf(at('refused'))
-    const { code, stderr } = await train('refused', '--resume', ...flags)
-    expect([code, stderr.trim()]).toEqual([exit, expect.stringMatching(message)])
+    const { code, stderr } = await train('refused', '--resume', '--epochs', '1')
+    expect([code, stderr]).toEqual([2, '--epochs: expected more than the 12 steps that the finished run took, got 6 steps\n'])
     expect(await treeOf(at('refused'))).toEqual(before)
   })
 

@@ -1,14 +1,11 @@
 /** salora train --report-to: what MLflow gets of a real run is what its folder has, also after a resume, and no secret is written. */
-import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import { reportRun } from '../../finetuning/run/tracking/reportRun.js'
 import { startMlflow, type MlflowServer, type StoredRun } from '../support/mlflowServer.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn, type Output } from './inProcess.js'
 import { toyFolder, toyTrain } from './toyFolder.js'
-import { typedRequest } from './typedFlags.js'
 
 const cwd = toyFolder('report-to')
 const secret = 'tok_0123456789abcdef'
@@ -39,7 +36,6 @@ const inFolder = async (output: string): Promise<readonly string[]> =>
   )
 const atServer = ({ metrics }: StoredRun): readonly string[] =>
   metrics.filter(({ key }) => /^(train|evaluation)\//.test(key)).map(({ key, value, step }) => `${step} ${key} ${value}`)
-const timeless = (points: readonly string[]): readonly string[] => points.filter((point) => !point.includes('tokensPerSecond'))
 
 const textIn = async (folder: string): Promise<string> => {
   const names = await readdir(folder, { recursive: true })
@@ -78,23 +74,6 @@ describe('salora train --report-to mlflow', () => {
     expect(server.requests.map(({ body }) => body).join()).not.toContain(secret)
     const { stdout, stderr } = await saloraIn(['train', '--resume', '--output', 'whole'], { cwd })
     expect(stdout + stderr + (await textIn(join(cwd, 'whole')))).not.toContain(secret)
-  })
-
-  it('continues the MLflow run of a resumed run, without the steps that it has', async () => {
-    const flags = { model: join(cwd, 'tiny'), task: join(cwd, 'toy.tsv'), maxLength: '16', device: 'cpu', batchSize: '8', maxSteps: '12' }
-    const request = await typedRequest({ ...flags, evalSteps: '4', saveSteps: '3', output: join(cwd, 'stopped'), reportTo: 'mlflow' })
-    const options = { ...request, output: join(cwd, 'stopped') }
-    const stop = new AbortController()
-    for await (const event of reportRun(options, finetuneJob(options, stop.signal)))
-      if (event.kind === 'step' && event.step === 8) stop.abort()
-
-    expect((await runOf('stopped')).statuses).toEqual(['RUNNING', 'KILLED'])
-    await rm(join(cwd, 'stopped', 'checkpoints', 'step-000000008.safetensors')) // steps 7 and 8 are repeated
-    const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'stopped'], { cwd })
-    expect([code, stderr.match(/resuming after step 6 of 12/)?.length]).toEqual([0, 1])
-    const run = await runOf('stopped')
-    expect(run.statuses).toEqual(['RUNNING', 'KILLED', 'RUNNING', 'FINISHED'])
-    expect(timeless(atServer(run)).toSorted()).toEqual(timeless(await inFolder('stopped')).toSorted())
   })
 
   it('needs a server, before anything is written; a finished run and an unknown name are refused', async () => {

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { TypedFlags } from './typedFlags.js'
-import { crc32c } from '../../finetuning/run/tensorBoardEvents.js'
 import { runJob } from './jobRun.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -92,18 +91,6 @@ const told32 = async (output: string): Promise<readonly Point[]> =>
 
 /** Without what the clock says. */
 const timeless = (points: readonly Point[]): readonly Point[] => points.filter(([, tag]) => tag !== 'train/tokensPerSecond')
-
-describe('CRC-32C', () => {
-  it('has the values of RFC 3720, appendix B.4', () => {
-    const range = Uint8Array.from({ length: 32 }, (_, i) => i)
-    expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa)
-    expect(crc32c(new Uint8Array(32).fill(0xff))).toBe(0x62a8ab43)
-    expect(crc32c(range)).toBe(0x46dd794e)
-    expect(crc32c(range.toReversed())).toBe(0x113fdb5c)
-    const command = '01c00000000000000000000000000000140000000000040000000014000000182800000000000000' + '0200000000000000'
-    expect(crc32c(Buffer.from(command, 'hex'))).toBe(0xd9963a56)
-  })
-})
 
 describe('salora train --tensorboard', () => {
   it('writes each number of each step and each score of each evaluation in order', async () => {

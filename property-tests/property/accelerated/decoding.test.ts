@@ -258,6 +258,35 @@ describe(`decoding with a cache on the device (seed ${SEED})`, () => {
   })
 })
 
+/** How a cache is opened, and how near its logits are. */
+type Cache = readonly [
+  name: string,
+  change: Partial<DecoderOptions>,
+  bound: number,
+  open: (model: ReturnType<typeof drawDecoder>, engine?: Engine, chunk?: number) => Promise<Decoder>,
+]
+const caches: readonly Cache[] = [
+  ['that grows', {}, 1e-9, (model, engine, chunk) => unmerged(model, 'float64', chunk, engine && { engine, weights: noWeights })],
+  ['that has room', { headSize: 8 }, 1e-5, async (model, engine, chunk) => (await watched(model, engine, chunk)).decoder],
+]
+
+describe.each(caches)('decoding with a cache %s has the logits of whole texts', (_, change, bound, open) => {
+  it.each(edges)('for %s', async (__, edge) => {
+    const model = drawDecoder(someDecoder({ ...change, ...edge }))
+    await follows(model, await open(model), [3, 1, 6, 2], bound)
+  })
+
+  it('with an engine that allocates its results', async () => {
+    const model = drawDecoder(someDecoder({ ...change, window: 3, lengths: [6, 2, 3] }))
+    await follows(model, await open(model, cpuEngine({ preallocatedOutputs: false }), 4), [3, 1, 6, 2, 5, 7], bound)
+  })
+
+  it.each([1, 2, 3, 5])('for prompts in chunks of %i tokens', async (chunk) => {
+    const model = drawDecoder(someDecoder({ ...change, window: 4, lengths: [11, 2, 7] }))
+    await follows(model, await open(model, undefined, chunk), [3, 1], bound)
+  })
+})
+
 describe(`decoding with a cache that has room (seed ${SEED})`, () => {
   const wide = { headSize: 8 } as const
 
@@ -272,11 +301,6 @@ describe(`decoding with a cache that has room (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 12 },
     ))
 
-  it.each(edges)('has the logits of whole texts for %s', async (_, change) => {
-    const model = drawDecoder(someDecoder({ ...wide, ...change }))
-    await follows(model, (await watched(model)).decoder, [3, 1, 6, 2], 1e-5)
-  })
-
   it('grows whenever it is full', async () => {
     const model = drawDecoder(someDecoder({ ...wide, lengths: [1, 3] }))
     await follows(
@@ -287,22 +311,10 @@ describe(`decoding with a cache that has room (seed ${SEED})`, () => {
     )
   })
 
-  it('has the logits of whole texts with an engine that allocates its results', async () => {
-    const model = drawDecoder(someDecoder({ ...wide, window: 3, lengths: [6, 2, 3] }))
-    const { decoder, ops } = await watched(model, cpuEngine({ preallocatedOutputs: false }), 4)
-    expect(ops).toContain('CachedAttention')
-    await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-5)
-  })
-
   it('has the logits of whole texts with an engine that shares sessions, and feeds it the adapter', async () => {
     const model = drawDecoder(someDecoder(wide))
     const { decoder } = await watched(model, { ...runtimeOf(target).engine, sharesSessions: true })
     await follows(model, decoder, [3, 1], 1e-5)
-  })
-
-  it.each([1, 2, 3, 5])('has the logits of whole texts for prompts in chunks of %i tokens', async (chunk) => {
-    const model = drawDecoder(someDecoder({ ...wide, window: 4, lengths: [11, 2, 7] }))
-    await follows(model, (await watched(model, undefined, chunk)).decoder, [3, 1], 1e-5)
   })
 
   it('is not used where heads have another size, in float64, under a prefix, and by an engine without that node', async () => {
@@ -340,32 +352,14 @@ describe(`decoding with a cache (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 12 },
     ))
 
-  it.each(edges)('has the logits of whole texts for %s', async (_, change) => {
-    const model = drawDecoder(someDecoder(change))
-    await follows(model, await unmerged(model, 'float64'), [3, 1, 6, 2], 1e-9)
-  })
-
   it('has the logits of whole texts in float32 to 1e-5', async () => {
     const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
     await follows(model, await unmerged(model, 'float32'), [3, 1, 6, 2, 5, 7], 1e-5)
   })
 
-  it('has the logits of whole texts with an engine that allocates its results', async () => {
-    const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
-    const { phase, parameters } = startOf(model, 'open', 'float64')
-    const runtime = { engine: cpuEngine({ preallocatedOutputs: false }), weights: noWeights }
-    const decoder = await openDecoder(assemblyOf(model, 'float64'), phase, parameters, runtime)
-    await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-9)
-  })
-
   it('has the logits of whole texts with a merged adapter', async () => {
     const model = drawDecoder(someDecoder())
     await follows(model, await merged(model), [3, 1, 6], 1e-9)
-  })
-
-  it.each([1, 2, 3, 5])('has the logits of whole texts for prompts in chunks of %i tokens', async (chunk) => {
-    const model = drawDecoder(someDecoder({ window: 4, lengths: [11, 2, 7] }))
-    await follows(model, await unmerged(model, 'float64', chunk), [3, 1], 1e-9)
   })
 
   it.each([4, 5])('has the logits of whole texts for a long prompt behind a short one, in chunks of %i tokens', async (chunk) => {

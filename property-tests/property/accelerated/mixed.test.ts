@@ -1,7 +1,7 @@
 /** The precision mixed: its float16 weights and its refusals. mixedOnGpu.test.ts trains in it. */
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type ModelFolder, openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { cuda } from '../../../accelerated/engines/devices/cuda.js'
 import { nativeDevice } from '../../../accelerated/engines/devices/device.js'
@@ -14,17 +14,10 @@ import { mixed } from '../../../accelerated/precisions/mixed.js'
 import { checkDevice, openFrozen } from '../../../accelerated/precisions/precision.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { runJob } from '../../cli/jobRun.js'
-import { writeTinyModel } from '../../cli/tinyModel.js'
-import { toyFile } from '../../cli/toyTask.js'
-import { temporaryFolder } from '../../support/temporaryFolder.js'
+import { toyFolder } from '../../cli/toyFolder.js'
 
-const { folder: root } = temporaryFolder('mixed')
+const root = toyFolder('mixed')
 const at = (...path: readonly string[]): string => join(root, ...path)
-beforeAll(async () => {
-  await writeTinyModel(at('tiny'))
-  await writeFile(at('toy.tsv'), toyFile(40))
-})
-
 const flags = (method: string, more: Readonly<Record<string, string>> = {}) => ({
   model: at('tiny'),
   task: at('toy.tsv'),

@@ -1,23 +1,16 @@
 /** A run in mixed on a GPU, or on one in software: training, resumption and predictions. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { probeDevice } from '../../../accelerated/engines/deviceProbe.js'
 import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
 import { runJob } from '../../cli/jobRun.js'
-import { writeTinyModel } from '../../cli/tinyModel.js'
-import { toyFile } from '../../cli/toyTask.js'
+import { toyFolder } from '../../cli/toyFolder.js'
 import { assertClose } from '../../support/assertClose.js'
-import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const { works } = await probeDevice('webgpu')
-const { folder: root } = temporaryFolder('mixed-gpu')
+const root = toyFolder('mixed-gpu')
 const at = (...path: readonly string[]): string => join(root, ...path)
-beforeAll(async () => {
-  await writeTinyModel(at('tiny'))
-  await writeFile(at('toy.tsv'), toyFile(40))
-})
-
 const salora = (output: string) => ({
   model: at('tiny'),
   task: at('toy.tsv'),
