@@ -1,14 +1,12 @@
 /** salora bleu: its score, its JSON document, and one line per error. */
-import { mkdtempSync } from 'node:fs'
-import { rm, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { longestAlignedLine } from '../../cli/input/pairedFiles.js'
 import { saloraHere } from './inProcess.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
-const cwd = mkdtempSync(join(tmpdir(), 'salora-bleu-'))
-afterAll(() => rm(cwd, { recursive: true }))
+const { folder: cwd } = temporaryFolder('bleu')
 
 const write = async (name: string, content: string | Uint8Array): Promise<string> => {
   await writeFile(join(cwd, name), content)

@@ -7,6 +7,7 @@ import { scoreChoices } from '../../finetuning/tasks/multipleChoice/metrics.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 
 const { folder: cwd, write } = temporaryFolder('choice')
@@ -50,9 +51,7 @@ describe('salora train --task choice', () => {
   it('has the loss of the right answers alone, whatever the others are', async () => {
     const whole = ['--eval-data', questions, '--data', questions, '--batch-size', '60', '--max-steps', '1', '--max-length', '40']
     expect((await train(...whole, '--output', 'one')).code).toBe(0)
-    const [step] = (await readFile(join(cwd, 'one/metrics.jsonl'), 'utf8'))
-      .split('\n')
-      .map((line) => JSON.parse(line || '{}') as { readonly taskLoss?: number })
+    const [step] = jsonLines<{ readonly taskLoss?: number }>(await readFile(join(cwd, 'one/metrics.jsonl'), 'utf8'))
     const base = await run('evaluate', '--model', 'llama', '--task', 'choice', '--data', questions)
     expect(step?.taskLoss).toBeCloseTo(Number((JSON.parse(base.stdout) as Scores).scores['loss']), 5)
   })

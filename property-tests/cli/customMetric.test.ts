@@ -8,6 +8,7 @@ import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { seriesOf } from '../../reporting/runs/series.js'
 import { bestRun, bestSeries } from '../../reporting/runs/scores.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile, toyRows } from './toyTask.js'
@@ -71,13 +72,10 @@ describe('a custom metric', () => {
     expect(Object.keys(last.scores)[0]).toBe('errorRate')
     for (const scores of [best?.scores, last.scores]) expect(scores?.['errorRate']).toBeCloseTo(1 - Number(scores?.['accuracy']), 12)
     expect(best?.selection).toBeCloseTo(-Number(best?.scores['errorRate']), 12)
-    const evaluations = (await readFile(join(cwd, 'chosen/metrics.jsonl'), 'utf8'))
-      .trim()
-      .split('\n')
-      .flatMap((line) => {
-        const { kind, scores } = JSON.parse(line) as { readonly kind: string; readonly scores?: Readonly<Record<string, number>> }
-        return kind === 'evaluation' ? [Number(scores?.['errorRate'])] : []
-      })
+    type Line = { readonly kind: string; readonly scores?: Readonly<Record<string, number>> }
+    const evaluations = jsonLines<Line>(await readFile(join(cwd, 'chosen/metrics.jsonl'), 'utf8'))
+      .filter(({ kind }) => kind === 'evaluation')
+      .map(({ scores }) => Number(scores?.['errorRate']))
     expect(best?.scores['errorRate']).toBe(Math.min(...evaluations))
     expect((await readRunConfig(join(cwd, 'chosen')))?.metric).toMatchObject({ name: 'errorRate', higherIsBetter: false })
     const evaluated = await run('evaluate', '--run', 'chosen', '--metric', 'errorRate.mjs')

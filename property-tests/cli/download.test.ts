@@ -1,15 +1,16 @@
 /** A slow download: train, and a command without a second thread, print its progress; --quiet does not. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { basename, join } from 'node:path'
-import { tmpdir } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const cwd = toyFolder('download')
+const { folder: caches } = temporaryFolder('caches')
 let server: Server
 beforeAll(async () => {
   server = createServer((request, response) => {
@@ -38,7 +39,6 @@ afterAll(() => {
 })
 
 it('train and estimate print the progress of a download', async () => {
-  const caches = await mkdtemp(join(tmpdir(), 'salora-caches-'))
   const run = (cache: string, ...args: readonly string[]) =>
     salora([...args, '--model', 'me/tiny'], {
       cwd,
@@ -60,5 +60,4 @@ it('train and estimate print the progress of a download', async () => {
   }
   expect(quiet.code, quiet.stderr).toBe(0)
   expect(quiet.stderr).not.toContain('downloading')
-  await rm(caches, { recursive: true })
 }, 60_000)

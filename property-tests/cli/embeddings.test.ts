@@ -42,10 +42,7 @@ beforeAll(async () => {
 
 const vectorsOf = async (run: readonly string[], texts: readonly string[]): Promise<readonly (readonly number[])[]> => {
   const { stdout } = await saloraIn(['predict', ...run, '--quiet'], { cwd, input: texts.map((text) => `${text}\n`).join('') })
-  return stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => (JSON.parse(line) as { embedding: number[] }).embedding)
+  return jsonLines<{ readonly embedding: readonly number[] }>(stdout).map(({ embedding }) => embedding)
 }
 
 const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
@@ -108,10 +105,7 @@ describe('--problem-type similarity', () => {
     expect(errors).toHaveLength(trained.examples.evaluation)
     const input = errors.map(({ text, textPair }) => `${text}\t${textPair}\n`).join('')
     const { stdout } = await saloraIn(['predict', '--run', 'run', '--quiet'], { cwd, input })
-    const cosines = stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => (JSON.parse(line) as { readonly similarity: number }).similarity)
+    const cosines = jsonLines<{ readonly similarity: number }>(stdout).map(({ similarity }) => similarity)
     errors.forEach(({ row, text, textPair, label, predicted, loss }, i) => {
       const pair = pairs[row - 1]
       expect({ a: text, b: textPair, score: Number(label) }).toEqual({ a: pair?.a, b: pair?.b, score: pair?.score })

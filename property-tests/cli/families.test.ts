@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 
@@ -138,12 +139,7 @@ describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
     const evaluated = await saloraIn(['evaluate', '--run', family, '--json', '--quiet'], { cwd: root })
     expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(last.scores.accuracy)
     const answer = await saloraIn(['predict', '--run', family, '--quiet'], { cwd: root, input: 'w3 w5\nw40 w41\n' })
-    expect(
-      answer.stdout
-        .trim()
-        .split('\n')
-        .map((line) => (JSON.parse(line) as { label: string }).label),
-    ).toEqual(['low', 'high'])
+    expect(jsonLines<{ readonly label: string }>(answer.stdout).map(({ label }) => label)).toEqual(['low', 'high'])
   })
 })
 

@@ -8,6 +8,7 @@ import type { RunResult } from '../../finetuning/run/run.js'
 import { fitLinearProbe, probeObjective, tensor } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { tinyConfig, writeTinyModel } from './tinyModel.js'
 import { toyFile, toyRows } from './toyTask.js'
@@ -52,10 +53,7 @@ const predictions = async (...of: readonly string[]): Promise<readonly Line[]> =
   const input = rows.map(({ text }) => text).join('\n')
   const { code, stdout, stderr } = await saloraIn(['predict', ...of, '--device', 'cpu', '--quiet'], { cwd, input })
   expect([code, stderr]).toEqual([0, ''])
-  return stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Line)
+  return jsonLines<Line>(stdout)
 }
 
 describe('on a sentence encoder', () => {

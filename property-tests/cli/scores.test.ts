@@ -7,6 +7,7 @@ import { normals } from '../../accelerated/parameters/random.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 
@@ -59,10 +60,9 @@ const scoresOf = async (...args: readonly string[]) =>
   (JSON.parse(await run('evaluate', '--max-length', '16', '--json', ...args)) as { readonly scores: Readonly<Record<string, number>> })
     .scores
 const firstScores = async (output: string): Promise<Readonly<Record<string, number>>> =>
-  (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
-    .split('\n')
-    .filter((line) => line.includes('"evaluation"'))
-    .map((line) => (JSON.parse(line) as { readonly scores: Readonly<Record<string, number>> }).scores)[0] ?? {}
+  jsonLines<{ readonly kind: string; readonly scores: Readonly<Record<string, number>> }>(
+    await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'),
+  ).find(({ kind }) => kind === 'evaluation')?.scores ?? {}
 
 describe('a regression on a file', () => {
   let [stars, points]: readonly (RunResult | undefined)[] = []

@@ -4,8 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -19,6 +18,7 @@ import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.j
 import { program, salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile, toyRows } from './toyTask.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const page = 'docs/how-to/several-machines.md'
 const tracked = killedAfterEach()
@@ -37,11 +37,10 @@ const started = (words: readonly string[], cwd: string): { readonly child: Child
 }
 
 describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-server)', () => {
-  let root = ''
+  const { folder: root } = temporaryFolder('machines')
   let redis: RedisServer
   let client: Redis
   beforeAll(async () => {
-    root = await mkdtemp(join(tmpdir(), 'salora-machines-'))
     await mkdir(join(root, 'redis'))
     redis = await startRedis(join(root, 'redis'), 'a-secret')
     client = new Redis(redis.url)
@@ -53,7 +52,6 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
   afterAll(async () => {
     client.disconnect()
     await redis.stop()
-    await rm(root, { recursive: true })
   })
   const train = (output: string, ...more: readonly string[]): readonly string[] => [
     ...'train --model encoder --task toy.tsv --method lora --max-length 16 --batch-size 2 --threads 1'.split(' '),
@@ -165,16 +163,12 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
 })
 
 describe.skipIf(!hasRedis)('a disturbed run on several machines (skipped without redis-server)', () => {
-  let folder = ''
+  const { folder } = temporaryFolder('disturbed')
   let playground: Playground
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'salora-disturbed-'))
     playground = await openPlayground(folder, 480)
   })
-  afterAll(async () => {
-    await playground.close()
-    await rm(folder, { recursive: true })
-  })
+  afterAll(() => playground.close())
   it('has the bits of one process: SaLoRA in 8 parts', async () => {
     expect((await playground.run(5, 'salora', 8)).difference).toBe('')
   }, 180_000)

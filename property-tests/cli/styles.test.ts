@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { classifyStyles, linesByStyle, openStyleClassifier, readStyles } from '../../evaluation/index.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { saloraHere } from './inProcess.js'
 import { runJob } from './jobRun.js'
 import { writeFamily } from './tinyAdapter.js'
@@ -36,10 +37,8 @@ beforeAll(async () => {
 
 describe('a run of --preset tsst-classifier', () => {
   it("has the learning rates of torch's linear schedule without warm-up, and saves the whole model with two styles", async () => {
-    const events = (await readFile(at('run/metrics.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((text) => JSON.parse(text) as { kind: string; step: number; learningRate: number })
+    type Line = { readonly kind: string; readonly step: number; readonly learningRate: number }
+    const events = jsonLines<Line>(await readFile(at('run/metrics.jsonl'), 'utf8'))
     const rates = events.filter(({ kind }) => kind === 'step').map(({ learningRate }) => learningRate)
     // get_linear_schedule_with_warmup(optimizer, 0, 80): (80 - k) / 80 of the peak at the k-th step, from 0
     expect(rates).toHaveLength(steps)

@@ -113,10 +113,7 @@ describe('token classification', () => {
   it('reads predictions again as spans, and scores them as right', async () => {
     const texts = sentences.slice(0, 9).map((words) => words.map(([word]) => word).join(' '))
     const { stdout } = await saloraIn(['predict', '--run', 'run', '--quiet'], { cwd, input: `${texts.join('\n')}\n` })
-    const rows = stdout
-      .trimEnd()
-      .split('\n')
-      .map((line, i) => JSON.stringify({ text: texts[i], ...(JSON.parse(line) as object) }))
+    const rows = jsonLines<object>(stdout).map((row, i) => JSON.stringify({ text: texts[i], ...row }))
     await writeFile(at('spans.jsonl'), rows.join('\n'))
     const flags = ['--task', 'spans.jsonl', '--problem-type', 'token-classification', '--json', '--quiet']
     const scored = await saloraIn(['evaluate', '--run', 'run', ...flags], { cwd })

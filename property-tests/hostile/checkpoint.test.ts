@@ -1,11 +1,10 @@
 /** A checkpoint is validated against the run's own start, because its checksum does not prove who wrote it. */
 import type { UpdatedBlock } from '../../accelerated/parameters/layout.js'
 import { createHash } from 'node:crypto'
-import { lstat, mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { lstat, mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execFileSync } from 'node:child_process'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { InputError } from '../../accelerated/errors/inputError.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
@@ -15,6 +14,7 @@ import { newestCheckpoint, type RunOutline } from '../../accelerated/checkpoints
 import { type Checkpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { gated, matrices, pruned, outlineOf, sizeIn, stateOf, type Described } from './saloraRun.js'
+import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const [query, value] = matrices
 const checkpointOf = (state: RunState): Checkpoint => ({ state, best: null, lastEvaluation: null, byMatrix: {}, metricsLines: 4 })
@@ -28,17 +28,13 @@ const save = (checkpoint: Checkpoint): Promise<string> => saveCheckpoint(folder,
 /** The state with another phase. */
 const withPhase = (state: Described, change: Partial<SaloraPhase>): RunState => stateOf({ ...state, phase: { ...state.phase, ...change } })
 
-let root = ''
+const { folder: root } = temporaryFolder('checkpoint')
 let made = 0
 let folder = ''
-beforeAll(async () => {
-  root = await realpath(await mkdtemp(join(tmpdir(), 'salora-checkpoint-')))
-})
 beforeEach(async () => {
   folder = join(root, `c${made++}`)
   await mkdir(folder)
 })
-afterAll(() => rm(root, { recursive: true }))
 
 /** The reports about corrupt checkpoints, and the step of the one that is used. */
 const read = async (dtype: FloatType = 'float32'): Promise<{ readonly messages: readonly string[]; readonly step: number | undefined }> => {

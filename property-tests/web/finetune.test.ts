@@ -24,6 +24,7 @@ import {
 } from '../../web/index.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
+import { jsonLines } from '../support/jsonLines.js'
 
 const csv = `text,label\n${Array.from({ length: 24 }, (_, i) => `the film is ${i % 2 === 0 ? 'good' : 'bad'} ${'very '.repeat(i % 5)},${i % 2 === 0 ? 'yes' : 'no'}`).join('\n')}\n`
 const settings = {
@@ -156,12 +157,7 @@ describe('salora/web', () => {
     expect(await bytesOf(storage, 'run/adapter/adapter_model.safetensors')).toEqual(
       await readFile(join(root, 'run/adapter/adapter_model.safetensors')),
     )
-    const lines = async (text: Promise<Buffer>) =>
-      (
-        String(await text)
-          .trim()
-          .split('\n') as string[]
-      ).map((line) => JSON.parse(line) as { readonly kind: string; readonly step: number })
+    const lines = async (text: Promise<Buffer>) => jsonLines<{ readonly kind: string; readonly step: number }>(String(await text))
     const told = (of: Awaited<ReturnType<typeof lines>>) => of.map(({ kind, step }) => `${kind} ${step}`)
     expect(told(await lines(bytesOf(storage, 'run/metrics.jsonl')))).toEqual(told(await lines(readFile(join(root, 'run/metrics.jsonl')))))
   })

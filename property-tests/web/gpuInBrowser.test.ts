@@ -16,6 +16,7 @@ import { tinyTensors, writeTinyModel } from '../cli/tinyModel.js'
 import { placementsOf } from '../kernels/placements.js'
 import { typedNodes, type TypedNode } from '../kernels/typedNodes.js'
 import { hasChromium, launchChromium, softwareCard } from '../support/chromium.js'
+import { jsonLines } from '../support/jsonLines.js'
 import { inNode, pageAndData, runSettings, served, type Served } from './browserRun.js'
 import { watched, watchPage } from './watchedPage.js'
 
@@ -59,12 +60,7 @@ const ended = async (page: Page): Promise<{ readonly losses: readonly number[]; 
   await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 180_000 })
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download the run' }).click()])
   const { 'metrics.jsonl': metrics, 'adapter/adapter_model.safetensors': adapter } = unzipSync(await readFile(await download.path()))
-  const events = new TextDecoder()
-    .decode(metrics)
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as FinetuneEvent)
-  return { losses: lossesOf(events), adapter: adapter ?? new Uint8Array() }
+  return { losses: lossesOf(jsonLines<FinetuneEvent>(new TextDecoder().decode(metrics))), adapter: adapter ?? new Uint8Array() }
 }
 
 const lossesOf = (events: readonly FinetuneEvent[]): readonly number[] =>

@@ -1,24 +1,24 @@
 /** A folder with models, their adapters, and their exports. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { env } from '@huggingface/transformers'
-import { afterAll, beforeAll } from 'vitest'
+import { beforeAll } from 'vitest'
 import { exportAdapter, type ExportOptions, type ExportReport } from '../../../finetuning/use/exportAdapter.js'
 import type { ExportFormat } from '../../../finetuning/use/exportFormats.js'
 import { openTrainedAdapter, type Text } from '../../../finetuning/use/trainedAdapter.js'
 import { writeAdapter, writeFamily, type Family } from '../tinyAdapter.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 /** Of the current test file. */
 export const place = { root: '' }
 /** Writes the models and adapters before a file's tests and removes them after. Each test file calls it. */
 export const usePlace = (): void => {
+  const { folder } = temporaryFolder('export')
   beforeAll(async () => {
     env.allowRemoteModels = false
-    place.root = await mkdtemp(join(tmpdir(), 'salora-export-'))
+    place.root = folder
     for (const family of families) await writeAdapter(at(`${family}-adapter`), await writeFamily(at(family), family))
   })
-  afterAll(() => rm(place.root, { recursive: true }))
 }
 
 export const families: readonly Family[] = ['roberta', 'bert']

@@ -1,27 +1,27 @@
 /** A new folder for each test, and the one line that refuses its content: fast, and before any large allocation. */
-import { mkdir, mkdtemp, open, realpath, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
+import { beforeAll, beforeEach, expect } from 'vitest'
 import { peftFiles } from '../../../accelerated/formats/peft/peft.js'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { elementCount } from '../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { roberta } from '../validFiles.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 /** Of the current test; a test may enter another folder. */
 export const place = { root: '', folder: '' }
 let made = 0
 /** Makes a folder before each test of a file. Each test file calls it. */
 export const usePlace = (): void => {
-  beforeAll(async () => {
-    place.root = await realpath(await mkdtemp(join(tmpdir(), 'salora-bounds-')))
+  const { folder: root } = temporaryFolder('bounds')
+  beforeAll(() => {
+    place.root = root
   })
   beforeEach(async () => {
     place.folder = join(place.root, `f${made++}`)
     await mkdir(place.folder)
   })
-  afterAll(() => rm(place.root, { recursive: true }))
 }
 
 /** The one line, and that it came soon and cheaply. */

@@ -1,9 +1,8 @@
 /** Settings of cards: the number of the card, TF32, and the memory that its driver reports. A card is not needed. */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { chooseDevice, probeStep } from '../../../accelerated/engines/deviceProbe.js'
 import { cuda } from '../../../accelerated/engines/devices/cuda.js'
 import type { Device } from '../../../accelerated/engines/devices/device.js'
@@ -16,16 +15,13 @@ import { examineApart } from '../../../cli/doctor/examineApart.js'
 import { estimateLine, estimateTable, estimateWarning } from '../../../cli/format/estimate.js'
 import type { Estimate } from '../../../finetuning/run/estimate.js'
 import { cpuEngine } from '../../support/cpuEngine.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let folder = ''
+const { folder } = temporaryFolder('card')
 const [path, visible] = [process.env['PATH'] ?? '', process.env['CUDA_VISIBLE_DEVICES']]
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'salora-card-'))
-})
-afterAll(async () => {
+afterAll(() => {
   process.env['PATH'] = path
   if (visible === undefined) delete process.env['CUDA_VISIBLE_DEVICES']
-  await rm(folder, { recursive: true })
 })
 
 /** Puts a program in the place of nvidia-smi. */

@@ -1,20 +1,16 @@
 /** Frozen weights are read from the checkpoint's own file, also through links, as long as it is the file that was opened. */
-import { mkdir, mkdtemp, realpath, rename, rm, symlink, utimes } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rename, symlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { frozenWeights, weightSource } from '../../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { mul } from '../../../accelerated/graph/operators.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-let root = ''
-beforeAll(async () => {
-  root = await realpath(await mkdtemp(join(tmpdir(), 'salora-frozen-')))
-})
-afterAll(() => rm(root, { recursive: true }))
+const { folder: root } = temporaryFolder('frozen')
 
 const name = 'encoder.layer.1.output.dense.weight'
 

@@ -210,41 +210,24 @@ describe('downloading a model', () => {
     expect((await resolve('plain', { revision: 'v1.0' })).folder).toBe(join(cache, 'models--plain', 'snapshots', 'v1.0'))
   })
 
-  it('sends the token of HF_TOKEN', async () => {
-    let header: string | undefined
-    answer = (request, response) => {
-      header = request.headers.authorization
-      serving(files)(request, response)
-    }
-    await resolve('model', { environment: { HF_TOKEN: 'secret' } })
-    expect(header).toBe('Bearer secret')
-    await resolve('another', { environment: { HF_TOKEN: ' secret\n' } }) // as a file of one line has it
-    expect(header).toBe('Bearer secret')
-  })
-
-  it('sends the token that hf auth login stored, unless HF_TOKEN has another', async () => {
-    let header: string | undefined
-    answer = (request, response) => {
-      header = request.headers.authorization
-      serving(files)(request, response)
-    }
-    await mkdir(join(cache, 'login'), { recursive: true })
-    await writeFile(join(cache, 'login', 'token'), 'stored\n')
-    await resolve('stored-token', { environment: { HF_HOME: join(cache, 'login'), SALORA_CACHE: cache } })
-    expect(header).toBe('Bearer stored')
-    await resolve('given-token', { environment: { HF_HOME: join(cache, 'login'), SALORA_CACHE: cache, HF_TOKEN: 'given' } })
-    expect(header).toBe('Bearer given')
-  })
-
-  it('sends no token if HF_TOKEN is empty', async () => {
+  it.each<readonly [string, Readonly<Record<string, string>>, string | undefined]>([
+    ['of HF_TOKEN', { HF_TOKEN: 'secret' }, 'Bearer secret'],
+    ['of HF_TOKEN as a file of one line has it', { HF_TOKEN: ' secret\n' }, 'Bearer secret'],
+    ['that hf auth login stored', {}, 'Bearer stored'],
+    ['of HF_TOKEN before a stored one', { HF_TOKEN: 'given' }, 'Bearer given'],
+    ...['', ' ', '\n'].map(
+      (empty) => [`that is empty: ${JSON.stringify(empty)}`, { HF_TOKEN: empty, HF_HOME: '/none' }, undefined] as const,
+    ),
+  ])('sends the token %s', async (_, variables, expected) => {
     const headers: (string | undefined)[] = []
     answer = (request, response) => {
       headers.push(request.headers.authorization)
       serving(files)(request, response)
     }
-    for (const empty of ['', ' ', '\n'])
-      await resolve(`model-${headers.length}`, { environment: { HF_TOKEN: empty, HF_HOME: join(cache, 'none') } })
-    expect(new Set(headers)).toEqual(new Set([undefined]))
+    await mkdir(join(cache, 'login'), { recursive: true })
+    await writeFile(join(cache, 'login', 'token'), 'stored\n')
+    await resolve('model', { environment: { HF_HOME: join(cache, 'login'), SALORA_CACHE: cache, ...variables } })
+    expect(new Set(headers)).toEqual(new Set([expected]))
   })
 
   it('shows neither a token nor a password in any error', async () => {

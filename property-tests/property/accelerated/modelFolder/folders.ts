@@ -1,8 +1,7 @@
 /** Folders with tiny checkpoints of both families, intact or broken, and the message of opening one. */
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { beforeAll, expect } from 'vitest'
 import { parseConfigFile } from '../../../../accelerated/checkpoints/configFile.js'
 import { InputError } from '../../../../accelerated/errors/inputError.js'
 import { checkFinite } from '../../../../accelerated/checkpoints/frozenWeights.js'
@@ -11,16 +10,17 @@ import { elementCount } from '../../../../accelerated/checkpoints/safetensors/sa
 import type { WritableTensor } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import type { Head, Model } from '../../../../accelerated/models/architecture.js'
 import { sizes } from '../../../hostile/validFiles.js'
+import { temporaryFolder } from '../../../support/temporaryFolder.js'
 
 /** The folder of the test file that runs. */
 export const place = { root: '' }
 let made = 0
 /** Makes the folder before a file's tests and removes it after them. Each file calls it. */
 export const usePlace = (): void => {
-  beforeAll(async () => {
-    place.root = await realpath(await mkdtemp(join(tmpdir(), 'salora-model-')))
+  const { folder } = temporaryFolder('model')
+  beforeAll(() => {
+    place.root = folder
   })
-  afterAll(() => rm(place.root, { recursive: true }))
 }
 
 export const roberta = { model_type: 'roberta', ...sizes, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu' }

@@ -1,8 +1,5 @@
-/** Adapters of tiny models, and the folder they are written to and loaded from. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll } from 'vitest'
+
+import { beforeAll } from 'vitest'
 import type { Weights } from '../../../../accelerated/formats/adapter.js'
 import { loadLowRank } from '../../../../accelerated/formats/peft/loadPeft.js'
 import type { LowRankAdapter, LowRankPair } from '../../../../accelerated/formats/peft/peft.js'
@@ -10,15 +7,16 @@ import type { Model } from '../../../../accelerated/models/architecture.js'
 import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
 import type { EncoderConfig } from '../../../../accelerated/models/bert/config.js'
 import type { ModelOutputs } from '../../../../accelerated/models/modelOutputs.js'
+import { temporaryFolder } from '../../../support/temporaryFolder.js'
 
 /** The folder of the test file that runs; it holds one adapter at a time. */
 export const place = { folder: '' }
 /** Makes the folder before a file's tests and removes it after them. Each file calls it. */
 export const usePlace = (): void => {
-  beforeAll(async () => {
-    place.folder = await mkdtemp(join(tmpdir(), 'salora-peft-'))
+  const { folder } = temporaryFolder('peft')
+  beforeAll(() => {
+    place.folder = folder
   })
-  afterAll(() => rm(place.folder, { recursive: true }))
 }
 
 export const sizes: EncoderConfig = {
