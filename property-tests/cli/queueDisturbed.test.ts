@@ -165,7 +165,7 @@ beforeAll(async () => {
   const local = await salora(sweep('local', '--quiet'), { cwd: folder })
   expect([local.code, local.stderr]).toEqual([0, ''])
   place = { folder, redis: await startRedis(join(folder, 'redis')), table: tableOf(local.stdout), children: [] }
-})
+}, sweepLimit)
 afterAll(async () => {
   if (!hasRedis) return
   for (const child of place.children) child.kill('SIGKILL')
