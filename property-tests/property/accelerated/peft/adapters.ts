@@ -1,4 +1,3 @@
-
 import { beforeAll } from 'vitest'
 import type { Weights } from '../../../../accelerated/formats/adapter.js'
 import { loadLowRank } from '../../../../accelerated/formats/peft/loadPeft.js'
