@@ -11,6 +11,7 @@ import { checkTaskOptions } from './tasks/taskFlags.js'
 import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './run/run.js'
 import { reportRun } from './run/tracking/reportRun.js'
 import { fromSentError, toSentError, type SentError } from '../accelerated/errors/sentError.js'
+import { asyncQueue } from './run/asyncQueue.js'
 
 /** The input of the worker thread. */
 export type WorkerData = { readonly options: FinetuneOptions; readonly calls: CallCount }
@@ -26,7 +27,6 @@ const grace = 100
 /**
  * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends the run after the current step, with a checkpoint and
  * an adapter. Before `ready` it ends at once, without a result or any file. Leaving the loop early kills the run.
- * Its errors name flags, for the command line.
  * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user; any other error is a defect
  */
 export async function* finetune(
@@ -35,12 +35,10 @@ export async function* finetune(
 ): AsyncGenerator<FinetuneEvent, void> {
   checkFinetuneOptions(options)
   checkTaskOptions(options.task)
-  if (isMainThread && usesCuda(options.settings?.device)) useTf32(options.settings?.tf32 === true) // the thread of the run only checks
+  const { device = 'auto' } = options.settings ?? {}
+  if (isMainThread && /^(auto$|cuda)/.test(device)) useTf32(device.endsWith(':tf32')) // the thread of the run only checks
   yield* reportRun(options, trainInThread(options, more)) // in this thread: a training step blocks the worker's, and its timeouts
 }
-
-/** Whether a run may be on CUDA, which `auto` prefers. */
-const usesCuda = (device = 'auto'): boolean => device === 'auto' || device === 'cuda'
 
 async function* trainInThread(
   options: FinetuneOptions,
@@ -50,18 +48,16 @@ async function* trainInThread(
   const calls = callCount()
   const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), { workerData: { options, calls } satisfies WorkerData })
   const { threadId } = worker // undefined once the thread has ended
-  const queue: (WorkerMessage | { readonly kind: 'exit' })[] = []
-  let wake = (): void => undefined
-  const put = (message: WorkerMessage | { readonly kind: 'exit' }): void => {
+  const messages = asyncQueue<WorkerMessage>()
+  const put = (message: WorkerMessage): void => {
     if (message.kind === 'event' && message.event.kind === 'ready') ready = true
-    queue.push(message)
-    wake()
+    messages.push(message)
   }
   worker.on('message', put)
   worker.on('error', (error: Error) => put({ kind: 'error', error: toSentError(error) }))
   worker.on('exit', () => {
     ended = true
-    put({ kind: 'exit' })
+    messages.close()
   })
   /** Terminates the worker between two calls of ONNX Runtime, unless `isNeeded` is false by then. */
   const end = async (isNeeded: () => boolean): Promise<void> => {
@@ -75,14 +71,8 @@ async function* trainInThread(
   if (signal?.aborted === true) abort()
   signal?.addEventListener('abort', abort)
   try {
-    for (;;) {
-      const message = queue.shift()
-      if (message === undefined)
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      else if (message.kind === 'exit') return
-      else if (message.kind === 'event') yield message.event
+    for await (const message of messages) {
+      if (message.kind === 'event') yield message.event
       else throw fromSentError(message.error)
     }
   } finally {

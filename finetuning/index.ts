@@ -3,19 +3,8 @@
  * What belongs here is what users of the library call. Graphs, methods and formats are accelerated/; the paper's evaluation is evaluation/.
  */
 
-import { finetune as finetuneInFlags } from './finetune.js'
-import { eventsInProgram } from './run/errorsInProgram.js'
-import type { FinetuneEvent, FinetuneOptions } from './run/run.js'
-import { taskFlags } from './tasks/taskFlags.js'
-
 // Train
-/**
- * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends the run after the current step, with a checkpoint and
- * an adapter. Before `ready` it ends at once, without a result or any file. Leaving the loop early kills the run.
- * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user; any other error is a defect
- */
-export const finetune = (options: FinetuneOptions, more: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FinetuneEvent, void> =>
-  eventsInProgram(finetuneInFlags(options, more), taskFlags)
+export { finetune } from './finetune.js'
 export { finetuneJob } from './nodeMachine.js'
 export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, RunResult, Scores } from './run/run.js'
 export type { SamplePrompt } from './run/samplePrompts.js'
@@ -42,7 +31,7 @@ export {
   type Text,
   type TrainedAdapter,
   type TrainedAdapterOptions,
-} from './use/trainedAdapter.js'
+} from './use/openModel.js'
 export { scoreAdapter, type AdapterScore } from './use/scoreAdapter.js'
 export { openConversation, type Conversation } from './use/conversation.js'
 export { openGenerator, type AnswerEvent, type Generator, type GeneratorOptions } from './use/generator.js'

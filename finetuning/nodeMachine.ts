@@ -81,7 +81,7 @@ const checkLength = async ({ model, settings }: Pick<RunOptions, 'model' | 'sett
 
 export const nodeMachine: Machine = {
   readRequest,
-  chooseDevice: (settings) => chooseDevice(settings.device, settings),
+  chooseDevice: ({ device }) => chooseDevice(device),
   loadTask,
   openModel: async ({ model, revision }, signal) => {
     const resolved = await resolveModel(model, { signal, ...(revision === undefined ? {} : { revision }) })
@@ -97,7 +97,8 @@ export const nodeMachine: Machine = {
   },
   estimate: async ({ task, plan, facts, sampleMemory: samples }) => {
     const data = { ...task, ...(samples === undefined ? {} : { samples }) }
-    const card = (await deviceOf(facts.device).card?.(task.settings.deviceId)) ?? null
+    const { device } = task.settings
+    const card = (await deviceOf(device === 'auto' ? facts.device : device).card?.()) ?? null
     return card === null ? estimateOf(task, data, plan.steps, process.memoryUsage.rss()) : estimateOnCard(task, data, plan.steps, card)
   },
   openLeader: async (run, signal) => {

@@ -12,6 +12,7 @@ import { watchedWeights } from '../accelerated/engines/engine.js'
 import { memoryLimit } from '../accelerated/engines/memoryLimit.js'
 import { ChangedFileError, InputError, inputError, quoted, shown } from '../accelerated/errors/inputError.js'
 import { SettingsError, TrainingError } from '../accelerated/errors/expectedErrors.js'
+import { option, words } from '../accelerated/errors/words.js'
 import { formatOf, readAdapter, writeAdapter } from '../accelerated/formats/index.js'
 import { withAdapterTokens } from '../accelerated/formats/peft/tokenRows.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
@@ -61,8 +62,7 @@ import { checkGenerates } from './run/samplePrompts.js'
 import type { Sampler } from './run/sampler.js'
 import { workersWriter } from './run/workersFile.js'
 import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
-import { classWeightsOf, dominantClass } from './tasks/classification/classWeights.js'
-import { singleLabel } from './tasks/classification/index.js'
+import { classWeightsOf, dominantClass, singleLabel } from './tasks/classification/index.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
 import type { Answer, BoundTask, Probe, TaskData, TaskType } from './tasks/taskType.js'
 import { reportTokenizing } from './tasks/tokenizingProgress.js'
@@ -188,9 +188,8 @@ export async function* prepareRun(
   const place = { device: device.name, revision, modelParameters }
   const facts = describeRun(assembly, data, start, { ...place, outputs: task.outputs, majority: task.majority })
   const scoreTest = data.test === undefined ? null : bindTask({ ...data, evaluation: data.test }, settings).score
-  const placement = devicePlacement(device.name, settings.strictDevice)
-  const { threads, deviceId, tf32 } = settings
-  const runtime = { engine: device.engine({ threads, deviceId, tf32, onPlacement: placement.onPlacement }), weights }
+  const placement = devicePlacement(device.name)
+  const runtime = { engine: device.engine({ threads: settings.threads, onPlacement: placement.onPlacement }), weights }
   const sampler = (await machine.openSampler?.(options, { assembly, runtime, base })) ?? null
   const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
   yield* reportData(withLengths(described.report, training, warnings))
@@ -265,7 +264,7 @@ export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'cla
   const { taskType, labelNames, train, scalesScores } = data
   const labels = (): readonly number[] => train.examples.map(({ label }) => label)
   if (classWeights !== null && taskType.refuses.classWeights !== undefined)
-    throw inputError('--class-weights', taskType.refuses.classWeights, quoted(classWeights))
+    throw inputError(option('classWeights'), taskType.refuses.classWeights, quoted(classWeights))
   const weights = classWeights === null ? {} : { classWeights: classWeightsOf(classWeights, labelNames ?? [], labels()) }
   const scale = classWeights === null && scalesScores === true ? { scoreScale: scoreScaleOf(labels()) } : {}
   return bindWithMetric(data, { ...weights, ...scale })
@@ -358,13 +357,13 @@ async function* openModel(
 /** @throws InputError if the model is too large, not finite, or cannot do the task */
 const checkModel = async (
   base: ModelFolder,
-  { task, settings }: RunOptions,
+  { task }: RunOptions,
   taskType: Pick<TaskType, 'checkModel'>,
   outputs: ModelOutputs,
   { device, precision }: Place,
 ): Promise<void> => {
   taskType.checkModel?.(base.model, task.task)
-  const card = (await device.card?.(settings.deviceId)) ?? null
+  const card = (await device.card?.()) ?? null
   checkWeightsFit(precision, base, Math.min(memoryLimit(), card?.memoryBytes ?? Infinity))
   const frozen = [...frozenHead(base, outputs)].map(([name, { shape }]) => [name, shape] as const)
   await checkFinite(base, [...headOf(base.model, outputs).tensors, ...frozen])
@@ -414,7 +413,7 @@ async function* initialState(
   const drawn = await startOfRun(assembly, checkpointNumbers(base))
   if (adapter === undefined) return { start: drawn, hasHead: false }
   const read = await readAdapter(adapter, await withTokensOf(adapter, base), base.storage)
-  const { state, withHead } = warmStart(assembly, drawn, read, labelNames ?? undefined, `--adapter ${adapter}`)
+  const { state, withHead } = warmStart(assembly, drawn, read, labelNames ?? undefined, words`${option('adapter')} ${adapter}`)
   if (!withHead)
     yield warning(
       `${adapter}: its head is not of the task's classes; the run begins with another${spellingRemedy(read.labelNames, labelNames)}`,
@@ -586,16 +585,19 @@ const nameCheckpoint = async (error: unknown, run: PreparedRun, { checkpoints }:
   )
   const last = await lastCheckpoint(checkpoints, run.base.storage)
   if (thrown instanceof ChangedFileError) {
-    const remedy = last === null ? 'no checkpoint was saved before it' : `restore it, and --resume continues after step ${last.step}`
-    return new ChangedFileError(thrown.where, thrown.expected, `${thrown.got}: ${remedy}`)
+    const remedy =
+      last === null
+        ? 'no checkpoint was saved before it'
+        : words`restore it, and ${option('resume', true)} continues after step ${last.step}`
+    return new ChangedFileError(thrown.mistake.where, thrown.mistake.expected, words`${thrown.mistake.got}: ${remedy}`)
   }
   if (thrown instanceof InputError) {
     // an evaluation, such as by a metric of the user's: the training loop has saved the steps before it
-    const remedy = last === null ? '' : `; step ${last.step} is saved, and --resume evaluates it again`
-    return inputError(thrown.where, thrown.expected, thrown.got + remedy)
+    const remedy = last === null ? '' : words`; step ${last.step} is saved, and ${option('resume', true)} evaluates it again`
+    return inputError(thrown.mistake.where, thrown.mistake.expected, words`${thrown.mistake.got}${remedy}`)
   }
   const state = last === null ? 'no checkpoint was saved before it' : `the last good checkpoint is ${last.path}, after step ${last.step}`
-  return new TrainingError(`${thrown.message}; ${state}`)
+  return new TrainingError(words`${thrown.line}; ${state}`)
 }
 
 // Result

@@ -57,7 +57,7 @@ const stages = {
   verify: () => salora(['verify', ...device]),
   'verify-mixed': () => salora(['verify', ...device, '--precision', 'mixed']),
   float32: () => besideCpu('float32', []),
-  tf32: () => besideCpu('tf32', ['--tf32']),
+  tf32: () => besideCpu('tf32', ['--device', 'cuda:tf32']),
   mixed: () => besideCpu('mixed', ['--precision', 'mixed']),
   resume,
   bench: () => salora(['bench', ...device]),

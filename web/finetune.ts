@@ -2,10 +2,10 @@
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import type { Device } from '../accelerated/engines/devices/device.js'
 import { inputError, quoted, shown } from '../accelerated/errors/inputError.js'
+import { option } from '../accelerated/errors/words.js'
 import { methods } from '../accelerated/methods/index.js'
 import { type Storage, withFile } from '../accelerated/storage/storage.js'
 import { runRecipe, type Machine } from '../finetuning/recipe.js'
-import { eventsInProgram } from '../finetuning/run/errorsInProgram.js'
 import {
   checkFinetuneOptions,
   resolveRunOptions,
@@ -44,16 +44,14 @@ const refused = ['metric', 'samplePrompts', 'tensorboard', 'reportTo', 'redis', 
  * Node; the last is `result`. An aborted signal ends the run after the current step, with a checkpoint and an adapter.
  * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user
  */
-export const finetune = (
+export async function* finetune(
   options: FinetuneOptions,
   place: Place,
   { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
-): AsyncGenerator<FinetuneEvent, RunResult> => eventsInProgram(trainAt(options, place, signal), labeledFileSource.flags ?? [])
-
-async function* trainAt(input: FinetuneOptions, place: Place, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
-  checkFinetuneOptions(input)
+): AsyncGenerator<FinetuneEvent, RunResult> {
+  checkFinetuneOptions(options)
   checkPlace('finetune', place)
-  return yield* runRecipe(input, browserMachine(place), signal)
+  return yield* runRecipe(options, browserMachine(place), signal)
 }
 
 /** A place as the recipe asks for it. */
@@ -64,7 +62,7 @@ const browserMachine = ({ storage, device, baseModelName, runtimeVersion }: Plac
     const options = resolveRunOptions(input)
     checkStorable(options)
     const { task } = options.task
-    if (!labeledFileSource.recognizes(task)) throw inputError('--task', labeledFileSource.help, quoted(task))
+    if (!labeledFileSource.recognizes(task)) throw inputError(option('task'), labeledFileSource.help, quoted(task))
     return { options, metric: null, content: await examineFolderIn(storage, options) }
   },
   chooseDevice: async () => device,

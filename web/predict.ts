@@ -8,8 +8,7 @@ import { joinPath, nameOf } from '../accelerated/storage/paths.js'
 import type { Storage } from '../accelerated/storage/storage.js'
 import { resolveLabels, adapterIn, withCheckedHead } from '../finetuning/use/modelWithAdapter.js'
 import type { Text } from '../finetuning/tasks/taskType.js'
-import { openPredictions } from '../finetuning/use/openPredictions.js'
-import { resultInProgram } from '../finetuning/run/errorsInProgram.js'
+import { openPredictions } from '../finetuning/use/modelSessions.js'
 import { readRunConfig, readRunResult } from '../finetuning/run/runFiles.js'
 import type { RunConfig } from '../finetuning/run/run.js'
 import { checkPlace, type Place, version } from './finetune.js'
@@ -45,10 +44,7 @@ const checkRun = (caller: string, output: unknown): void => {
 }
 
 /** Opens the adapter of a run for predictions. @throws InputError */
-export const predictor = (output: string, place: Files & Pick<Place, 'device'>): Promise<Predictor> =>
-  resultInProgram(openPredictor(output, place), [])
-
-const openPredictor = async (output: string, place: Files & Pick<Place, 'device'>): Promise<Predictor> => {
+export const predictor = async (output: string, place: Files & Pick<Place, 'device'>): Promise<Predictor> => {
   checkRun('predictor', output)
   checkPlace('predictor', place)
   const { trained, settings } = await trainedIn(output, place)
@@ -60,16 +56,12 @@ const openPredictor = async (output: string, place: Files & Pick<Place, 'device'
  * Writes the run's model with its adapter merged, as transformers.js opens it, into an empty folder of a storage. The export of Node also compares
  * it with the original. @throws InputError
  */
-export const exportForTransformersJs = (
+export const exportForTransformersJs = async (
   output: string,
   place: Files,
-  to: Destination,
+  to: { readonly storage: Storage; readonly folder: string },
   precision: OnnxPrecision = 'float32',
-): Promise<void> => resultInProgram(writeExport(output, place, to, precision), [])
-
-type Destination = { readonly storage: Storage; readonly folder: string }
-
-const writeExport = async (output: string, place: Files, to: Destination, precision: OnnxPrecision): Promise<void> => {
+): Promise<void> => {
   checkRun('exportForTransformersJs', output)
   checkPlace('exportForTransformersJs', place, ['storage'])
   const { trained, settings } = await trainedIn(output, place)
@@ -91,10 +83,7 @@ export const inspect = async (file: Blob & { readonly name: string }, task: Omit
   const path = `data/${file.name}`
   if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
   const storage = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))
-  const { train, evaluation, labelNames } = await resultInProgram(
-    loadFrom(labeledFileSource, { ...task, task: path, storage }),
-    labeledFileSource.flags ?? [],
-  )
+  const { train, evaluation, labelNames } = await loadFrom(labeledFileSource, { ...task, task: path, storage })
   const examples = [...train.examples, ...evaluation.examples]
   const words = examples.map(({ text, textPair = '' }) => `${text} ${textPair}`.trim().split(/\s+/).length).sort((a, b) => a - b)
   const rows = new Map<number, number>()

@@ -6,6 +6,7 @@ import { bareClassOf, causalOutputs, problemTypes, type ModelOutputs } from '../
 import { validate } from '../errors/validate.js'
 import { inputError, quoted, shown } from '../errors/inputError.js'
 import { nearest } from '../errors/nearest.js'
+import type { Text } from '../errors/words.js'
 import { parseJson } from '../storage/json.js'
 
 /** Bytes of a file with all class names, such as a config.json, which has them twice. */
@@ -20,7 +21,7 @@ export const labelNames = z.array(labelName).max(1_000_000)
 const [perName, rest] = [50, 1_000_000]
 
 /** Runs before training. @throws InputError if the names would make the files of an adapter or a model too large to be read */
-export const checkLabelNames = (names: readonly string[], where: string): void => {
+export const checkLabelNames = (names: readonly string[], where: Text): void => {
   const long = names.find((name) => name.length > longestName)
   if (long !== undefined)
     throw inputError(where, `labels of at most ${longestName} characters`, `one of ${long.length}: ${quoted(long, 40)}`)

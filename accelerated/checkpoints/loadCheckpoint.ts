@@ -17,6 +17,7 @@ import {
 import { differing, type Fingerprint } from './fingerprint.js'
 import { readExactly, readSafetensors, type SafetensorsFile, headerLimit } from './safetensors/safetensors.js'
 import { SystemError } from '../errors/systemError.js'
+import { option, words } from '../errors/words.js'
 import { readText } from '../storage/text.js'
 import { fileInFolder, joinPath } from '../storage/paths.js'
 import { fileSha256 } from '../storage/digests.js'
@@ -156,7 +157,11 @@ const checkNoneCorrupt = async (folder: string, corrupt: readonly Corrupt[], sto
   const [first = renamed.map((name) => joinPath(folder, name)).at(-1)] = corrupt.map(({ damage }) => damage)
   if (first === undefined) return
   const count = corrupt.length + renamed.length
-  throw inputError(folder, 'an intact checkpoint (to start over, choose a new --output)', `${count} corrupt and no other: ${first}`)
+  throw inputError(
+    folder,
+    words`an intact checkpoint (to start over, choose a new ${option('output')})`,
+    `${count} corrupt and no other: ${first}`,
+  )
 }
 
 const bytesOfNumber = { float32: 4, float64: 8 } as const

@@ -1,32 +1,34 @@
 /** Which devices work on this machine: each one takes a small training step, or reports what is missing. */
-import { DeviceError, SettingsError } from '../errors/expectedErrors.js'
-import type { Device, DeviceOption } from './devices/device.js'
+import { DeviceError } from '../errors/expectedErrors.js'
+import { option, words } from '../errors/words.js'
+import type { Device } from './devices/device.js'
 import { devices } from './devices/index.js'
-import { type EngineSettings, noWeights, type Engine } from './engine.js'
+import { noWeights, type Engine } from './engine.js'
 import { checkTelemetryOff } from './loadOnnxRuntime.js' // it also switches the telemetry off, before the caller starts threads
 import { gradient } from '../graph/gradient.js'
 import { input, logSoftmax, matMul, mul, neg, reduceSum, sub } from '../graph/operators.js'
 
 export type DeviceReport = { readonly device: string; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
 
-/** @throws DeviceError if no device has this name */
+/** @param name `cpu`, or `cuda:1:tf32` with the number of a card and TF32 @throws DeviceError if no device has this name */
 export const deviceOf = (name: string): Device => {
-  const device = devices.find((candidate) => candidate.name === name)
-  if (device === undefined) throw new DeviceError(`device: expected one of ${devices.map((known) => known.name).join(', ')}, got ${name}`)
-  return device
+  const [, plain, card, tf32] = /^([^:]*)(?::(\d{1,3}))?(:tf32)?$/.exec(name) ?? []
+  const device = devices.find((candidate) => candidate.name === plain)
+  const chosen =
+    card === undefined && tf32 === undefined ? device : device?.variant?.({ deviceId: Number(card ?? 0), tf32: tf32 !== undefined })
+  if (chosen === undefined)
+    throw new DeviceError(words`${option('device')}: expected one of ${devices.map((known) => known.name).join(', ')}, got ${name}`)
+  return chosen
 }
 
-/** The settings of an engine that choose a card and its arithmetic. */
-type CardSettings = Pick<EngineSettings, 'deviceId' | 'tf32'> & { readonly strictDevice?: boolean }
-
 /** Never rejects: whatever goes wrong is the report's `detail`. */
-export const probeDevice = async (name: string, engine: CardSettings = {}): Promise<DeviceReport> => {
+export const probeDevice = async (name: string): Promise<DeviceReport> => {
   const device = deviceOf(name)
   const failed = async (detail: string): Promise<DeviceReport> => ({ device: name, works: false, detail, remedy: await device.remedy() })
   try {
     const missing = (await device.missing?.()) ?? null
     if (missing !== null) return await failed(`${missing} (it has ${(await devicesWithNothingMissing()).join(', ')})`)
-    const wrong = await probeStep(device.engine({ threads: 1, ...engine }))
+    const wrong = await probeStep(device.engine({ threads: 1 }))
     return wrong === null ? { device: name, works: true, detail: 'ran a training step', remedy: null } : await failed(wrong)
   } catch (error) {
     return await failed(firstLine(error))
@@ -48,16 +50,18 @@ export const probeDevices = async (): Promise<readonly DeviceReport[]> => {
  * The device of a run. For `auto`, it is the working device with the largest `automatic` number. Otherwise it is the named one, without a fallback.
  * @throws DeviceError if it does not work here
  */
-export const chooseDevice = async (name: string, engine: CardSettings = {}): Promise<Device> => {
+export const chooseDevice = async (name: string): Promise<Device> => {
   checkTelemetryOff()
   if (name === 'auto') {
-    for (const device of inAutomaticOrder()) if ((await probeDevice(device.name, engine)).works) return withOptions(device, engine)
+    for (const device of inAutomaticOrder()) if ((await probeDevice(device.name)).works) return device
     throw new DeviceError('device auto: expected one that works here, got none; run salora doctor to see why')
   }
-  const device = withOptions(deviceOf(name), engine)
-  const report = await probeDevice(name, engine)
+  const device = deviceOf(name)
+  const report = await probeDevice(name)
   if (!report.works)
-    throw new DeviceError(`device ${name}: expected one that works here, got none (${report.detail}); to get it: ${report.remedy ?? ''}`)
+    throw new DeviceError(
+      words`${option('device')} ${name}: expected one that works here, got none (${report.detail}); to get it: ${report.remedy ?? ''}`,
+    )
   return device
 }
 
@@ -67,21 +71,6 @@ export const automaticDevice = (reports: readonly DeviceReport[]): string | null
 
 const inAutomaticOrder = (): readonly Device[] =>
   devices.filter((device) => device.automatic !== null).sort((a, b) => (b.automatic ?? 0) - (a.automatic ?? 0))
-
-/** @throws SettingsError if the settings name what this device does not have */
-const withOptions = (device: Device, { deviceId = 0, tf32 = false, strictDevice = false }: CardSettings): Device => {
-  const given = { deviceId: deviceId > 0 ? deviceId : null, tf32: tf32 || null, strictDevice: strictDevice || null }
-  for (const [option, value] of Object.entries(given) as readonly [DeviceOption, unknown][])
-    if (value !== null && device.options?.includes(option) !== true) {
-      const able = devices.filter(({ options }) => options?.includes(option)).map(({ name }) => name)
-      throw new SettingsError(
-        option,
-        `none on ${device.name} (only ${able.join(' and ')} ${able.length > 1 ? 'have' : 'has'} it)`,
-        String(value),
-      )
-    }
-  return device
-}
 
 /** ONNX Runtime's messages begin with a line number of its own source. */
 const firstLine = (error: unknown): string =>

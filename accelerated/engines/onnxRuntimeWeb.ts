@@ -112,7 +112,6 @@ export const webGpu = (load: () => Promise<WebRuntime>, { halves }: GpuFeatures)
     ...webgpu,
     target,
     tolerances: halves ? webgpu.tolerances : tolerances,
-    options: [],
     engine: (settings) => webEngine(staying, { name: 'webgpu', target, keepsOutputs: true, lacks, guardOf, freed }, settings),
     missing: async () => null,
     remedy: async () => 'a browser with WebGPU and a graphics card that it can use',

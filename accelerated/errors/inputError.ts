@@ -1,36 +1,59 @@
 /** InputError: the user's input is wrong. One line names the place, the expected input, and the actual one. */
+import { inStyle, mapText, words, type OptionStyle, type Text } from './words.js'
 
-/** An error that the user can fix, unlike a programmer's error. Its message is the line `where: expected …, got …`. */
-export class InputError extends Error {
+/** An error that a user can repair. Its message is one line for a program; `lineIn` writes the options in it as another reader does. */
+export class UserError extends Error {
+  constructor(readonly line: Text) {
+    super(String(line))
+  }
+
+  lineIn(style: OptionStyle): string {
+    return inStyle(this.line, style)
+  }
+}
+
+/** What is wrong, what was expected, and what is there. */
+export type Mistake = { readonly where: Text; readonly expected: Text; readonly got: Text }
+
+/** An error of the user's input, unlike a programmer's error. Its message is the line `where: expected …, got …`. */
+export class InputError extends UserError {
   override readonly name = 'InputError'
-  /** the file, folder, URL or flag that is wrong */
+  /** the file, folder, URL or option that is wrong; it and the others as a program reads them */
   readonly where: string
   readonly expected: string
   readonly got: string
+  readonly mistake: Mistake
 
-  /** `kind`: whether the command line is wrong ('usage', the default if `where` is a flag), or a file or machine that it names ('world'). */
+  /** `kind`: whether the command line is wrong ('usage', the default if `where` is an option), or a file or machine that it names ('world'). */
   constructor(
-    where: string,
-    expected: string,
-    got: string,
-    readonly kind: 'usage' | 'world' = /^--[a-z-]+$/.test(where) ? 'usage' : 'world',
+    where: Text,
+    expected: Text,
+    got: Text,
+    readonly kind: 'usage' | 'world' = isOption(where) ? 'usage' : 'world',
   ) {
-    const parts = { where: oneLine(where), expected: cut(oneLine(expected)), got: cut(oneLine(got)) }
-    super(`${parts.where}: expected ${parts.expected}, got ${parts.got}`)
-    this.where = parts.where
-    this.expected = parts.expected
-    this.got = parts.got
+    const mistake = { where: mapText(where, oneLine), expected: mapText(expected, printed), got: mapText(got, printed) }
+    super(words`${mistake.where}: expected ${mistake.expected}, got ${mistake.got}`)
+    this.mistake = mistake
+    this.where = String(mistake.where)
+    this.expected = String(mistake.expected)
+    this.got = String(mistake.got)
   }
 }
+
+/** A flag of a command that is no option of the library is written as it is typed. */
+const isOption = (where: Text): boolean => (typeof where === 'string' ? /^--[a-z-]+$/.test(where) : where.isOption)
 
 /** A file that an open model or run still reads is no longer what it was: later numbers would be others. */
 export class ChangedFileError extends InputError {}
 
 /** An InputError with the message `where: expected …, got …`. */
-export const inputError = (where: string, expected: string, got: string): InputError => new InputError(where, expected, got)
+export const inputError = (where: Text, expected: Text, got: Text): InputError => new InputError(where, expected, got)
 
 /** Text from a file may be long. A thousand characters of it are enough for a message. */
-const cut = (text: string): string => (text.length > 1_000 ? `${text.slice(0, 1_000)}…` : text)
+const printed = (text: string): string => {
+  const line = oneLine(text)
+  return line.length > 1_000 ? `${line.slice(0, 1_000)}…` : line
+}
 
 /** The message of any thrown value, and of its cause, on one line. */
 export const reason = (thrown: unknown): string => {

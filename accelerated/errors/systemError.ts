@@ -1,12 +1,13 @@
 /** Errors of the operating system (no permission, no space, a broken disk), recognized by their codes. They say nothing about a file's content. */
 import { InputError, reason } from './inputError.js'
+import type { Text } from './words.js'
 
 /** An InputError whose cause is the operating system. The content of the file is then unknown. */
 export class SystemError extends InputError {
   constructor(
-    where: string,
-    expected: string,
-    got: string,
+    where: Text,
+    expected: Text,
+    got: Text,
     /** `EACCES`, `ENOSPC`, … */
     readonly code: string,
   ) {
@@ -24,7 +25,7 @@ export const systemCode = (thrown: unknown): string | null => {
 export const isAbsent = (thrown: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(systemCode(thrown) ?? '')
 
 /** An InputError for any thrown value: a SystemError for a system error, and an InputError unchanged. */
-export const systemInputError = (where: string, expected: string, thrown: unknown, got = reason(thrown)): InputError => {
+export const systemInputError = (where: Text, expected: Text, thrown: unknown, got: Text = reason(thrown)): InputError => {
   if (thrown instanceof InputError) return thrown
   const code = systemCode(thrown)
   return code === null ? new InputError(where, expected, got) : new SystemError(where, expected, got, code)

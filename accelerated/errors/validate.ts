@@ -2,12 +2,13 @@
 import { z } from 'zod'
 import { inputError, quoted, shown } from './inputError.js'
 import { didYouMean } from './nearest.js'
+import type { Text } from './words.js'
 
 /**
  * The value, with the schema's type. `what` describes it, such as `a plain LoRA configuration`.
  * @throws InputError for its first error, such as `WHERE: expected WHAT whose r is a whole number of at least 1, got 0`
  */
-export const validate = <T>(schema: z.ZodType<T>, value: unknown, where: string, what: string): T => {
+export const validate = <T>(schema: z.ZodType<T>, value: unknown, where: Text, what: string): T => {
   const parsed = schema.safeParse(value, { error: zodErrorMap })
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0] as z.core.$ZodIssue // a refused value has an issue
@@ -74,7 +75,7 @@ const valueAt = (issue: z.core.$ZodIssue, value: unknown): unknown =>
 
 // Keys that an object of a program may not have: a mistyped option would be ignored in silence.
 /** @throws InputError for the first key that is not among the names: `task: expected an option of a task (did you mean "label"?), got "labl"` */
-export const refuseOtherKeys = (given: object, names: readonly string[], where: string, what: string): void => {
+export const refuseOtherKeys = (given: object, names: readonly string[], where: Text, what: string): void => {
   const other = Object.keys(given).find((key) => !names.includes(key))
   if (other === undefined) return
   const remedy = didYouMean(other, names)

@@ -2,6 +2,7 @@
 import { frozenHead, type ModelFolder } from '../checkpoints/modelFolder.js'
 import { readTensor, type TensorEntry } from '../checkpoints/safetensors/safetensors.js'
 import { inputError } from '../errors/inputError.js'
+import { option, words } from '../errors/words.js'
 import { extendedSize, type TokenRows } from '../methods/trainedTokens.js'
 import type { Adapter, Weights } from './adapter.js'
 
@@ -62,5 +63,5 @@ const float16Limit = 65_520
 /** @param levels what the numbers are divided by before @throws InputError for a number beyond float16's range */
 export const checkFloat16 = (data: Float32Array | Float64Array, name: string, file: string, levels = 1): void => {
   if (data.some((x) => Math.abs(x) >= levels * float16Limit))
-    throw inputError(file, `numbers in ${name} that float16 can hold (--precision float32 holds all)`, 'a larger one')
+    throw inputError(file, words`numbers in ${name} that float16 can hold (${option('precision')} float32 holds all)`, 'a larger one')
 }

@@ -4,6 +4,7 @@ import { showShape } from '../graph/expression.js'
 import { loraScale } from '../methods/lora.js'
 import { rowsName } from '../methods/trainedTokens.js'
 import { SettingsError } from '../errors/expectedErrors.js'
+import { option, words, type Text } from '../errors/words.js'
 import { tokenHeadOf } from '../models/modelOutputs.js'
 import type { Settings } from '../training/settings.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
@@ -30,7 +31,7 @@ export const warmStart = (
   start: RunState,
   adapter: Adapter,
   labelNames: readonly string[] | undefined,
-  where: string,
+  where: Text,
 ): WarmStart => {
   const layout = layoutOf(run, start.phase)
   const inFile = headNumbers(run, adapter, labelNames)
@@ -50,7 +51,7 @@ const sameNumbers = (
   { method, settings }: Pick<Assembly, 'method' | 'settings'>,
   { phase }: RunState,
   adapter: Adapter,
-  where: string,
+  where: Text,
 ): Numbers => {
   if (adapter.method.name !== method.name) throw inputError(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
   const ofRows = new Set(method.tokens?.map(({ table }) => rowsName(table)))
@@ -70,7 +71,7 @@ const sameNumbers = (
 }
 
 /** The run's rows of tokens with those of the adapter, which must be among them. Other rows stay as they begin. */
-const tokenNumbers = ({ tokens: ours = [] }: Assembly['method'], { method, tensors }: Adapter, where: string): Numbers => {
+const tokenNumbers = ({ tokens: ours = [] }: Assembly['method'], { method, tensors }: Adapter, where: Text): Numbers => {
   const numbers = new Map<string, ArrayLike<number>>()
   for (const { table, ids, shape } of method.tokens ?? []) {
     const [own, width] = [ours.find((rows) => rows.table === table), shape[1]]
@@ -78,7 +79,7 @@ const tokenNumbers = ({ tokens: ours = [] }: Assembly['method'], { method, tenso
     if (own === undefined || missing !== undefined)
       throw inputError(
         where,
-        'an adapter whose rows of tokens the run trains (--trainable-tokens, --new-tokens)',
+        words`an adapter whose rows of tokens the run trains (${option('trainableTokens')}, ${option('newTokens')})`,
         `token ${missing} of ${table}`,
       )
     const theirs = tensors.get(rowsName(table))?.data ?? new Float32Array(0)
@@ -94,7 +95,7 @@ const lowRankNumbers = (
   { method, settings }: { readonly method: Assembly['method']; readonly settings: Settings },
   { phase }: RunState,
   adapter: Adapter,
-  where: string,
+  where: Text,
 ): Numbers => {
   const plain = formatOf(adapter.method).asLora?.(adapter)
   if (plain === undefined) throw inputError(where, 'a low-rank adapter', `one of ${adapter.method.name}`)
@@ -108,14 +109,14 @@ const lowRankNumbers = (
   for (const [name, pair] of modules) {
     const [r = 0] = places.get(`${name}.A`) ?? []
     if (r === 0 && pair.B.data.every((x) => x === 0)) continue // a pair of zeros changes nothing
-    if (r === 0) throw inputError(where, 'an adapter of matrices that the run adapts (--target-modules)', name)
-    if (rankOf(pair) > r) throw inputError(where, `ranks of at most ${r}, the run's (--rank)`, `${rankOf(pair)} of ${name}`)
+    if (r === 0) throw inputError(where, words`an adapter of matrices that the run adapts (${option('targetModules')})`, name)
+    if (rankOf(pair) > r) throw inputError(where, words`ranks of at most ${r}, the run's (${option('rank')})`, `${rankOf(pair)} of ${name}`)
     if ((pair.magnitude === undefined) !== !places.has(`${name}.magnitude`))
       throw inputError(
         where,
         pair.magnitude === undefined
-          ? 'an adapter with magnitudes, as --use-dora has them'
-          : 'an adapter without magnitudes (or --use-dora)',
+          ? words`an adapter with magnitudes, as ${option('useDora', true)} has them`
+          : words`an adapter without magnitudes (or ${option('useDora', true)})`,
         'another',
       )
     numbers.set(`${name}.A`, pair.A.data) // the first rows

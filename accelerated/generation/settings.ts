@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { zodErrorMap } from '../errors/validate.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
 import { SettingsError } from '../errors/expectedErrors.js'
+import { option, words } from '../errors/words.js'
 import type { Sampling } from './sampling.js'
 
 const count = z.int().min(1)
@@ -61,7 +62,7 @@ export const resolveGeneration = (input: Partial<GenerationInput>): ResolvedGene
   const limitsTokens = topK !== null || topP < 1
   const temperature = requested ?? (limitsTokens ? 1 : 0)
   if (temperature === 0 && limitsTokens)
-    throw new SettingsError('temperature', `above 0 with ${topK === null ? 'topP' : 'topK'}, since sampling needs it`, '0')
+    throw new SettingsError('temperature', words`above 0 with ${option(topK === null ? 'topP' : 'topK')}, since sampling needs it`, '0')
   if (temperature > 0 && rest.numBeams > 1) throw new SettingsError('numBeams', '1 with sampling', String(rest.numBeams))
   return { ...rest, sampling: temperature === 0 ? null : { temperature, topK, topP } }
 }

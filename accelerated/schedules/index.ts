@@ -1,4 +1,5 @@
 /** The learning-rate schedules: one entry each, with the names and formulas of transformers' `get_scheduler`. Warm-up and its settings are in training/learningRate.ts. */
+import { option, words, type Text } from '../errors/words.js'
 
 /** From 0 at the end of warm-up to 1 at the end of training. */
 const progressOf = ({ step, steps }: ScheduleStep): number => step / Math.max(1, steps)
@@ -28,7 +29,8 @@ export const schedules = {
     summary: 'a power of the remaining steps, to --lr-end',
     warmup: true,
     rate: ({ peak, step, steps, power, end }) => (step > steps ? end : (peak - end) * (1 - step / steps) ** power + end),
-    check: ({ peak, end }) => (end < peak ? null : { setting: 'lrEnd', expected: `less than learningRate ${peak}`, got: String(end) }),
+    check: ({ peak, end }) =>
+      end < peak ? null : { setting: 'lrEnd', expected: words`less than ${option('learningRate')} ${peak}`, got: String(end) },
   },
 } as const satisfies Readonly<Record<string, Schedule>>
 
@@ -61,5 +63,5 @@ export type Schedule = {
   /** What is wrong with the settings, if anything. */
   readonly check?: (
     settings: Pick<ScheduleStep, 'peak' | 'end'>,
-  ) => { readonly setting: string; readonly expected: string; readonly got: string } | null
+  ) => { readonly setting: string; readonly expected: Text; readonly got: string } | null
 }

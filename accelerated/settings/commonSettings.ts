@@ -8,8 +8,7 @@ import { schedules, type ScheduleName } from '../schedules/index.js'
 import { devices } from '../engines/devices/index.js'
 import { settingGroup, type SettingTable, type SettingValues } from './setting.js'
 import { SettingsError } from '../errors/expectedErrors.js'
-import type { AdamWSettings } from '../parameters/optimizerGroup.js'
-import { weightGroups, type WeightGroups } from '../parameters/optimizerGroup.js'
+import { type AdamWSettings, weightGroups, type WeightGroups } from '../parameters/optimizerGroup.js'
 
 const positive = z.number().positive()
 const fraction = z.number().min(0).max(1)
@@ -21,6 +20,7 @@ export const maxRunSteps = 999_999_999
 
 const scheduleNames = Object.keys(schedules) as [ScheduleName, ...ScheduleName[]]
 const deviceNames = ['auto', ...devices.map(({ name }) => name)]
+const cards = z.templateLiteral(['cuda:', z.string().regex(/^(\d{1,3}|tf32|\d{1,3}:tf32)$/)])
 const precisionNames = precisions.map(({ name }) => name)
 const explainedPrecisions = precisions.map(({ name, summary }) => `${name} (${summary})`)
 
@@ -115,9 +115,9 @@ export const trainingSettings = settingGroup('Training', {
 export const machineSettings = settingGroup('Machine', {
   device: {
     placeholder: 'name',
-    description: `Device: ${alternatives(deviceNames)}`,
+    description: `Device: ${alternatives(deviceNames)}; cuda:1 is the second card, and cuda:tf32 or cuda:1:tf32 multiplies in TF32, with 10-bit mantissas`,
     common: true,
-    schema: z.enum(deviceNames).default('auto'),
+    schema: z.union([z.enum(deviceNames), cards], { error: `one of ${deviceNames.join(', ')}` }).default('auto'),
   },
   precision: {
     placeholder: 'name',
@@ -136,19 +136,7 @@ export const machineSettings = settingGroup('Machine', {
     common: true,
     schema: z.int().min(0).max(1024).default(0),
   },
-  deviceId: { placeholder: 'n', description: 'Number of the card (CUDA)', schema: z.int().min(0).max(1023).default(0) },
-  tf32: {
-    description: 'Multiply float32 numbers in TF32, with 10-bit mantissas; faster, less exact (CUDA)',
-    schema: z.boolean().default(false),
-  },
-  strictDevice: {
-    description: 'Fail if ONNX Runtime runs a float node of a step on the CPU instead of the device',
-    schema: z.boolean().default(false),
-  },
 })
-
-/** New tokens of a sample: each evaluation waits for them. */
-export const mostSampleTokens = 1_024
 
 export const scheduleSettings = settingGroup('Run', {
   saveSteps: {
@@ -176,15 +164,6 @@ export const scheduleSettings = settingGroup('Run', {
     common: true,
     schema: count.nullable().default(null),
   },
-  sampleMaxNewTokens: {
-    placeholder: 'tokens',
-    description: 'Maximum number of new tokens of each sample',
-    schema: count.max(mostSampleTokens).default(64),
-  },
-  sampleTemperature: {
-    description: 'Sampling temperature of samples (0: take the most likely token)',
-    schema: z.number().min(0).max(1_000_000).default(0),
-  },
 })
 
 export const commonSettings = { ...trainingSettings, ...machineSettings, ...scheduleSettings } as const satisfies SettingTable
@@ -196,13 +175,7 @@ export const commonSettingsOf = (method: string): SettingTable => ({
 })
 
 /** Settings that do not change a run's numbers: a run may resume with other values. */
-export const numericallyNeutralSettings: readonly string[] = [
-  'gradientCheckpointing',
-  'deviceId',
-  'strictDevice',
-  'sampleMaxNewTokens',
-  'sampleTemperature',
-] satisfies readonly (keyof typeof commonSettings)[]
+export const numericallyNeutralSettings: readonly string[] = ['gradientCheckpointing'] satisfies readonly (keyof typeof commonSettings)[]
 
 export type CommonSettings = SettingValues<typeof commonSettings>
 

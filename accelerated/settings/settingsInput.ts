@@ -62,8 +62,8 @@ export type SettingsInput = {
 
   // Machine
 
-  /** Device: auto, cpu, webgpu or cuda. Default: auto */
-  readonly device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'
+  /** Device: auto, cpu, webgpu or cuda; cuda:1 is the second card, and cuda:tf32 or cuda:1:tf32 multiplies in TF32, with 10-bit mantissas. Default: auto */
+  readonly device?: 'auto' | 'cpu' | 'webgpu' | 'cuda' | `cuda:${string}`
   /**
    * Precision. Default: float32
    *  - float32: every tensor in float32
@@ -77,12 +77,6 @@ export type SettingsInput = {
   readonly gradientCheckpointing?: boolean
   /** CPU threads; 0 lets ONNX Runtime choose. Default: 0 */
   readonly threads?: number
-  /** Number of the card (CUDA). Default: 0 */
-  readonly deviceId?: number
-  /** Multiply float32 numbers in TF32, with 10-bit mantissas; faster, less exact (CUDA). Default: false */
-  readonly tf32?: boolean
-  /** Fail if ONNX Runtime runs a float node of a step on the CPU instead of the device. Default: false */
-  readonly strictDevice?: boolean
 
   // Run
 
@@ -94,10 +88,6 @@ export type SettingsInput = {
   readonly loadBestModelAtEnd?: boolean | null
   /** Steps between evaluations. Default: one epoch */
   readonly evalSteps?: number | null
-  /** Maximum number of new tokens of each sample. Default: 64 */
-  readonly sampleMaxNewTokens?: number
-  /** Sampling temperature of samples (0: take the most likely token). Default: 0 */
-  readonly sampleTemperature?: number
 
   // LoRA options
 

@@ -20,6 +20,7 @@ import { writeFileAtomically } from './atomicFile.js'
 import { readText } from './text.js'
 import { InputError, inputError } from '../errors/inputError.js'
 import { isAbsent, systemCode, SystemError, systemInputError } from '../errors/systemError.js'
+import type { Text } from '../errors/words.js'
 
 export type FolderLock = {
   /** Removes the claims of processes that are gone. */
@@ -49,7 +50,7 @@ const schema = z.object({
 type Claim = z.infer<typeof schema>
 
 /** Locks the folder. `where` is its name in messages. @throws InputError if another process has the lock, or if the folder cannot be written */
-export const lockFolder = async (folder: string, where: string): Promise<FolderLock> => {
+export const lockFolder = async (folder: string, where: Text): Promise<FolderLock> => {
   const claim = await newClaim()
   let seen: string | null = null
   for (let attempt = 1; ; attempt++) {
@@ -82,7 +83,7 @@ const writeClaim = async (path: string, claim: Claim): Promise<void> => {
     }
 }
 
-const heldBy = async (path: string, claim: Claim, gone: readonly string[], where: string): Promise<FolderLock> => {
+const heldBy = async (path: string, claim: Claim, gone: readonly string[], where: Text): Promise<FolderLock> => {
   const handle = await open(path, 'r+')
   const bytes = Buffer.from(`${JSON.stringify(claim)}\n`)
   // Written instead of touched, so that the time is that of the disk's own clock, also on a network.

@@ -4,12 +4,13 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { InputError } from '../errors/inputError.js'
+import type { Text } from '../errors/words.js'
 
 class MissingPackageError extends InputError {}
 
 type OptionalPackages = {
-  /** what needs the packages, such as `charts` or `--redis` */
-  readonly feature: string
+  /** what needs the packages, such as `charts` or an option */
+  readonly feature: Text
   readonly names: readonly string[]
   /** packages to install; absent: `names` */
   readonly install?: readonly string[]

@@ -11,6 +11,7 @@ import type { SettingsInput } from '../settings/settingsInput.js'
 import type { Method } from '../methods/method.js'
 import type { SettingTable } from '../settings/setting.js'
 import { SettingsError } from '../errors/expectedErrors.js'
+import { option, words } from '../errors/words.js'
 
 /** Every setting of a run. Those of other methods are absent. */
 export type Settings = Omit<SettingsInput, CommonName> & Required<Pick<SettingsInput, CommonName>>
@@ -49,7 +50,7 @@ export const parseSettings = ({ method: name = defaultMethod.value, ...values }:
       const remedy = didYouMean(foreign[0], ['method', ...Object.keys(allSettings)])
       throw new SettingsError('settings', 'a setting of this version', quoted(foreign[0]), remedy)
     }
-    const remedy = `it belongs to ${others.join(', ')}: use method "${others[0]}"`
+    const remedy = words`it belongs to ${others.join(', ')}: use ${option('method')} ${others[0] ?? ''}`
     throw new SettingsError(foreign[0], `a setting of method ${method.name}`, got, remedy)
   }
   const schema = z.object(Object.fromEntries(Object.entries(definitions).map(([key, setting]) => [key, setting.schema])))
@@ -63,6 +64,12 @@ export const parseSettings = ({ method: name = defaultMethod.value, ...values }:
   const issue = parsed.error.issues[0] as z.core.$ZodIssue // a refused value has an issue
   const setting = String(issue.path[0] ?? '')
   const value = values[setting]
-  const remedy = issue.code === 'invalid_value' ? didYouMean(String(value), issue.values.map(String)) : null
+  const remedy = didYouMean(String(value), valuesOf(issue))
   throw new SettingsError(setting, issue.message, JSON.stringify(value) ?? 'nothing', remedy)
+}
+
+/** The values that a setting may have, where they are listed. */
+const valuesOf = (issue: z.core.$ZodIssue): readonly string[] => {
+  if (issue.code === 'invalid_value') return issue.values.map(String)
+  return issue.code === 'invalid_union' ? issue.errors.flat().flatMap(valuesOf) : []
 }

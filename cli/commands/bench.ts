@@ -40,17 +40,17 @@ export const bench = defineCommand({
       only: listFlag('names', 'Cases, methods or precisions of the table, separated by commas; mrpc-epoch only runs when named alone'),
       peerMode: peerModeFlag,
     },
-    Machine: pickFlags(allTrainFlags, ['device', 'deviceId', 'tf32', 'precision', 'gradientCheckpointing', 'threads']),
+    Machine: pickFlags(allTrainFlags, ['device', 'precision', 'gradientCheckpointing', 'threads']),
   },
   examples: [
     { command: 'salora bench --layers 2 --repeats 3', result: 'Prints milliseconds, GFLOP/s and tokens/s per step, and resident memory.' },
     { command: 'salora bench --peer .venv/bin/python --only 16x64,lora', result: "Prints a table of times, and PEFT's over ours." },
   ],
   run: async ({ layers, repeats, batchSize, sequence, peer, data, only, peerMode, ...flags }, terminal) => {
-    const { device, deviceId, tf32, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(flags))
+    const { device, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(flags))
     if (peer !== null) {
-      const { device: asked, deviceId: card, tf32: short, precision: numeric, gradientCheckpointing: recomputed } = flags
-      refuse({ device: asked, deviceId: card, tf32: short, precision: numeric, gradientCheckpointing: recomputed, batchSize, sequence })
+      const { device: asked, precision: numeric, gradientCheckpointing: recomputed } = flags
+      refuse({ device: asked, precision: numeric, gradientCheckpointing: recomputed, batchSize, sequence })
       return withPeer(
         { python: peer === 'none' ? null : peer, data, only, modes: peerMode ?? ['eager'], threads, layers, repeats },
         terminal,
@@ -61,8 +61,6 @@ export const bench = defineCommand({
     const result = await benchmark(
       {
         device,
-        deviceId,
-        tf32,
         threads,
         precision,
         gradientCheckpointing,

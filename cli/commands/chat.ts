@@ -4,6 +4,7 @@ import { InputError, quoted } from '../../accelerated/errors/inputError.js'
 import { openConversation, type Conversation } from '../../finetuning/use/conversation.js'
 import { openGenerator } from '../../finetuning/use/generator.js'
 import { textFlag } from '../../finetuning/commandLine/flag.js'
+import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { standardInput } from '../input/promptInput.js'
 import { lineText, textLines, unchanged } from '../input/textLines.js'
@@ -104,7 +105,7 @@ const answer = async (conversation: Conversation, text: string, typed: boolean, 
     write('\n')
   } catch (thrown) {
     if (!typed || !(thrown instanceof InputError)) throw thrown
-    terminal.warn(thrown.message)
+    terminal.warn(lineInFlags(thrown))
   } finally {
     interrupt.release()
   }

@@ -30,7 +30,7 @@ export const doctor = defineCommand({
     const speedups = examined.flatMap((one) => one.speedups)
     const cpuWorks = devices.some(({ device, works }) => device === 'cpu' && works)
     const auto = cpuWorks ? automaticDevice(devices) : null
-    const card = (await known.find(({ card: read }) => read !== undefined)?.card?.(0)) ?? null
+    const card = (await known.find(({ card: read }) => read !== undefined)?.card?.()) ?? null
     const machine = machineFacts()
     const saturates = cpuWorks ? await productsSaturate() : null
     const text = textOf(devices, [...speedups.map(speedupLine), ...exactProducts(saturates)], auto, card, machine)

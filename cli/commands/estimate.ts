@@ -21,7 +21,6 @@ const names: readonly string[] = [
   'gradientAccumulationSteps',
   'maxLength',
   'dropout',
-  'sampleMaxNewTokens',
   ...Object.keys(machineSettings),
   'offline',
 ]

@@ -1,5 +1,4 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
-import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { looksLikeFile } from '../../finetuning/data/index.js'
 import { loadEvaluation, withModelTemplate, withTemplateOf, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { resolveLabels } from '../../finetuning/use/modelWithAdapter.js'
@@ -8,13 +7,11 @@ import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { loadMetric } from '../../finetuning/metrics/metricModule.js'
 import { withMetric } from '../../finetuning/tasks/chosenMetric.js'
 import { readRunRows } from '../../finetuning/run/runRows.js'
-import type { TrainedAdapterOptions } from '../../finetuning/use/trainedAdapter.js'
-import { loadTrainedModel } from '../../finetuning/use/trainedModel.js'
+import { type TrainedAdapterOptions, openModel } from '../../finetuning/use/openModel.js'
 import { counted } from '../format/numbers.js'
 import { adapterFlags, adapterMachineFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
-import { columnsOfRun } from '../options/runColumns.js'
+import { columnsOfRun, taskFlagNames, taskOptions } from '../options/taskRequest.js'
 import { pickFlags, type Values } from '../options/settingFlags.js'
-import { taskFlagNames, taskOptions } from '../options/taskRequest.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -90,8 +87,7 @@ export const evaluate = defineCommand({
     const rows = options.trainedBy === undefined ? null : await readRunRows(options.trainedBy.run)
     const data = requestedData(flags, runTask)
     terminal.note(`loading ${options.adapter ?? options.model} …`)
-    const trained = await loadTrainedModel(options)
-    const device = await chooseDevice(options.device)
+    const { trained, device } = await openModel(options)
     const task = await withTemplate(data.task, runTask, trained.base.folder)
     const read = await labeledData({ ...data, task }, resolveLabels(trained), rows, options)
     const labeled = typeof flags['metric'] === 'string' ? withMetric(read, await loadMetric(flags['metric']), true) : read

@@ -6,14 +6,14 @@ import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { removeStages } from '../../finetuning/use/newFolder.js'
 import { exportAdapter, type ExportReport } from '../../finetuning/use/exportAdapter.js'
 import { exportFormats, precisionsOf, type ExportFormat } from '../../finetuning/use/exportFormats.js'
-import { quoted, reason } from '../../accelerated/errors/inputError.js'
+import { quoted } from '../../accelerated/errors/inputError.js'
 import { choiceFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
-import { inShell } from '../../finetuning/commandLine/shell.js'
+import { inShell, lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { Evaluation, TaskOptions } from '../../finetuning/tasks/index.js'
 import { evaluationOfRun } from '../../finetuning/use/scoreAdapter.js'
 import type { ScoreComparison } from '../../finetuning/use/exportComparison.js'
-import type { TrainedAdapterOptions } from '../../finetuning/use/trainedAdapter.js'
+import type { TrainedAdapterOptions } from '../../finetuning/use/openModel.js'
 import { bytesText, counted, short } from '../format/numbers.js'
 import { adapterFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
 import { pickFlags } from '../options/settingFlags.js'
@@ -105,7 +105,7 @@ const evaluationDataOf = async (task: TaskOptions, { warn }: Terminal): Promise<
   try {
     return await evaluationOfRun(task)
   } catch (error) {
-    warn(`comparing without the run's texts: ${reason(error)}`)
+    warn(`comparing without the run's texts: ${lineInFlags(error)}`)
     return null
   }
 }

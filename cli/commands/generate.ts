@@ -1,7 +1,6 @@
 /** salora generate: prompts in, text of a decoder out, as it is generated. */
 import { promptTemplates, templateOf, type PromptTemplate } from '../../finetuning/data/promptTemplates.js'
-import { orderedOutput } from '../../finetuning/use/orderedOutput.js'
-import { openGenerator, type Generator } from '../../finetuning/use/generator.js'
+import { orderedOutput, openGenerator, type Generator } from '../../finetuning/use/generator.js'
 import { takesPromptTemplate, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { framed } from '../../finetuning/tasks/texts/prompts.js'
 import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'

@@ -4,21 +4,22 @@ import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import { checkTextCount } from '../../finetuning/use/serving/openRun.js'
-import { columnsOf } from '../../finetuning/use/serving/runOptions.js'
+import { columnsOf } from '../../finetuning/use/runSource.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import type { EncodedText, PredictionFormat, ReadText } from '../../finetuning/tasks/taskType.js'
 import { truncationWarnings } from '../../finetuning/tasks/exampleTokenizer.js'
-import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/use/openModel.js'
 import { choiceFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { columnsFound } from '../../finetuning/data/table.js'
 import { openOutput, outputFormats, type Answer, type OutputFormat } from '../format/answers.js'
 import { fileTexts, inputFormats, streamTexts, type InputFormat } from '../input/textInput.js'
 import type { TextLine } from '../input/textLines.js'
 import { adapterFlags, adapterMachineFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
-import { columnsOfRun } from '../options/runColumns.js'
-import { givenOf, pickFlags, inFlags } from '../options/settingFlags.js'
+import { columnsOfRun } from '../options/taskRequest.js'
+import { givenOf, pickFlags } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { standardInput } from '../input/promptInput.js'
 import { defineCommand } from '../terminal/command.js'
@@ -216,7 +217,7 @@ const encodedLine = (
     return { line, encoding: encode(line.given) }
   } catch (thrown) {
     if (!(thrown instanceof InputError || thrown instanceof SettingsError)) throw thrown
-    return { line: withProblem(line, inFlags(thrown.message)), encoding: null }
+    return { line: withProblem(line, lineInFlags(thrown)), encoding: null }
   }
 }
 

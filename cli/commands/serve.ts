@@ -1,7 +1,7 @@
 /** salora serve: an HTTP server that answers for finished runs. */
 import { settingsOfFlags } from '../options/layers.js'
 import { givenOf, type Values } from '../options/settingFlags.js'
-import type { MachineChoice } from '../../finetuning/use/serving/runOptions.js'
+import type { MachineChoice } from '../../finetuning/use/runSource.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { countFlag, listFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
@@ -10,9 +10,8 @@ import { startRunServer, type RunServer } from '../../finetuning/use/serving/htt
 import { adapterMachineFlags } from '../options/adapterRequest.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
-import { watchInterrupt } from '../terminal/interrupt.js'
+import { watchInterrupt, watchSuddenEnd } from '../terminal/interrupt.js'
 import { placementNote } from '../terminal/output.js'
-import { watchSuddenEnd } from '../terminal/suddenEnd.js'
 
 /** A fixed port, so that clients need no other configuration. */
 const defaultPort = 8323

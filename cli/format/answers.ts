@@ -5,7 +5,7 @@ import { exactJson } from '../../accelerated/storage/json.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
 import type { WholeRow } from '../../finetuning/data/rows.js'
 import type { Prediction, PredictionFormat } from '../../finetuning/tasks/taskType.js'
-import type { Text } from '../../finetuning/use/trainedAdapter.js'
+import type { Text } from '../../finetuning/use/openModel.js'
 
 export const outputFormats = ['jsonl', 'csv'] as const
 export type OutputFormat = (typeof outputFormats)[number] | 'json'

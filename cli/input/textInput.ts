@@ -1,6 +1,8 @@
 /** The texts of `predict`: lines, JSON objects or CSV on standard input, or a file with named columns. */
 import { CsvError, parse } from 'csv-parse'
 import { inputError, InputError } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
+import { asFlag } from '../../finetuning/commandLine/shell.js'
 import { encodingNamed, transcoder } from '../../finetuning/data/encoding.js'
 import { delimiterOf } from '../../finetuning/data/formats.js'
 import { readTexts, type TextColumns } from '../../finetuning/data/index.js'
@@ -26,7 +28,7 @@ export async function* fileTexts(file: string, columns: TextColumns, note?: (lin
   }
   const observers = { whole, ...(note === undefined ? {} : { note }) }
   await readTexts(
-    await localFile(file, '--input'),
+    await localFile(file, option('input')),
     columns,
     (row, text, textPair) => lines.push({ ...givenText(row, text, textPair), row: last }),
     observers,
@@ -55,8 +57,8 @@ async function* inUtf8(stream: AsyncIterable<Uint8Array>, encoding: string): Asy
 }
 
 const wantedOf = ({ text = 'text', textPair }: TextColumns): readonly RequestedColumn[] => [
-  { name: text, flag: '--text' },
-  ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
+  { name: text, option: 'text' },
+  ...(textPair === undefined ? [] : [{ name: textPair, option: 'textPair' }]),
 ]
 
 const objectText =
@@ -70,7 +72,8 @@ const objectText =
       return { ...givenText(line, text, textPair), ...row }
     } catch (thrown) {
       if (!(thrown instanceof InputError)) throw thrown
-      return { line, problem: `expected ${thrown.expected}, got ${thrown.got}`, ...row }
+      const { expected, got } = thrown.mistake
+      return { line, problem: words`expected ${expected}, got ${got}`.in(asFlag), ...row }
     }
   }
 

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { WholeRow } from '../../finetuning/data/rows.js'
-import type { Text } from '../../finetuning/use/trainedAdapter.js'
+import type { Text } from '../../finetuning/use/openModel.js'
 
 /** A line's text, or why it is not one; `line` counts from 1. */
 export type TextLine = { readonly line: number; readonly row?: WholeRow } & ({ readonly given: Text } | { readonly problem: string })

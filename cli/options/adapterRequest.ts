@@ -3,11 +3,11 @@ import { join, dirname } from 'node:path'
 import { resolveAdapter } from '../../accelerated/checkpoints/hub/hub.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { type Settings, allSettings } from '../../accelerated/training/settings.js'
-import type { TrainedAdapterOptions } from '../../finetuning/use/trainedAdapter.js'
+import type { TrainedAdapterOptions } from '../../finetuning/use/openModel.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { absoluteModel } from '../../finetuning/run/absolutePath.js'
-import { hasAdapter } from '../../finetuning/use/serving/runOptions.js'
+import { hasAdapter, machineIn, trainedIn } from '../../finetuning/use/runSource.js'
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { layer, settingsOf } from './layers.js'
 import { type Values, pickFlags } from './settingFlags.js'
@@ -40,17 +40,14 @@ export const adapterRequest = async (flags: Values): Promise<AdapterRequest> => 
     layer(run === null ? null : join(run, 'config.json'), ofMachine(earlier?.settings ?? {})),
     layer(null, ofMachine(flags)),
   ])
+  const trained = run === null || earlier === null ? null : trainedIn(run, earlier)
+  const { labels } = flags as { readonly labels?: unknown }
   return {
     adapter: {
-      model: absoluteModel(model ?? earlier?.model ?? ''),
-      ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
-      adapter: run !== null ? join(run, 'adapter') : adapter === null ? null : await resolveAdapter(adapter),
-      ...(earlier?.inputs === undefined || run === null ? {} : { trainedBy: { run, inputs: earlier.inputs } }),
-      ...(Array.isArray(flags['labels']) ? { labelNames: flags['labels'].map(String) } : {}),
-      device: settings.device,
-      precision: settings.precision,
-      threads: settings.threads,
-      batchSize: settings.batchSize,
+      ...(trained ?? { adapter: adapter === null ? null : await resolveAdapter(adapter) }),
+      ...(model === null && trained !== null ? { model: trained.model } : { model: absoluteModel(model ?? ''), revision: undefined }),
+      ...machineIn(settings),
+      labelNames: Array.isArray(labels) ? labels.map(String) : undefined,
       maxLength: earlier !== null || flags['maxLength'] !== undefined ? settings.maxLength : null,
     },
     runSettings: earlier?.settings ?? null,

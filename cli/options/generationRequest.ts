@@ -2,8 +2,8 @@
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import { generationSettings, resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
 import { repeatableFlag } from '../../finetuning/commandLine/flag.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
-import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { asFlag } from '../../finetuning/commandLine/shell.js'
+import { UsageError } from '../../finetuning/commandLine/usageError.js'
 import { givenOf, settingFlags, type Values } from './settingFlags.js'
 
 export const generationFlags = settingFlags(generationSettings)
@@ -17,7 +17,7 @@ export const generationRequest = (flags: Values): Partial<GenerationInput> => {
     resolveGeneration(settings)
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
-    throw usageError(flagOf(error.setting), error.expected.replace(/\b(topK|topP)\b/, flagOf), error.got)
+    throw new UsageError(error.lineIn(asFlag))
   }
   return settings
 }

@@ -1,11 +1,12 @@
 /** Values from several sources, the later above the earlier: an error can name the file or the flag that a value came from. */
 import { shown } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
+import { inProgram } from '../../accelerated/errors/words.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { allSettings, resolveSettings, type Settings } from '../../accelerated/training/settings.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { asFlag } from '../../finetuning/commandLine/shell.js'
 import { UsageError } from '../../finetuning/commandLine/usageError.js'
-import { givenOf, type Values, inFlags, settingNames } from './settingFlags.js'
+import { givenOf, type Values, settingNames } from './settingFlags.js'
 
 /** Values of one source: a file, a preset; null: flags. */
 export type Layer = { readonly source: string | null; readonly values: Values }
@@ -22,16 +23,14 @@ export const settingsOf = (layers: readonly Layer[]): Settings => {
     return resolveSettings(given as SettingsInput)
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
-    const { setting, expected } = error
-    const remedy = error.remedy === null ? '' : ` (${error.remedy})`
+    const { setting, expected, remedy } = error
     const definition = allSettings[setting] // the method has none
     const got =
       setting in given ? shown(given[setting]) : `the default ${definition ? shown(definition.schema.parse(undefined)) : error.got}`
     const source = layers.findLast(({ values }) => setting in values)?.source ?? null
-    if (source?.startsWith('--') === true)
-      throw new UsageError(`${source}: ${flagOf(setting)}: expected ${inFlags(expected)}, got ${got}${remedy}`)
-    if (source !== null) throw new UsageError(`${source}: ${setting}: expected ${expected}, got ${got}${remedy}`)
-    throw new UsageError(`${flagOf(setting)}: expected ${inFlags(expected)}, got ${got}${remedy.replace(/method "(\w+)"/, '--method $1')}`)
+    const isFile = source !== null && !source.startsWith('--')
+    const line = new SettingsError(setting, expected, got, remedy).lineIn(isFile ? inProgram : asFlag)
+    throw new UsageError(source === null ? line : `${source}: ${line}`)
   }
 }
 

@@ -6,47 +6,38 @@ type OurName = string
 /** In the place of a tool: words for what the pages describe. */
 export const otherWords = 'Other words'
 
+/** Names in snake_case that are ours in camelCase. */
+const asOurs = (names: string): Readonly<Record<string, OurName>> =>
+  Object.fromEntries(names.split(' ').map((name) => [name, name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase())]))
+
 /** By tool, in the order in which they are looked up; names as the tool's configuration has them. */
 export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName>>>> = {
   // transformers.TrainingArguments, EarlyStoppingCallback, and the arguments of run_classification.py and run_glue.py
   Trainer: {
-    adam_beta1: 'adamBeta1',
-    adam_beta2: 'adamBeta2',
-    adam_epsilon: 'adamEpsilon',
+    ...asOurs(
+      'adam_beta1 adam_beta2 adam_epsilon early_stopping_patience eval_steps gradient_accumulation_steps ' +
+        'gradient_checkpointing learning_rate load_best_model_at_end lr_scheduler_type max_grad_norm max_steps ' +
+        'max_train_samples metric_for_best_model problem_type report_to save_steps seed warmup_ratio warmup_steps weight_decay',
+    ),
     bf16: 'precision mixed',
     bf16_full_eval: 'precision mixed',
     data_seed: 'seed',
     dataset_name: 'data',
-    early_stopping_patience: 'earlyStoppingPatience',
-    eval_steps: 'evalSteps',
     eval_strategy: 'evalSteps',
     evaluation_strategy: 'evalSteps',
     fp16: 'precision mixed',
     fp16_full_eval: 'precision mixed',
-    gradient_accumulation_steps: 'gradientAccumulationSteps',
-    gradient_checkpointing: 'gradientCheckpointing',
     label_column_name: 'label',
-    learning_rate: 'learningRate',
-    load_best_model_at_end: 'loadBestModelAtEnd',
     logging_dir: 'tensorboard',
-    lr_scheduler_type: 'lrSchedulerType',
-    max_grad_norm: 'maxGradNorm',
     max_seq_length: 'maxLength',
-    max_steps: 'maxSteps',
-    max_train_samples: 'maxTrainSamples',
-    metric_for_best_model: 'metricForBestModel',
     model_name_or_path: 'model',
     no_cuda: 'device cpu',
     num_train_epochs: 'epochs',
     output_dir: 'output',
     per_device_eval_batch_size: 'batchSize',
     per_device_train_batch_size: 'batchSize',
-    problem_type: 'problemType',
-    report_to: 'reportTo',
     resume_from_checkpoint: 'resume',
-    save_steps: 'saveSteps',
     save_strategy: 'saveSteps',
-    seed: 'seed',
     sentence1_key: 'text',
     sentence2_key: 'textPair',
     task_name: 'task',
@@ -57,9 +48,6 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     test_file: 'testData',
     validation_file: 'evalData',
     validation_split_percentage: 'evalShare',
-    warmup_ratio: 'warmupRatio',
-    warmup_steps: 'warmupSteps',
-    weight_decay: 'weightDecay',
   },
   // methods and arguments of its models and tokenizers
   transformers: {
@@ -71,49 +59,34 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
   },
   // peft's configurations, and the arguments of its example scripts
   PEFT: {
+    ...asOurs(
+      'delta_t init_lora_weights init_r lora_alpha lora_dropout loraplus_lr_ratio num_virtual_tokens orth_reg_weight ' +
+        'rank_pattern target_modules target_r use_dora use_rslora',
+    ),
     base_model_name_or_path: 'model',
     beta1: 'importanceBeta1',
     beta2: 'importanceBeta2',
-    delta_t: 'deltaT',
     deltat: 'deltaT',
-    init_lora_weights: 'initLoraWeights',
-    init_r: 'initR',
-    lora_alpha: 'loraAlpha',
-    lora_dropout: 'loraDropout',
     lora_r: 'rank',
-    loraplus_lr_ratio: 'loraplusLrRatio',
-    num_virtual_tokens: 'numVirtualTokens',
-    orth_reg_weight: 'orthRegWeight',
     peft_type: 'method',
     r: 'rank',
-    rank_pattern: 'rankPattern',
-    target_modules: 'targetModules',
-    target_r: 'targetR',
     trainable_token_indices: 'trainableTokens',
     tfinal: 'tfinalRatio',
     tinit: 'tinitRatio',
-    use_dora: 'useDora',
     token_indices: 'trainableTokens',
-    use_rslora: 'useRslora',
   },
   // trl.SFTConfig, ModelConfig and ScriptArguments
   TRL: {
+    ...asOurs('desirable_weight label_smoothing max_length num_beams packing simpo_gamma undesirable_weight'),
     completion_only_loss: 'trainOnInputs',
     dataset_text_field: 'text',
-    desirable_weight: 'desirableWeight',
     dtype: 'precision',
-    label_smoothing: 'labelSmoothing',
     load_in_4bit: 'precision int4',
     load_in_8bit: 'precision int8',
     lora_target_modules: 'targetModules',
     loss_type: 'loss',
-    max_length: 'maxLength',
-    num_beams: 'numBeams',
-    packing: 'packing',
-    simpo_gamma: 'simpoGamma',
     torch_dtype: 'precision',
     truncation_mode: 'truncation',
-    undesirable_weight: 'undesirableWeight',
     use_peft: 'method lora',
   },
   'LLaMA-Factory': {
@@ -143,6 +116,7 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     val_size: 'evalShare',
   },
   Axolotl: {
+    ...asOurs('train_on_inputs'),
     base_model: 'model',
     chat_template: 'promptTemplate',
     datasets: 'data',
@@ -161,7 +135,6 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     saves_per_epoch: 'saveSteps',
     sequence_len: 'maxLength',
     test_datasets: 'evalData',
-    train_on_inputs: 'trainOnInputs',
     val_set_size: 'evalShare',
   },
   PyTorch: {
@@ -178,6 +151,15 @@ export const otherNames: Readonly<Record<string, Readonly<Record<string, OurName
     queue: 'redis',
     workers: 'redis',
   },
+}
+
+/** Options that left, and what to write instead. */
+export const removedOptions: Readonly<Record<string, string>> = {
+  device_id: 'the number of the card is part of the device: --device cuda:1',
+  tf32: 'TF32 is part of the device: --device cuda:tf32, or cuda:1:tf32',
+  strict_device: 'a warning says which nodes run on the CPU',
+  sample_max_new_tokens: 'samples have at most 64 tokens; salora generate --run writes longer texts',
+  sample_temperature: 'samples are greedy; salora generate --run --temperature draws',
 }
 
 /** Values that our flags lack, and the nearest thing that exists. */

@@ -3,7 +3,6 @@ import type { Setting, SettingKind, SettingTable } from '../../accelerated/setti
 import { flag, listOf, numberOf, textOf, type Flag, type FlagTable, type Typed } from '../../finetuning/commandLine/flag.js'
 import { allSettings } from '../../accelerated/training/settings.js'
 import { decimal } from '../../finetuning/data/dataset.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
 
 /** Values by name; those that nobody gave are undefined or absent. */
 export type Values = Readonly<Record<string, unknown>>
@@ -64,17 +63,4 @@ export const pickFlags = <const Name extends string>(
 /** The values among them that somebody gave. */
 export const givenOf = (values: Values): Values => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 
-/** Names of settings in messages: a setting in camelCase is a flag in kebab-case. */
 export const settingNames: readonly string[] = ['method', ...Object.keys(allSettings)]
-
-/** Settings whose names are no English words, so that a sentence cannot mean anything else by them. */
-const camelNames = settingNames.filter((name) => /[A-Z]/.test(name))
-
-/** A message of the library in the words of the command line: settings become flags. */
-export const inFlags = (message: string): string => {
-  const named = /^([A-Za-z][A-Za-z0-9]*)(?=[: ])/.exec(message)?.[1] ?? ''
-  const [first, rest] = settingNames.includes(named) ? [flagOf(named), message.slice(named.length)] : ['', message]
-  return (
-    first + camelNames.reduce((text, name) => text.replaceAll(new RegExp(`(?<![\\w/.-])${name}(?![\\w/]|\\.\\w)`, 'g'), flagOf(name)), rest)
-  )
-}

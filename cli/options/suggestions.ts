@@ -2,13 +2,26 @@
 import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
 import { didYouMean } from '../../accelerated/errors/nearest.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
-import { otherNames, otherWords } from './otherNames.js'
+import { otherNames, otherWords, removedOptions } from './otherNames.js'
 
 type OtherName = { readonly tool: string; readonly name: string; readonly setting: string; readonly value: string | null }
 
+/** As the tables have a name: `device_id` for --device-id and deviceId. */
+const asListed = (typed: string): string =>
+  typed
+    .replace(/^-+/, '')
+    .replace(/[a-z][A-Z]/g, ([a = '', b = '']) => `${a}_${b}`)
+    .replaceAll('-', '_')
+    .toLowerCase()
+
+const removed = (typed: string): string | undefined => {
+  const name = asListed(typed)
+  return Object.hasOwn(removedOptions, name) ? removedOptions[name] : undefined
+}
+
 /** @param known only these settings of ours */
 const otherName = (typed: string, known: readonly string[]): OtherName | null => {
-  const name = typed.replace(/^-+/, '').replaceAll('-', '_').toLowerCase()
+  const name = asListed(typed)
   for (const [tool, names] of Object.entries(otherNames)) {
     const [setting = '', value = null] = Object.hasOwn(names, name) ? (names[name]?.split(' ') ?? []) : []
     if (known.includes(setting)) return { tool, name, setting, value }
@@ -19,7 +32,7 @@ const otherName = (typed: string, known: readonly string[]): OtherName | null =>
 /** `did you mean --rank? PEFT: lora_r` */
 export const suggestFlag: Suggest = (typed, known) => {
   const other = otherName(typed, known)
-  if (other === null) return suggestNearest(typed, known)
+  if (other === null) return removed(typed) ?? suggestNearest(typed, known)
   const flag = other.value === null ? flagOf(other.setting) : `${flagOf(other.setting)} ${other.value}`
   return `did you mean ${flag}?${sourceOf(other)}`
 }
@@ -28,7 +41,7 @@ export const suggestFlag: Suggest = (typed, known) => {
 export const suggestSetting = (typed: string, known: readonly string[]): string | null => {
   const other = otherName(typed, known)
   if (other !== null) return `did you mean ${keyOf(other)}?${sourceOf(other)}`
-  return didYouMean(typed, known)
+  return removed(typed) ?? didYouMean(typed, known)
 }
 
 const keyOf = ({ setting, value }: OtherName): string => (value === null ? `"${setting}"` : `"${setting}": "${value}"`)

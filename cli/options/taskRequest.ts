@@ -3,6 +3,8 @@ import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { isPart, mixedFiles, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { absolutePath } from '../../finetuning/run/absolutePath.js'
 import type { Values } from './settingFlags.js'
+import { contentEnding } from '../../finetuning/data/formats.js'
+import { looksLikeFile } from '../../finetuning/data/index.js'
 
 export const taskFlagNames: readonly string[] = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
 
@@ -27,4 +29,21 @@ export const taskOptions = (values: Values): TaskOptions => {
     return isPath(name, value) ? absolutePath(String(value)) : value
   }
   return Object.fromEntries(given.map((name) => [name, absolute(name, values[name])])) as TaskOptions
+}
+
+// The columns of a run's data, for other data in the same shape.
+type Columns = Pick<TaskOptions, 'text' | 'textPair' | 'label' | 'problemType' | 'labelsAsText' | 'delimiter' | 'quote' | 'encoding'>
+
+const ofColumns = ['text', 'textPair', 'label', 'problemType', 'labelsAsText'] as const
+const ofCells = ['delimiter', 'quote', 'encoding'] as const
+
+/**
+ * What a run on a file says of another file: the names of its columns. Where the ending is the same, it also says how cells are separated.
+ * @param file null: the data has no name, as on standard input
+ */
+export const columnsOfRun = (task: TaskOptions | null, file: string | null): Columns => {
+  if (task === null || !looksLikeFile(task.task)) return {}
+  const isSameFormat = file !== null && contentEnding(file) === contentEnding(task.task)
+  const names = [...ofColumns, ...(isSameFormat ? ofCells : [])]
+  return Object.fromEntries(names.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]))
 }

@@ -4,13 +4,14 @@ import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
 import { counted, duration, plural, short } from '../format/numbers.js'
-import { samplesText } from '../format/samples.js'
 import { placementLine, placementWarns } from '../../finetuning/run/devicePlacement.js'
 import type { QueueEvent } from '../../finetuning/machines/redis.js'
 import { etaEstimator } from './eta.js'
 import { printable, type Terminal } from './output.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
+import { oneLine } from '../../accelerated/errors/inputError.js'
+import type { Sample } from '../../accelerated/training/events.js'
 
 export type Progress = {
   readonly show: (event: FinetuneEvent) => void
@@ -252,4 +253,32 @@ export const scoresText = (scores: Readonly<Record<string, number>>): string =>
 export const queueLine = ({ connected, refusal }: Pick<QueueEvent, 'connected' | 'refusal'>): string => {
   if (refusal !== undefined) return `Redis refuses commands: retrying; running runs continue (${refusal})`
   return connected ? 'Redis is reachable again' : 'Redis is unreachable: retrying; running runs continue'
+}
+
+// Samples on the terminal: a line each, with the end of the prompt and the beginning of the text. All of them are in metrics.jsonl.
+const [shownSamples, promptLength, textLength] = [4, 30, 80]
+
+export const samplesText = (samples: readonly Sample[]): string => {
+  const lines = samples.slice(0, shownSamples).map(({ prompt, text }) => `  ${endOf(wordsOf(prompt))} → ${beginningOf(text)}`)
+  const more = samples.length - shownSamples
+  return [...lines, ...(more > 0 ? [`  and ${more} more in metrics.jsonl`] : [])].join('\n')
+}
+
+/** The text of a prompt; of a conversation, that of its last message. */
+const wordsOf = (prompt: unknown): string => {
+  const last: unknown = Array.isArray(prompt) ? prompt.at(-1) : prompt
+  return typeof last === 'object' && last !== null && 'content' in last ? String(last.content) : String(last)
+}
+
+const characters = (text: string): readonly string[] => Array.from(oneLine(text.trim().replace(/\s+/g, ' ')))
+
+const endOf = (text: string): string => {
+  const all = characters(text)
+  return all.length > promptLength ? `…${all.slice(1 - promptLength).join('')}` : all.join('')
+}
+
+const beginningOf = (text: string): string => {
+  const all = characters(text)
+  if (all.length === 0) return '(nothing)'
+  return all.length > textLength ? `${all.slice(0, textLength - 1).join('')}…` : all.join('')
 }

@@ -1,9 +1,9 @@
 /** An error becomes one line and an exit code; the stack is printed only on demand. */
-import { reason } from '../../accelerated/errors/inputError.js'
+import { InputError } from '../../accelerated/errors/inputError.js'
 import { describeSystemError } from '../../accelerated/errors/systemError.js'
 import { SettingsError, isExpected } from '../../accelerated/errors/expectedErrors.js'
 import { exitCodes } from './exitCodes.js'
-import { inFlags } from '../options/settingFlags.js'
+import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { UsageError } from '../../finetuning/commandLine/usageError.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
@@ -16,22 +16,17 @@ import { otherValues } from '../options/otherNames.js'
 export type ErrorReport = { readonly line: string; readonly exitCode: number }
 
 /** `--rank: …` is wrong usage (2); `--output runs/1: …` and the name of a file are failures (1). */
-const blamesFlag = (line: string): boolean => /^--[a-z-]+:/.test(line)
-
 export const errorReport = (error: unknown): ErrorReport => {
   const thrown = describeSystemError(error)
-  const line = reason(thrown)
+  const line = lineInFlags(thrown)
   if (thrown instanceof UsageError) return { line: withSuggestion(line), exitCode: exitCodes.wrongUsage }
   if (!isExpected(thrown))
     return {
       line: `unexpected error: ${line} (a defect in salora; SALORA_DEBUG=1 prints the stack)`,
       exitCode: exitCodes.failure,
     }
-  const inUserWords = withSuggestion(inFlags(line))
-  return {
-    line: inUserWords,
-    exitCode: thrown instanceof SettingsError || blamesFlag(inUserWords) ? exitCodes.wrongUsage : exitCodes.failure,
-  }
+  const isUsage = thrown instanceof SettingsError || (thrown instanceof InputError && thrown.kind === 'usage')
+  return { line: withSuggestion(line), exitCode: isUsage ? exitCodes.wrongUsage : exitCodes.failure }
 }
 
 /** Writes the line to standard error, and with SALORA_DEBUG the stack of an unexpected error. */

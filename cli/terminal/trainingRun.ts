@@ -1,6 +1,8 @@
 /** One run on the terminal: progress, Ctrl-C, and the summary at the end. */
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { words } from '../../accelerated/errors/words.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { methodOf } from '../../accelerated/training/settings.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/finetune.js'
@@ -9,12 +11,11 @@ import { atLength, checkSameDevice, differingChoices, finishedResult, hasAdapter
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { exitCodes } from './exitCodes.js'
 import { nextRunFolder, removeEmptyRun } from '../options/nextRunName.js'
-import { watchInterrupt, type Interrupt } from './interrupt.js'
+import { watchInterrupt, type Interrupt, watchSuddenEnd } from './interrupt.js'
 import { openProgress } from './progress.js'
 import { summaryText } from '../format/summary.js'
 import type { Terminal } from './output.js'
 import type { TrainRequest } from '../options/trainRequest.js'
-import { watchSuddenEnd } from './suddenEnd.js'
 
 /** Lines below the summary of a finished run. */
 export type Closing = (output: string) => Promise<readonly string[]>
@@ -100,12 +101,16 @@ const stoppedEarly = ({ output, resume }: RunOptions, { exitCode }: Interrupt, {
 const finishedRun = async ({ output, model, adapter, task, settings, tensorboard, reportTo }: RunOptions): Promise<RunResult | null> => {
   const [result, config] = [await finishedResult(output), await readRunConfig(output)]
   if (result === null || config === null) return null
-  if (settings.device !== 'auto') checkSameDevice(output, config.device, settings.device)
+  if (settings.device !== 'auto') checkSameDevice(output, config.device, deviceOf(settings.device).name)
   const asked = { model, ...(adapter === undefined ? {} : { adapter }), task }
   const different = differingChoices(config, { ...asked, settings: atLength(settings, config.settings) })
   if (different.length > 0) {
     const remedy = (await hasAdapter(output)) ? suggestNewRun(output, config, different) : ''
-    throw inputError(join(output, 'config.json'), `the settings that the run, which is finished, began with${remedy}`, different.join('; '))
+    throw inputError(
+      join(output, 'config.json'),
+      words`the settings that the run, which is finished, began with${remedy}`,
+      different.join('; '),
+    )
   }
   if (differingChoices(config, { ...asked, settings }).length > 0) return null
   const flag = tensorboard === true ? '--tensorboard' : reportTo === undefined ? null : '--report-to'

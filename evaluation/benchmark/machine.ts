@@ -20,10 +20,6 @@ export type BenchmarkOptions = {
   readonly sequence: number
   readonly repeats: number
   readonly threads: number
-  /** the number of the card */
-  readonly deviceId?: number
-  /** whether products of float32 numbers use TF32 */
-  readonly tf32?: boolean
   /** of the frozen weights */
   readonly precision: string
   /** the values of layers, for their gradients */
@@ -55,7 +51,7 @@ const steps = 1_000_000 // more than are taken, so that no run ends or evaluates
 /** @throws DeviceError where the device does not work here */
 export const benchmark = async (options: BenchmarkOptions, note: (line: string) => void = () => undefined): Promise<BenchmarkResult> => {
   const { layers, sequence } = options
-  const device = await chooseDevice(options.device, options)
+  const device = await chooseDevice(options.device)
   await checkDevice(precisionOf(options.precision), device)
   note('writing a random model …')
   const { folder, remove } = await randomModel({ layers, sequence, vocabulary: smallVocabulary })
@@ -72,8 +68,8 @@ const measured = async (
   folder: string,
   note: (line: string) => void,
 ): Promise<BenchmarkResult> => {
-  const { batchSize, sequence, repeats, threads, precision, gradientCheckpointing, deviceId = 0, tf32 = false } = options
-  const engine = device.engine({ threads, deviceId, tf32 })
+  const { batchSize, sequence, repeats, threads, precision, gradientCheckpointing } = options
+  const engine = device.engine({ threads })
   const tokens = batchSize * sequence
   const { batches } = evenCase(batchSize, sequence, smallVocabulary)
   const openMethod = async (method: 'salora' | 'lora', name: string): Promise<SteppedRun> => {

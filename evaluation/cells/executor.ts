@@ -10,9 +10,9 @@ import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import pMap from 'p-map'
 import type { QueueEvent } from '../../finetuning/machines/redis.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/run/run.js'
-import type { RunCell } from './cellFolder.js'
-import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
+import { type RunCell, cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
 import { childProcessRun } from './childProcess.js'
+import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 
 export type CellOutcome =
   /** `reused`: the run was finished before this call */
@@ -90,7 +90,7 @@ export const attempt = async (
     return { kind: 'stopped' }
   } catch (thrown) {
     if (signal.aborted) return { kind: 'stopped' }
-    const message = thrown instanceof Error ? thrown.message : String(thrown)
+    const message = lineInFlags(thrown)
     const attempts = ((await cellFailure(output, cell))?.attempts ?? 0) + 1
     await writeFailure(output, cell, { message, attempts })
     return { kind: 'failed', message, attempts }

@@ -5,12 +5,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue } from 'bullmq'
 import { InputError, inputError } from '../../accelerated/errors/inputError.js'
+import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { type RunCell, cellFolder, cellState, cellStates, keepFinishedRun } from './cellFolder.js'
 import { jobDataOf, jobIdOf, queueName, type CellJob } from './cellJob.js'
 import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'
 import { versions } from '../../finetuning/run/versions.js'
-import { loadBullmq } from '../../finetuning/machines/redis.js'
 import {
+  loadBullmq,
   aborted,
   checkConnected,
   closeQueue,
@@ -202,7 +203,7 @@ const outcomeOf = async (state: string, job: Job, { cell, output }: CellJob): Pr
     return { kind: 'done', result: await keepFinishedRun(job.returnvalue, output, cell), reused: false }
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown
-    return { kind: 'failed', message: thrown.message, attempts: job.attemptsMade }
+    return { kind: 'failed', message: lineInFlags(thrown), attempts: job.attemptsMade }
   }
 }
 

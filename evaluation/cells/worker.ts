@@ -1,6 +1,7 @@
 /** A worker: takes cells of sweeps from the queue and runs them, in the sweep's folder or in a folder of its own. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hostname } from 'node:os'
+import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 import type { Job, Queue, Worker } from 'bullmq'
 import { occupantOf } from '../../accelerated/storage/folderLock.js'
 import { cellFolder, cellState, finishedRun } from './cellFolder.js'
@@ -181,7 +182,7 @@ const cellOf = async (
     await checkWithin(root, parsed.output)
     return parsed
   } catch (thrown) {
-    const message = thrown instanceof Error ? thrown.message : String(thrown)
+    const message = lineInFlags(thrown)
     onEvent({ kind: 'refused', id: job.id ?? '', message })
     throw new bullmq.UnrecoverableError(message)
   }
@@ -249,7 +250,7 @@ export const openRunParts = async ({ redis, root, signal: outer, onEvent }: Part
           for await (const event of childProcessJoin({ ...run, redis, worker, root }, { signal })) onEvent(event)
         } catch (thrown) {
           failed.set(run.id, performance.now())
-          onEvent({ kind: 'refused', id: run.id, message: thrown instanceof Error ? thrown.message : String(thrown) })
+          onEvent({ kind: 'refused', id: run.id, message: lineInFlags(thrown) })
         } finally {
           end()
         }

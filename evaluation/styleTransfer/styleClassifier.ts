@@ -4,7 +4,7 @@ import { type InputError, inputError } from '../../accelerated/errors/inputError
 import { styleCorpora, type Style, type StyleName } from '../../finetuning/data/styles.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
-import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/use/openModel.js'
 
 /** A line's predicted style: its index, its name, and its probability, from 0.5 to 1. */
 export type StyleAnswer = { readonly style: Style; readonly label: string; readonly score: number }

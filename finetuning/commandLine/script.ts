@@ -1,11 +1,12 @@
 /** The command line of a script that is no command of `salora`: its values, or its --help, or one line that says what is wrong. */
-import { InputError, reason } from '../../accelerated/errors/inputError.js'
+import { InputError } from '../../accelerated/errors/inputError.js'
 import { SettingsError, isExpected } from '../../accelerated/errors/expectedErrors.js'
 import { describeSystemError } from '../../accelerated/errors/systemError.js'
 import type { Definition, Values } from './definition.js'
 import type { FlagGroups } from './flag.js'
 import { helpText } from './help.js'
 import { parseArguments } from './parse.js'
+import { lineInFlags } from './shell.js'
 import { UsageError } from './usageError.js'
 
 /** Prints one line and ends the process: with 2 for wrong usage, with 1 for the rest. A defect is printed with its stack. */
@@ -13,7 +14,7 @@ const exitWith = (thrown: unknown): never => {
   const error = describeSystemError(thrown)
   const isUsage = error instanceof UsageError || error instanceof SettingsError || (error instanceof InputError && error.kind === 'usage')
   const stack = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-  process.stderr.write(`${isUsage || isExpected(error) ? reason(error) : stack}\n`)
+  process.stderr.write(`${isUsage || isExpected(error) ? lineInFlags(error) : stack}\n`)
   process.exit(isUsage ? 2 : 1)
 }
 

@@ -1,8 +1,15 @@
 /** Writes commands as a user would type them: flags from setting names, words quoted for the shell. */
-import { oneLine } from '../../accelerated/errors/inputError.js'
+import { oneLine, reason, UserError } from '../../accelerated/errors/inputError.js'
+import type { OptionStyle } from '../../accelerated/errors/words.js'
 
 /** `gateStart` → `--gate-start` */
 export const flagOf = (setting: string): string => `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+/** `--max-length`, `--no-load-best-model-at-end` */
+export const asFlag: OptionStyle = ({ option, on }) => (on === false ? flagOf(option).replace('--', '--no-') : flagOf(option))
+
+/** The line of any thrown value for who reads it on the command line. */
+export const lineInFlags = (thrown: unknown): string => (thrown instanceof UserError ? oneLine(thrown.lineIn(asFlag)) : reason(thrown))
 
 /** Quotes a word for a POSIX shell. A word with control characters takes the $'…' form of bash and zsh. */
 export const inShell = (word: string): string => {

@@ -1,15 +1,16 @@
 /** Finds named columns in a header: exactly, else without regard to case. For one that is missing it names the column that was probably meant. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
+import { joined, option, words, type Text, type Words } from '../../accelerated/errors/words.js'
 import { columnExpected, columnsFound, type RequestedColumn } from './table.js'
 
 /** What datasets call the column of a text and of a label, the likeliest names first. */
 const usualNames: Readonly<Record<string, readonly string[]>> = {
-  '--text': 'text sentence review content comment body message tweet question sentence1 premise title headline description utterance'.split(
+  text: 'text sentence review content comment body message tweet question sentence1 premise title headline description utterance'.split(
     ' ',
   ),
-  '--text-pair': 'text_pair text2 sentence2 question2 hypothesis answer response'.split(' '),
-  '--label': 'label labels class category target sentiment stars rating intent topic score y'.split(' '),
+  textPair: 'text_pair text2 sentence2 question2 hypothesis answer response'.split(' '),
+  label: 'label labels class category target sentiment stars rating intent topic score y'.split(' '),
 }
 
 const folded = (name: string): string => name.trim().toLowerCase()
@@ -28,48 +29,53 @@ export const renamedColumns = (file: string, names: readonly string[], requested
     return actual === undefined || actual === name ? [] : [`${file}: the column ${quoted(actual)} is read as ${quoted(name)}`]
   })
 
-/** The columns that were probably meant, as flags: `--text review --label stars`; null if no name is likely. */
-export const likelyColumns = (names: readonly string[], requested: readonly RequestedColumn[]): string | null => {
+/** The columns that were probably meant, by their options: `--text review --label stars`; null if no name is likely. */
+export const likelyColumns = (names: readonly string[], requested: readonly RequestedColumn[]): Words | null => {
   const present = requested.flatMap(({ name }) => columnNamed(names, name) ?? [])
   const missing = requested.filter(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
   let left = names.filter((name) => !present.includes(name))
-  const likely = missing.flatMap(({ name, flag }) => {
-    const usual = usualNames[flag ?? ''] ?? []
+  const likely = missing.flatMap(({ name, option: named = '' }) => {
+    const usual = usualNames[named] ?? []
     const [known] = usual.flatMap((usually) => columnNamed(left, usually) ?? [])
     const near = nearest(name, left) ?? undefined
     const column = usual.includes(name) ? (known ?? near) : (near ?? known)
     left = left.filter((other) => other !== column)
-    return column === undefined || flag === undefined ? [] : [`${flag} ${/^[\w.-]+$/.test(column) ? column : JSON.stringify(column)}`]
+    return column === undefined || named === ''
+      ? []
+      : [words`${option(named)} ${/^[\w.-]+$/.test(column) ? column : JSON.stringify(column)}`]
   })
-  return likely.length === 0 ? null : likely.join(' ')
+  return likely.length === 0 ? null : joined(likely, ' ')
 }
 
 /** Columns of rows that are no texts with labels, any of these, and how they are trained on. */
-const ofOtherTasks: readonly (readonly [columns: readonly (readonly string[])[], remedy: string])[] = [
+const ofOtherTasks: readonly (readonly [columns: readonly (readonly string[])[], remedy: Words])[] = [
   [
     [['messages'], ['conversations'], ['instruction', 'output'], ['instruction', 'response'], ['prompt', 'completion']],
-    'for conversations and instructions, give this file by --data, with --task alpaca',
+    words`for conversations and instructions, give this file by ${option('data')}, with ${option('task')} alpaca`,
   ],
-  [[['chosen', 'rejected']], 'for pairs of answers, give this file by --data, with --task preference'],
-  [[['question', 'choices', 'answer']], 'for questions with choices, give this file by --data, with --task choice'],
+  [[['chosen', 'rejected']], words`for pairs of answers, give this file by ${option('data')}, with ${option('task')} preference`],
   [
-    ['tokens', 'words'].flatMap((words) => ['ner_tags', 'tags'].map((tags) => [words, tags])),
-    'for words with tags, add --problem-type token-classification',
+    [['question', 'choices', 'answer']],
+    words`for questions with choices, give this file by ${option('data')}, with ${option('task')} choice`,
+  ],
+  [
+    ['tokens', 'words'].flatMap((texts) => ['ner_tags', 'tags'].map((tags) => [texts, tags])),
+    words`for words with tags, add ${option('problemType')} token-classification`,
   ],
 ]
 
 /** What was probably meant, in words; empty if nothing is likely. */
-const suggestion = (names: readonly string[], requested: readonly RequestedColumn[]): string => {
+const suggestion = (names: readonly string[], requested: readonly RequestedColumn[]): Text => {
   const other = ofOtherTasks.find(([files]) => files.some((columns) => columns.every((column) => names.includes(column))))
-  if (other !== undefined) return ` (${other[1]})`
+  if (other !== undefined) return words` (${other[1]})`
   const likely = likelyColumns(names, requested)
-  return likely === null ? '' : ` (did you mean ${likely}?)`
+  return likely === null ? '' : words` (did you mean ${likely}?)`
 }
 
 /** @throws InputError for the first requested column that is missing, with those that are there and those that were probably meant */
 export const checkColumns = (where: string, names: readonly string[], requested: readonly RequestedColumn[]): void => {
   const missing = requested.find(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
-  if (missing !== undefined) throw inputError(where, columnExpected(missing), columnsFound(names) + suggestion(names, requested))
+  if (missing !== undefined) throw inputError(where, columnExpected(missing), words`${columnsFound(names)}${suggestion(names, requested)}`)
   const twice = requested.find(({ name }, i) => {
     const actual = columnNamed(names, name)
     return actual !== undefined && requested.findIndex((other) => columnNamed(names, other.name) === actual) !== i

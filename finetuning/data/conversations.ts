@@ -2,6 +2,7 @@
 import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { alternatives, nearest } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { type Dataset, type Example, type SkippedRow, atRow } from './dataset.js'
 import { objectReaderOf } from './formats.js'
 import { promptOf, type PromptTemplate } from './promptTemplates.js'
@@ -42,11 +43,11 @@ export const readConversations = async (
     if (responses.length === 0 && !skipMissing)
       throw inputError(
         where,
-        'a message of role "assistant", which is learned (or --skip-missing)',
+        words`a message of role "assistant", which is learned (or ${option('skipMissing', true)})`,
         `the roles ${turns.map(({ role }) => quoted(role)).join(', ')}`,
       )
     if (responses.length === 0 || responses.some((response) => response.content.trim() === '' && response.tool_calls === undefined)) {
-      if (!skipMissing) throw inputError(where, 'a response (or --skip-missing)', 'an empty one')
+      if (!skipMissing) throw inputError(where, words`a response (or ${option('skipMissing', true)})`, 'an empty one')
       skipped.push({ row, reason: 'no response' })
     } else examples.push(store({ ...textsOf({ ...conversation, turns }, template, where), label: 0, row }))
   }
@@ -86,10 +87,11 @@ const textsOf = ({ turns, tools }: Conversation, template: PromptTemplate, where
   if (user?.role !== 'user' || response?.role !== 'assistant' || more.length > 0)
     throw inputError(
       where,
-      'one message of role "user" and one of "assistant" (or --prompt-template chat)',
+      words`one message of role "user" and one of "assistant" (or ${option('promptTemplate')} chat)`,
       `the roles ${turns.map(({ role }) => quoted(role)).join(', ')}`,
     )
-  if (response.tool_calls !== undefined) throw inputError(where, 'a response that is a text (or --prompt-template chat)', 'tool calls')
+  if (response.tool_calls !== undefined)
+    throw inputError(where, words`a response that is a text (or ${option('promptTemplate')} chat)`, 'tool calls')
   const { instruction, input } = user.parts ?? { instruction: user.content, input: '' }
   return { text: promptOf[template]({ instruction, input }), textPair: response.content }
 }

@@ -1,5 +1,6 @@
 /** A file of the user's own with named columns, as labeled examples. formats.ts lists the formats. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { endingOf } from '../../accelerated/storage/paths.js'
 import { type Dataset, type SkippedRow, atRow } from './dataset.js'
 import { encodingNamed } from './encoding.js'
@@ -65,7 +66,7 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
   const skipped: SkippedRow[] = []
   const notes: string[] = []
   const column: RequestedColumn = {
-    ...{ name: options.label ?? 'label', flag: '--label' },
+    ...{ name: options.label ?? 'label', option: 'label' },
     ...(separator === undefined ? {} : { list: separator }),
     ...(named === undefined ? {} : { named }),
   }
@@ -77,7 +78,8 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
       return
     }
     const { what, cell } = missing
-    if (!skipMissing) throw inputError(atRow(file, row), `${what} (or --skip-missing)`, cell === null ? 'null' : 'an empty one')
+    if (!skipMissing)
+      throw inputError(atRow(file, row), words`${what} (or ${option('skipMissing', true)})`, cell === null ? 'null' : 'an empty one')
     skipped.push({ row, reason: `no ${what.slice(2)}` })
   }
   await rowsOf(file, options, [column], takeRow, { note: (line) => notes.push(line) })
@@ -116,8 +118,8 @@ const rowsOf = async (
 ): Promise<void> => {
   const requested = [
     ...before,
-    { name: text ?? 'text', flag: '--text' },
-    ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
+    { name: text ?? 'text', option: 'text' },
+    ...(textPair === undefined ? [] : [{ name: textPair, option: 'textPair' }]),
   ]
   const twice = requested.find(({ name }, index) => requested.findIndex((other) => other.name === name) !== index)
   if (twice !== undefined) throw inputError(file, 'different columns for text, text pair and label', `${quoted(twice.name)} named twice`)

@@ -1,5 +1,6 @@
 /** Other encodings than UTF-8, such as Excel's Windows-1252: their bytes become UTF-8 before they are read. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words, type Words } from '../../accelerated/errors/words.js'
 
 /** The encoding that salora reads by itself. */
 export const utf8 = 'utf-8'
@@ -12,7 +13,7 @@ export const encodingNamed = (given: string): string => {
   try {
     return new TextDecoder(given.trim()).encoding
   } catch {
-    throw inputError('--encoding', 'the name of an encoding, such as windows-1252, iso-8859-15, utf-16le or utf-8', quoted(given))
+    throw inputError(option('encoding'), 'the name of an encoding, such as windows-1252, iso-8859-15, utf-16le or utf-8', quoted(given))
   }
 }
 
@@ -34,10 +35,11 @@ export const transcoder = (file: string, encoding: string): Transcoder => {
     try {
       return Buffer.from(decoder.decode(piece, { stream: !isLast }))
     } catch {
-      throw inputError(file, `text in ${encoding} (--encoding)`, 'bytes that are not')
+      throw inputError(file, words`text in ${encoding} (${option('encoding')})`, 'bytes that are not')
     }
   }
 }
 
-/** The expectation that a text in another encoding misses. @param hasFlag whether --encoding can name its encoding */
-export const utf8Expected = (hasFlag: boolean, likely: string): string => `text in UTF-8${hasFlag ? ` (or --encoding ${likely})` : ''}`
+/** The expectation that a text in another encoding misses. @param hasFlag whether an option can name its encoding */
+export const utf8Expected = (hasFlag: boolean, likely: string): Words =>
+  words`text in UTF-8${hasFlag ? words` (or ${option('encoding')} ${likely})` : ''}`

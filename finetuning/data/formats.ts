@@ -1,6 +1,7 @@
 /** The formats of users' files, by the ending of the name: a new format is a line here. */
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted, type InputError } from '../../accelerated/errors/inputError.js'
+import { option } from '../../accelerated/errors/words.js'
 import { endingOf, unpackedName } from '../../accelerated/storage/paths.js'
 import { encodingNamed } from './encoding.js'
 import { jsonLineRows, jsonRows } from './jsonRows.js'
@@ -87,9 +88,9 @@ export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat
   const format = formats[ending]
   if (format === undefined) throw unknownEnding(file)
   if (!format.cells && (delimiter !== undefined || quote === true))
-    throw inputError(delimiter === undefined ? '--quote' : '--delimiter', 'a .csv or .tsv file to go with it', file)
+    throw inputError(delimiter === undefined ? option('quote', true) : option('delimiter'), 'a .csv or .tsv file to go with it', file)
   if (ending === '.parquet' && unpackedName(file) !== file) throw inputError(file, 'a .parquet file', 'a gzipped one (unpack it first)')
-  if (ending === '.parquet' && encoding !== undefined) throw inputError('--encoding', 'a file of text to go with it', file)
+  if (ending === '.parquet' && encoding !== undefined) throw inputError(option('encoding'), 'a file of text to go with it', file)
   return format.read
 }
 
@@ -97,6 +98,6 @@ export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat
 export const delimiterOf = (given: string): string => {
   const character = given === 'tab' || given === '\\t' ? '\t' : given
   if ([...character].length !== 1 || ['"', '\n', '\r'].includes(character))
-    throw inputError('--delimiter', 'one character, or tab', quoted(given))
+    throw inputError(option('delimiter'), 'one character, or tab', quoted(given))
   return character
 }

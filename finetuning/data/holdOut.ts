@@ -1,5 +1,6 @@
 /** A hold-out: the same part of the examples on every machine, in fixed proportions, with no text in both parts. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { textSha256 } from '../../accelerated/storage/native.js'
 import { decimal, type Example } from './dataset.js'
 
@@ -93,9 +94,9 @@ export const heldOutShare = ({
   if (evalShare === undefined) return tenth
   const share = decimal(String(evalShare))
   if (share === null || share <= 0 || share >= 1)
-    throw inputError('--eval-share', 'a share between 0 and 1, such as 0.2', quoted(String(evalShare)))
+    throw inputError(option('evalShare'), 'a share between 0 and 1, such as 0.2', quoted(String(evalShare)))
   if (evalData !== undefined)
-    throw inputError('--eval-share', 'no --eval-data, as a share of the file itself is held out', quoted(evalData))
+    throw inputError(option('evalShare'), words`no ${option('evalData')}, as a share of the file itself is held out`, quoted(evalData))
   return shareOf(share)
 }
 

@@ -1,6 +1,7 @@
 /** Turns labels, as a user's file writes them, into class indices or scores. */
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { decimal, isInteger, atRow } from './dataset.js'
 
 /** The classes of a file, and the class index of each written label. */
@@ -24,7 +25,7 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>, as
   if (fraction !== undefined)
     throw inputError(
       atRow(file, written.get(fraction) ?? 1),
-      'a class (text or an integer; --problem-type regression reads real numbers, and --labels-as-text any text)',
+      words`a class (text or an integer; ${option('problemType')} regression reads real numbers, and ${option('labelsAsText', true)} any text)`,
       quoted(fraction),
     )
   const forms = new Map<string, string[]>()

@@ -1,6 +1,7 @@
 /** Prompt templates of instruction tuning: the text before the response that the model learns. */
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option } from '../../accelerated/errors/words.js'
 
 /** paper: SaLoRA's Appendix C, one preamble with or without input · alpaca: Stanford's, whose preamble mentions an input · chat: the model's own */
 export const promptTemplates = ['paper', 'alpaca', 'chat'] as const
@@ -9,7 +10,7 @@ export type PromptTemplate = (typeof promptTemplates)[number]
 /** @throws InputError for an unknown name */
 export const templateOf = ({ promptTemplate = 'paper' }: { readonly promptTemplate?: string }): PromptTemplate => {
   const template = promptTemplates.find((name) => name === promptTemplate)
-  if (template === undefined) throw inputError('--prompt-template', alternatives(promptTemplates), quoted(promptTemplate))
+  if (template === undefined) throw inputError(option('promptTemplate'), alternatives(promptTemplates), quoted(promptTemplate))
   return template
 }
 

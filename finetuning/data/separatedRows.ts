@@ -1,6 +1,7 @@
 /** Rows of delimited cells: plain, where a quotation mark is an ordinary character, or with the quotes of RFC 4180 (csv-parse). */
 import { CsvError, parse } from 'csv-parse/sync'
 import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { eachLine } from './lineStream.js'
 import { longestRow, rowTooLong, type RowFormat, type TakeRow } from './rows.js'
 import { checkColumns, columnNamed, renamedColumns } from './columns.js'
@@ -153,8 +154,12 @@ export const placesIn = (
     const other =
       header.length === 1 ? [comma, ...otherDelimiters].find((mark) => mark !== delimiter && header[0]?.includes(mark)) : undefined
     if (!(thrown instanceof InputError) || other === undefined) throw thrown
-    const { where, expected } = thrown
-    throw inputError(where, expected, `${columnsFound(header)} (--delimiter ${other === '\t' ? 'tab' : `"${other}"`} would cut it)`)
+    const { where, expected } = thrown.mistake
+    throw inputError(
+      where,
+      expected,
+      words`${columnsFound(header)} (${option('delimiter')} ${other === '\t' ? 'tab' : `"${other}"`} would cut it)`,
+    )
   }
   return requested.map(({ name }) => {
     const place = header.indexOf(columnNamed(header, name) ?? name)

@@ -1,14 +1,15 @@
 /** A table: the requested columns of records of cells. A malformed record is an error or, if the caller says so, is skipped and listed. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words, type Words } from '../../accelerated/errors/words.js'
 import { type SkippedRow, atRow } from './dataset.js'
 
 /** One line of cells. `cell(i)` decodes cell i when it is called. */
 export type CellRecord = { readonly row: number; readonly width: number; readonly cell: (column: number) => string }
 
-/** A column by its name in the header, and the flag that names it, if there is one. */
+/** A column by its name in the header, and the option that names it, if there is one. */
 export type RequestedColumn = {
   readonly name: string
-  readonly flag?: string
+  readonly option?: string
   /** separates the texts of a list, where the column may hold one; JSON has its own lists */
   readonly list?: string
   /** the column may be missing from a file or a row */
@@ -25,8 +26,8 @@ export type Table = { readonly rows: readonly TableRow[]; readonly skipped: read
 export type RaggedRows = 'refuse' | 'skip'
 
 /** `a column "review" (--text)`. */
-export const columnExpected = ({ name, flag }: RequestedColumn): string =>
-  `a column ${quoted(name)}${flag === undefined ? '' : ` (${flag})`}`
+export const columnExpected = ({ name, option: named }: RequestedColumn): Words =>
+  words`a column ${quoted(name)}${named === undefined ? '' : words` (${option(named)})`}`
 
 const MOST_COLUMNS = 12
 

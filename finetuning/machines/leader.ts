@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { InputError, inputError, reason } from '../../accelerated/errors/inputError.js'
 import { TrainingError } from '../../accelerated/errors/expectedErrors.js'
+import { option } from '../../accelerated/errors/words.js'
 import type { PartExecutor, PartGradient, AnswersExecutor } from '../../accelerated/training/partGradient.js'
 import type { Work } from './frame.js'
 import { openPace, type WorkersReport } from './pace.js'
@@ -107,7 +108,7 @@ const repeat = async <T>(milliseconds: number, work: () => Promise<T>, isFinal: 
 /** A Redis that is just restarting is tried for a while. @throws InputError */
 const firstOffer = (client: Redis, offer: () => Promise<void>): Promise<void> =>
   repeat(openPatience, offer, () => client.status === 'ready').catch((thrown: unknown) => {
-    throw inputError('--redis', 'a Redis that stores what a run publishes', reason(thrown))
+    throw inputError(option('redis'), 'a Redis that stores what a run publishes', reason(thrown))
   })
 
 const attemptAt = (client: Redis, warn: Leading['warn']): Leading['attempt'] => {

@@ -7,10 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { inputError, oneLine, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { loadOptional } from '../../accelerated/storage/packages.js'
 
-const packages = { feature: '--redis', names: ['bullmq', 'ioredis'] }
+const packages = { feature: option('redis'), names: ['bullmq', 'ioredis'] }
 
 /** @throws InputError if bullmq or ioredis is not installed */
 export const loadBullmq = (): Promise<typeof import('bullmq')> => loadOptional(packages, () => import('bullmq'))
@@ -25,15 +26,15 @@ export const redisAddress = (url: string): RedisAddress => {
   const parsed = URL.canParse(url) ? new URL(url) : null
   if (parsed === null || !['redis:', 'rediss:'].includes(parsed.protocol) || parsed.hostname === '')
     throw inputError(
-      '--redis',
+      option('redis'),
       'redis://HOST:PORT, or rediss:// with TLS, optionally with USER:PASSWORD@',
       parsed === null ? 'another text' : `${parsed.protocol}//`,
     )
   if (!/^\/?\d*$/.test(parsed.pathname))
-    throw inputError('--redis', 'the number of a database after the port, as in redis://HOST:PORT/0', quoted(parsed.pathname))
+    throw inputError(option('redis'), 'the number of a database after the port, as in redis://HOST:PORT/0', quoted(parsed.pathname))
   // ioredis takes any of its options from a query: another host of sentinels, or a socket of this machine
-  const [option] = [...parsed.searchParams.keys()].filter((name) => name !== 'family')
-  if (option !== undefined) throw inputError('--redis', 'an address without options, but for ?family=6', quoted(`?${option}=`))
+  const [stray] = [...parsed.searchParams.keys()].filter((name) => name !== 'family')
+  if (stray !== undefined) throw inputError(option('redis'), 'an address without options, but for ?family=6', quoted(`?${stray}=`))
   return { url: parsed.href, maxRetriesPerRequest: null } // without white space around it, as a file may have
 }
 
@@ -46,7 +47,7 @@ const addressLimit = 10_000
  */
 export const readRedisAddress = async (flag: string): Promise<string> => {
   const stored = process.env['SALORA_REDIS']
-  if (flag === 'env' && (stored ?? '') === '') throw inputError('--redis', 'an address in SALORA_REDIS for env', 'nothing')
+  if (flag === 'env' && (stored ?? '') === '') throw inputError(option('redis'), 'an address in SALORA_REDIS for env', 'nothing')
   const address = flag === 'env' ? (stored ?? '') : flag.startsWith('@') ? await readText(flag.slice(1), addressLimit) : flag
   return redisAddress(address.trim()).url
 }
@@ -60,7 +61,7 @@ export const redactedAddress = (url: string): string => {
 /** The error for a Redis that does not answer, with the connection's own error in one line. */
 const unreachableError = (url: string, thrown: unknown): Error =>
   inputError(
-    `--redis ${redactedAddress(url)}`,
+    words`${option('redis')} ${redactedAddress(url)}`,
     'a Redis that answers',
     (thrown instanceof Error && oneLine(thrown.message)) || `no answer in ${connectTimeout / 1_000} s`,
   )
@@ -71,7 +72,7 @@ export const refusalOf = (thrown: unknown): string | null =>
 
 /** The error for a Redis that answers, and refuses commands. */
 export const refusedError = (url: string, refusal: string): Error =>
-  inputError(`--redis ${redactedAddress(url)}`, 'a Redis that accepts the commands of a queue', refusal)
+  inputError(words`${option('redis')} ${redactedAddress(url)}`, 'a Redis that accepts the commands of a queue', refusal)
 
 /** Reports each kind of refusal once, until `accepted` is called. → whether the error is a refusal */
 export const refusalReports = (

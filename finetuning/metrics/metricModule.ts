@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inputError, quoted, reason } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { fileSha256 } from '../../accelerated/storage/digests.js'
 import { metricIn, type MetricDefinition } from './customMetric.js'
 
@@ -13,7 +14,8 @@ export type LoadedMetric = { readonly definition: MetricDefinition; readonly fil
 /** @throws InputError if the file is missing, does not load, or does not export a metric */
 export const loadMetric = async (file: string): Promise<LoadedMetric> => {
   const path = resolve(file)
-  if (!/\.[cm]?js$/.test(path)) throw inputError(`--metric ${file}`, 'a module whose name ends in .js, .mjs or .cjs', quoted(path))
+  if (!/\.[cm]?js$/.test(path))
+    throw inputError(words`${option('metric')} ${file}`, 'a module whose name ends in .js, .mjs or .cjs', quoted(path))
   const sha256 = await fileSha256(path)
   const exports = (await import(pathToFileURL(path).href).catch((thrown: unknown) => {
     throw inputError(file, 'a module that loads', quoted(reason(thrown), 200))

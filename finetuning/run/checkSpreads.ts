@@ -1,5 +1,6 @@
 /** Whether a run can spread over machines: its steps have parts, and what travels for each part is small enough. */
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import type { RunOptions } from './run.js'
 
@@ -8,9 +9,14 @@ export const mostNumbers = 2 ** 26
 
 /** @throws InputError if --redis is given for a run whose steps have one part, or --exchange without it */
 export const checkExchange = ({ redis, exchange, settings }: Pick<RunOptions, 'redis' | 'exchange' | 'settings'>): void => {
-  if (redis === undefined && exchange !== undefined) throw inputError('--exchange', '--redis too, whose workers exchange gradients', 'none')
+  if (redis === undefined && exchange !== undefined)
+    throw inputError(option('exchange'), words`${option('redis')} too, whose workers exchange gradients`, 'none')
   if (redis !== undefined && settings.gradientAccumulationSteps < 2)
-    throw inputError('--redis', '--gradient-accumulation-steps of at least 2, the parts of a step that workers compute', '1')
+    throw inputError(
+      option('redis'),
+      words`${option('gradientAccumulationSteps')} of at least 2, the parts of a step that workers compute`,
+      '1',
+    )
 }
 
 /** @throws InputError if --redis is given for a run that trains too many numbers. */
@@ -23,7 +29,7 @@ export const checkSpreads = (
 ): void => {
   if (redis !== undefined && parameters.length > mostNumbers)
     throw inputError(
-      '--redis',
+      option('redis'),
       `at most ${mostNumbers.toLocaleString('en-US')} trained numbers, since all of them travel for each part of each step`,
       `${parameters.length.toLocaleString('en-US')} of method ${method.name}`,
     )

@@ -1,6 +1,5 @@
 /** What a run reports of the nodes that its device left to the CPU: once, and again if a later graph leaves others. */
 import { countOnCpu, type Placement } from '../../accelerated/engines/placement.js'
-import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 
 /** onCpu: float nodes on the CPU, by operator · floatNodes: all float nodes of the graph; null: ONNX Runtime did not report them */
 export type PlacementEvent = {
@@ -11,19 +10,17 @@ export type PlacementEvent = {
 }
 
 export type DevicePlacement = {
-  /** for the engine's settings. @throws SettingsError under `strictDevice` if a float node ran on the CPU, or if ONNX Runtime did not report */
+  /** for the engine's settings */
   readonly onPlacement: (placement: Placement | null) => void
   /** what is new since the last call */
   readonly news: () => readonly PlacementEvent[]
 }
 
-/** @param strict whether a float node on the CPU ends the run */
-export const devicePlacement = (device: string, strict: boolean): DevicePlacement => {
+export const devicePlacement = (device: string): DevicePlacement => {
   const reported = new Set<string>()
   let events: readonly PlacementEvent[] = []
   return {
     onPlacement: (placement) => {
-      if (strict) checkPlacement(device, placement)
       const onCpu = placement?.onCpu ?? {}
       const key = placement === null ? 'unknown' : operatorsText(onCpu)
       if (reported.has(key) || (key === '' && reported.size > 0)) return
@@ -36,15 +33,6 @@ export const devicePlacement = (device: string, strict: boolean): DevicePlacemen
       return news
     },
   }
-}
-
-/** @throws SettingsError */
-const checkPlacement = (device: string, placement: Placement | null): void => {
-  const expected = `every float node on ${device} (without it, the run only reports the others)`
-  if (placement === null) throw new SettingsError('strictDevice', expected, 'no profile of ONNX Runtime that can be read')
-  const count = countOnCpu(placement)
-  if (count > 0)
-    throw new SettingsError('strictDevice', expected, `${count} of ${placement.floatNodes} on the CPU: ${operatorsText(placement.onCpu)}`)
 }
 
 /** `Erf 2, LogSoftmax 1` */

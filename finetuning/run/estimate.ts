@@ -5,6 +5,7 @@ import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { option } from '../../accelerated/errors/words.js'
 import { memoryLimit } from '../../accelerated/engines/memoryLimit.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples, TokenizedExample } from '../../accelerated/models/packing.js'
@@ -19,6 +20,7 @@ import { assemble, layoutOf, type Assembly } from '../../accelerated/training/as
 import { runTokens, withTokenFiles } from './runTokens.js'
 import { memoryEstimate, totalBytes, type MemoryEstimate } from './memoryEstimate.js'
 import type { SampleMemory } from './sampleMemory.js'
+import { sampleTokens } from './samplePrompts.js'
 import type { Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 import { flatten } from '../../accelerated/parameters/vectors.js'
 import { runLength } from '../../accelerated/training/runLength.js'
@@ -72,7 +74,7 @@ export const estimateRun = async (options: {
   readonly samplePrompts?: number
 }): Promise<Estimate> => {
   const settings = parseSettings(await withTokenFiles(options.settings))
-  const [device, precision] = [await chooseDevice(settings.device, settings), precisionOf(settings.precision)]
+  const [device, precision] = [await chooseDevice(settings.device), precisionOf(settings.precision)]
   await checkDevice(precision, device)
   const { folder, baseModelName } = await resolveModel(options.model, {})
   const plain = await openModelFolder(folder, { baseModelName, memory: Infinity })
@@ -97,7 +99,7 @@ export const estimateRun = async (options: {
     { ...assembly, settings },
     { training: examples, evaluation: examples, ...samples },
   ]
-  const card = (await device.card?.(settings.deviceId)) ?? null
+  const card = (await device.card?.()) ?? null
   return card === null ? estimateOf(run, data, steps, process.memoryUsage.rss() + runOverhead) : estimateOnCard(run, data, steps, card)
 }
 
@@ -112,14 +114,14 @@ const predictsTokens = ({ model, outputs, frozen, others }: ModelFolder): boolea
 /** Generation is loaded where there are prompts. @throws InputError if the model writes no text */
 const samplesOf = async (
   assembly: Assembly,
-  { maxLength, sampleMaxNewTokens }: Settings,
+  { maxLength }: Settings,
   prompts: number,
   writesText: boolean,
 ): Promise<Pick<Data, 'samples'>> => {
   if (prompts === 0) return {}
-  if (!writesText) throw inputError('--sample-prompts', 'none with a model that writes no text', String(prompts))
+  if (!writesText) throw inputError(option('samplePrompts'), 'none with a model that writes no text', String(prompts))
   const { sampleMemoryOf } = await import('./sampleMemory.js')
-  return { samples: sampleMemoryOf(assembly, { prompts, tokens: maxLength, newTokens: sampleMaxNewTokens }) }
+  return { samples: sampleMemoryOf(assembly, { prompts, tokens: maxLength, newTokens: sampleTokens }) }
 }
 
 /** Bytes that a run holds beyond this process: a worker thread's heap and the garbage of reading weights and texts. Measured: 70 to 90 MB. */

@@ -3,6 +3,7 @@ import { lstat, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { removeTemporaries, temporary, writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { makeFolder } from '../../accelerated/storage/folders.js'
@@ -38,9 +39,9 @@ export const openRunFolder = async (options: RunOptions, sources: RunSources, be
   try {
     for (const folder of folders) await makeFolder(folder)
   } catch (error) {
-    throw systemInputError(`--output ${output}`, 'a folder that can be written', error)
+    throw systemInputError(words`${option('output')} ${output}`, 'a folder that can be written', error)
   }
-  const lock = await lockFolder(output, `--output ${output}`)
+  const lock = await lockFolder(output, words`${option('output')} ${output}`)
   try {
     return lockedFolder(options, sources, await examineFolder(options), lock) // another process may have changed it meanwhile
   } catch (thrown) {
@@ -106,10 +107,11 @@ export const refuseForeignFiles = async (output: string): Promise<void> => {
   const namesIn = (folder: string): Promise<readonly string[]> =>
     readdir(folder).catch((thrown: unknown) => {
       if (isAbsent(thrown)) return []
-      throw systemInputError(`--output ${output}`, 'a folder that can be read', thrown)
+      throw systemInputError(words`${option('output')} ${output}`, 'a folder that can be read', thrown)
     })
   const hasEntries = async (name: string): Promise<boolean> => (await namesIn(join(output, name))).some((entry) => !temporary.test(entry))
   const file = (await namesIn(output)).find((name) => runFileNames.includes(name) || eventFile.test(name))
   const foreign = file ?? ((await hasEntries('checkpoints')) ? 'checkpoints' : (await hasEntries('adapter')) ? 'an adapter' : null)
-  if (foreign !== null) throw inputError(`--output ${output}`, 'a new folder, or a run with its config.json', `${foreign} without one`)
+  if (foreign !== null)
+    throw inputError(words`${option('output')} ${output}`, 'a new folder, or a run with its config.json', `${foreign} without one`)
 }

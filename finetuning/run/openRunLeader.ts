@@ -8,7 +8,11 @@ import type { RunAssembly } from './runResult.js'
 import { newSigner } from '../machines/frame.js'
 import { openLeader, type Leader, type LeaderEvent } from '../machines/leader.js'
 import { openRedis } from '../machines/redis.js'
-import { checkRoom } from '../machines/redisMemory.js'
+import type { Redis } from 'ioredis'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { option } from '../../accelerated/errors/words.js'
+import type { FloatType } from '../../accelerated/graph/expression.js'
+import { byteLengthOf, type Exchange } from '../machines/exchange.js'
 
 /** The parts of a prepared run that decide what travels. */
 type SharedRun = {
@@ -41,3 +45,48 @@ export const openRunLeader = async (
     throw thrown
   }
 }
+
+// Whether a Redis server has room for a run: its maxmemory against what the run holds there. Many servers have no limit, and some do not say.
+export type RunFootprint = {
+  /** trained numbers */
+  readonly size: number
+  /** the most parts of a step */
+  readonly parts: number
+  readonly dtype: FloatType
+  readonly exchange: Exchange
+}
+
+/** Bytes beside the numbers: headers, the setup and the queue's scripts, and a job. */
+const [overhead, jobBytes] = [1_000_000, 2_000]
+
+/** Bytes of a run in Redis at most: the trained numbers, the next ones while they arrive, and a gradient and a job for each part. */
+export const footprintOf = ({ size, parts, dtype, exchange }: RunFootprint): number => {
+  return 2 * byteLengthOf(size, dtype, 'float32') + parts * (byteLengthOf(size, dtype, exchange) + jobBytes) + overhead
+}
+
+/** What INFO says, in bytes; null: there is no limit, or this user may not ask. */
+export const memoryOf = async (client: Redis): Promise<{ readonly limit: number; readonly used: number } | null> => {
+  const info = await client.info('memory').catch(() => '')
+  const numberOf = (name: string): number => Number(new RegExp(`^${name}:(\\d+)\\r?$`, 'm').exec(info)?.[1] ?? 0)
+  const limit = numberOf('maxmemory')
+  return limit === 0 ? null : { limit, used: numberOf('used_memory') }
+}
+
+/** @returns a warning if others leave too little room; null: there is room @throws InputError if the run could never fit */
+export const checkRoom = async (client: Redis, footprint: RunFootprint): Promise<string | null> => {
+  const memory = await memoryOf(client)
+  const needed = footprintOf(footprint)
+  if (memory === null) return null
+  if (needed > memory.limit)
+    throw inputError(
+      option('redis'),
+      `a maxmemory of at least ${megabytes(needed)} in Redis, for the trained numbers and ${footprint.parts} gradients`,
+      megabytes(memory.limit),
+    )
+  const free = Math.max(0, memory.limit - memory.used)
+  return needed > free
+    ? `Redis has ${megabytes(free)} of its maxmemory left and this run needs up to ${megabytes(needed)}: while Redis is full, this process computes all parts`
+    : null
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`

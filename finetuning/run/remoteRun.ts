@@ -7,6 +7,7 @@ import { lstat, realpath } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { z } from 'zod'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { differing, without } from '../../accelerated/checkpoints/fingerprint.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
@@ -105,7 +106,7 @@ export const remoteRunPlace = (run: RemoteRun, host: string): string =>
 export const checkWithin = async (root: string, output: string): Promise<void> => {
   const path = relative(await pathBehindLinks(resolve(root)), await pathBehindLinks(resolve(output)))
   if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`))
-    throw inputError(`--root ${resolve(root)}`, 'jobs whose folder is inside it', `a job for ${output}`)
+    throw inputError(words`${option('root')} ${resolve(root)}`, 'jobs whose folder is inside it', `a job for ${output}`)
 }
 
 /** The path with the links of its deepest existing folder followed; the rest of it does not exist yet. A link that leads nowhere exists. */

@@ -121,13 +121,27 @@ export const checkStorable = ({ output, model, adapter, task, settings }: RunOpt
 /** Parses the text of a run's config.json. @param where the file's name in messages. @throws InputError if the text is invalid */
 export const parseRunConfig = (written: string, where: string): RunConfig => {
   const config = validate(configSchema, ofThisVersion(parseJson(written, where), where), where, 'the config.json of a run')
-  return { ...config, settings: withHead(withoutRounds(config.settings)) } as object as RunConfig
+  const settings = withHead(withoutRemoved(config.settings))
+  const device = config.settings['tf32'] === true && config.device === 'cuda' ? 'cuda:tf32' : config.device
+  return { ...config, ...(device === undefined ? {} : { device }), settings } as object as RunConfig
 }
 
-/** A run of a revision before --sync-every left has its settings, which meant nothing with the default of 1. Others cannot resume. */
-const withoutRounds = (settings: Readonly<Record<string, unknown>>): object => {
-  const { syncEvery, outerLr: _rate, outerMomentum: _momentum, ...rest } = settings
-  return syncEvery === undefined || syncEvery === 1 ? rest : settings
+/** The settings of a run of an earlier revision without those that left since; the card and TF32 are in the device's name now. */
+const withoutRemoved = (settings: Readonly<Record<string, unknown>>): object => {
+  const {
+    syncEvery,
+    outerLr,
+    outerMomentum,
+    deviceId,
+    tf32,
+    strictDevice: _,
+    sampleMaxNewTokens: __,
+    sampleTemperature: ___,
+    ...rest
+  } = settings
+  const card = `${typeof deviceId === 'number' && deviceId > 0 ? `:${deviceId}` : ''}${tf32 === true ? ':tf32' : ''}`
+  const inRounds = syncEvery === undefined || syncEvery === 1 ? {} : { syncEvery, outerLr, outerMomentum } // such a run cannot resume
+  return { ...rest, ...inRounds, ...(card === '' ? {} : { device: `cuda${card}` }) }
 }
 
 /** A run of a revision before a setting has what it did then. */

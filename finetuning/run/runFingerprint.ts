@@ -9,6 +9,7 @@ import type { Storage } from '../../accelerated/storage/storage.js'
 import { modelDigests, differing, without, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { methodOf, settingsOfMethod, type Settings } from '../../accelerated/training/settings.js'
 import { comparableNames } from '../data/labels.js'
 import type { LoadedTask } from '../tasks/index.js'
@@ -72,5 +73,9 @@ export const checkModelFiles = async (base: ModelFolder, inputs: RunInputs, run:
   if (Object.keys(before).length === 0) return // a run of a version that recorded none
   const different = differing(before, await modelFiles(base))
   if (different.length > 0)
-    throw inputError(base.folder, `the model that ${run} was trained on (--model and --adapter take any)`, different.join('; '))
+    throw inputError(
+      base.folder,
+      words`the model that ${run} was trained on (${option('model')} and ${option('adapter')} take any)`,
+      different.join('; '),
+    )
 }

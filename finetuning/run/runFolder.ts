@@ -5,6 +5,7 @@
 import { differing, newDefaults, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
 import { inputError, type InputError } from '../../accelerated/errors/inputError.js'
 import { SystemError } from '../../accelerated/errors/systemError.js'
+import { option, words, type Text } from '../../accelerated/errors/words.js'
 import { scheduleSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
@@ -99,7 +100,11 @@ export const planFolder = (
 }
 
 export const usedFolder = (output: string): InputError =>
-  inputError(`--output ${output}`, 'a new folder (or --resume to continue the run in it)', 'config.json of an earlier run')
+  inputError(
+    words`${option('output')} ${output}`,
+    words`a new folder (or ${option('resume', true)} to continue the run in it)`,
+    'config.json of an earlier run',
+  )
 
 const toConfig = (
   { model, adapter, task, settings, evalOnStart = false, samplePrompts }: RunOptions,
@@ -126,8 +131,8 @@ const toConfig = (
 /** Devices round differently. @throws InputError if a run resumes on another */
 export const checkSameDevice = (output: string, before: string, now: string): void => {
   if (before === now) return
-  const start = 'to train on another device, start a new run with another --output'
-  throw inputError('device', `${before}, on which the run in ${output} began (${start})`, now)
+  const start = words`to train on another device, start a new run with another ${option('output')}`
+  throw inputError(option('device'), words`${before}, on which the run in ${output} began (${start})`, now)
 }
 
 /** @throws InputError if the run would continue with other choices, model or data than it began with */
@@ -135,7 +140,7 @@ const refuseChanges = (output: string, earlier: RunConfig, config: RunConfig, ex
   const [before, now] = [earlier, config].map(({ metric }) => metric?.name)
   if (before !== now)
     throw inputError(
-      '--metric',
+      option('metric'),
       before === undefined ? 'none, as the run began without' : `the module of ${before}, which the run began with`,
       now ?? 'none',
     )
@@ -143,7 +148,7 @@ const refuseChanges = (output: string, earlier: RunConfig, config: RunConfig, ex
   const refuse = (expected: string, changes: readonly string[]): void => {
     if (changes.length === 0) return
     const remedy = hasAdapter ? suggestNewRun(output, earlier, changes) : ''
-    throw inputError(joinPath(output, 'config.json'), expected + remedy, changes.join('; '))
+    throw inputError(joinPath(output, 'config.json'), words`${expected}${remedy}`, changes.join('; '))
   }
   refuse('the settings that the run began with', differingChoices(earlier, atEarlierLength))
   refuse(
@@ -214,7 +219,7 @@ export const findExtension = (
   if ((epochs === settings.epochs && maxSteps === settings.maxSteps) || result === null) return null
   if (steps <= result.stepsDone)
     throw inputError(
-      settings.maxSteps === null ? '--epochs' : '--max-steps',
+      settings.maxSteps === null ? option('epochs') : option('maxSteps'),
       `more than the ${result.stepsDone} steps that the finished run took`,
       `${steps} steps`,
     )
@@ -238,9 +243,9 @@ const harmless = [
 ]
 
 /** The flags of the new run, in parentheses; empty where the adapter would not fit it. @param changes in the words of `differing` */
-export const suggestNewRun = (output: string, { settings }: Pick<RunConfig, 'settings'>, changes: readonly string[]): string => {
+export const suggestNewRun = (output: string, { settings }: Pick<RunConfig, 'settings'>, changes: readonly string[]): Text => {
   const fits = changes.every((change) => harmless.some((name) => change.startsWith(`${name} was `)))
   if (!fits || settings.warmupGate === 'expected' || settings.method === 'adalora') return '' // AdaLoRA's adapter has fewer triplets than a run begins with
-  const [config, adapter] = ['config.json', 'adapter'].map((name) => inShell(joinPath(output, name)))
-  return ` (to start a new run from its adapter: --config ${config} --adapter ${adapter} and another --output)`
+  const [config, adapter] = [inShell(joinPath(output, 'config.json')), inShell(joinPath(output, 'adapter'))]
+  return words` (to start a new run from its adapter: ${option('config')} ${config} ${option('adapter')} ${adapter} and another ${option('output')})`
 }

@@ -5,6 +5,7 @@ import { tableRows } from '../../accelerated/checkpoints/frozenWeights.js'
 import { tokenTable } from '../../accelerated/checkpoints/tokenizer/addedTokens.js'
 import { quoted, inputError } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import type { TokenRows } from '../../accelerated/methods/trainedTokens.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { readText } from '../../accelerated/storage/text.js'
@@ -30,7 +31,7 @@ export const runTokens = async (
   if (known !== undefined)
     throw new SettingsError(
       'newTokens',
-      `tokens that the tokenizer lacks (trainableTokens trains those that it has)`,
+      words`tokens that the tokenizer lacks (${option('trainableTokens')} trains those that it has)`,
       `${quoted(known)}, token ${idOf(known)}`,
     )
   const { vocabularySize } = base.model
@@ -38,10 +39,10 @@ export const runTokens = async (
   const ids = new Set((named ?? []).map((token) => idOfNamed(token, idOf, vocabularySize)))
   added?.forEach((_, i) => ids.add((extended.added?.from ?? NaN) + i))
   const sorted = [...ids].sort((a, b) => a - b)
-  const { words } = base.model.spec
-  const output = outputs.head === 'causal' ? (base.model.causalHead?.().words ?? words) : words
+  const { words: input } = base.model.spec
+  const output = outputs.head === 'causal' ? (base.model.causalHead?.().words ?? input) : input
   const tokens: TokenRows[] = []
-  for (const table of new Set([words, output])) {
+  for (const table of new Set([input, output])) {
     const { shape, rows } = await tableRows(extended, table, sorted)
     tokens.push({ table, shape, ids: sorted, newFrom: extended.added?.from ?? Infinity, initial: rows })
   }
@@ -58,7 +59,7 @@ const idOfNamed = (token: string, idOf: (token: string) => number | undefined, v
   if (id !== undefined) return id
   throw new SettingsError(
     'trainableTokens',
-    "tokens of the model's tokenizer, as tokenizer.json writes them, or ids (newTokens adds tokens)",
+    words`tokens of the model's tokenizer, as tokenizer.json writes them, or ids (${option('newTokens')} adds tokens)`,
     quoted(token),
   )
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { promptTemplates } from '../data/promptTemplates.js'
 import type { TaskOptions } from '../tasks/task.js'
 import type { TaskType } from '../tasks/taskType.js'
@@ -13,6 +14,8 @@ export type SamplePrompt = string | Prompt
 /** Prompts of a run, and characters of each: people read the answers, and each evaluation waits for them. */
 export const [mostSamplePrompts, longestSamplePrompt] = [32, 10_000]
 const mostSampleMessages = 100
+/** New tokens of each answer at most, which is greedy. */
+export const sampleTokens = 64
 
 const text = z.string().min(1).max(longestSamplePrompt)
 const instruction = z.strictObject({
@@ -35,9 +38,9 @@ export const samplePromptsLimit = 1_000_000
 
 /** @throws InputError for a list that is too long, and for a prompt of another form */
 export const checkSamplePrompts = (prompts: readonly SamplePrompt[]): void => {
-  validate<unknown>(samplePromptsSchema, prompts, '--sample-prompts', 'prompts')
+  validate<unknown>(samplePromptsSchema, prompts, option('samplePrompts'), 'prompts')
   const bytes = Buffer.byteLength(JSON.stringify(prompts))
-  if (bytes > samplePromptsLimit) throw inputError('--sample-prompts', `at most ${samplePromptsLimit} bytes of prompts`, String(bytes))
+  if (bytes > samplePromptsLimit) throw inputError(option('samplePrompts'), `at most ${samplePromptsLimit} bytes of prompts`, String(bytes))
 }
 
 /** The prompt as it is written beside an answer. */
@@ -51,7 +54,11 @@ export const shownPrompt = (prompt: SamplePrompt): unknown => {
 /** @throws InputError if the task's model generates no text */
 export const checkGenerates = ({ command }: TaskType, { task }: TaskOptions, prompts: readonly SamplePrompt[]): void => {
   if (command !== 'generate')
-    throw inputError('--sample-prompts', `none with --task ${task}, whose model writes no text`, `${prompts.length}, ${firstOf(prompts)}`)
+    throw inputError(
+      option('samplePrompts'),
+      words`none with ${option('task')} ${task}, whose model writes no text`,
+      `${prompts.length}, ${firstOf(prompts)}`,
+    )
 }
 
 const firstOf = ([first = '']: readonly SamplePrompt[]): string =>

@@ -3,6 +3,7 @@ import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { answersTo } from '../../accelerated/generation/answers.js'
 import { openDecoder } from '../../accelerated/generation/decoder.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
@@ -13,7 +14,7 @@ import { templateOf } from '../data/promptTemplates.js'
 import { takesPromptTemplate, type TaskOptions } from '../tasks/index.js'
 import { framed, promptTokens } from '../tasks/texts/prompts.js'
 import { sampleMemoryOf, type SampleMemory } from './sampleMemory.js'
-import { shownPrompt, type SamplePrompt } from './samplePrompts.js'
+import { sampleTokens, shownPrompt, type SamplePrompt } from './samplePrompts.js'
 
 type SampledRun = { readonly assembly: Assembly; readonly runtime: Runtime; readonly base: ModelFolder; readonly task: TaskOptions }
 
@@ -32,19 +33,18 @@ export const openSampler = async ({ assembly, runtime, base, task }: SampledRun,
   const { left, description } = availablePositions(method, settings, model)
   const template = takesPromptTemplate(task.task) ? templateOf(task) : null
   const ids = prompts.map((prompt, i) => {
-    const where = `--sample-prompts, prompt ${i + 1}`
+    const where = words`${option('samplePrompts')}, prompt ${i + 1}`
     const tokens = tokensOf(framed(prompt, template, where))
     if (tokens.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
     if (tokens.length >= left) throw inputError(where, `a prompt of at most ${left - 1} tokens (of ${description})`, String(tokens.length))
     return tokens
   })
-  const { sampleMaxNewTokens: maxNewTokens, sampleTemperature: temperature, seed } = settings
   const sample: Sampler['sample'] = async function* ({ phase, parameters }, signal) {
     const decoder = await openDecoder(assembly, phase, parameters, runtime)
     try {
       const samples = new Map<number, Sample>()
       const text = { decode: tokenizer.decode, endTokens }
-      for await (const event of answersTo(decoder, text, ids, { maxNewTokens, temperature, seed }, signal)) {
+      for await (const event of answersTo(decoder, text, ids, { maxNewTokens: sampleTokens }, signal)) {
         if (event.kind !== 'answer') continue
         const { prompt, text: answer, tokens, ended } = event
         samples.set(prompt, { prompt: shownPrompt(prompts[prompt] ?? ''), text: answer, tokens, ended })
@@ -56,5 +56,5 @@ export const openSampler = async ({ assembly, runtime, base, task }: SampledRun,
     }
   }
   const longest = Math.max(...ids.map(({ length }) => length))
-  return { sample, memory: sampleMemoryOf(assembly, { prompts: ids.length, tokens: longest, newTokens: maxNewTokens }) }
+  return { sample, memory: sampleMemoryOf(assembly, { prompts: ids.length, tokens: longest, newTokens: sampleTokens }) }
 }

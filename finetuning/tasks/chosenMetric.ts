@@ -1,6 +1,7 @@
 /** A task with a custom metric: its score is among the others, and may select the best checkpoint. */
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option } from '../../accelerated/errors/words.js'
 import type { LabelLoss } from '../../accelerated/objectives/sequenceClassification.js'
 import { scoreOf } from '../metrics/customMetric.js'
 import type { LoadedMetric } from '../metrics/metricModule.js'
@@ -27,7 +28,7 @@ export const bindWithMetric = (data: TaskData, loss: LabelLoss = {}): BoundTask 
 
 const scoredBy = (task: BoundTask, { definition, file, selects }: ChosenMetric, noun: string): BoundTask => {
   const { compared, score } = task
-  if (compared === undefined) throw inputError('--metric', `none with ${noun}, which predicts no labels`, quoted(file))
+  if (compared === undefined) throw inputError(option('metric'), `none with ${noun}, which predicts no labels`, quoted(file))
   const { name, higherIsBetter } = definition
   return {
     ...task,

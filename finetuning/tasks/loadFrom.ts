@@ -1,6 +1,7 @@
 /** Loads a task from a given source, with the test data, the positive class and the selection metric that the options choose. */
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import type { Dataset } from '../data/dataset.js'
 import { labelIndexIn } from '../data/labels.js'
 import type { Placed } from '../data/rows.js'
@@ -36,8 +37,8 @@ export const withChosenMetrics = <T extends Scoring>(
   const known = [...task.taskType.metricNames(scored), ...(task.metrics.length > 1 ? ['mean'] : [])]
   if (known.includes(metricForBestModel)) return { ...scored, selectionMetric: metricForBestModel }
   throw inputError(
-    '--metric-for-best-model',
-    metricForBestModel === 'f1' ? '--positive-label, which names the class that f1 is of' : alternatives(known),
+    option('metricForBestModel'),
+    metricForBestModel === 'f1' ? words`${option('positiveLabel')}, which names the class that f1 is of` : alternatives(known),
     metricForBestModel === 'f1' ? 'none given' : quoted(metricForBestModel),
   )
 }
@@ -46,6 +47,7 @@ export const withChosenMetrics = <T extends Scoring>(
 const positiveClass = (positiveLabel: string, { taskType }: Scoring, labelNames: readonly string[]): number => {
   const index = labelIndexIn(labelNames)(positiveLabel) ?? -1
   const { positiveLabel: refusal } = taskType.refuses
-  if (refusal !== undefined || index < 0) throw inputError('--positive-label', refusal ?? alternatives(labelNames), quoted(positiveLabel))
+  if (refusal !== undefined || index < 0)
+    throw inputError(option('positiveLabel'), refusal ?? alternatives(labelNames), quoted(positiveLabel))
   return index
 }

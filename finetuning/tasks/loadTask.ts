@@ -1,13 +1,14 @@
 /** Loads a task by its name or file: finds its source in the table and applies the options that every task has. */
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { flagOf } from '../commandLine/shell.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import type { Dataset } from '../data/dataset.js'
 import { loadFrom, withChosenMetrics } from './loadFrom.js'
 import type { Evaluation, LoadedTask, TaskSource, TaskOptions } from './task.js'
 import { withLocalFiles } from './files/localFiles.js'
-import { taskSources } from './sources.js'
 import { checkTaskOptions, taskFlags } from './taskFlags.js'
+import { taskSources } from './sources.js'
+import { loadChatTemplate } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 
 /** Every task that has a name. */
 export const taskNames: readonly string[] = taskSources.flatMap(({ names }) => names)
@@ -66,12 +67,43 @@ const sourceOf = (options: TaskOptions): TaskSource => {
   checkTaskOptions(options)
   const { task } = options
   const source = taskSources.find(({ recognizes }) => recognizes(task))
-  if (source === undefined) throw inputError('--task', knownTasks(), quoted(task))
+  if (source === undefined) throw inputError(option('task'), knownTasks(), quoted(task))
   const stray = taskFlags.find(({ name }) => options[name] !== undefined && source.flags?.some((flag) => flag.name === name) !== true)
-  if (stray !== undefined) throw inputError(flagOf(stray.name), `none with --task ${task}`, quoted(String(options[stray.name])))
+  if (stray !== undefined)
+    throw inputError(option(stray.name), words`none with ${option('task')} ${task}`, quoted(String(options[stray.name])))
   return source
 }
 
 /** All names, and descriptions of the tasks without a name. */
 const knownTasks = (): string =>
   [alternatives(taskNames, Infinity), ...taskSources.filter(({ names }) => names.length === 0).map(({ help }) => help)].join(', or ')
+
+// What the model decides where a task's options do not: the prompt template, and with a chat template truncation by turns.
+const takes = (task: string, option: keyof TaskOptions): boolean =>
+  taskSources.find(({ recognizes }) => recognizes(task))?.flags?.some(({ name }) => name === option) === true
+
+/** Whether the task frames instructions in a template. */
+export const takesPromptTemplate = (task: string): boolean => takes(task, 'promptTemplate')
+
+/** Whether the choice of a template is left to the model. */
+export const leavesPromptTemplate = ({ task, promptTemplate }: TaskOptions): boolean =>
+  promptTemplate === undefined && takesPromptTemplate(task)
+
+/** The options with what the model's folder implies. @throws InputError for a chat template that cannot be read */
+export const withModelTemplate = async (options: TaskOptions, folder: string): Promise<TaskOptions> => {
+  if (!takesPromptTemplate(options.task)) return options
+  const { promptTemplate, truncation } =
+    leavesPromptTemplate(options) && (await loadChatTemplate(folder)) !== null ? { ...options, promptTemplate: 'chat' } : options
+  return {
+    ...options,
+    ...(promptTemplate === undefined ? {} : { promptTemplate }),
+    ...(promptTemplate === 'chat' && truncation === undefined && takes(options.task, 'truncation') ? { truncation: 'turns' } : {}),
+  }
+}
+
+/** The options as an earlier run began with them. A run of a version without one of these choices keeps the default of that version. */
+export const withTemplateOf = (earlier: TaskOptions, options: TaskOptions): TaskOptions => {
+  if (!takesPromptTemplate(options.task)) return options
+  const { promptTemplate, truncation } = earlier
+  return { ...(promptTemplate === undefined ? {} : { promptTemplate }), ...(truncation === undefined ? {} : { truncation }), ...options }
+}

@@ -1,4 +1,5 @@
 /** A task type: what a model learns from examples, how its answers are scored, and what predictions, model cards and exports say. */
+import type { ExampleTokenizer } from './exampleTokenizer.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
@@ -18,8 +19,8 @@ import type { TaggedOptions } from './tokenClassification/sentences.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
 import type { Compared, MetricDefinition } from '../metrics/customMetric.js'
 import type { ClassReport } from '../metrics/index.js'
-import type { ExampleTokenizer } from './exampleTokenizer.js'
 import type { TextTokenOptions } from './texts/tokens.js'
+import type { Text as Message } from '../../accelerated/errors/words.js'
 
 /** How a task is scored. */
 export type Scoring = {
@@ -188,7 +189,7 @@ export type TaskType = {
   /** How a file is read, and its metrics if the file says no more. Absent: --problem-type cannot name this type. */
   readonly file?: FileReading & Pick<Scoring, 'metrics' | 'selectionMetric'>
   /** what --positive-label, --class-weights and --labels expect instead of a value; absent: they are allowed */
-  readonly refuses: Readonly<Partial<Record<'positiveLabel' | 'classWeights' | 'labelNames', string>>>
+  readonly refuses: Readonly<Partial<Record<'positiveLabel' | 'classWeights' | 'labelNames', Message>>>
   readonly bind: (data: TaskData, loss?: LabelLoss) => BoundTask
   /** absent: the model generates text, and `salora predict` refuses it */
   readonly predictions?: PredictionFormat

@@ -2,6 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { isAbsolute, join, sep } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { exportGguf } from '../../accelerated/formats/gguf/exportGguf.js'
@@ -21,8 +22,7 @@ import { asLora, precisionsOf, supportedFormats, unsupported, type ExportFormat 
 import { resolveLabels } from './modelWithAdapter.js'
 import { inNewFolder } from './newFolder.js'
 import type { Text } from '../tasks/taskType.js'
-import type { TrainedAdapterOptions } from './trainedAdapter.js'
-import { loadTrainedModel, type TrainedModel } from './trainedModel.js'
+import { type TrainedAdapterOptions, loadTrainedModel, type TrainedModel } from './openModel.js'
 
 export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | 'maxLength' | 'trainedBy' | 'labelNames'> & {
   /** an adapter's folder, in the layout of any method */
@@ -98,9 +98,11 @@ const tokenWarnings = ({ base: { added, model } }: TrainedModel, format: ExportF
 /** @throws InputError if the model or the method does not support the format or the precision */
 const checkFormat = ({ adapter }: TrainedModel, { format, precision }: ExportOptions): void => {
   const formats = supportedFormats(adapter)
-  if (!formats.includes(format)) throw inputError('--format', `one of ${formats.join(', ')} for ${unsupported(adapter, format)}`, format)
+  if (!formats.includes(format))
+    throw inputError(option('format'), `one of ${formats.join(', ')} for ${unsupported(adapter, format)}`, format)
   const precisions = precisionsOf(format)
-  if (!precisions.includes(precision)) throw inputError('--precision', `${precisions.join(' or ')} for --format ${format}`, precision)
+  if (!precisions.includes(precision))
+    throw inputError(option('precision'), words`${precisions.join(' or ')} for ${option('format')} ${format}`, precision)
 }
 
 const writeExport = async (stage: string, trained: TrainedModel, options: ExportOptions): Promise<void> => {

@@ -17,12 +17,10 @@ import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Evaluation } from '../tasks/index.js'
 import type { ExportFormat } from './exportFormats.js'
 import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
-import { resolveMaxLength, type OnProgress } from './openModel.js'
+import { resolveMaxLength, type OnProgress, openReading, openPredictions } from './modelSessions.js'
 import type { EncodedText, Text } from '../tasks/taskType.js'
-import { openReading, openPredictions } from './openPredictions.js'
 import { scoreAdapter } from './scoreAdapter.js'
-import type { TrainedAdapter } from './trainedAdapter.js'
-import { loadTextModel, loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './trainedModel.js'
+import { type TrainedAdapter, loadTextModel, loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './openModel.js'
 
 /** Unequal lengths test padding, a pair tests token types, and a text has special tokens. */
 export const trialTexts: readonly Text[] = [

@@ -2,18 +2,12 @@
 import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import { openDecoder, type Decoder, keepingCache } from '../../accelerated/generation/decoder.js'
+import { keepingCache } from '../../accelerated/generation/decoder.js'
 import { answersTo, type AnswerEnds, type AnswerEvent } from '../../accelerated/generation/answers.js'
 import type { GenerationInput } from '../../accelerated/generation/settings.js'
-import { causalLM } from '../../accelerated/objectives/causalLM.js'
-import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import type { Device } from '../../accelerated/engines/devices/device.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { framed, promptTokens, type Prompt } from '../tasks/texts/prompts.js'
-import { openAssembly } from './openModel.js'
-import type { TrainedAdapterOptions } from './trainedAdapter.js'
-import { loadTextModel } from './trainedModel.js'
+import { openTextDecoder } from './modelSessions.js'
+import { openModel, type OpenedModel, type TrainedAdapterOptions } from './openModel.js'
 
 export type GeneratorOptions = Pick<
   TrainedAdapterOptions,
@@ -41,16 +35,17 @@ export type Generator = {
 /** Call `release` when no more prompts come. @throws InputError or DeviceError with one line for the user */
 export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
   const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...input }
-  return openGeneratorOn(() => chooseDevice(options.device), options)
+  return generatorOn(await openModel(options, { writesText: true }), options)
 }
 
-/** The same on a device of the caller's. @param deviceOf called once the folders are read: opening a device takes seconds */
-export const openGeneratorOn = async (deviceOf: () => Promise<Device>, options: Omit<GeneratorOptions, 'device'>): Promise<Generator> => {
-  const trained = await loadTextModel(options)
+/** The same on a model that is open. */
+export const generatorOn = async (
+  { trained, device }: OpenedModel,
+  options: Pick<GeneratorOptions, 'precision' | 'threads' | 'keepsCache'>,
+): Promise<Generator> => {
   const { folder, model, storage } = trained.base
   const tokenizer = await loadTokenizer(folder, model, storage)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
-  const device = await deviceOf()
   const opened = await openTextDecoder(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder
@@ -73,15 +68,18 @@ export const openGeneratorOn = async (deviceOf: () => Promise<Device>, options: 
   }
 }
 
-/** Opens the decoder of a causal language model. @throws InputError or SettingsError if the precision does not support the model */
-export const openTextDecoder = async (
-  trained: TrainedModel,
-  { precision: name, threads }: Pick<GeneratorOptions, 'precision' | 'threads'>,
-  device: Device,
-): Promise<Decoder> => {
-  const { model, method } = trained.adapter
-  const precision = precisionOf(name)
-  const machine = { precision: precision.decoding ?? precision, threads }
-  const { assembly, phase, parameters, runtime } = await openAssembly(trained, causalLM(model, method), machine, device)
-  return openDecoder(assembly, phase, parameters, runtime)
+// Restores the order of prompts: the answers of a batch arrive as they end.
+/** Yields each answer after those of all earlier prompts, and pieces at once. If generation ends early, yields the answers that remain. */
+export async function* orderedOutput(events: AsyncIterable<AnswerEvent>): AsyncGenerator<AnswerEvent> {
+  const waiting = new Map<number, AnswerEvent>()
+  let next = 0
+  for await (const event of events) {
+    if (event.kind === 'piece') yield event
+    else waiting.set(event.prompt, event)
+    for (let first = waiting.get(next); first !== undefined; first = waiting.get(++next)) {
+      waiting.delete(next)
+      yield first
+    }
+  }
+  for (const [, answer] of [...waiting].sort(([a], [b]) => a - b)) yield answer // an earlier prompt was aborted
 }

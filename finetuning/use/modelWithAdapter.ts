@@ -3,6 +3,7 @@ import { checkFinite } from '../../accelerated/checkpoints/frozenWeights.js'
 import { headTensor, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
@@ -69,7 +70,7 @@ export const completeHead = async (
     else if (folder === null)
       throw inputError(
         base.folder,
-        `a classification head (${name} ${showShape(shape)}), as no --adapter is given`,
+        words`a classification head (${name} ${showShape(shape)}), as no ${option('adapter')} is given`,
         base.others.has(name) ? `one of shape ${showShape(base.others.get(name)?.shape ?? [])}` : 'none in the model',
       )
     else throw inputError(folder, `${name} ${showShape(shape)} of the head in the adapter or in ${base.folder}`, 'it in neither')
@@ -89,11 +90,11 @@ export const withLabelNames = (trained: TrainedModel, names: readonly string[]):
   const [stored, { outputs }] = [resolveLabels(trained), trained.adapter]
   const got = oneLine(names.join(','))
   if (stored !== undefined && stored.join('\n') !== names.join('\n'))
-    throw inputError('--labels', `none, as adapter or model name the classes (${oneLine(stored.slice(0, 12).join(','))})`, got)
+    throw inputError(option('labels'), `none, as adapter or model name the classes (${oneLine(stored.slice(0, 12).join(','))})`, got)
   const { labelNames: refusal } = taskTypeOf(outputs, trained.base.folder).refuses
-  if (refusal !== undefined) throw inputError('--labels', refusal, got)
+  if (refusal !== undefined) throw inputError(option('labels'), refusal, got)
   if (names.length !== outputs.labels || new Set(names).size !== names.length)
-    throw inputError('--labels', `${outputs.labels} names, as the adapter has outputs, each once`, got)
-  checkLabelNames(names, '--labels')
+    throw inputError(option('labels'), `${outputs.labels} names, as the adapter has outputs, each once`, got)
+  checkLabelNames(names, option('labels'))
   return { ...trained, adapter: { ...trained.adapter, labelNames: names } }
 }

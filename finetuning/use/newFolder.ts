@@ -7,6 +7,7 @@ import { makeFolder } from '../../accelerated/storage/folders.js'
 import { renameFile } from '../../accelerated/storage/atomicFile.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 
 /**
  * Runs `write` with an empty folder that becomes `output`. Errors of `write` pass through.
@@ -18,7 +19,7 @@ export const inNewFolder = async <T>(
   others: Readonly<Record<string, string>>,
   write: (folder: string) => Promise<T>,
 ): Promise<T> => {
-  const where = `--output ${output}`
+  const where = words`${option('output')} ${output}`
   const target = await realpath(output).catch(() => resolve(output))
   for (const [name, folder] of Object.entries(others)) {
     if (target === (await realpath(folder).catch(() => folder))) throw inputError(where, 'a folder of its own', name)

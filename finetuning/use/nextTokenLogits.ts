@@ -6,10 +6,10 @@ import { parts } from '../../accelerated/generation/graph.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
-import { openTextDecoder } from './generator.js'
+import { openTextDecoder } from './modelSessions.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 import { promptTokens } from '../tasks/texts/prompts.js'
-import type { Text } from './trainedAdapter.js'
+import type { Text } from './openModel.js'
 
 /** Next-token logits of each text, concatenated: [texts · vocabulary]. @param tokenizing the model whose tokenizer reads the texts */
 export const nextTokenLogits = async (trained: TrainedModel, texts: readonly Text[], tokenizing = trained): Promise<readonly number[]> => {

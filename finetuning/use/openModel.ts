@@ -1,81 +1,124 @@
-/** Opens sessions of a trained model: its weights in a precision, on a device, under an objective. */
+/**
+ * The one way to open a trained model: its weights are read and checked, a device is chosen, and modelSessions.ts or generator.ts opens a session on both.
+ * The folder use/ holds what reads a finished adapter: prediction, generation, scores, exports, serving. Training one is recipe.ts.
+ */
+import { checkFinite } from '../../accelerated/checkpoints/frozenWeights.js'
+import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
+import { frozenHead, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import type { Examples } from '../../accelerated/models/packing.js'
-import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
-import { flatten } from '../../accelerated/parameters/vectors.js'
-import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
-import { checkDevice, openFrozen, type Precision } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
-import { openPredictor } from '../../accelerated/training/prediction.js'
-import { availablePositions } from '../../accelerated/training/runLength.js'
+import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
+import { type PlacementReport, devicePlacement, placementLine, placementWarns } from '../run/devicePlacement.js'
+import { checkModelFiles, type RunInputs } from '../run/runFingerprint.js'
+import type { Text } from '../tasks/taskType.js'
+import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { type DeviceName, type MachineOptions, openPredictions, type OpenAdapter, type TrainedAdapter } from './modelSessions.js'
+import { withLabelNames, adapterIn, completeHead, withCheckedHead } from './modelWithAdapter.js'
 
-/** Names that editors complete; others are refused when the model is opened. */
-export type DeviceName = NonNullable<SettingsInput['device']> | (string & {})
-export type PrecisionName = NonNullable<SettingsInput['precision']> | (string & {})
+export type { OpenAdapter, Text, TrainedAdapter, TrainedModel }
 
-type Threads = {
-  /** CPU threads; 0: chosen by ONNX Runtime */
-  readonly threads: number
-}
-export type MachineOptions = Threads & { readonly precision: PrecisionName }
-
-/** A trained model under an objective, with everything that a session needs. @throws InputError or SettingsError if the precision does not support it */
-export const openAssembly = async (
-  { base, adapter, head }: TrainedModel,
-  objective: Assembly['objective'],
-  { precision, threads }: Threads & { readonly precision: Precision },
-  device: Device,
-) => {
-  await checkDevice(precision, device)
-  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
-  checkWeightsFit(precision, base)
-  const frozen = await openFrozen(precision, base)
-  const { model, method, settings, phase } = adapter
-  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
-  const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
-  const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
-  return { assembly, phase, parameters, runtime: { engine: device.engine({ threads }), weights: frozen.weights } }
+export type TrainedModelOptions = {
+  /** a folder in Hugging Face layout, or a hub id */
+  readonly model: string
+  /** the commit of a hub id; its main branch by default */
+  readonly revision?: string | undefined
+  /** An adapter's folder, in the layout of any method; null: the model has its own head. */
+  readonly adapter: string | null
+  /** the classes in the order of the outputs, if neither adapter nor model names them */
+  readonly labelNames?: readonly string[] | undefined
+  /** the run that trained the adapter: the model must still have the same files */
+  readonly trainedBy?: { readonly run: string; readonly inputs: RunInputs } | undefined
 }
 
-/** Reports how many examples are done, after each batch. */
-export type OnProgress = (done: number) => void
+export type TrainedAdapterOptions = TrainedModelOptions &
+  MachineOptions & {
+    /** auto: the first device that works */
+    readonly device: DeviceName
+    /** tokens per text, special ones included; longer texts are truncated. null: 128, or the model's positions if they are fewer */
+    readonly maxLength: number | null
+    readonly batchSize: number
+    /** On a GPU: called at the first prediction with how many float nodes ran on the CPU. Absent: nobody looks. */
+    readonly onPlacement?: PlacementReport
+  }
+
+const defaults = { device: 'auto', precision: 'float32', threads: 0, maxLength: null, batchSize: 32 } as const
+
+/** A model that is read, and the device that it is for. */
+export type OpenedModel = { readonly trained: TrainedModel; readonly device: Device }
 
 /**
- * A session that answers examples. Call `release` after the last one.
- * @param use scoring: the graph of a run's own evaluation, for the same bits. answering: the adapter is part of the graph, which is faster; in int8,
- * other last bits round other values
- * @throws as openAssembly
+ * @param writesText whether the model is to generate text @param deviceOf the device by its name
+ * @throws InputError, SettingsError or DeviceError, each with a message of one line
  */
-export const openAnswers = async <E extends TrainingExample, O>(
-  trained: TrainedModel,
-  objective: Objective<E, O>,
-  { batchSize, precision, threads }: MachineOptions & { readonly batchSize: number },
-  device: Device,
-  use: 'scoring' | 'answering' = 'answering',
-) => {
-  const { assembly, phase, parameters, runtime } = await openAssembly(
-    trained,
-    objective,
-    { precision: precisionOf(precision), threads },
-    device,
-  )
-  const predictor = await openPredictor(assembly, objective, phase, runtime, {}, use === 'answering' ? parameters : undefined)
-  return {
-    answers: (examples: Examples<E>, onProgress?: OnProgress) => predictor.predict(parameters, examples, batchSize, onProgress),
-    release: predictor.release,
-  }
+export const openModel = async (
+  options: TrainedModelOptions & Pick<TrainedAdapterOptions, 'device' | 'onPlacement'>,
+  { writesText = false, deviceOf = chooseDevice as (name: string) => Promise<Device> } = {},
+): Promise<OpenedModel> => {
+  const trained = await (writesText ? loadTextModel(options) : loadTrainedModel(options)) // first: a device takes seconds to open
+  const device = await deviceOf(options.device)
+  return { trained, device: options.onPlacement === undefined ? device : watchedDevice(device, options.onPlacement) }
 }
 
-const defaultMaxLength = 128
+/**
+ * Opens a trained adapter on its model. `adapter` is a run's `adapter/`, or a folder that PEFT or the adapters library wrote. The other options
+ * have the defaults of `salora predict`; `maxLength` should be that of the training. Call `release` after the last text.
+ * @throws InputError, SettingsError or DeviceError, each with a message of one line
+ */
+export const openTrainedAdapter = async (
+  input: Pick<TrainedAdapterOptions, 'model' | 'adapter'> & Partial<TrainedAdapterOptions>,
+): Promise<OpenAdapter> => {
+  const options: TrainedAdapterOptions = { ...defaults, ...input }
+  const { trained, device } = await openModel(options)
+  return openPredictions(trained, options, device)
+}
 
-/** Tokens per example. @param maxLength null: 128, or the model's positions if they are fewer @throws InputError if the model has fewer positions */
-export const resolveMaxLength = ({ base, adapter }: TrainedModel, maxLength: number | null): number => {
-  const { left, description } = availablePositions(adapter.method, adapter.settings, base.model)
-  const tokens = maxLength ?? Math.min(defaultMaxLength, left)
-  if (tokens > left) throw inputError('--max-length', `at most ${description}`, String(tokens))
-  return tokens
+/** @throws InputError if a file is missing or wrong, a weight is not finite, or the model has no head for the task */
+export const loadTrainedModel = async (options: TrainedModelOptions): Promise<TrainedModel> => {
+  const trained = await withCheckedHead(await openModelAndAdapter(options), options.adapter)
+  return options.labelNames === undefined ? trained : withLabelNames(trained, options.labelNames)
+}
+
+/**
+ * The same for a model that generates text, even if its config.json describes a classifier.
+ * @throws InputError also if the model is not a decoder, or the adapter is a classifier's
+ */
+export const loadTextModel = async (options: Omit<TrainedModelOptions, 'labelNames'>): Promise<TrainedModel> => {
+  const { base, adapter } = await openModelAndAdapter(options)
+  const { type, spec, causalHead } = base.model
+  if (options.adapter !== null && adapter.outputs.head !== 'causal')
+    throw inputError(
+      options.adapter,
+      'an adapter that writes text (task_type CAUSAL_LM)',
+      `one of ${taskTypeOf(adapter.outputs, options.adapter).noun}`,
+    )
+  if (causalHead === undefined) throw inputError(base.folder, 'a decoder, which writes text', `a model of type ${type}, an ${spec.kind}`)
+  const textAdapter = { ...adapter, outputs: causalOutputs }
+  const frozen = [...frozenHead(base, causalOutputs)].map(([name, { shape }]) => [name, shape] as const)
+  await checkFinite(base, frozen)
+  return { base, adapter: textAdapter, head: await completeHead(base, textAdapter, options.adapter) }
+}
+
+/** Model and adapter, before their numbers are checked. @throws InputError */
+const openModelAndAdapter = async (options: TrainedModelOptions): Promise<Pick<TrainedModel, 'base' | 'adapter'>> => {
+  const resolved = await resolveModel(options.model, { revision: options.revision })
+  const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
+  if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
+  return adapterIn(options.adapter, base)
+}
+
+// A device that reports, at the first answer of each graph, how many float nodes ONNX Runtime ran on the CPU instead. The CPU reports nothing.
+/** @param report called once, and again if a later graph leaves other nodes */
+export const watchedDevice = (device: Device, report: PlacementReport): Device => {
+  const { onPlacement, news } = devicePlacement(device.name)
+  const engineOf: Device['engine'] = (settings) =>
+    device.engine({
+      ...settings,
+      onPlacement: (placement) => {
+        onPlacement(placement)
+        for (const event of news()) report(placementLine(event), placementWarns(event))
+      },
+    })
+  return { ...device, engine: engineOf }
 }

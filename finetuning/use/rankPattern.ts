@@ -5,6 +5,7 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { methodOf, parseSettings, type Settings } from '../../accelerated/training/settings.js'
 import { readRunConfig, readRunResult } from '../run/runFiles.js'
 
@@ -23,7 +24,7 @@ export type RankPattern = {
 /** @throws InputError if the folder has no finished run, the run pruned every matrix, or (unless `force`) it was too short for meaningful ranks */
 export const rankPatternOfRun = async (run: string, force = false): Promise<RankPattern> => {
   const config = await readRunConfig(run)
-  if (config === null) throw inputError(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
+  if (config === null) throw inputError(words`${option('run')} ${run}`, 'the folder of a run of salora train', 'no config.json there')
   const file = join(run, 'result.json')
   const result = await readRunResult(run)
   if (result === null) throw inputError(file, 'the result of a finished run', 'none there')
@@ -36,7 +37,8 @@ export const rankPatternOfRun = async (run: string, force = false): Promise<Rank
   const method = methodOf(config.settings.method)
   const settings = { ...parseSettings({ method: method.name }), ...config.settings }
   const [warning] = method.reporting?.warnings?.(settings, { step: 0, steps: result.extended?.[0]?.steps ?? result.steps }) ?? []
-  if (warning !== undefined && !force) throw inputError(file, 'ranks that mean something (--force prints them all the same)', warning)
+  if (warning !== undefined && !force)
+    throw inputError(file, words`ranks that mean something (${option('force', true)} prints them all the same)`, warning)
   const pattern = rankPattern(result.ranks, rank, useRslora ? loraAlpha * Math.sqrt(rank) : loraAlpha) // rsLoRA's scale α / √r, as plain LoRA's α / r
   if (pattern.target_modules.length === 0) throw inputError(file, 'a matrix that kept a rank', 'none')
   return pattern

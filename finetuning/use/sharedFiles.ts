@@ -6,6 +6,7 @@ import { isHubId } from '../../accelerated/checkpoints/hub/hubRules.js'
 import type { UploadFile } from '../../accelerated/checkpoints/hub/hubUpload.js'
 import { inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { adapterConfigLimit } from '../../accelerated/formats/namesFile.js'
 import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
@@ -109,7 +110,7 @@ const namesIn = async (folder: string, within = '', depth = 0): Promise<readonly
 /** A given base model, where the adapter's own is not its hub id. */
 const baseOf = async (folder: string, names: readonly string[], baseModel: string | null): Promise<string | null> => {
   if (baseModel !== null && !isHubId(baseModel))
-    throw inputError('--base-model', 'a hub id like FacebookAI/roberta-base', quoted(baseModel))
+    throw inputError(option('baseModel'), 'a hub id like FacebookAI/roberta-base', quoted(baseModel))
   if (!names.includes(config)) return null
   const file = join(folder, config)
   const { base_model_name_or_path: peft, model_name: adapters } = parseJson(await readText(file, adapterConfigLimit), file) as AdapterConfig
@@ -118,7 +119,7 @@ const baseOf = async (folder: string, names: readonly string[], baseModel: strin
   if (typeof recorded !== 'string' || !isHubId(recorded))
     throw inputError(
       file,
-      "the hub id of its base model, for others' use (give it by --base-model, or export --format merged)",
+      words`the hub id of its base model, for others' use (give it by ${option('baseModel')}, or export ${option('format')} merged)`,
       recorded === undefined ? 'none' : `${shown(recorded)}, which only this machine has`,
     )
   return null

@@ -9,7 +9,7 @@ import { assemblyOf, feedsOf, layoutFor, phaseIn, startOf } from '../../evaluati
 import { headOutputs, toExamples } from '../../evaluation/agreement/convert.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { bindTask } from '../../finetuning/recipe.js'
-import { classWeightsOf } from '../../finetuning/tasks/classification/classWeights.js'
+import { classWeightsOf } from '../../finetuning/tasks/classification/index.js'
 import type { LoadedTask } from '../../finetuning/tasks/index.js'
 import { regression } from '../../finetuning/tasks/regression/index.js'
 import { assertClose } from '../support/assertClose.js'

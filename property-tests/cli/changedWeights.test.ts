@@ -72,7 +72,7 @@ describe('a run whose weights are overwritten', () => {
   it('ends at the next checkpoint in one line, keeps the one before, and resumes with the same bits once the file is back', async () => {
     await run({ output: 'whole', method: 'lora', overwriteAfter: null })
     expect(await failure({ output: 'mixed', method: 'lora', overwriteAfter: 3 })).toBe(
-      `${changed}: restore it, and --resume continues after step 2`,
+      `${changed}: restore it, and resume: true continues after step 2`,
     )
     expect((await readdir(at('mixed', 'checkpoints'))).some((name) => name.includes('4'))).toBe(false)
     restore()

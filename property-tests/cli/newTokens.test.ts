@@ -65,7 +65,7 @@ describe('a run with new tokens', () => {
   it('resumes with its tokens, and begins another run that has them first', async () => {
     expect((await salora('train', '--resume', '--output', 'run', '--max-steps', '4', '--quiet')).code).toBe(0)
     expect((await train('--resume', '--output', 'run', '--new-tokens', 'other')).stderr).toMatch(
-      /--new-tokens was \["<\|user\|>","ibuprofen"\] and is \["other"\]/,
+      /newTokens was \["<\|user\|>","ibuprofen"\] and is \["other"\]/,
     )
     const more = ['--new-tokens', '<|user|>,ibuprofen,third', '--trainable-tokens', 'w7,5', '--adapter', 'run/adapter']
     expect((await train(...more, '--output', 'second')).code).toBe(0)

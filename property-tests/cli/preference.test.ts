@@ -183,7 +183,7 @@ describe('rows of preferences', () => {
     ['texts without a prompt', { chosen: 'a', rejected: 'b' }, /got one without "prompt"/],
     ['equal answers', { prompt: 'w5', chosen: 'a', rejected: 'a' }, /expected "chosen" and "rejected" that differ, got "a" twice/],
     ['equal conversations', { chosen: [user, assistant('a')], rejected: [user, assistant('a')] }, /that differ, got "a" twice/],
-    ['an empty answer', { prompt: 'w5', chosen: 'a', rejected: ' ' }, /expected two answers \(or --skip-missing\), got an empty one/],
+    ['an empty answer', { prompt: 'w5', chosen: 'a', rejected: ' ' }, /expected two answers \(or skipMissing: true\), got an empty one/],
     ['an empty prompt', { prompt: ' ', chosen: 'a', rejected: 'b' }, /expected a prompt, got an empty one/],
     [
       'answers of several messages',

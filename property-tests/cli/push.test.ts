@@ -265,7 +265,7 @@ describe.skipIf(!existsSync(resolve('node_modules/@huggingface/hub')))('salora p
       'HF_HUB_OFFLINE: expected it unset, to reach the hub, got it set',
     )
     expect(await refusal({ repository: 'me/a/b' })).toBe('NAME: expected the name of a repository, as OWNER/NAME or NAME, got "me/a/b"')
-    expect(await refusal({ revision: '../main' })).toContain('--revision: expected a branch of letters')
+    expect(await refusal({ revision: '../main' })).toContain('revision: expected a branch of letters')
     for (const [body, got] of [
       ['<html>Log in</html>', /Unexpected token '<'/],
       ['null', /null/],
@@ -307,9 +307,9 @@ describe('the files of salora push', () => {
     expect(await refused(at('nowhere'))).toMatch(/^@\/nowhere: expected the folder of a run or an export, got none there/)
     await writeAdapter(at('local'), at('bert'))
     expect(await refused(at('local'))).toBe(
-      '@/local/adapter_config.json: expected the hub id of its base model, for others\' use (give it by --base-model, or export --format merged), got "@/bert", which only this machine has',
+      '@/local/adapter_config.json: expected the hub id of its base model, for others\' use (give it by baseModel, or export format merged), got "@/bert", which only this machine has',
     )
-    expect(await refused(at('local'), '/tmp/x')).toBe('--base-model: expected a hub id like FacebookAI/roberta-base, got "/tmp/x"')
+    expect(await refused(at('local'), '/tmp/x')).toBe('baseModel: expected a hub id like FacebookAI/roberta-base, got "/tmp/x"')
     await symlink(at('run', 'rows.json'), at('local', 'README.md'))
     expect(await refused(at('local'), 'me/bert')).toBe('@/local/README.md: expected a file within @/local, got a link to @/run/rows.json')
   })

@@ -185,7 +185,7 @@ describe('a rank pattern', () => {
     // 39 of 300 steps have sampled gates, 40 of 307
     expect(await of({ query: 8 }, { steps: 307 })).toMatchObject({ target_modules: ['query'] })
     await expect(of({ query: 8 }, { steps: 300 })).rejects.toThrow(
-      `${run}/result.json: expected ranks that mean something (--force prints them all the same), got gates are sampled in only 39 steps: `,
+      `${run}/result.json: expected ranks that mean something (force: true prints them all the same), got gates are sampled in only 39 steps: `,
     )
     expect(await of({ query: 8 }, { steps: 300 }, true)).toMatchObject({ target_modules: ['query'] })
     await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, got none`)

@@ -29,7 +29,7 @@ describe('a finished run', () => {
   })
 
   it.each([
-    [['--learning-rate', '0.5', '--batch-size', '8'], '--learning-rate was 0.0004 and is 0.5; --batch-size was 4 and is 8'],
+    [['--learning-rate', '0.5', '--batch-size', '8'], 'learningRate was 0.0004 and is 0.5; batchSize was 4 and is 8'],
     [['--max-steps', '40', '--seed', '3'], 'seed was 0 and is 3'], // more steps alone make it longer
   ])('does not report so with other settings: %s', async (more, note) => {
     const before = await treeOf(at('run'))
@@ -116,7 +116,7 @@ describe('a run that names no method', () => {
     expect((await typedRequest({ config: at('named.json'), method: 'salora' })).settings).toMatchObject({ method: 'salora', density: 0.5 })
     await writeFile(at('gated.json'), JSON.stringify({ density: 0.25 }))
     await expect(typedRequest({ ...flags('gated'), config: at('gated.json') })).rejects.toThrow(
-      `${at('gated.json')}: density: expected a setting of method lora, got 0.25 (it belongs to salora: use method "salora")`,
+      `${at('gated.json')}: density: expected a setting of method lora, got 0.25 (it belongs to salora: use method salora)`,
     )
     await writeFile(at('gated.json'), JSON.stringify({ density: 0.25, method: 'salora' }))
     expect((await typedRequest({ ...flags('gated'), config: at('gated.json') })).settings).toMatchObject({

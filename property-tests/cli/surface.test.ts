@@ -2,14 +2,17 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { fromSentError, toSentError } from '../../accelerated/errors/sentError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
-import { inFlags, settingNames } from '../../cli/options/settingFlags.js'
+import { settingNames } from '../../cli/options/settingFlags.js'
 import { cellsOf } from '../../evaluation/glue/plan.js'
 import { rowOf, table1 } from '../../evaluation/glue/sweep.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { heatMap, summaryText } from '../../cli/format/summary.js'
 import { trainFlags } from '../../cli/options/trainFlags.js'
 import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
@@ -31,10 +34,23 @@ describe('the flags of salora train', () => {
     expect(settingsOfFlags(defaults)).toEqual(defaults)
   })
 
-  it('replace the names of settings in messages of the library, and nothing else', () => {
-    expect(flagOf('controlLearningRate')).toBe('--control-learning-rate')
-    expect(inFlags('gateStart: expected a fraction below gateEnd, got 1')).toBe('--gate-start: expected a fraction below --gate-end, got 1')
-    expect(inFlags('runs/gateEnd/x.json: expected a file')).toBe('runs/gateEnd/x.json: expected a file')
+  it('are properties in the errors of the library and flags on the command line, and names in a text stay', () => {
+    const { resume, output } = { resume: option('resume', true), output: words`${option('output')} runs/gateEnd` }
+    const wrong = inputError(output, words`a new folder (or ${resume})`, 'gateEnd')
+    expect(wrong.message).toBe('output runs/gateEnd: expected a new folder (or resume: true), got gateEnd')
+    expect(errorReport(wrong)).toEqual({
+      line: '--output runs/gateEnd: expected a new folder (or --resume), got gateEnd',
+      exitCode: 1,
+    })
+    const setting = new SettingsError('gateStart', words`a fraction below ${option('gateEnd')}`, '1')
+    expect(setting.message).toBe('gateStart: expected a fraction below gateEnd, got 1')
+    expect(errorReport(fromSentError(structuredClone(toSentError(setting))))).toEqual({
+      line: '--gate-start: expected a fraction below --gate-end, got 1',
+      exitCode: 2,
+    })
+    expect(errorReport(inputError(option('loadBestModelAtEnd', false), 'x', 'y')).line).toBe(
+      '--no-load-best-model-at-end: expected x, got y',
+    )
   })
 
   it('do not explain an unexpected error, which is one line that calls it a defect', () => {
@@ -97,7 +113,7 @@ describe('a preset', () => {
       const [cell] = cellsOf(request, { hiddenSize } as ModelSpec)
       expect(await settingsOf({ preset, task: 'mrpc', data: 'd' }), preset).toEqual(cell?.options.settings)
     }
-    await expect(settingsOf({ preset: 'glue' })).rejects.toThrow(/^--preset: expected --task cola, .*, got "sentiment"$/)
+    await expect(settingsOf({ preset: 'glue' })).rejects.toThrow(/^preset: expected task cola, .*, got "sentiment"$/)
   })
 
   it('beside a flag that contradicts it is refused with the names of the flags', () =>

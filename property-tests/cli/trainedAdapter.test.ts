@@ -7,7 +7,7 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { scoreAdapter } from '../../finetuning/use/scoreAdapter.js'
 import type { Evaluation } from '../../finetuning/tasks/index.js'
-import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/use/openModel.js'
 import { openGenerator } from '../../finetuning/use/generator.js'
 import { singleLabel } from '../../finetuning/tasks/classification/index.js'
 import { regression } from '../../finetuning/tasks/regression/index.js'
@@ -185,7 +185,7 @@ describe('scoring an adapter', () => {
           evaluation: { ...data(['bad', 'good']).evaluation, labelNames: names },
         }),
       ).rejects.toThrow(
-        `--labels: expected the 2 classes of the adapter in the order of its outputs (such as ${names.join(',')}), since neither adapter nor model names them, got none given`,
+        `labels: expected the 2 classes of the adapter in the order of its outputs (such as ${names.join(',')}), since neither adapter nor model names them, got none given`,
       )
   })
 

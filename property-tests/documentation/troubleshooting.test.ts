@@ -1,6 +1,7 @@
 /** The page on troubleshooting quotes messages that the program prints: each is compared with the texts in the sources. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { tokensOf } from './sourceTexts.js'
 
 const page = readFileSync('docs/how-to/troubleshooting.md', 'utf8')
@@ -13,10 +14,13 @@ const sourcesBelow = (folder: string): readonly string[] =>
 /** `…` for what varies, once for several parts with nothing but a blank between them. */
 const withDots = (text: string): string => text.replaceAll('`x`', '…').replace(/…( ?…)+/g, '…')
 
+/** The options that a message names, as the command line prints them. */
+const inFlags = (source: string): string => source.replaceAll(/\$\{option\('(\w+)'(?:, \w+)?\)\}/g, (_, name: string) => flagOf(name))
+
 const texts = new Set(
   ['accelerated', 'finetuning', 'evaluation', 'cli']
     .flatMap(sourcesBelow)
-    .flatMap((file) => tokensOf(readFileSync(file, 'utf8')))
+    .flatMap((file) => tokensOf(inFlags(readFileSync(file, 'utf8'))))
     .flatMap(({ kind, text }) => (kind === 'string' ? [withDots(text)] : [])),
 )
 /** Texts with one part that varies, as what is before it and after it. */

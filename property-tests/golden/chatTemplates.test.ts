@@ -38,10 +38,10 @@ describe('an invalid chat template', () => {
   }
   it('is reported in one line: it does not parse, throws, loops or writes without end', () => {
     expect(message('{% for %}')).toMatch(
-      /^T: expected a chat template in Jinja \(or --prompt-template paper, for instructions\), got one that fails \(.*\)$/,
+      /^T: expected a chat template in Jinja \(or promptTemplate paper, for instructions\), got one that fails \(.*\)$/,
     )
     expect(message("{{ raise_exception('only system first') }}")).toBe(
-      'T: expected a chat template that takes these messages (or --prompt-template paper, for instructions), got one that fails (only system first)',
+      'T: expected a chat template that takes these messages (or promptTemplate paper, for instructions), got one that fails (only system first)',
     )
     for (const number of ['1e9', '1E0', '0x1', '1_0'])
       expect(message(`{{ messages[${number}].content }}`), number).toMatch(/is no number here\)$/)
@@ -57,7 +57,7 @@ describe('an invalid chat template', () => {
       /\(a value of 1800000 characters, more than 1000004\)$/,
     )
     expect(message(`{% if x %}${' '.repeat(1_001)}{% endif %}`)).toBe(
-      'T: expected a chat template with at most 1000 blanks in a row (or --prompt-template paper, for instructions), got one with more',
+      'T: expected a chat template with at most 1000 blanks in a row (or promptTemplate paper, for instructions), got one with more',
     )
   })
 

@@ -17,8 +17,7 @@ import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
-import { openTextDecoder } from '../../finetuning/use/generator.js'
-import { openAnswers } from '../../finetuning/use/openModel.js'
+import { openTextDecoder, openAnswers } from '../../finetuning/use/modelSessions.js'
 import {
   decoderFamilies,
   compareNumbers,

@@ -25,7 +25,7 @@ import type { RunState } from '../../accelerated/parameters/runState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { constants } from '../../evaluation/agreement/convert.js'
-import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/openModel.js'
 import {
   adamw,
   causalLoss,

@@ -8,7 +8,7 @@ import { elementCount } from '../../accelerated/checkpoints/safetensors/safetens
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { normals } from '../../accelerated/parameters/random.js'
-import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/openModel.js'
 import { causalOutputs, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { folderOf, fixtures, type Family, type Golden } from './golden.js'
 

@@ -12,7 +12,7 @@ import type { Weights } from '../../accelerated/formats/adapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { openTrainedAdapter } from '../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/use/openModel.js'
 import {
   compareNumbers,
   expectAgreement,

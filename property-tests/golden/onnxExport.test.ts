@@ -71,6 +71,6 @@ it.each([
   ['pfeiffer', 'distilbert', 'adapters'],
 ] as const)('%s on %s cannot be merged, which is reported in one line', async (method, family, formats) => {
   await expect(exported(method, family, 'merged')).rejects.toThrow(
-    `--format: expected one of ${formats}, transformers.js for an adapter of method ${method}, got merged`,
+    `format: expected one of ${formats}, transformers.js for an adapter of method ${method}, got merged`,
   )
 })

@@ -24,8 +24,8 @@ import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
-import { openTextDecoder } from '../../finetuning/use/generator.js'
-import { loadTextModel } from '../../finetuning/use/trainedModel.js'
+import { openTextDecoder } from '../../finetuning/use/modelSessions.js'
+import { loadTextModel } from '../../finetuning/use/openModel.js'
 import {
   compareNumbers,
   compareTensors,

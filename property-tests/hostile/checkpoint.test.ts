@@ -1,5 +1,6 @@
 /** A checkpoint is validated against the run's own start, because its checksum does not prove who wrote it. */
 import type { UpdatedBlock } from '../../accelerated/parameters/layout.js'
+import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -59,7 +60,7 @@ const refusal = async (outline?: RunOutline): Promise<string> => {
     () => 'no error',
     (thrown: unknown) => {
       expect(thrown).toBeInstanceOf(InputError)
-      return (thrown as Error).message.replaceAll(folder, 'F')
+      return lineInFlags(thrown).replaceAll(folder, 'F')
     },
   )
   expect(await folderNow()).toEqual(before)

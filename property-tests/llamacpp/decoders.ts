@@ -11,8 +11,8 @@ import { writeAdapter } from '../../accelerated/formats/index.js'
 import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { openTextDecoder } from '../../finetuning/use/generator.js'
-import { loadTextModel } from '../../finetuning/use/trainedModel.js'
+import { openTextDecoder } from '../../finetuning/use/modelSessions.js'
+import { loadTextModel } from '../../finetuning/use/openModel.js'
 import { fixtures } from '../golden/golden.js'
 
 export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3', 'granite'] as const

@@ -647,7 +647,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/finetuning/ratedAnswers'],
   },
   {
-    file: 'finetuning/tasks/texts/packing.ts',
+    file: 'finetuning/tasks/texts/tokens.ts',
     mistake: 'Packed texts see each other.',
     before: 'const ends = texts.map((text) => (end += lengthOf(text)))',
     after: 'const ends = [texts.reduce((sum, text) => (end = sum + lengthOf(text)), 0)]',

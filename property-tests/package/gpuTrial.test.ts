@@ -10,7 +10,7 @@ describe('the trial of a card', () => {
     const args = ['scripts/gpuTrial.mjs', '--device', 'cpu', '--only', 'float32,tf32,resume']
     const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     expect(status).toBe(1) // TF32 is of CUDA only
-    expect(stdout).toMatch(/^tf32 +FAILED .*tf32: expected none on cpu/m)
+    expect(stdout).toMatch(/^tf32 +FAILED .*cuda:tf32: expected one that works here/m)
     expect(JSON.parse(readFileSync('gpu-trial/trial.json', 'utf8'))).toMatchObject({
       device: 'cpu',
       outcomes: [

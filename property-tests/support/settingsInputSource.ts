@@ -8,6 +8,7 @@ import type { Setting } from '../../accelerated/settings/setting.js'
 
 type Json = {
   readonly type?: string
+  readonly pattern?: string
   readonly enum?: readonly string[]
   readonly anyOf?: readonly Json[]
   readonly items?: Json
@@ -20,6 +21,8 @@ const unionOf = (names: readonly string[]): string => names.map((name) => `'${na
 const typeOf = (json: Json): string => {
   if (json.anyOf !== undefined) return json.anyOf.map(typeOf).join(' | ')
   if (json.enum !== undefined) return unionOf(json.enum)
+  const [, start] = /^\^([\w:]+)/.exec(json.pattern ?? '') ?? [] // a template that begins with a word
+  if (start !== undefined) return `\`${start}\${string}\``
   if (json.type === 'integer') return 'number'
   if (json.type === 'array' && json.items !== undefined) return `readonly ${typeOf(json.items)}[]`
   if (json.type === 'object' && json.additionalProperties !== undefined)

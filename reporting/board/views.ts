@@ -2,7 +2,7 @@
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunConfig, Scores } from '../../finetuning/run/run.js'
 import type { RunWorkers } from '../../finetuning/run/workersFile.js'
-import { columnsOf } from '../../finetuning/use/serving/runOptions.js'
+import { columnsOf } from '../../finetuning/use/runSource.js'
 import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
 import { metricOf, taskName } from '../runs/series.js'
 import { escapeText } from '../text/html.js'

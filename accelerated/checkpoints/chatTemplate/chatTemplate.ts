@@ -8,6 +8,7 @@ import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath, fileInFolder } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
 import { inputError, reason } from '../../errors/inputError.js'
+import { option, words, type Text } from '../../errors/words.js'
 import { renderWithin } from './boundedTemplate.js'
 import { renderBeginnings, type Beginnings } from './templateBeginnings.js'
 import { tokenizerConfigLimit } from '../tokenizer/tokenizerFile.js'
@@ -104,13 +105,13 @@ const nameAfter = (tokens: readonly Token[], at: number): string => {
 }
 
 /** What works without a chat template. */
-const otherTemplate = 'or --prompt-template paper, for instructions'
+const otherTemplate = words`or ${option('promptTemplate')} paper, for instructions`
 
 /** @param special special tokens by name, such as `bos_token` @param where the template's file in messages @throws InputError */
 export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
-    throw inputError(where, `a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
-  const { parsed } = attempt(where, `a chat template in Jinja (${otherTemplate})`, () => parseTemplate(text.replace(/\r\n?/g, '\n')))
+    throw inputError(where, words`a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
+  const { parsed } = attempt(where, words`a chat template in Jinja (${otherTemplate})`, () => parseTemplate(text.replace(/\r\n?/g, '\n')))
   const given = (messages: readonly Message[], addGenerationPrompt: boolean, tools: readonly unknown[]) => ({
     variables: {
       ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
@@ -128,7 +129,7 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
       const { variables, bounds } = given(read, addGenerationPrompt, tools)
       return renderWithin(parsed, variables, bounds)
     }
-    return attempt(where, `a chat template that takes these messages (${otherTemplate})`, () => {
+    return attempt(where, words`a chat template that takes these messages (${otherTemplate})`, () => {
       const read = withArguments(messages)
       try {
         return rendered(read)
@@ -190,7 +191,7 @@ const jsonLength = (values: unknown = []): number => {
 }
 
 /** @throws InputError in place of any error of `action` */
-const attempt = <T>(where: string, expected: string, action: () => T): T => {
+const attempt = <T>(where: string, expected: Text, action: () => T): T => {
   try {
     return action()
   } catch (thrown) {

@@ -11,6 +11,7 @@ import { type GgufHeader, type GgufValue, readGguf, type GgufEntry } from './ggu
 import { ggufTokenizer } from './ggufTokenizerJson.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { nearest } from '../../errors/nearest.js'
+import { option, words } from '../../errors/words.js'
 import { architectures } from '../../models/index.js'
 import { sameShape, showShape } from '../../graph/expression.js'
 import type { Model, TensorShape } from '../../models/architecture.js'
@@ -112,7 +113,7 @@ const readers: readonly Reader[] = architectures.flatMap(({ gguf }) =>
 
 const findFamily = (keys: GgufHeader['keys'], file: string): Reader => {
   if (keys.get('general.type') === 'adapter')
-    throw inputError(file, 'a model in GGUF', 'an adapter (it goes into --adapter, as the folder of adapter.gguf)')
+    throw inputError(file, 'a model in GGUF', words`an adapter (it goes into ${option('adapter')}, as the folder of adapter.gguf)`)
   const architecture = String(keys.get('general.architecture'))
   const reader = readers.find((one) => one.architecture === architecture)
   if (reader === undefined) {

@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
 import { nearest } from '../../errors/nearest.js'
 import { validate } from '../../errors/validate.js'
+import { option, words, type Text } from '../../errors/words.js'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
 import { makeFolder } from '../../storage/folders.js'
 import { parseJson } from '../../storage/json.js'
@@ -27,7 +28,7 @@ import { isHubId, isPlainPath, isRevision, optionalFiles, parseDatasetAddress, p
 /** How to reach the hub. Every part has a default from the environment. */
 export type HubOptions = {
   /** a branch, a tag or a commit (default: main) */
-  readonly revision?: string
+  readonly revision?: string | undefined
   readonly environment?: Environment
   readonly onProgress?: (progress: DownloadProgress) => void
   readonly signal?: AbortSignal
@@ -63,7 +64,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   }
   if (kind !== 'nothing' || !isHubId(model)) {
     const expected = 'a folder in Hugging Face layout, a hub id like FacebookAI/roberta-base, or embedded'
-    throw inputError(`--model ${quoted(model)}`, expected, kind === 'nothing' ? 'neither' : 'a file')
+    throw inputError(words`${option('model')} ${quoted(model)}`, expected, kind === 'nothing' ? 'neither' : 'a file')
   }
   if (!isRevision(revision)) throw inputError(model, 'a revision of letters, digits, ".", "_" and "-"', quoted(revision))
   const repository: Repository = { kind: 'models', id: model, revision, options: { ...options, environment } }
@@ -72,7 +73,9 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // a name of one word may have meant a folder
   checkOnline(repository, model, `the model in ${cacheFolder(repository)}`, noFolder)
   const folder = await downloadModel(repository).catch((thrown: unknown) => {
-    throw thrown instanceof InputError ? inputError(thrown.where, thrown.expected, `${thrown.got}${noFolder}`) : thrown
+    throw thrown instanceof InputError
+      ? inputError(thrown.mistake.where, thrown.mistake.expected, words`${thrown.mistake.got}${noFolder}`)
+      : thrown
   })
   return { folder, baseModelName: model, revision: basename(folder) }
 }
@@ -152,7 +155,7 @@ export type WantedFiles = {
 export const resolveDataset = async (address: string, { wants, isIn }: WantedFiles, options: HubOptions = {}): Promise<string> => {
   const parsed = parseDatasetAddress(address)
   if (parsed === null || parsed.path !== null)
-    throw inputError('--data', 'hf://datasets/OWNER/NAME, perhaps with @REVISION', quoted(address))
+    throw inputError(option('data'), 'hf://datasets/OWNER/NAME, perhaps with @REVISION', quoted(address))
   const repository: Repository = { kind: 'datasets', ...parsed, options }
   const cached = await cachedSnapshot(repository)
   if (cached !== null && isIn(cached)) return cached
@@ -171,9 +174,9 @@ export const resolveDataset = async (address: string, { wants, isIn }: WantedFil
  * @param flag what the user typed it for, in errors
  * @throws InputError
  */
-export const resolveDatasetFile = async (address: string, flag: string, options: HubOptions = {}): Promise<string> => {
+export const resolveDatasetFile = async (address: string, named: Text, options: HubOptions = {}): Promise<string> => {
   const parsed = parseDatasetAddress(address)
-  if (parsed === null) throw inputError(flag, 'hf://datasets/OWNER/NAME/FILE, perhaps with @REVISION after NAME', quoted(address))
+  if (parsed === null) throw inputError(named, 'hf://datasets/OWNER/NAME/FILE, perhaps with @REVISION after NAME', quoted(address))
   const { path } = parsed
   const repository: Repository = { kind: 'datasets', ...parsed, options }
   const cached = await cachedSnapshot(repository)
@@ -242,7 +245,7 @@ const incomplete = 'no complete copy there'
 /** @param place what was looked for, and where @throws InputError without a network */
 const checkOnline = ({ options }: Repository, name: string, place: string, note = ''): void => {
   if (isOffline(options.environment ?? process.env))
-    throw inputError(name, `${place} (offline, by --offline or HF_HUB_OFFLINE)`, `${incomplete}${note}`)
+    throw inputError(name, words`${place} (offline, by ${option('offline', true)} or HF_HUB_OFFLINE)`, `${incomplete}${note}`)
 }
 
 /** Milliseconds without a byte after which a download times out, unless HF_HUB_DOWNLOAD_TIMEOUT (in seconds) replaces them. */

@@ -6,6 +6,7 @@
 import { pathToFileURL } from 'node:url'
 import { InputError, inputError, oneLine, quoted } from '../../errors/inputError.js'
 import { systemInputError } from '../../errors/systemError.js'
+import { option } from '../../errors/words.js'
 import type { Environment } from '../../storage/nodeFiles.js'
 import { loadOptional } from '../../storage/packages.js'
 import { hashFile, hubHash } from './hubContent.js'
@@ -99,7 +100,7 @@ type Target = Access & { readonly repo: { readonly type: 'model'; readonly name:
 /** @throws InputError unless the hub allows names like these */
 export const checkRepository = (repository: string, revision: string): void => {
   if (!isHubId(repository)) throw inputError('NAME', 'the name of a repository, as OWNER/NAME or NAME', quoted(repository))
-  if (!isRevision(revision)) throw inputError('--revision', 'a branch of letters, digits, ".", "_" and "-"', quoted(revision))
+  if (!isRevision(revision)) throw inputError(option('revision'), 'a branch of letters, digits, ".", "_" and "-"', quoted(revision))
 }
 
 /** @throws InputError without a network or a token */

@@ -8,8 +8,8 @@ import type { Provider } from '../onnxRuntimeNode.js'
 /** The largest allowed error as a share of a tensor's largest |reference|, and the reason for that bound. */
 type Tolerance = { readonly relative: number; readonly because: string }
 
-/** Settings that only some devices have. */
-export type DeviceOption = 'deviceId' | 'tf32' | 'strictDevice'
+/** deviceId: the number of the card · tf32: whether products of float32 numbers may use TF32 */
+export type CardChoice = { readonly deviceId: number; readonly tf32: boolean }
 
 export type Device = {
   /** its value of --device */
@@ -19,10 +19,10 @@ export type Device = {
   readonly target: OnnxTarget
   /** the number types that it computes in */
   readonly tolerances: Readonly<Partial<Record<FloatType | 'float16', Tolerance>>>
-  /** the settings that it has and others do not (default: none) */
-  readonly options?: readonly DeviceOption[]
-  /** The card of this number; null: it cannot be read here. Absent: the device shares the memory of the machine, or nobody can ask. */
-  readonly card?: (deviceId: number) => Promise<Card | null>
+  /** The card that it runs on; null: it cannot be read here. Absent: the device shares the memory of the machine, or nobody can ask. */
+  readonly card?: () => Promise<Card | null>
+  /** The same device on another of its cards, or in TF32. Absent: it has neither. */
+  readonly variant?: (choice: CardChoice) => Device
   /** whether `salora doctor` runs it in a process of its own, which its driver may end (default: no) */
   readonly isolated?: boolean
   /** Finds what this machine lacks for it without running it; null: nothing. Absent: running it is the only check. */

@@ -11,7 +11,6 @@ export const webgpu = nativeDevice({
   keepsOutputs: true,
   fallsBack: true,
   isolated: true,
-  options: ['strictDevice'],
   tolerances: {
     float32: {
       relative: 1e-3,

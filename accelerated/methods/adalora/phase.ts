@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { matricesSchema } from '../lowRank.js'
 import type { TrainingProgress } from '../method.js'
 import { SettingsError } from '../../errors/expectedErrors.js'
+import { option, words } from '../../errors/words.js'
 import type { AdaloraSettings } from './settings.js'
 
 /** warmup: t_init, the last step that prunes nothing · final: t_final · last: T − t_final, the step of the last cut */
@@ -16,7 +17,7 @@ export const scheduleOf = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 't
 /** @throws SettingsError if the ranks would grow, or a part of the schedule has no step */
 export const checkSchedule = (settings: AdaloraSettings, steps: number | null): void => {
   const { initR, targetR, tinitRatio, tfinalRatio, maxSteps } = settings
-  if (targetR > initR) throw new SettingsError('targetR', `at most initR ${initR}`, String(targetR))
+  if (targetR > initR) throw new SettingsError('targetR', words`at most ${option('initR')} ${initR}`, String(targetR))
   if (steps === null) return
   if (steps < 2)
     throw new SettingsError(
@@ -30,7 +31,7 @@ export const checkSchedule = (settings: AdaloraSettings, steps: number | null): 
   if (warmup >= last)
     throw new SettingsError(
       'tinitRatio',
-      `at least one of ${steps} steps between warm-up and the ${final} of tfinalRatio ${tfinalRatio}`,
+      words`at least one of ${steps} steps between warm-up and the ${final} of ${option('tfinalRatio')} ${tfinalRatio}`,
       `${tinitRatio}, which leaves none`,
     )
 }

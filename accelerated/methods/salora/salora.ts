@@ -1,5 +1,6 @@
 /** SaLoRA: low-rank adapters whose triplets carry gates; the task's loss, equation (9)'s orthogonality and equation (12)'s constraint. */
 import { SettingsError } from '../../errors/expectedErrors.js'
+import { option, words } from '../../errors/words.js'
 import { matrixOfWeight, mergeProduct, factorCount } from '../lowRank.js'
 import type { Method, MethodReporting } from '../method.js'
 import { gateSchedule, stepsForWindow, adamSteps, enoughSteps } from './gateControl.js'
@@ -102,7 +103,7 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
     },
   },
   check: ({ gateStart, gateEnd, maxSteps }, steps) => {
-    if (gateStart >= gateEnd) throw new SettingsError('gateStart', 'a fraction below gateEnd', String(gateStart))
+    if (gateStart >= gateEnd) throw new SettingsError('gateStart', words`a fraction below ${option('gateEnd')}`, String(gateStart))
     if (steps === null) return
     const { start, end } = gateSchedule({ gateStart, gateEnd }, steps)
     if (end > start) return

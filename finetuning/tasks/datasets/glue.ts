@@ -1,5 +1,6 @@
 /** The tasks of GLUE, from train.tsv and dev.tsv of the official folders or the hub's Parquet files. `evalData` replaces dev.tsv. */
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import { decimal, withSecond, type Dataset, type Example } from '../../data/dataset.js'
 import { findGlueFile, glueFile, labelNamesOf, readGlue, type GlueSplit } from '../../data/glue.js'
 import { glueOnHub, glueParquetFiles, isParquet, readGlueParquet } from '../../data/glueParquet.js'
@@ -23,7 +24,7 @@ const firstExamples = (train: Dataset, count: number | string | undefined): Data
   if (count === undefined) return train
   const number = decimal(String(count))
   if (number === null || !Number.isInteger(number) || number <= 0)
-    throw inputError('--max-train-samples', 'a whole number of at least 1', quoted(String(count)))
+    throw inputError(option('maxTrainSamples'), 'a whole number of at least 1', quoted(String(count)))
   return { ...train, examples: train.examples.slice(0, number) }
 }
 
@@ -54,7 +55,8 @@ const readDev = async (name: GlueName, options: TaskOptions): Promise<Dataset> =
 /** Reads the official files, or the hub's Parquet files. @throws InputError */
 const readSplit = async (name: GlueName, split: GlueSplit, { data, evalData }: TaskOptions): Promise<Dataset> => {
   if (split === 'dev' && evalData !== undefined) return isParquet(evalData) ? readGlueParquet(name, [evalData]) : readGlue(name, evalData)
-  if (data === undefined) throw inputError('--data', `the folder of GLUE's ${GLUE_TASKS[name].folder} (for --task ${name})`, 'none given')
+  if (data === undefined)
+    throw inputError(option('data'), words`the folder of GLUE's ${GLUE_TASKS[name].folder} (for ${option('task')} ${name})`, 'none given')
   const parts = glueParquetFiles(name, split, data)
   return parts.length > 0 ? readGlueParquet(name, parts) : readGlue(name, glueFile(name, split, data))
 }

@@ -1,5 +1,6 @@
 /** The paper's recipe for each GLUE task, Table A2: `salora glue` and `--preset glue` train by it. Settings that the paper leaves out have our values. */
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { GLUE_NAMES, isGlueName, type GlueName } from '../../data/glueTasks.js'
 import type { TaskPreset } from '../task.js'
@@ -40,7 +41,8 @@ const presetOf = (size: PaperSize): TaskPreset => ({
   method: 'salora',
   help: `GLUE as the paper trains RoBERTa-${size}`,
   settings: (task) => {
-    if (!isGlueName(task)) throw inputError('--preset', `--task ${GLUE_NAMES.join(', ')} beside this preset`, quoted(task))
+    if (!isGlueName(task))
+      throw inputError(option('preset'), words`${option('task')} ${GLUE_NAMES.join(', ')} beside this preset`, quoted(task))
     return recipeOf(task, size, 'salora')
   },
 })

@@ -1,6 +1,7 @@
 /** Style classification: Yelp's sentiment and GYAFC's formality, from their official files. Evaluates on dev, or on the part that `evalData` names. */
 import type { TaskPreset, Scoring, TaskSource, TaskOptions, LoadedTask } from '../task.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import type { Dataset } from '../../data/dataset.js'
 import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../../data/styles.js'
 import { singleLabel } from '../classification/index.js'
@@ -9,9 +10,13 @@ import { readSentiment } from '../../data/sentiment.js'
 /** The embedded dataset of review sentences as a task. */
 const load = async ({ evalData, testData }: TaskOptions): Promise<LoadedTask> => {
   if (testData !== undefined)
-    throw inputError('--test-data', 'no file with --task sentiment, whose sentences are embedded', quoted(testData))
+    throw inputError(option('testData'), words`no file with ${option('task')} sentiment, whose sentences are embedded`, quoted(testData))
   if (evalData !== undefined)
-    throw inputError('--eval-data', 'no file with --task sentiment, whose dev sentences are embedded', quoted(evalData))
+    throw inputError(
+      option('evalData'),
+      words`no file with ${option('task')} sentiment, whose dev sentences are embedded`,
+      quoted(evalData),
+    )
   const { train, dev } = readSentiment()
   return {
     name: 'sentiment',
@@ -61,7 +66,7 @@ const read = (part: 'train' | 'dev', options: TaskOptions): Promise<Dataset> => 
   const { data, evalData } = options
   const name = nameOf(options)
   if (data === undefined && (part === 'train' || evalData === undefined))
-    throw inputError('--data', `${styleCorpora[name].description} (for --task ${name})`, 'none given')
+    throw inputError(option('data'), words`${styleCorpora[name].description} (for ${option('task')} ${name})`, 'none given')
   return readStyles(name, part === 'dev' ? (evalData ?? part) : part, data)
 }
 

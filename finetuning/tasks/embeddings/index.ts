@@ -1,8 +1,9 @@
 /** Sentence embeddings: texts that belong together, or that have a similarity, by the cosine of their vectors. */
 import type { Examples } from '../../../accelerated/models/packing.js'
 import type { EmbeddingOutputs } from '../../../accelerated/models/modelOutputs.js'
-import { loadTokenizer, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { loadTokenizer, type Tokenizer, type Encoding } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import { sentenceEmbedding, type EmbeddingLoss, type PairExample } from './objective.js'
 import { type Dataset, type Example, atRow } from '../../data/dataset.js'
 import { readDelimited, readTexts } from '../../data/delimited.js'
@@ -10,8 +11,6 @@ import { exampleStore } from '../../data/compactExamples.js'
 import { scoreColumn } from '../../data/labelColumn.js'
 import { pearson, selectionScore, spearman } from '../../metrics/index.js'
 import { findSeconds, scorePairs } from './metrics.js'
-import { encodePair } from './tokens.js'
-import { truncationWarnings } from '../exampleTokenizer.js'
 import {
   toReading,
   type EvaluationError,
@@ -23,7 +22,32 @@ import {
   type TaskType,
   worstOf,
 } from '../taskType.js'
+import { truncationWarnings } from '../exampleTokenizer.js'
 import type { Task } from '../task.js'
+
+// Tokens of one text or two for embeddings: each text is a sequence of its own, and `ends` says where each one ends.
+export type PairEncoding = Encoding & { readonly ends: readonly number[] }
+
+/** @param maxLength tokens of each text @throws SettingsError or InputError as `encode` of the tokenizer */
+export const encodePair = (
+  { encode }: Pick<Tokenizer, 'encode'>,
+  text: string,
+  textPair: string | undefined,
+  maxLength: number,
+): PairEncoding => {
+  const parts = [text, ...(textPair === undefined ? [] : [textPair])].map((part) => encode(part, undefined, maxLength))
+  const isTruncated = parts.some(({ truncated }) => truncated === true)
+  let end = 0
+  return {
+    inputIds: parts.flatMap(({ inputIds }) => inputIds),
+    tokenTypeIds: parts.flatMap(({ tokenTypeIds }) => tokenTypeIds),
+    ends: parts.map(({ inputIds }) => {
+      end += inputIds.length
+      return end
+    }),
+    ...(isTruncated ? { truncated: true } : {}),
+  }
+}
 
 type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
   readonly loss: EmbeddingLoss
@@ -112,7 +136,7 @@ const embeddingType = (definition: Definition, isImplied: boolean): TaskType => 
     isImpliedBy: ({ head }) => isImplied && head === 'embedding',
     checkModel: ({ type, spec }, task) => {
       if (spec.kind !== 'encoder')
-        throw inputError('--model', `an encoder, as --task ${task} asks for embeddings`, `a decoder of type ${type}`)
+        throw inputError(option('model'), words`an encoder, as ${option('task')} ${task} asks for embeddings`, `a decoder of type ${type}`)
     },
     metricNames: () => definition.metricNames,
     refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
@@ -139,7 +163,7 @@ const embeddingType = (definition: Definition, isImplied: boolean): TaskType => 
 /** @throws InputError if the options name no second column */
 const pairColumn = ({ textPair }: FileOptions, problemType: string): string => {
   if (textPair === undefined)
-    throw inputError('--text-pair', `the column of the second texts, for --problem-type ${problemType}`, 'none given')
+    throw inputError(option('textPair'), words`the column of the second texts, for ${option('problemType')} ${problemType}`, 'none given')
   return textPair
 }
 
@@ -183,7 +207,8 @@ const readPairs = async (file: string, options: FileOptions): Promise<Dataset> =
       examples.push(store({ text, textPair, label: NaN, row }))
       return
     }
-    if (options.skipMissing !== true) throw inputError(atRow(file, row), 'two texts (or --skip-missing)', 'an empty one')
+    if (options.skipMissing !== true)
+      throw inputError(atRow(file, row), words`two texts (or ${option('skipMissing', true)})`, 'an empty one')
     skipped.push({ row, reason: 'no text' })
   }
   await readTexts(file, columns, takeRow, { note: (line) => notes.push(line) })

@@ -1,6 +1,7 @@
 /** A labeled file of the user as a task. Evaluates on a second file or on a held-out tenth. */
 import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { contentEnding, fileHelp } from '../../data/formats.js'
 import { looksLikeFile } from '../../data/delimited.js'
@@ -43,9 +44,9 @@ const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly
   const ending = contentEnding(task)
   const name = problemType ?? ofFiles.find(({ file }) => file?.endings?.includes(ending))?.name ?? singleLabel.name
   const taskType = ofFiles.find((known) => known.name === name)
-  if (taskType?.file === undefined) throw inputError('--problem-type', alternatives(ofFiles.map((known) => known.name)), quoted(name))
+  if (taskType?.file === undefined) throw inputError(option('problemType'), alternatives(ofFiles.map((known) => known.name)), quoted(name))
   const { metrics, selectionMetric, noClasses, ...file } = taskType.file
-  if (labelsAsText === true && noClasses !== undefined) throw inputError('--labels-as-text', 'classes as labels', noClasses)
+  if (labelsAsText === true && noClasses !== undefined) throw inputError(option('labelsAsText', true), 'classes as labels', noClasses)
   return { file, scoring: { taskType, metrics, selectionMetric } }
 }
 
@@ -61,11 +62,11 @@ const heldOutOf = (all: Dataset, { strata }: FileReading, options: TaskOptions, 
       const { held: possible } = holdOut<Example>({ seed, strata, share: part.share, isHeld: () => true })(all.examples)
       throw inputError(
         all.source,
-        `a different text for each of ${options.fold.of} folds (or fewer --folds)`,
+        words`a different text for each of ${options.fold.of} folds (or fewer ${option('folds')})`,
         `${distinct(possible)} that can be held out`,
       )
     }
-    throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
+    throw inputError(all.source, words`${enough(all)}, so that one can be held out (or ${option('evalData')})`, differentTexts(all))
   }
   const examples = held.map(exampleStore()) // a store of their own, so each part can be released separately
   const { files: _, ...whole } = all
@@ -79,7 +80,11 @@ const manyRows = 20
 const refuseIds = ({ source, labelNames, examples }: Dataset, { label = 'label' }: TaskOptions): void => {
   const values = labelNames?.length ?? 0
   if (examples.length < manyRows || values < 0.9 * examples.length) return
-  throw inputError(source, 'the column of classes (--label)', `${quoted(label)}, with ${values} values in ${examples.length} rows`)
+  throw inputError(
+    source,
+    words`the column of classes (${option('label')})`,
+    `${quoted(label)}, with ${values} values in ${examples.length} rows`,
+  )
 }
 
 const enough = ({ labelNames, examples }: Dataset): string =>

@@ -1,6 +1,7 @@
 /** Instruction tuning: the loss covers responses, given their prompts. */
 import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import { truncations, type Truncation } from '../texts/tokens.js'
 import type { Task, TaskOptions } from '../task.js'
 import { readConversations } from '../../data/conversations.js'
@@ -14,10 +15,10 @@ import { textSource } from '../texts/source.js'
 const truncationOf = (options: TaskOptions): Truncation => {
   const { truncation = 'tokens' } = options
   const named = truncations.find((name) => name === truncation)
-  if (named === undefined) throw inputError('--truncation', alternatives(truncations), quoted(truncation))
+  if (named === undefined) throw inputError(option('truncation'), alternatives(truncations), quoted(truncation))
   const template = templateOf(options)
   if (named === 'turns' && template !== 'chat')
-    throw inputError('--truncation', `tokens, as --prompt-template ${template} has one exchange`, quoted(named))
+    throw inputError(option('truncation'), words`tokens, as ${option('promptTemplate')} ${template} has one exchange`, quoted(named))
   return named
 }
 

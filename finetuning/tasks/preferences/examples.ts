@@ -1,5 +1,6 @@
 /** Reads preferences: pairs of answers, or answers that were rated one by one. A text is a prompt with an answer. */
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import type { Message } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import type { UserMessage } from '../../data/conversationRows.js'
 import { type Dataset, type Example, type SkippedRow, atRow } from '../../data/dataset.js'
@@ -65,7 +66,7 @@ const readAnswers = async (
     const where = atRow(file, row)
     const answered = answeredOf(cells, where)
     if (answered.some(({ answers }) => answers.some(({ content }) => content.trim() === ''))) {
-      if (!skipMissing) throw inputError(where, `${empty} (or --skip-missing)`, 'an empty one')
+      if (!skipMissing) throw inputError(where, words`${empty} (or ${option('skipMissing', true)})`, 'an empty one')
       skipped.push({ row, reason: 'an empty answer' })
       return
     }
@@ -85,7 +86,7 @@ const textOf = (prompt: readonly UserMessage[], answer: Message, template: Promp
   if (user?.role !== 'user' || more.length > 0)
     throw inputError(
       where,
-      'a prompt of one message of role "user" (or --prompt-template chat)',
+      words`a prompt of one message of role "user" (or ${option('promptTemplate')} chat)`,
       `the roles ${prompt.map(({ role }) => quoted(role)).join(', ')}`,
     )
   return { prompt: promptOf[template]({ instruction: user.content, input: '' }), answer: answer.content }

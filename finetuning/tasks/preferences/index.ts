@@ -1,16 +1,81 @@
 /** Preference tuning: the model learns to prefer one of two answers to a prompt, or answers that were rated as desirable. The result writes text. */
 import { kto, type KtoSettings, type RatedAnswer, type RatedExample } from './kto.js'
-import { preference as preferenceObjective, type PreferenceAnswer, type PreferenceExample, type PreferenceSettings } from './objective.js'
+import {
+  preference as preferenceObjective,
+  type PreferenceAnswer,
+  type PreferenceExample,
+  type PreferenceSettings,
+  preferenceLosses,
+} from './objective.js'
 import { preferenceMetrics, scorePreferences, scoreRatedAnswers } from './metrics.js'
 import { openPreferenceTokens, openRatedTokens } from './tokens.js'
 import { bindTexts, textTaskType, type TextBinding } from '../texts/taskType.js'
 import { templateOf, type PromptTemplate } from '../../data/promptTemplates.js'
 import { encoding, evalShare, skipMissing } from '../files/flags.js'
 import { mixtureFlags } from '../files/mixture.js'
-import type { Task } from '../task.js'
+import type { Task, TaskOptions } from '../task.js'
 import { textSource } from '../texts/source.js'
 import { readPreferences, readRatedAnswers } from './examples.js'
-import { lossOf, preferenceOptions } from './options.js'
+import { alternatives } from '../../../accelerated/errors/nearest.js'
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
+import { decimal } from '../../data/dataset.js'
+import type { PreferenceOptions } from '../taskType.js'
+
+// The options of preference tuning: the loss and its numbers.
+const losses = [...preferenceLosses, 'kto'] as const
+type Loss = PreferenceOptions['loss']
+
+/** @throws InputError for an unknown name */
+export const lossOf = ({ loss = 'dpo' }: TaskOptions): Loss => {
+  const named = losses.find((name) => name === loss)
+  if (named === undefined) throw inputError(option('loss'), alternatives(losses), quoted(loss))
+  return named
+}
+
+/** β of the papers: 0.1, and 2 for SimPO, whose rewards are means. */
+const usualBeta: Readonly<Record<Loss, number>> = { dpo: 0.1, ipo: 0.1, orpo: 0.1, simpo: 2, kto: 0.1 }
+
+type NumberOption = 'lossBeta' | 'labelSmoothing' | 'simpoGamma' | 'desirableWeight' | 'undesirableWeight'
+
+/** @throws InputError for a number outside its range, and for one that the loss does not have */
+const numberOf = (
+  options: TaskOptions,
+  name: NumberOption,
+  usual: number,
+  { isRight, expected, of }: { readonly isRight: (value: number) => boolean; readonly expected: string; readonly of: readonly Loss[] },
+): number => {
+  const given = options[name]
+  if (given === undefined) return usual
+  const loss = lossOf(options)
+  if (!of.includes(loss)) throw inputError(option(name), words`none with ${option('loss')} ${loss}`, quoted(String(given)))
+  const value = typeof given === 'number' ? given : (decimal(given) ?? NaN)
+  if (!isRight(value)) throw inputError(option(name), expected, quoted(String(given)))
+  return value
+}
+
+const positive = { isRight: (value: number) => value > 0 && Number.isFinite(value), expected: 'a number above 0' }
+
+export const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
+  const [loss, promptTemplate] = [lossOf(options), templateOf(options)]
+  const beta = numberOf(options, 'lossBeta', usualBeta[loss], { ...positive, of: losses })
+  const [desirableWeight, undesirableWeight] = [
+    numberOf(options, 'desirableWeight', 1, { ...positive, of: ['kto'] }),
+    numberOf(options, 'undesirableWeight', 1, { ...positive, of: ['kto'] }),
+  ]
+  const labelSmoothing = numberOf(options, 'labelSmoothing', 0, {
+    isRight: (value) => value >= 0 && value < 0.5,
+    expected: 'a number from 0 to below 0.5',
+    of: ['dpo', 'simpo'],
+  })
+  const gamma = numberOf(options, 'simpoGamma', 1, {
+    isRight: (value) => value >= 0 && Number.isFinite(value),
+    expected: 'a number of at least 0',
+    of: ['simpo'],
+  })
+  if (loss === 'kto') return { promptTemplate, loss, beta, desirableWeight, undesirableWeight }
+  return { promptTemplate, loss, beta, labelSmoothing, gamma }
+}
 
 type Template = { readonly promptTemplate: PromptTemplate }
 

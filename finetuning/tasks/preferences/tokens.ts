@@ -4,6 +4,7 @@ import { eosTokenIds } from '../../../accelerated/checkpoints/tokenizer/eosToken
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import { type LabeledText, unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
 import { preferenceText, type PreferenceText } from './examples.js'
 import type { PromptTemplate } from '../../data/promptTemplates.js'
@@ -23,7 +24,11 @@ export const openAnswerTokens = async (
   const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
   if (promptTemplate === 'chat' && chat === null)
-    throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
+    throw inputError(
+      folder,
+      words`a chat template (in tokenizer_config.json or chat_template.jinja), for ${option('promptTemplate')} chat`,
+      'none',
+    )
   const segmentsOf = (text: PreferenceText): readonly Segment[] => {
     if ('prompt' in text)
       return [
@@ -58,7 +63,7 @@ export const openPreferenceTokens = async (
       else tooLong++
     }
     if (list.length === 0)
-      throw inputError('--max-length', `at least ${shortest}, the tokens of the shortest prompt with both answers`, String(maxLength))
+      throw inputError(option('maxLength'), `at least ${shortest}, the tokens of the shortest prompt with both answers`, String(maxLength))
     return { length: list.length, at: (index: number) => list[index] }
   }
   return {
@@ -88,12 +93,12 @@ export const openRatedTokens = async (
       else tooLong++
     }
     if (kept.length === 0)
-      throw inputError('--max-length', `at least ${shortest}, the tokens of the shortest prompt with its answer`, String(maxLength))
+      throw inputError(option('maxLength'), `at least ${shortest}, the tokens of the shortest prompt with its answer`, String(maxLength))
     const desirable = kept.filter(({ isDesirable }) => isDesirable).length
     if (desirable === 0 || desirable === kept.length) {
       const longer = tooLong - longerBefore
-      const got = `${kept.length} with label ${desirable > 0}${longer === 0 ? '' : `, and ${longer} longer than --max-length ${maxLength}`}`
-      throw inputError('--data', 'answers with label true and answers with label false', got)
+      const got = words`${kept.length} with label ${desirable > 0 ? 'true' : 'false'}${longer === 0 ? '' : words`, and ${longer} longer than ${option('maxLength')} ${maxLength}`}`
+      throw inputError(option('data'), 'answers with label true and answers with label false', got)
     }
     const list = kept.map(({ answer, isDesirable, row }, i) =>
       ratedExample(row, { answer, isDesirable, mismatched: mismatchedText(answer, otherRow(kept, i).answer, maxLength) }),

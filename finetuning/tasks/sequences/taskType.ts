@@ -17,7 +17,6 @@ import { labelSeparator } from '../../data/labels.js'
 import type { Compared, MetricValue } from '../../metrics/customMetric.js'
 import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
 import { tokenize } from './tokens.js'
-import { truncationWarnings } from '../exampleTokenizer.js'
 import {
   toReading,
   type EvaluationError,
@@ -30,6 +29,7 @@ import {
   type TaskType,
   worstOf,
 } from '../taskType.js'
+import { truncationWarnings } from '../exampleTokenizer.js'
 
 /** A model's outputs: [examples][labels] */
 export type Outputs = readonly (readonly number[])[]

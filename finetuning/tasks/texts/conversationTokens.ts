@@ -3,6 +3,7 @@ import type { ChatTemplate, Message } from '../../../accelerated/checkpoints/cha
 import type { Beginning, Beginnings } from '../../../accelerated/checkpoints/chatTemplate/templateBeginnings.js'
 import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import type { Conversation } from '../../data/conversationRows.js'
 import {
   commonLength,
@@ -41,7 +42,7 @@ export const conversationSegments = (
   for (const { at, before, after } of turns) {
     if (!startsWith(before, done) || !startsWith(after, before))
       throw inputError(
-        '--prompt-template chat',
+        words`${option('promptTemplate')} chat`,
         'a template under which no message changes those before it (or paper, for instructions)',
         `another at message ${at + 1}`,
       )

@@ -4,6 +4,7 @@ import { loadChatTemplate, type ChatTemplate, type Message } from '../../../acce
 import { alternatives, didYouMean } from '../../../accelerated/errors/nearest.js'
 import { InputError, inputError, shown } from '../../../accelerated/errors/inputError.js'
 import { refuseOtherKeys, validate } from '../../../accelerated/errors/validate.js'
+import type { Text } from '../../../accelerated/errors/words.js'
 import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { promptOf, promptTemplates, type Instruction, type PromptTemplate } from '../../data/promptTemplates.js'
 
@@ -27,7 +28,7 @@ export type FramedPrompt =
  * @param template of a run: frames instructions that name none, and plain prompts too. none: instructions are texts to continue
  * @throws InputError with one line for a prompt of another form, which a caller without types may give
  */
-export const framed = (given: string | Prompt, template: PromptTemplate | 'none' | null, where: string): FramedPrompt => {
+export const framed = (given: string | Prompt, template: PromptTemplate | 'none' | null, where: Text): FramedPrompt => {
   const prompt = typeof given === 'string' ? { prompt: given } : checked(given, where)
   if ('text' in prompt || 'messages' in prompt) return prompt
   if ('prompt' in prompt && template === null) return { text: prompt.prompt }
@@ -51,7 +52,7 @@ const forms = {
 const keys = Object.keys(forms) as readonly (keyof typeof forms)[]
 const expected = `a text, or an object with one of ${alternatives(keys.map((key) => JSON.stringify(key)))}`
 
-const checked = (given: unknown, where: string): Prompt => {
+const checked = (given: unknown, where: Text): Prompt => {
   const object = typeof given === 'object' && given !== null ? given : {}
   const key = keys.find((name) => Object.hasOwn(object, name))
   if (key === undefined) {

@@ -1,5 +1,6 @@
 /** What the tasks of a decoder share: a file of texts, and an evaluation on a second file or on a held-out tenth. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import type { Dataset, Example } from '../../data/dataset.js'
 import { heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
@@ -42,7 +43,7 @@ export const textSource = ({ name, read, scoring, dataOptions, ...source }: Text
 })
 
 const fileOf = ({ task, data }: TaskOptions): string => {
-  if (data === undefined) throw inputError('--data', `the file of texts (for --task ${task})`, 'none given')
+  if (data === undefined) throw inputError(option('data'), words`the file of texts (for ${option('task')} ${task})`, 'none given')
   return data
 }
 
@@ -52,7 +53,7 @@ const heldOutOf = (all: Dataset, options: TaskOptions, part: HoldOutPart): Pick<
   if (held.length === 0)
     throw inputError(
       all.source,
-      'at least two different texts, so that one can be held out (or --eval-data)',
+      words`at least two different texts, so that one can be held out (or ${option('evalData')})`,
       all.examples.length === 1 ? 'one' : `${all.examples.length} that are the same`,
     )
   const { files: _, ...whole } = all

@@ -1,6 +1,7 @@
 /** Causal language modeling: every learned token of a text is predicted from the tokens before it. */
 import { type TextAnswer, causalLM as causalObjective, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import { causalOutputs, type CausalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import type { TrainingExample } from '../../../accelerated/objectives/objective.js'
 import { selectionScore } from '../../metrics/index.js'
@@ -47,7 +48,7 @@ export const textTaskType = (type: Pick<TaskType, 'name' | 'noun' | 'dataNoun' |
   isImpliedBy: () => false,
   checkModel: ({ type: model, causalHead }, task) => {
     if (causalHead === undefined)
-      throw inputError('--model', `a decoder, as --task ${task} asks for the next token`, `a model of type ${model}`)
+      throw inputError(option('model'), words`a decoder, as ${option('task')} ${task} asks for the next token`, `a model of type ${model}`)
   },
   refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
   pipelineTag: 'text-generation',

@@ -2,6 +2,7 @@
 import { loadChatTemplate, type ChatTemplate, type Message } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { eosTokenIds } from '../../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples } from '../../../accelerated/models/packing.js'
@@ -13,7 +14,42 @@ import type { PromptTemplate } from '../../data/promptTemplates.js'
 import type { ExampleTokenizer } from '../exampleTokenizer.js'
 import { conversationTokens, withinExchanges } from './conversationTokens.js'
 import { segmentTokens, withEnd, withinLength, type Cut, type LearnedTokens, type TruncatedTokens } from './learnedTokens.js'
-import { packed } from './packing.js'
+
+// Packing: several texts share one row of at most `maxLength` tokens and do not attend to each other.
+/**
+ * Packs texts into rows of at most `maxLength` tokens, shortest text first. Attention is as wide as the longest text of a batch,
+ * so texts of similar length share a row. `row` of a packed row is that of its first text.
+ */
+export const packed = (texts: readonly TextExample[], maxLength: number): readonly TextExample[] => {
+  const order = texts.map((_, i) => i).sort((a, b) => lengthOf(texts[a]) - lengthOf(texts[b]) || a - b)
+  const rows: TextExample[][] = []
+  let free = 0 // tokens left in the last row
+  for (const i of order) {
+    const text = texts[i] as TextExample
+    if (lengthOf(text) > free) {
+      rows.push([])
+      free = maxLength
+    }
+    rows.at(-1)?.push(text)
+    free -= lengthOf(text)
+  }
+  return rows.map(joined)
+}
+
+const lengthOf = (text: TextExample | undefined): number => text?.inputIds.length ?? 0
+
+const joined = (texts: readonly TextExample[]): TextExample => {
+  const concatenate = (of: (text: TextExample) => ArrayLike<number>): Int32Array =>
+    Int32Array.from(texts.flatMap((text) => Array.from(of(text))))
+  let end = 0
+  const ends = texts.map((text) => (end += lengthOf(text)))
+  return {
+    inputIds: concatenate(({ inputIds }) => inputIds),
+    targets: concatenate(({ targets }) => targets),
+    ends,
+    row: texts[0]?.row ?? 0,
+  }
+}
 
 /** tokens: the prompt loses its beginning and the rest its end · turns: the oldest exchanges are dropped whole */
 export const truncations = ['turns', 'tokens'] as const
@@ -48,7 +84,11 @@ export const openTextTokens = async (
   const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
   if (promptTemplate === 'chat' && chat === null)
-    throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
+    throw inputError(
+      folder,
+      words`a chat template (in tokenizer_config.json or chat_template.jinja), for ${option('promptTemplate')} chat`,
+      'none',
+    )
   let [texts, truncated, withoutTokens] = [0, 0, 0]
   const lost = lostParts()
   const truncatedTokens = (example: Example): TruncatedTokens => {

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { validate } from '../../../accelerated/errors/validate.js'
+import { option, words } from '../../../accelerated/errors/words.js'
 import { outside, tagOf } from './metrics.js'
 import { encodingNamed } from '../../data/encoding.js'
 import { atRow } from '../../data/dataset.js'
@@ -39,7 +40,7 @@ export const rowSentences: ReadSentences = async (file, options, take, skip) => 
     const [text, label] = [firstOf(cells.slice(0, texts.length)), firstOf(cells.slice(texts.length))]
     const sentence = text === null || label === null ? missing(text === null ? texts : labels) : sentenceOf(text, label, names, where)
     if (!('reason' in sentence)) return take(row, sentence)
-    if (options.skipMissing !== true) throw inputError(where, `${sentence.expected} (or --skip-missing)`, sentence.got)
+    if (options.skipMissing !== true) throw inputError(where, words`${sentence.expected} (or ${option('skipMissing', true)})`, sentence.got)
     skip(row, sentence.reason)
   })
 }
@@ -82,8 +83,8 @@ const sentenceOf = (text: unknown, label: unknown, names: readonly string[] | un
 const tagNamed = (number: number, names: readonly string[] | undefined, where: string): string => {
   const name = names?.[number]
   if (name !== undefined) return name
-  if (names !== undefined) throw inputError(where, `a tag below ${names.length}, as --tag-names has names`, String(number))
-  throw inputError(where, 'tags by name (or --tag-names O,B-…,I-…, the names of the numbers)', String(number))
+  if (names !== undefined) throw inputError(where, words`a tag below ${names.length}, as ${option('tagNames')} has names`, String(number))
+  throw inputError(where, words`tags by name (or ${option('tagNames')} O,B-…,I-…, the names of the numbers)`, String(number))
 }
 
 type Span = { readonly from: number; readonly to: number; readonly type: string }

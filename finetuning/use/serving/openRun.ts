@@ -3,16 +3,16 @@
  * This folder answers requests for runs, in a thread; what opens an adapter in this thread is in the folder above.
  */
 import { inputError, shown } from '../../../accelerated/errors/inputError.js'
+import { asyncQueue } from '../../run/asyncQueue.js'
 import { resolveAnswers } from '../../../accelerated/generation/answers.js'
 import type { Text } from '../../tasks/taskType.js'
 import { taskTypeNamed } from '../../tasks/taskTypeOf.js'
 import { readRunConfig } from '../../run/runFiles.js'
 import { takesPromptTemplate } from '../../tasks/index.js'
 import { framed, type FramedPrompt, type Prompt } from '../../tasks/texts/prompts.js'
-import type { ServedRun } from './openRuns.js'
-import { openRuns } from './openRuns.js'
+import { type ServedRun, openRuns } from './openRuns.js'
 import type { GeneratedText, GenerationChoice, RunInfo } from './protocol.js'
-import type { MachineChoice, RunColumns } from './runOptions.js'
+import type { MachineChoice, RunColumns } from '../runSource.js'
 
 /**
  * A prediction. A classification has `label`, `score` and `scores`. A multi-label classification has `labels` and `scores`, and a regression `value`.
@@ -121,41 +121,14 @@ async function* generation(
 ): AsyncGenerator<GenerationPiece, void> {
   const prompt = promptOf()
   resolveAnswers(settings)
-  const stop = new AbortController()
-  const pieces: GenerationPiece[] = []
-  let wake = (): void => undefined
-  const add = (text: string): void => {
-    pieces.push({ kind: 'piece', text })
-    wake()
-  }
-  const answer = run.generate(prompt, settings, { onPiece: add }, stop.signal).finally(() => wake())
-  let result: GeneratedText | null = null
-  let failure: unknown = null
-  const done = answer.then(
-    (text) => {
-      result = text
-    },
-    (thrown: unknown) => {
-      failure = thrown
-    },
-  )
+  const [stop, pieces] = [new AbortController(), asyncQueue<string>()]
+  const answer = run.generate(prompt, settings, { onPiece: pieces.push }, stop.signal).finally(pieces.close)
+  answer.catch(() => undefined) // awaited below
   try {
-    for (;;) {
-      const piece = pieces.shift()
-      if (piece !== undefined) yield piece
-      else if (result !== null || failure !== null) break
-      else
-        await Promise.race([
-          done,
-          new Promise<void>((resolve) => {
-            wake = resolve
-          }),
-        ])
-    }
-    if (failure !== null) throw failure
-    if (result !== null) yield { kind: 'text', ...(result as GeneratedText) }
+    for await (const text of pieces) yield { kind: 'piece', text }
+    yield { kind: 'text', ...(await answer) }
   } finally {
     stop.abort()
-    await done
+    await answer.catch(() => undefined)
   }
 }

@@ -6,7 +6,7 @@ import type { Generator } from '../generator.js'
 import type { Text } from '../../tasks/taskType.js'
 import type { PromptTemplate } from '../../data/promptTemplates.js'
 import type { Prompt } from '../../tasks/texts/prompts.js'
-import type { MachineChoice, RunColumns } from './runOptions.js'
+import type { MachineChoice, RunColumns } from '../runSource.js'
 
 /** The input of the thread. */
 export type ServingOptions = { readonly runs: readonly string[]; readonly machine: MachineChoice }

@@ -6,15 +6,14 @@ import { isExpected } from '../../../accelerated/errors/expectedErrors.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { toSentError } from '../../../accelerated/errors/sentError.js'
 import { labelsOf } from '../../../accelerated/formats/modelConfig.js'
-import { openGeneratorOn } from '../generator.js'
-import { openPredictions } from '../openPredictions.js'
-import { type OpenAdapter, watchedDevice } from '../trainedAdapter.js'
-import { loadTrainedModel } from '../trainedModel.js'
+import { generatorOn } from '../generator.js'
+import { openPredictions } from '../modelSessions.js'
+import { type OpenAdapter, openModel, watchedDevice } from '../openModel.js'
 import { templateOf } from '../../data/promptTemplates.js'
 import { taskTypeNamed, taskTypeOf } from '../../tasks/taskTypeOf.js'
 import { generationQueue, type GenerationQueue } from './generationQueue.js'
 import type { Port, Reply, Request, RunInfo, SentOutcome, ServingOptions } from './protocol.js'
-import { runSource, type RunSource } from './runOptions.js'
+import { runSource, type RunSource } from '../runSource.js'
 import type { PlacementReport } from '../../run/devicePlacement.js'
 import { readRunResult } from '../../run/runFiles.js'
 
@@ -90,8 +89,11 @@ const openOne = async (
   deviceOf: DeviceOf,
 ): Promise<Opened> => {
   const common = { folder: run, model: options.model, method: config.settings.method, columns, batchSize: options.batchSize }
-  if (await writesText(run, options)) {
-    const generator = await openGeneratorOn(() => deviceOf(options.device), options)
+  const result = await readRunResult(run) // a run that was interrupted has none, but the best adapter so far
+  const writesText = result === null ? undefined : taskTypeNamed(result.taskType)?.command === 'generate'
+  const opened = await openModel(options, { deviceOf, writesText })
+  if (writesText ?? opened.trained.adapter.outputs.head === 'causal') {
+    const generator = await generatorOn(opened, options)
     const info: RunInfo = {
       ...common,
       ...{ taskType: 'causal', device: generator.device, maxLength: options.maxLength, labelNames: null, answers: 'generate' },
@@ -99,8 +101,7 @@ const openOne = async (
     }
     return { info, generations: generationQueue(generator, port.send), release: generator.release }
   }
-  const trained = await loadTrainedModel(options)
-  const adapter = await openPredictions(trained, options, await deviceOf(options.device))
+  const adapter = await openPredictions(opened.trained, options, opened.device)
   const taskType = taskTypeOf(adapter.outputs, run)
   const info: RunInfo = {
     ...common,
@@ -108,13 +109,6 @@ const openOne = async (
     labelNames: taskType.refuses.labelNames === undefined ? labelsOf(adapter.outputs, adapter.labelNames) : null,
   }
   return { info, adapter, release: adapter.release }
-}
-
-/** A run that was interrupted has no result, but the best adapter so far. */
-const writesText = async (run: string, options: RunSource['adapter']): Promise<boolean> => {
-  const result = await readRunResult(run)
-  if (result !== null) return taskTypeNamed(result.taskType)?.command === 'generate'
-  return (await loadTrainedModel(options)).adapter.outputs.head === 'causal'
 }
 
 const predict = async (

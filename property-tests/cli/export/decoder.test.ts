@@ -155,7 +155,7 @@ describe('salora export of a decoder', () => {
     for (const method of ['prompt', 'prefix']) {
       const adapter = join(fixtures, 'qwen2', method, 'saved')
       await expect(exportAdapter({ ...given, adapter, format: 'transformers.js', output: at(`${method}-js`) })).rejects.toThrow(
-        `--format: expected one of peft for an adapter of method ${method} on a decoder, got transformers.js`,
+        `format: expected one of peft for an adapter of method ${method} on a decoder, got transformers.js`,
       )
       const { comparison } = await exportAdapter({ ...given, adapter, format: 'peft', output: at(`${method}-peft`) })
       expect(comparison.largestLogitDifference).toBe(0)

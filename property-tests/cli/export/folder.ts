@@ -5,7 +5,7 @@ import { env } from '@huggingface/transformers'
 import { beforeAll } from 'vitest'
 import { exportAdapter, type ExportOptions, type ExportReport } from '../../../finetuning/use/exportAdapter.js'
 import type { ExportFormat } from '../../../finetuning/use/exportFormats.js'
-import { openTrainedAdapter, type Text } from '../../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter, type Text } from '../../../finetuning/use/openModel.js'
 import { writeAdapter, writeFamily, type Family } from '../tinyAdapter.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 

@@ -45,29 +45,29 @@ describe('an export as GGUF', () => {
     const llama = await writeDecoder(at('given'), 'llama')
     const of = (name: string, settings: object) => writeRandomAdapter(at(name), llama, { ...settings })
     expect(await refusal(llama, await of('dora', { method: 'lora', useDora: true }))).toBe(
-      '--format: expected one of peft, merged, transformers.js, gguf-merged for an adapter with magnitudes (DoRA), which llama.cpp does not read, got gguf',
+      'format: expected one of peft, merged, transformers.js, gguf-merged for an adapter with magnitudes (DoRA), which llama.cpp does not read, got gguf',
     )
     expect(await refusal(llama, await of('full', { method: 'full' }))).toBe(
-      '--format: expected one of merged, transformers.js, gguf-merged for an adapter of method full: llama.cpp reads LoRA only, got gguf',
+      'format: expected one of merged, transformers.js, gguf-merged for an adapter of method full: llama.cpp reads LoRA only, got gguf',
     )
     expect(await refusal(join(fixtures, 'qwen2'), join(fixtures, 'qwen2', 'prefix', 'saved'))).toBe(
-      '--format: expected one of peft for an adapter of method prefix: llama.cpp reads LoRA only, got gguf',
+      'format: expected one of peft for an adapter of method prefix: llama.cpp reads LoRA only, got gguf',
     )
     expect(await refusal(join(fixtures, 'llama'), join(fixtures, 'llama', 'peft-adapter'))).toBe(
-      '--format: expected one of peft, peft-padded, merged for a classifier, whose head llama.cpp does not have, got gguf',
+      'format: expected one of peft, peft-padded, merged for a classifier, whose head llama.cpp does not have, got gguf',
     )
     const bert = await writeFamily(at('bert'), 'bert')
     expect(await refusal(bert, await writeAdapter(at('of-bert'), bert))).toBe(
-      '--format: expected one of peft, peft-padded, merged, transformers.js for a model of type bert, which llama.cpp does not generate text with, got gguf',
+      'format: expected one of peft, peft-padded, merged, transformers.js for a model of type bert, which llama.cpp does not generate text with, got gguf',
     )
   })
 
   it('of a whole model is refused for classifiers, encoders, and methods that no weight can hold', async () => {
     expect(await refusal(join(fixtures, 'llama'), join(fixtures, 'llama', 'peft-adapter'), 'gguf-merged')).toBe(
-      '--format: expected one of peft, peft-padded, merged for a classifier, whose head llama.cpp does not have, got gguf-merged',
+      'format: expected one of peft, peft-padded, merged for a classifier, whose head llama.cpp does not have, got gguf-merged',
     )
     expect(await refusal(join(fixtures, 'qwen2'), join(fixtures, 'qwen2', 'prompt', 'saved'), 'gguf-merged')).toBe(
-      '--format: expected one of peft for an adapter of method prompt on a decoder, got gguf-merged',
+      'format: expected one of peft for an adapter of method prompt on a decoder, got gguf-merged',
     )
     expect(
       await refusal(

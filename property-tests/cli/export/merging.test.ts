@@ -6,7 +6,7 @@ import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { mergedTensors } from '../../../accelerated/formats/mergedWeights.js'
 import { trialTexts } from '../../../finetuning/use/exportComparison.js'
-import { loadTrainedModel } from '../../../finetuning/use/trainedModel.js'
+import { loadTrainedModel } from '../../../finetuning/use/openModel.js'
 import { assertClose } from '../../support/assertClose.js'
 import { writeAdapter, writeFamily } from '../tinyAdapter.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
@@ -113,7 +113,7 @@ describe('merging', () => {
       if (fits) await narrow
       else
         await expect(narrow).rejects.toThrow(
-          `model.safetensors: expected numbers in ${positions} that float16 can hold (--precision float32 holds all), got a larger one`,
+          `model.safetensors: expected numbers in ${positions} that float16 can hold (precision float32 holds all), got a larger one`,
         )
     }
   })

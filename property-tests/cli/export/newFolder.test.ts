@@ -43,7 +43,7 @@ describe('a new folder', () => {
       ['link', 'mine'],
     ] as const) {
       const refused = inNewFolder(at(output), { "the model's folder": at(other) }, async () => 0)
-      await expect(refused).rejects.toThrow(`--output ${at(output)}: expected a folder of its own, got the model's folder`)
+      await expect(refused).rejects.toThrow(`output ${at(output)}: expected a folder of its own, got the model's folder`)
     }
   })
 })

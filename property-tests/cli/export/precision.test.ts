@@ -7,7 +7,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { writeFileAtomically } from '../../../accelerated/storage/atomicFile.js'
-import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter } from '../../../finetuning/use/openModel.js'
 import { assertClose } from '../../support/assertClose.js'
 import { readModel } from '../../support/runGraph.js'
 import type { Family } from '../tinyAdapter.js'
@@ -121,7 +121,7 @@ describe('numbers at the limits of a precision', () => {
     const model = await withPosition('large', 65_520)
     const before = await readdir(place.root)
     await expect(exported('roberta', 'transformers.js', 'narrow', { model, precision: 'float16' })).rejects.toThrow(
-      /model_fp16\.onnx: expected numbers in .*position_embeddings.* that float16 can hold \(--precision float32 holds all\), got a larger one$/,
+      /model_fp16\.onnx: expected numbers in .*position_embeddings.* that float16 can hold \(precision float32 holds all\), got a larger one$/,
     )
     expect(await readdir(place.root)).toEqual(before)
   })

@@ -11,7 +11,7 @@ import { writeSafetensors, type WritableTensor } from '../../../accelerated/chec
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { exportAdapter } from '../../../finetuning/use/exportAdapter.js'
-import { openTrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
+import { openTrainedAdapter } from '../../../finetuning/use/openModel.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
 import { toyFile } from '../toyTask.js'

@@ -3,17 +3,18 @@ import { chmod, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { chooseDevice, probeStep } from '../../../accelerated/engines/deviceProbe.js'
+import { deviceOf, probeStep } from '../../../accelerated/engines/deviceProbe.js'
 import { cuda } from '../../../accelerated/engines/devices/cuda.js'
 import type { Device } from '../../../accelerated/engines/devices/device.js'
 import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
 import { cardOf, nvidiaCard, visibleCard, vulkanRemedy } from '../../../accelerated/engines/nativeMachine.js'
 import { exp, input } from '../../../accelerated/graph/operators.js'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { parseSettings, resolveSettings } from '../../../accelerated/training/settings.js'
 import { examineApart } from '../../../cli/doctor/examineApart.js'
 import { estimateLine, estimateTable, estimateWarning } from '../../../cli/format/estimate.js'
 import type { Estimate } from '../../../finetuning/run/estimate.js'
+import { parseRunConfig } from '../../../finetuning/run/runFiles.js'
 import { cpuEngine } from '../../support/cpuEngine.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -80,17 +81,32 @@ describe('the memory of a card', () => {
 })
 
 describe('the settings of a card', () => {
-  it.each([
-    [{ deviceId: 1 }, 'deviceId: expected none on cpu (only cuda has it), got 1'],
-    [{ tf32: true }, 'tf32: expected none on cpu (only cuda has it), got true'],
-    [{ strictDevice: true }, 'strictDevice: expected none on cpu (only webgpu and cuda have it), got true'],
-  ])('are refused on a device without them: %j', async (settings, line) => {
-    await expect(chooseDevice('cpu', settings)).rejects.toThrow(line)
+  it('are in the name of its device, and other devices have none', async () => {
+    expect(['cuda', 'cuda:1', 'cuda:tf32', 'cuda:2:tf32'].map((name) => deviceOf(name).name)).toEqual([
+      'cuda',
+      'cuda',
+      'cuda:tf32',
+      'cuda:tf32',
+    ])
+    await driver(`console.log('Card ' + process.argv[2].slice(5) + ', 15360, 550')`)
+    expect([(await deviceOf('cuda').card?.())?.name, (await deviceOf('cuda:2:tf32').card?.())?.name]).toEqual(['Card 0', 'Card 2'])
+    for (const name of ['cpu:1', 'webgpu:tf32', 'cuda:', 'cuda:tf32:1', 'cuda:1234'])
+      expect(() => deviceOf(name)).toThrow('device: expected one of ')
   })
 
-  it('have values that a run may have', () => {
-    expect(resolveSettings({})).toMatchObject({ deviceId: 0, tf32: false, strictDevice: false })
-    expect(() => resolveSettings({ deviceId: -1 })).toThrow('deviceId: expected ')
+  it('are settings of a run, of earlier revisions by other names', () => {
+    for (const device of ['auto', 'cuda', 'cuda:1', 'cuda:tf32', 'cuda:2:tf32'] as const)
+      expect(resolveSettings({ device }).device).toBe(device)
+    for (const device of ['cpu:1', 'cuda:-1', 'cuda:x', 'cuda:tf32:1'])
+      expect(() => parseSettings({ device })).toThrow('device: expected one of auto, ')
+    expect(() => parseSettings({ device: 'cpus' })).toThrow('(did you mean "cpu"?)')
+    const stored = (settings: object, device = 'cuda') =>
+      parseRunConfig(JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: { seed: 0, ...settings }, device }), 'config.json')
+    const old = { device: 'auto', deviceId: 0, tf32: false, strictDevice: true, sampleMaxNewTokens: 8, sampleTemperature: 1 }
+    expect(stored(old)).toMatchObject({ settings: { device: 'auto' }, device: 'cuda' })
+    expect(Object.keys(stored(old).settings)).toEqual(['head', 'seed', 'device'])
+    expect(stored({ ...old, device: 'cuda', deviceId: 1 })).toMatchObject({ settings: { device: 'cuda:1' }, device: 'cuda' })
+    expect(stored({ ...old, deviceId: 1, tf32: true })).toMatchObject({ settings: { device: 'cuda:1:tf32' }, device: 'cuda:tf32' })
   })
 
   it('reach the provider: the number of the card as the binding names it', async () => {

@@ -354,7 +354,7 @@ describe('an adapter in GGUF', () => {
     const { tensors, ...rest } = await adapterOf(2)
     const large = new Map([...tensors].map(([name, weights]) => [name, { ...weights, data: weights.data.map((x) => 1e6 * x) }]))
     await expect(writeGgufAdapter('a', { ...rest, tensors: large }, 'float16', await inMemory())).rejects.toThrow(
-      'adapter.gguf: expected numbers in blk.1.ffn_up.weight.lora_a that float16 can hold (--precision float32 holds all), got a larger one',
+      'adapter.gguf: expected numbers in blk.1.ffn_up.weight.lora_a that float16 can hold (precision float32 holds all), got a larger one',
     )
   })
 

@@ -42,7 +42,7 @@ describe('a file that is no model in GGUF', () => {
     [
       'is an adapter',
       ggufFile({ keys: keys({ type: key('general.type', 8, string('adapter')) }) }),
-      'expected a model in GGUF, got an adapter (it goes into --adapter',
+      'expected a model in GGUF, got an adapter (it goes into adapter',
     ],
     [
       'is of another architecture',

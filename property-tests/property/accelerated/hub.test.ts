@@ -1,5 +1,6 @@
 /** Finding a model by name: folders, the cache, and downloads from a hub on the loopback. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
 import type { AddressInfo } from 'node:net'
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -69,7 +70,7 @@ const messageFor = async (model: string, options?: HubOptions): Promise<string> 
     () => 'no error',
     (thrown: unknown) => {
       expect(thrown).toBeInstanceOf(InputError)
-      const message = (thrown as Error).message
+      const message = lineInFlags(thrown)
       expect(message).not.toContain('\n')
       return message.replaceAll(endpoint, 'HUB').replaceAll(cache, 'CACHE')
     },

@@ -13,7 +13,7 @@ import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.j
 import { startOfRun } from '../../../accelerated/training/initialState.js'
 import { trainStep } from '../../../accelerated/training/trainStep.js'
 import { largestBatch } from '../../../accelerated/training/batchFeeds.js'
-import { packed } from '../../../finetuning/tasks/texts/packing.js'
+import { packed } from '../../../finetuning/tasks/texts/tokens.js'
 import { decoderFamilies, fixtures } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
 

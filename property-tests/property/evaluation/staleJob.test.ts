@@ -74,7 +74,7 @@ describe.skipIf(!hasRedis)('a job that an earlier call left in the queue (skippe
     await client.config('SET', 'maxmemory', '1')
     const { signal } = new AbortController()
     await expect(call(signal, () => undefined)).rejects.toThrow(
-      /^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that accepts the commands of a queue, got OOM command not allowed/,
+      /^redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that accepts the commands of a queue, got OOM command not allowed/,
     )
     await client.config('SET', 'maxmemory', '0')
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { classifyWith } from '../../../evaluation/styleTransfer/styleTransfer.js'
 import { scoreDirection } from '../../../evaluation/styleTransfer/scores.js'
 import { classifyStyles, styleClassifier } from '../../../evaluation/styleTransfer/styleClassifier.js'
-import type { TrainedAdapter } from '../../../finetuning/use/trainedAdapter.js'
+import type { TrainedAdapter } from '../../../finetuning/use/openModel.js'
 import { SEED } from '../../support/seed.js'
 
 /** Takes a line for positive that has more + than -, whose numbers are its logits (a half more of -); `names` is the order of its outputs. */

@@ -14,10 +14,10 @@ import { foldOf } from '../../../finetuning/data/holdOut.js'
 import { classColumn, holdOut, type Example } from '../../../finetuning/data/index.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadMetric } from '../../../finetuning/metrics/metricModule.js'
+import { storedMetric } from '../../../finetuning/run/runMetric.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { refuseForeignFiles } from '../../../finetuning/run/nodeFolder.js'
 import { runInputs } from '../../../finetuning/run/runFingerprint.js'
-import { storedMetric } from '../../../finetuning/run/runMetric.js'
 import { runFormatVersion } from '../../../finetuning/run/runFiles.js'
 import type { FinetuneEvent, RunOptions } from '../../../finetuning/run/run.js'
 import { toyFile } from '../../cli/toyTask.js'
@@ -306,7 +306,7 @@ describe('a search', () => {
       /expected a run with the metric of this search \(or another --output\), got a run with another: sha256 was /,
     )
     const texts = { ...options, task: { task: 'text', data: options.task.task, text: 'text' }, output: join(folder, 'none') }
-    await expect(tune(texts, never, () => undefined, pretend(begun))).rejects.toThrow(/^--metric: expected none with /)
+    await expect(tune(texts, never, () => undefined, pretend(begun))).rejects.toThrow(/^metric: expected none with /)
     expect(existsSync(texts.output)).toBe(false)
   })
 

@@ -12,15 +12,13 @@ describe('a run with --redis', () => {
     checkSpreads({ redis }, of(2 ** 26))
     checkSpreads({}, of(2 ** 30))
     expect(() => checkSpreads({ redis }, of(2 ** 26 + 1))).toThrow(
-      '--redis: expected at most 67,108,864 trained numbers, since all of them travel for each part of each step, got 67,108,865 of method full',
+      'redis: expected at most 67,108,864 trained numbers, since all of them travel for each part of each step, got 67,108,865 of method full',
     )
   })
 
   it('has steps of several parts, and gradients to exchange', () => {
     checkExchange({ redis, exchange: 'float16', settings: resolveSettings({ gradientAccumulationSteps: 2 }) })
-    expect(() => checkExchange({ redis, settings: resolveSettings({}) })).toThrow(
-      '--redis: expected --gradient-accumulation-steps of at least 2',
-    )
-    expect(() => checkExchange({ exchange: 'float16', settings: resolveSettings({}) })).toThrow('--exchange: expected --redis too')
+    expect(() => checkExchange({ redis, settings: resolveSettings({}) })).toThrow('redis: expected gradientAccumulationSteps of at least 2')
+    expect(() => checkExchange({ exchange: 'float16', settings: resolveSettings({}) })).toThrow('exchange: expected redis too')
   })
 })

@@ -14,7 +14,7 @@ import { newSigner, toFrame } from '../../../finetuning/machines/frame.js'
 import { serveParts, type ComputedPart } from '../../../finetuning/machines/serveParts.js'
 import { openLeader, type Leader, type LeaderOptions } from '../../../finetuning/machines/leader.js'
 import { openRedis } from '../../../finetuning/machines/redis.js'
-import { checkRoom, footprintOf } from '../../../finetuning/machines/redisMemory.js'
+import { checkRoom, footprintOf } from '../../../finetuning/run/openRunLeader.js'
 import { keysOf, liveRuns, partQueue, runIdOf } from '../../../finetuning/machines/runKeys.js'
 import { hasRedis, startRedis, type RedisServer } from '../../support/redisServer.js'
 
@@ -311,7 +311,7 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     try {
       await limit(25_007_999)
       await expect(checkRoom(client, run)).rejects.toThrow(
-        '--redis: expected a maxmemory of at least 25.0 MB in Redis, for the trained numbers and 4 gradients, got 25.0 MB',
+        'redis: expected a maxmemory of at least 25.0 MB in Redis, for the trained numbers and 4 gradients, got 25.0 MB',
       )
       await limit(25_008_001)
       expect(await checkRoom(client, run)).toMatch(

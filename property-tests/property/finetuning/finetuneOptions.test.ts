@@ -52,8 +52,8 @@ const extended = (before: number | null, now: number | null, steps: number, done
 it('a finished run is extended to more steps than it took, with the length that it had', () => {
   expect(extended(10, 12, 12)).toEqual({ epochs: 3, maxSteps: 10, steps: 10, after: 8 })
   expect(extended(10, 9, 9)).toEqual({ epochs: 3, maxSteps: 10, steps: 10, after: 8 }) // it had stopped early
-  expect(() => extended(10, 8, 8)).toThrow('--max-steps: expected more than the 8 steps that the finished run took, got 8 steps')
-  expect(() => extended(10, null, 7, 8, 2)).toThrow('--epochs: expected more than the 8 steps that the finished run took, got 7 steps')
+  expect(() => extended(10, 8, 8)).toThrow('maxSteps: expected more than the 8 steps that the finished run took, got 8 steps')
+  expect(() => extended(10, null, 7, 8, 2)).toThrow('epochs: expected more than the 8 steps that the finished run took, got 7 steps')
 })
 
 it('a run of the same length, or one that has not finished, is not extended', () => {

@@ -1,5 +1,6 @@
 /** GLUE from a local hub: which files are requested, cached and refused. */
 import { createHash } from 'node:crypto'
+import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
@@ -73,7 +74,7 @@ const load = (task: string, from = data) => loadTask({ task, data: from })
 const refusal = (task: string, from = data): Promise<string> =>
   load(task, from).then(
     () => 'none',
-    (thrown: unknown) => (thrown as Error).message.replaceAll(process.env['SALORA_CACHE'] ?? '', 'CACHE'),
+    (thrown: unknown) => lineInFlags(thrown).replaceAll(process.env['SALORA_CACHE'] ?? '', 'CACHE'),
   )
 
 describe('GLUE on the hub', () => {

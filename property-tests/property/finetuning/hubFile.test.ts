@@ -14,6 +14,7 @@ import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
 import { fileTexts } from '../../../cli/input/textInput.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
+import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
 
 const { folder } = temporaryFolder('hub-file')
 const commits = { main: '0'.repeat(40), old: '1'.repeat(40), 'refs/convert/parquet': '2'.repeat(40) } as const
@@ -66,7 +67,7 @@ const address = `${dataset}/data/train.tsv`
 const messageOf = (work: Promise<unknown>): Promise<string> =>
   work.then(
     () => 'none',
-    ({ message }: Error) => message.replaceAll(process.env['SALORA_CACHE'] ?? '', 'CACHE'),
+    (thrown: unknown) => lineInFlags(thrown).replaceAll(process.env['SALORA_CACHE'] ?? '', 'CACHE'),
   )
 
 describe('an address', () => {

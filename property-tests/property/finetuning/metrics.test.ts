@@ -22,7 +22,7 @@ import {
 } from '../../../finetuning/metrics/index.js'
 import { SEED } from '../../support/seed.js'
 import type { TaskType } from '../../../finetuning/tasks/taskType.js'
-import { tagsOf } from '../../../finetuning/tasks/tokenClassification/predictions.js'
+import { tagsOf } from '../../../finetuning/tasks/tokenClassification/index.js'
 import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 import { regression } from '../../../finetuning/tasks/regression/index.js'
 

@@ -5,7 +5,7 @@ import { MessagePort } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finetuneJob, openRun, openTrainedAdapter, type OpenRun, type RunPrediction, type TaskOptions } from '../../../index.js'
 import { textOf } from '../../../finetuning/use/serving/openRun.js'
-import { columnsOf } from '../../../finetuning/use/serving/runOptions.js'
+import { columnsOf } from '../../../finetuning/use/runSource.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyRows } from '../../cli/toyTask.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -285,7 +285,7 @@ describe('a folder that is no run', () => {
     expect(await refusal('begun')).toMatch(/^begun\/config\.json: expected a run folder of salora 0\.2\.0 or newer, got one of 0\.1\.0/)
     await train('lost', {}, ['text,label', ...toyRows(40).map(({ text, label }) => `${text},${label}`)])
     await rm(at('tiny'), { recursive: true })
-    expect(await refusal('lost')).toMatch(/^--model "tiny": expected a folder in Hugging Face layout, a hub id/)
+    expect(await refusal('lost')).toMatch(/^model "tiny": expected a folder in Hugging Face layout, a hub id/)
     await writeTinyModel(at('tiny'))
   })
 })

@@ -1,8 +1,7 @@
 /** The answers of a batch in the order of the prompts, in whatever order they end. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { AnswerEvent } from '../../../finetuning/use/generator.js'
-import { orderedOutput } from '../../../finetuning/use/orderedOutput.js'
+import { type AnswerEvent, orderedOutput } from '../../../finetuning/use/generator.js'
 import { SEED } from '../../support/seed.js'
 
 const answer = (prompt: number): AnswerEvent => ({ kind: 'answer', prompt, text: `answer ${prompt}`, tokens: 1, ended: 'length' })

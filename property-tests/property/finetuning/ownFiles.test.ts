@@ -1,8 +1,8 @@
 /** Files as other programs write them: Excel's semicolons and Windows-1252, headers in other case, and labels that look like numbers. */
 import { describe, expect, it } from 'vitest'
 import { readDelimited, type DelimitedOptions } from '../../../finetuning/data/delimited.js'
-import { readPlainText } from '../../../finetuning/tasks/plainText/rows.js'
-import { alignLabels } from '../../../finetuning/use/alignLabels.js'
+import { readPlainText } from '../../../finetuning/tasks/plainText/index.js'
+import { alignLabels } from '../../../finetuning/use/scoreAdapter.js'
 import { rowsDigest } from '../../../finetuning/run/runRows.js'
 import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { refusalOf } from '../../support/refusal.js'

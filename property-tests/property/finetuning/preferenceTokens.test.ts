@@ -62,7 +62,7 @@ describe('tokens of preferences', () => {
     const kept = training([example(long, short, 1), example(short, long, 2), example(short, { prompt: 'w5 ', answer: 'w9' }, 3)])
     expect([kept.length, kept.at(0)?.row, warnings()]).toEqual([1, 3, ['2 of 3 pairs are longer than --max-length 4 and are left out']])
     expect(() => training([example(long, short)])).toThrow(
-      /^--max-length: expected at least \d+, the tokens of the shortest prompt with both answers, got 4$/,
+      /^maxLength: expected at least \d+, the tokens of the shortest prompt with both answers, got 4$/,
     )
   })
 })

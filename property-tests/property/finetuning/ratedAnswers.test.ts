@@ -50,7 +50,7 @@ describe('rows of rated answers', () => {
     ['a label that is no rating', { prompt: 'w5', completion: 'a', label: 'good' }, /expected true or false in "label", got "good"$/],
     ['a number that is no rating', { prompt: 'w5', completion: 'a', label: 2 }, /expected true or false in "label", got 2$/],
     ['an empty prompt', { prompt: ' ', completion: 'a', label: true }, /expected a prompt, got an empty one$/],
-    ['an empty answer', { prompt: 'w5', completion: ' ', label: true }, /expected an answer \(or --skip-missing\), got an empty one$/],
+    ['an empty answer', { prompt: 'w5', completion: ' ', label: true }, /expected an answer \(or skipMissing: true\), got an empty one$/],
     [
       'an answer of the user',
       { prompt: 'w5', completion: [user], label: true },
@@ -115,13 +115,13 @@ describe('tokens of rated answers', () => {
   it('are refused if all have the same label, or none fits', async () => {
     const { training, evaluation } = await open(5)
     expect(() => training(examples.slice(1, 3))).toThrow(
-      /^--data: expected answers with label true and answers with label false, got 2 with label false/,
+      /^data: expected answers with label true and answers with label false, got 2 with label false/,
     )
     expect(() => evaluation(examples.slice(0, 1))).toThrow(/got 1 with label true$/)
-    expect(() => training(examples.slice(1))).toThrow(/got 2 with label false, and 1 longer than --max-length 5$/)
+    expect(() => training(examples.slice(1))).toThrow(/got 2 with label false, and 1 longer than maxLength 5$/)
     const short = await open(2)
     expect(() => short.training(examples)).toThrow(
-      /^--max-length: expected at least \d+, the tokens of the shortest prompt with its answer, got 2$/,
+      /^maxLength: expected at least \d+, the tokens of the shortest prompt with its answer, got 2$/,
     )
   })
 })

@@ -1,5 +1,6 @@
 /** The folder of a run: partial files of a killed process are removed, foreign files stay, and changed versions are reported. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
 import { dirname, join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
@@ -152,7 +153,7 @@ describe('a folder with foreign files', () => {
     const before = await treeOf(root)
     const line = await opened(resume).then(
       () => 'it was opened',
-      (thrown: unknown) => (thrown as Error).message,
+      (thrown: unknown) => lineInFlags(thrown),
     )
     expect(await treeOf(root)).toEqual(before)
     return line
@@ -198,7 +199,7 @@ describe('a folder with foreign files', () => {
     const place = '/proc/no-such-process/deeper'
     const there = { ...options(false), output: place }
     await expect(openRunFolder(there, await sources(), await examineFolder(there))).rejects.toThrow(
-      /^--output \/proc\/no-such-process\/deeper: expected a folder that can be written, got ENOENT: /,
+      /^output \/proc\/no-such-process\/deeper: expected a folder that can be written, got ENOENT: /,
     )
     await expect(inNewFolder(place, {}, async () => undefined)).rejects.toThrow(/: expected a folder that can be written, got ENOENT: /)
   })
@@ -209,6 +210,6 @@ it('is refused if it has checkpoints without config.json', async () => {
   await writeFile(join(output, 'checkpoints', 'step-000000004.safetensors'), '')
   for (const resume of [false, true])
     await expect(opened(resume)).rejects.toThrow(
-      `--output ${output}: expected a new folder, or a run with its config.json, got checkpoints without one`,
+      `output ${output}: expected a new folder, or a run with its config.json, got checkpoints without one`,
     )
 })

@@ -171,7 +171,7 @@ describe('checkpoints that are all damaged', () => {
   it('stop the resume, which reports their number and the fault, and changes nothing', async () => {
     for (const step of [4, 6]) await damage(step)
     expect(await refusal(null)).toMatch(
-      /checkpoints: expected an intact checkpoint \(to start over, choose a new --output\), got 2 corrupt and no other: \S+step-000000006\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}$/,
+      /checkpoints: expected an intact checkpoint \(to start over, choose a new output\), got 2 corrupt and no other: \S+step-000000006\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}$/,
     )
   })
   it('stop it too if an earlier resume renamed them', async () => {

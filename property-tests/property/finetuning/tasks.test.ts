@@ -1,7 +1,6 @@
 /** The table of task sources: a new source is found by its name and listed with the others. */
 import { expect, it, vi } from 'vitest'
-import type { TaskSource } from '../../../finetuning/tasks/index.js'
-import { loadEvaluation, loadTask, taskNames } from '../../../finetuning/tasks/index.js'
+import { type TaskSource, loadEvaluation, loadTask, taskNames } from '../../../finetuning/tasks/index.js'
 import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 const data = { source: 'nowhere', examples: [{ text: 'a', label: 0, row: 1 }], labelNames: ['no', 'yes'], skipped: [] }
@@ -35,14 +34,14 @@ it('finds the source of a task by name or by recognition, and passes it all opti
 
 it('refuses an option of another source instead of ignoring it', async () => {
   await expect(loadTask({ task: 'sham', textPair: 'b' })).rejects.toMatchObject({
-    message: '--text-pair: expected none with --task sham, got "b"',
+    message: 'textPair: expected none with task sham, got "b"',
     kind: 'usage',
   })
 })
 
 it('refuses an unknown task and lists the names of all sources', async () => {
   const line =
-    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, preference, choice, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, got "feka"'
+    'task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, preference, choice, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, got "feka"'
   for (const load of [loadTask, loadEvaluation])
     await expect(load({ task: 'feka' })).rejects.toMatchObject({ message: line, kind: 'usage' })
   expect(taskNames.slice(-4)).toEqual(['text', 'fake', 'mock', 'sham'])

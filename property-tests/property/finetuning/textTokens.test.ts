@@ -9,13 +9,11 @@ import { sharedTokens } from '../../../accelerated/checkpoints/tokenizer/sharedT
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import type { TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
-import { loadTask } from '../../../finetuning/tasks/index.js'
+import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { promptOf } from '../../../finetuning/data/promptTemplates.js'
-import { packed } from '../../../finetuning/tasks/texts/packing.js'
+import { packed, openTextTokens, plainTextOptions } from '../../../finetuning/tasks/texts/tokens.js'
 import { segmentTokens, withEnd, withinLength } from '../../../finetuning/tasks/texts/learnedTokens.js'
 import { conversationSegments } from '../../../finetuning/tasks/texts/conversationTokens.js'
-import { openTextTokens, plainTextOptions } from '../../../finetuning/tasks/texts/tokens.js'
-import type { TaskOptions } from '../../../finetuning/tasks/index.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
@@ -163,7 +161,7 @@ describe('a conversation', () => {
         .join('')
     const turns = ['a', 'b', 'c', 'd'].map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content }))
     expect(() => conversationSegments(turns, forgetful)).toThrow(
-      '--prompt-template chat: expected a template under which no message changes those before it (or paper, for instructions), got another at message 2',
+      'promptTemplate chat: expected a template under which no message changes those before it (or paper, for instructions), got another at message 2',
     )
   })
 })

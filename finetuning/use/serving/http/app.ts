@@ -5,6 +5,7 @@ import { cors } from 'hono/cors'
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
 import { isExpected } from '../../../../accelerated/errors/expectedErrors.js'
 import { ChangedFileError, inputError, oneLine, reason } from '../../../../accelerated/errors/inputError.js'
+import { asyncQueue } from '../../../run/asyncQueue.js'
 import { parseJson } from '../../../../accelerated/storage/json.js'
 import { isUtf8 } from '../../../../accelerated/storage/native.js'
 import { checkTextCount } from '../openRun.js'
@@ -180,15 +181,15 @@ type Generate = (listener: Parameters<ServedRun['generate']>[2], signal: AbortSi
 
 /** Server-sent events. The status is sent once the prompt is read, so that a refused prompt gets an error of its own. */
 const streamed = async (c: Context, state: State, name: string, generate: Generate, { includeUsage }: ChatRequest): Promise<Response> => {
-  const { whenStarted, events, done } = startGeneration(state, c.req.raw.signal, generate)
+  const { whenStarted, pieces, done, leave } = startGeneration(state, c.req.raw.signal, generate)
   const promptTokens = await whenStarted
   const chunks = completion(name)
   const response = streamSSE(c, async (stream) => {
     const send = (data: object): Promise<void> => stream.writeSSE({ data: JSON.stringify(data) })
-    stream.onAbort(() => events.leave())
+    stream.onAbort(leave)
     try {
       await send(chunks.first())
-      await events.each((piece) => send(chunks.piece(piece)))
+      for await (const piece of pieces) await send(chunks.piece(piece))
       const text = await done
       state.metrics.tokens(name, promptTokens, text.tokens)
       await send(chunks.last(text))
@@ -209,40 +210,20 @@ const end = async (stream: SSEStreamingApi): Promise<void> => {
 
 /** Runs a generation in its place of the queue; its pieces wait until the client reads them. */
 const startGeneration = (state: State, client: AbortSignal, generate: Generate) => {
-  const pieces: string[] = []
-  const left = new AbortController()
-  let [wake, started, isDone] = [(): void => undefined, (_: number): void => undefined, false]
+  const [pieces, left] = [asyncQueue<string>(), new AbortController()]
+  let started = (_: number): void => undefined
   const begun = new Promise<number>((resolve) => {
     started = resolve
   })
-  const onPiece = (piece: string): void => {
-    pieces.push(piece)
-    wake()
-  }
   const done = state.queue
     .take(1, () =>
       withinTime(state.limits.timeout, AbortSignal.any([client, left.signal]), (signal) =>
-        generate({ onPiece, onStart: (tokens) => started(tokens) }, signal),
+        generate({ onPiece: pieces.push, onStart: (tokens) => started(tokens) }, signal),
       ),
     )
-    .finally(() => {
-      isDone = true
-      wake()
-    })
+    .finally(pieces.close)
   done.catch(() => undefined) // awaited below
-  const each = async (take: (piece: string) => Promise<void>): Promise<void> => {
-    for (;;) {
-      const piece = pieces.shift()
-      if (piece !== undefined) await take(piece)
-      else if (isDone) return
-      else
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-    }
-  }
-  const whenStarted = Promise.race([begun, done.then(() => begun)])
-  return { whenStarted, done, events: { each, leave: () => left.abort() } }
+  return { whenStarted: Promise.race([begun, done.then(() => begun)]), done, pieces, leave: () => left.abort() }
 }
 
 const messageOf = (thrown: unknown): string =>

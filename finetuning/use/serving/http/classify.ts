@@ -4,7 +4,7 @@ import { inputError, quoted } from '../../../../accelerated/errors/inputError.js
 import { validate } from '../../../../accelerated/errors/validate.js'
 import type { Text } from '../../../tasks/taskType.js'
 import { textOf, type RunPrediction } from '../openRun.js'
-import type { RunColumns } from '../runOptions.js'
+import type { RunColumns } from '../../runSource.js'
 
 const pair = z.strictObject({ text: z.string(), text_pair: z.string().optional() })
 const input = z.union([z.string(), pair])

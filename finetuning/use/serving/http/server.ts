@@ -4,9 +4,10 @@ import { basename, resolve } from 'node:path'
 import { serve } from '@hono/node-server'
 import { inputError, reason } from '../../../../accelerated/errors/inputError.js'
 import { systemCode, systemInputError } from '../../../../accelerated/errors/systemError.js'
+import { option, words } from '../../../../accelerated/errors/words.js'
 import { openRuns, type ServedRun, type ServedRuns } from '../openRuns.js'
 import type { RunInfo } from '../protocol.js'
-import type { MachineChoice } from '../runOptions.js'
+import type { MachineChoice } from '../../runSource.js'
 import type { ThreadNotes } from '../threadCalls.js'
 import { servingApp, type ServingApp } from './app.js'
 import { defaultLimits, type Limits } from './limits.js'
@@ -86,10 +87,15 @@ const listening = (app: ServingApp, host: string, port: number): Promise<Server>
       const code = systemCode(thrown) ?? ''
       if (code === 'EADDRNOTAVAIL' || (thrown as NodeJS.ErrnoException).syscall === 'getaddrinfo')
         return fail(
-          systemInputError(`--host ${host}`, 'an address of this machine (127.0.0.1, or 0.0.0.0 for all of them)', thrown, 'another'),
+          systemInputError(
+            words`${option('host')} ${host}`,
+            'an address of this machine (127.0.0.1, or 0.0.0.0 for all of them)',
+            thrown,
+            'another',
+          ),
         )
       const got = code === 'EADDRINUSE' ? 'one in use' : reason(thrown)
-      return fail(systemInputError(`--port ${port}`, 'a free port (--port 0 takes any)', thrown, got))
+      return fail(systemInputError(words`${option('port')} ${port}`, words`a free port (${option('port')} 0 takes any)`, thrown, got))
     })
   })
 

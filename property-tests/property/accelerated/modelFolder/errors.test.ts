@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../../accelerated/checkpoints/modelFolder.js'
 import { writeSafetensors, type WritableTensor } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { architectures } from '../../../../accelerated/models/index.js'
-import { loadTrainedModel } from '../../../../finetuning/use/trainedModel.js'
+import { loadTrainedModel } from '../../../../finetuning/use/openModel.js'
 import { SEED } from '../../../support/seed.js'
 import { asIntegers, bert, folderOf, messageFor, modelOf, place, prefixed, roberta, tinyTensors, usePlace } from './folders.js'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { withListedTokens, withNewTokens } from '../../../../accelerated/checkpoints/tokenizer/addedTokens.js'
 import { rowsName } from '../../../../accelerated/methods/trainedTokens.js'
-import { loadTextModel } from '../../../../finetuning/use/trainedModel.js'
+import { loadTextModel } from '../../../../finetuning/use/openModel.js'
 import { fixtures } from '../../../golden/golden.js'
 import { temporaryFolder } from '../../../support/temporaryFolder.js'
 

@@ -1,14 +1,108 @@
-/** Opens a loaded model and its adapter for prediction, on any device. */
+/** Sessions of a trained model on a device: under an objective, as predictions of texts, or as a decoder. From any storage. */
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError, shown } from '../../accelerated/errors/inputError.js'
+import { option } from '../../accelerated/errors/words.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { labelsOf } from '../../accelerated/formats/modelConfig.js'
+import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
 import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { Examples } from '../../accelerated/models/packing.js'
+import { causalLM } from '../../accelerated/objectives/causalLM.js'
+import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
+import { flatten } from '../../accelerated/parameters/vectors.js'
+import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
+import { checkDevice, openFrozen, type Precision } from '../../accelerated/precisions/precision.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
+import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { openPredictor } from '../../accelerated/training/prediction.js'
+import { availablePositions } from '../../accelerated/training/runLength.js'
 import type { EncodedText, Text, Reading } from '../tasks/taskType.js'
 import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { resolveLabels, calledOf } from './modelWithAdapter.js'
-import { resolveMaxLength, type MachineOptions, type OnProgress, openAnswers } from './openModel.js'
-import type { TrainedModelOptions } from './trainedModel.js'
+
+/** Names that editors complete; others are refused when the model is opened. */
+export type DeviceName = NonNullable<SettingsInput['device']> | (string & {})
+export type PrecisionName = NonNullable<SettingsInput['precision']> | (string & {})
+
+type Threads = {
+  /** CPU threads; 0: chosen by ONNX Runtime */
+  readonly threads: number
+}
+export type MachineOptions = Threads & { readonly precision: PrecisionName }
+type BatchOptions = MachineOptions & { readonly batchSize: number }
+
+/** A trained model under an objective, with everything that a session needs. @throws InputError or SettingsError if the precision does not support it */
+export const openAssembly = async (
+  { base, adapter, head }: TrainedModel,
+  objective: Assembly['objective'],
+  { precision, threads }: Threads & { readonly precision: Precision },
+  device: Device,
+) => {
+  await checkDevice(precision, device)
+  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
+  checkWeightsFit(precision, base)
+  const frozen = await openFrozen(precision, base)
+  const { model, method, settings, phase } = adapter
+  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
+  const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
+  const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
+  return { assembly, phase, parameters, runtime: { engine: device.engine({ threads }), weights: frozen.weights } }
+}
+
+/** Reports how many examples are done, after each batch. */
+export type OnProgress = (done: number) => void
+
+/**
+ * A session that answers examples. Call `release` after the last one.
+ * @param use scoring: the graph of a run's own evaluation, for the same bits. answering: the adapter is part of the graph, which is faster; in int8,
+ * other last bits round other values
+ * @throws as openAssembly
+ */
+export const openAnswers = async <E extends TrainingExample, O>(
+  trained: TrainedModel,
+  objective: Objective<E, O>,
+  { batchSize, precision, threads }: BatchOptions,
+  device: Device,
+  use: 'scoring' | 'answering' = 'answering',
+) => {
+  const { assembly, phase, parameters, runtime } = await openAssembly(
+    trained,
+    objective,
+    { precision: precisionOf(precision), threads },
+    device,
+  )
+  const predictor = await openPredictor(assembly, objective, phase, runtime, {}, use === 'answering' ? parameters : undefined)
+  return {
+    answers: (examples: Examples<E>, onProgress?: OnProgress) => predictor.predict(parameters, examples, batchSize, onProgress),
+    release: predictor.release,
+  }
+}
+
+const defaultMaxLength = 128
+
+/** Tokens per example. @param maxLength null: 128, or the model's positions if they are fewer @throws InputError if the model has fewer positions */
+export const resolveMaxLength = ({ base, adapter }: TrainedModel, maxLength: number | null): number => {
+  const { left, description } = availablePositions(adapter.method, adapter.settings, base.model)
+  const tokens = maxLength ?? Math.min(defaultMaxLength, left)
+  if (tokens > left) throw inputError(option('maxLength'), `at most ${description}`, String(tokens))
+  return tokens
+}
+
+/** Opens the decoder of a causal language model. @throws InputError or SettingsError if the precision does not support the model */
+export const openTextDecoder = async (
+  trained: TrainedModel,
+  { precision: name, threads }: MachineOptions,
+  device: Device,
+): Promise<Decoder> => {
+  const { model, method } = trained.adapter
+  const precision = precisionOf(name)
+  const machine = { precision: precision.decoding ?? precision, threads }
+  const { assembly, phase, parameters, runtime } = await openAssembly(trained, causalLM(model, method), machine, device)
+  return openDecoder(assembly, phase, parameters, runtime)
+}
+
+// Predictions
 
 export type TrainedAdapter = {
   /** Its name in messages: the adapter, or the model if that has its own head. */
@@ -34,14 +128,16 @@ export type OpenAdapter = TrainedAdapter & {
   readonly answer: Reader['answer']
 }
 
+type PredictionOptions = BatchOptions & {
+  readonly maxLength: number | null
+  /** the run to name in errors */
+  readonly trainedBy?: { readonly run: string } | undefined
+}
+
 /** @throws InputError if the model has fewer positions than `maxLength`, or generates text */
 export const openPredictions = async (
   trained: TrainedModel,
-  {
-    maxLength,
-    trainedBy,
-    ...machine
-  }: MachineOptions & Pick<TrainedModelOptions, 'trainedBy'> & { readonly maxLength: number | null; readonly batchSize: number },
+  { maxLength, trainedBy, ...machine }: PredictionOptions,
   device: Device,
 ): Promise<OpenAdapter> => {
   const { base, adapter } = trained
@@ -122,10 +218,8 @@ type Reader = Pick<Reading, 'encode'> & {
   readonly release: () => Promise<void>
 }
 
-type Machine = MachineOptions & { readonly batchSize: number }
-
 /** @param maxLength tokens per text */
-const openReader = async (trained: TrainedModel, maxLength: number, machine: Machine, device: Device): Promise<Reader> => {
+const openReader = async (trained: TrainedModel, maxLength: number, machine: BatchOptions, device: Device): Promise<Reader> => {
   const { encode, objective, toExample } = await openReading(trained, maxLength)
   const { answers, release } = await openAnswers(trained, objective, machine, device)
   return {

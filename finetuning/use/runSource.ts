@@ -1,14 +1,14 @@
 /** What a run's folder says about its adapter: the model, the settings of the machine, the length of texts, and the columns. */
 import { join } from 'node:path'
-import { inputError } from '../../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../../accelerated/storage/paths.js'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
-import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
-import type { TrainedAdapterOptions } from '../trainedAdapter.js'
-import { GLUE_TASKS, type GlueName } from '../../data/glueTasks.js'
-import { absoluteModel } from '../../run/absolutePath.js'
-import type { RunConfig } from '../../run/run.js'
-import { readRunConfig } from '../../run/runFiles.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { fileInFolder } from '../../accelerated/storage/paths.js'
+import { resolveSettings, type Settings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
+import type { TrainedAdapterOptions } from './openModel.js'
+import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
+import { absoluteModel } from '../run/absolutePath.js'
+import type { RunConfig } from '../run/run.js'
+import { readRunConfig } from '../run/runFiles.js'
 
 /** The columns of the texts that a run was trained on. */
 export type RunColumns = { readonly text: string; readonly textPair?: string }
@@ -35,20 +35,26 @@ export const runSource = async (run: string, machine: MachineChoice = {}): Promi
   const settings = resolveSettings({ ...given, maxLength } as SettingsInput)
   return {
     config,
-    adapter: {
-      model: absoluteModel(config.model),
-      ...(typeof config.revision === 'string' ? { revision: config.revision } : {}),
-      adapter: join(run, 'adapter'),
-      ...(config.inputs === undefined ? {} : { trainedBy: { run, inputs: config.inputs } }),
-      device: settings.device,
-      precision: settings.precision,
-      threads: settings.threads,
-      batchSize: settings.batchSize,
-      maxLength: settings.maxLength,
-    },
+    adapter: { ...trainedIn(run, config), ...machineIn(settings), maxLength: settings.maxLength },
     columns: columnsOf(config),
   }
 }
+
+/** The model and the adapter of a run. */
+export const trainedIn = (run: string, { model, revision, inputs }: RunConfig) => ({
+  model: absoluteModel(model),
+  revision: revision ?? undefined,
+  adapter: join(run, 'adapter'),
+  trainedBy: inputs === undefined ? undefined : { run, inputs },
+})
+
+/** What a machine needs to know of the settings. */
+export const machineIn = ({ device, precision, threads, batchSize }: Settings): Required<MachineChoice> => ({
+  device,
+  precision,
+  threads,
+  batchSize,
+})
 
 /** GLUE's pairs have other columns in each of its sources, so they have our own names. */
 export const columnsOf = ({ task: { task, text = 'text', textPair } }: Pick<RunConfig, 'task'>): RunColumns => {
