@@ -3,7 +3,7 @@ export { linesByStyle, readStyles, type Style, type StyleName } from '../finetun
 export type { BleuScore, BleuSettings, BleuStatistics } from './bleu/bleu.js'
 export {
   addStatistics as addBleuStatistics,
-  bleuOf,
+  computeBleu,
   bleuSignature,
   bleuStatistics,
   bleuTokenizers,

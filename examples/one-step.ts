@@ -2,7 +2,7 @@
  * One training step of SaLoRA on one matrix, with nothing hidden: a graph, its gradient, feeds and a session.
  * After `npm run build`: node dist/examples/one-step.js
  */
-import { deviceOf, gradient, operators } from 'salora/accelerated'
+import { findDevice, gradient, operators } from 'salora/accelerated'
 
 const { add, clip, constant, div, input, log, matMul, mul, reduceMean, reduceSum, sigmoid, sqrt, square, sub } = operators
 const [d, k, r, rows] = [6, 8, 4, 32] // W: [d, k], an adapter of rank r, a batch of some rows
@@ -43,7 +43,7 @@ const updates = gradient(loss, [A, B, logTheta]).map((slope, i) => {
 const outputs = Object.assign({ 'lambda.next': add(lambda, violation), taskLoss, density }, ...updates)
 
 // 5. A session runs the graph. The outputs of a step are the state that the next step gets.
-const session = await deviceOf('cpu')
+const session = await findDevice('cpu')
   .engine({ threads: 1 })
   .open(outputs, async () => '')
 type Feed = { readonly data: Float32Array; readonly shape: readonly number[] }

@@ -10,7 +10,7 @@ export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, R
 export type { SamplePrompt } from './run/samplePrompts.js'
 export type { TrackerName } from './run/tracking/service.js'
 export { readRunConfig, readRunResult } from './run/runFiles.js'
-export { estimateRun, type Estimate } from './run/estimate.js'
+export { estimateRun, type Estimate } from './run/estimateRun.js'
 export { embeddedModel, quickstartSettings, quickstartTask } from './embedded/quickstart.js'
 
 // Data and scores

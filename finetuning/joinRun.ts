@@ -3,13 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inputError } from '../accelerated/errors/inputError.js'
 import { validate } from '../accelerated/errors/validate.js'
 import { parseJson } from '../accelerated/storage/json.js'
-import { openPartWorker } from '../accelerated/training/partWorker.js'
+import { openMicroBatchWorker } from '../accelerated/training/microBatchWorker.js'
 import { openRedis, type QueueEvent } from './machines/redis.js'
-import { keysOf, runIdOf, type OfferedRun } from './machines/runKeys.js'
-import { serveParts, type ComputedPart } from './machines/serveParts.js'
+import { makeRunKeys, hashRunId, type OfferedRun } from './machines/runKeys.js'
+import { serveMicroBatches, type ComputedPart } from './machines/serveMicroBatches.js'
 import { nodeMachine } from './nodeMachine.js'
 import { prepareRun, type PreparedRun } from './recipe.js'
-import { checkRemoteInputs, checkRemoteRun, remoteOptionsOf, remoteRunSchema, type RemoteRun } from './run/remoteRun.js'
+import { checkRemoteInputs, checkRemoteRun, parseRemoteOptions, remoteRunSchema, type RemoteRun } from './run/remoteRun.js'
 
 export type JoinOptions = OfferedRun & {
   readonly redis: string
@@ -36,7 +36,7 @@ export const joinRun = async (options: JoinOptions, { signal, onEvent }: Watch):
   const { redis, place, id, worker, root } = options
   const client = await openRedis(redis, { signal, onEvent })
   try {
-    const setup = await client.get(keysOf(id).setup)
+    const setup = await client.get(makeRunKeys(id).setup)
     if (setup === null) return
     const run = parseSetup(setup, id)
     await checkRemoteRun(run, root, `run ${run.output}`)
@@ -44,10 +44,10 @@ export const joinRun = async (options: JoinOptions, { signal, onEvent }: Watch):
     const prepared = await prepare(run, signal)
     if (prepared === null) return
     onEvent({ kind: 'joined', run: run.output })
-    const parts = openPartWorker(prepared.task)
+    const parts = openMicroBatchWorker(prepared.task)
     const onPart = (part: ComputedPart): void => onEvent({ kind: 'part', run: run.output, ...part })
     const serving = { client, redis, place, id, leaderKey: run.key, worker, dtype: prepared.task.precision.dtype, parts, signal, onPart }
-    const reason = await serveParts(serving).finally(parts.release)
+    const reason = await serveMicroBatches(serving).finally(parts.release)
     onEvent({ kind: 'left', run: run.output, reason })
   } finally {
     client.disconnect()
@@ -58,7 +58,7 @@ export const joinRun = async (options: JoinOptions, { signal, onEvent }: Watch):
 const parseSetup = (setup: string, id: string): RemoteRun => {
   const where = `run ${id}`
   if (setup.length > setupLimit) throw inputError(where, `a setup of at most ${setupLimit} characters`, String(setup.length))
-  if (runIdOf(setup) !== id) throw inputError(where, 'the setup of this run', 'another one')
+  if (hashRunId(setup) !== id) throw inputError(where, 'the setup of this run', 'another one')
   return validate(remoteRunSchema, parseJson(setup, where), where, 'the setup of a run')
 }
 
@@ -66,7 +66,7 @@ const parseSetup = (setup: string, id: string): RemoteRun => {
 const prepare = async (run: RemoteRun, signal: AbortSignal): Promise<PreparedRun | null> => {
   const where = `run ${run.output}`
   const pinned = run.revision === null ? {} : { revision: run.revision }
-  const options = { ...remoteOptionsOf(run.options, where), output: run.output, resume: false, ...pinned }
+  const options = { ...parseRemoteOptions(run.options, where), output: run.output, resume: false, ...pinned }
   const preparing = prepareRun({ options, metric: null }, nodeMachine, signal)
   for (;;) {
     const next = await preparing.next()

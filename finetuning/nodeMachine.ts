@@ -1,17 +1,17 @@
 /** Node as the place of a run: a folder on the disk, models of the hub, devices of this machine, and others through Redis. */
 import { resolveModel } from '../accelerated/checkpoints/hub/hub.js'
-import { hubIdOf } from '../accelerated/checkpoints/hub/hubRules.js'
+import { findHubId } from '../accelerated/checkpoints/hub/hubRules.js'
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
-import { chooseDevice, deviceOf } from '../accelerated/engines/deviceProbe.js'
+import { chooseDevice, findDevice } from '../accelerated/engines/deviceProbe.js'
 import { InputError } from '../accelerated/errors/inputError.js'
 import { isBare } from '../accelerated/models/modelOutputs.js'
-import { formatOf } from '../accelerated/formats/index.js'
+import { findFormat } from '../accelerated/formats/index.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import { checkPositions } from '../accelerated/training/runLength.js'
-import { methodOf } from '../accelerated/training/settings.js'
+import { findMethod } from '../accelerated/training/resolveSettings.js'
 import { runRecipe, type Machine, type RunRequest } from './recipe.js'
 import { checkExchange } from './run/checkSpreads.js'
-import { estimateOf, estimateOnCard } from './run/estimate.js'
+import { buildEstimate, estimateOnCard } from './run/estimateRun.js'
 import { cardFile, modelCard } from './run/modelCard.js'
 import { examineFolder, openRunFolder } from './run/nodeFolder.js'
 import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunConfig, type RunOptions, type RunResult } from './run/run.js'
@@ -19,7 +19,7 @@ import { checkStorable } from './run/runFiles.js'
 import { storedMetric, withMetricModule } from './run/runMetric.js'
 import { checkSamplePrompts } from './run/samplePrompts.js'
 import { withTokenFiles } from './run/runTokens.js'
-import { checkTask, leavesPromptTemplate, loadTask, takesPromptTemplate, withModelTemplate, withTemplateOf } from './tasks/index.js'
+import { checkTask, leavesPromptTemplate, loadTask, takesPromptTemplate, withModelTemplate, withEarlierTemplate } from './tasks/index.js'
 
 /** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */
 export const finetuneJob = (options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> =>
@@ -56,7 +56,7 @@ async function* withPromptTemplate(
 ): AsyncGenerator<FinetuneEvent, RunOptions> {
   const { task, model } = options
   if (!takesPromptTemplate(task.task)) return options
-  if (earlier !== null) return { ...options, task: withTemplateOf(earlier.task, task) }
+  if (earlier !== null) return { ...options, task: withEarlierTemplate(earlier.task, task) }
   const { folder } = await resolveModel(model, { signal })
   const resolved = await withModelTemplate(task, folder)
   if (leavesPromptTemplate(task) && resolved.promptTemplate !== undefined)
@@ -76,7 +76,7 @@ const checkLength = async ({ model, settings }: Pick<RunOptions, 'model' | 'sett
   })
   if (resolved === null) return
   const opened = await openModelFolder(resolved.folder, { memory: Infinity })
-  checkPositions(methodOf(settings.method), settings, opened.model)
+  checkPositions(findMethod(settings.method), settings, opened.model)
 }
 
 export const nodeMachine: Machine = {
@@ -98,8 +98,8 @@ export const nodeMachine: Machine = {
   estimate: async ({ task, plan, facts, sampleMemory: samples }) => {
     const data = { ...task, ...(samples === undefined ? {} : { samples }) }
     const { device } = task.settings
-    const card = (await deviceOf(device === 'auto' ? facts.device : device).card?.()) ?? null
-    return card === null ? estimateOf(task, data, plan.steps, process.memoryUsage.rss()) : estimateOnCard(task, data, plan.steps, card)
+    const card = (await findDevice(device === 'auto' ? facts.device : device).card?.()) ?? null
+    return card === null ? buildEstimate(task, data, plan.steps, process.memoryUsage.rss()) : estimateOnCard(task, data, plan.steps, card)
   },
   openLeader: async (run, signal) => {
     const { redis } = run.options
@@ -108,9 +108,9 @@ export const nodeMachine: Machine = {
     return openRunLeader({ ...run.options, redis }, run, signal)
   },
   writeCard: async ({ options, base, outputs, task, card }, folder, result) => {
-    const hubId = (await hubIdOf(base.folder)) ?? null
+    const hubId = (await findHubId(base.folder)) ?? null
     const readsEmbeddings = outputs.head === 'sequence' && isBare(base.model, outputs)
-    const text = modelCard({ options, hubId, library: formatOf(task.method).library, data: card, readsEmbeddings, result })
+    const text = modelCard({ options, hubId, library: findFormat(task.method).library, data: card, readsEmbeddings, result })
     await base.storage.write(joinPath(folder.adapter, cardFile), text)
   },
 }

@@ -10,59 +10,59 @@ import { newestCheckpoint } from '../accelerated/checkpoints/loadCheckpoint.js'
 import type { Device } from '../accelerated/engines/devices/device.js'
 import { watchedWeights } from '../accelerated/engines/engine.js'
 import { memoryLimit } from '../accelerated/engines/memoryLimit.js'
-import { ChangedFileError, InputError, inputError, quoted, shown } from '../accelerated/errors/inputError.js'
+import { ChangedFileError, InputError, inputError, quoted, formatValue } from '../accelerated/errors/inputError.js'
 import { SettingsError, TrainingError } from '../accelerated/errors/expectedErrors.js'
 import { option, words } from '../accelerated/errors/words.js'
-import { formatOf, readAdapter, writeAdapter } from '../accelerated/formats/index.js'
+import { findFormat, readAdapter, writeAdapter } from '../accelerated/formats/index.js'
 import { withAdapterTokens } from '../accelerated/formats/peft/tokenRows.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
 import { startPhase } from '../accelerated/methods/startPhase.js'
 import { withTrainedTokens } from '../accelerated/methods/trainedTokens.js'
 import { sentenceEncoder } from '../accelerated/models/layers/classifierHead.js'
-import { headOf, type ModelOutputs } from '../accelerated/models/modelOutputs.js'
+import { selectHead, type ModelOutputs } from '../accelerated/models/modelOutputs.js'
 import type { Examples } from '../accelerated/models/packing.js'
 import type { TrainingExample } from '../accelerated/objectives/objective.js'
-import { scoreScaleOf } from '../accelerated/objectives/sequenceClassification.js'
+import { fitScoreScale } from '../accelerated/objectives/sequenceClassification.js'
 import type { RunState } from '../accelerated/parameters/runState.js'
 import { checkWeightsFit } from '../accelerated/precisions/memoryCheck.js'
 import { checkDevice, type Precision } from '../accelerated/precisions/precision.js'
-import { precisionOf } from '../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../accelerated/settings/commonSettings.js'
 import { leastChoosingRows } from '../accelerated/settings/defaults.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import { assemble } from '../accelerated/training/assembly.js'
 import { evaluateState } from '../accelerated/training/evaluation.js'
 import type { TrainingEvent, TrainingResult, TrainingTask } from '../accelerated/training/events.js'
-import { startOfRun, runOutline } from '../accelerated/training/initialState.js'
+import { initializeRun, runOutline } from '../accelerated/training/initialState.js'
 import type { Runtime } from '../accelerated/training/phaseSessions.js'
 import { runLength, type RunLength } from '../accelerated/training/runLength.js'
-import { methodOf, type Settings } from '../accelerated/training/settings.js'
+import { findMethod, type Settings } from '../accelerated/training/resolveSettings.js'
 import { train } from '../accelerated/training/trainingLoop.js'
 import { isGlueName } from './data/glueTasks.js'
 import type { Dataset, Example } from './data/index.js'
 import { respelled } from './data/labels.js'
 import type { Leader } from './machines/leader.js'
-import { reportOf, withLengths, type DataReport } from './inspection/runReport.js'
+import { buildDataReport, withLengths, type DataReport } from './inspection/dataReport.js'
 import type { LoadedMetric } from './metrics/metricModule.js'
 import type { CardData } from './run/cardFacts.js'
 import { checkSpreads } from './run/checkSpreads.js'
 import { devicePlacement, type DevicePlacement } from './run/devicePlacement.js'
-import type { Estimate } from './run/estimate.js'
+import type { Estimate } from './run/estimateRun.js'
 import { detailsFrom, writeDetails, type EvaluationDetails } from './run/evaluationDetails.js'
-import { lineOf } from './run/metricsLine.js'
+import { toMetricsLine } from './run/metricsLine.js'
 import type { MetricsLog } from './run/metricsLog.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts, RunOptions, RunResult, TestScores } from './run/run.js'
-import { defaultsOf, runInputs, type RunInputs } from './run/runFingerprint.js'
+import { earlierDefaults, runInputs, type RunInputs } from './run/runFingerprint.js'
 import type { FolderContent, RunFolder, RunSources } from './run/runFolder.js'
 import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './run/runResult.js'
-import { rowKeysOf, runRowsOf } from './run/runRows.js'
-import { mostProbed, probedStart, wantsProbe } from './run/probedStart.js'
+import { computeRowKeys, encodeRunRows } from './run/runRows.js'
+import { mostProbed, linearProbeStart, wantsProbe } from './run/linearProbeStart.js'
 import { runTokens, type RunTokens } from './run/runTokens.js'
 import type { SampleMemory } from './run/sampleMemory.js'
 import { checkGenerates } from './run/samplePrompts.js'
 import type { Sampler } from './run/sampler.js'
 import { workersWriter } from './run/workersFile.js'
 import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
-import { classWeightsOf, dominantClass, singleLabel } from './tasks/classification/index.js'
+import { parseClassWeights, dominantClass, singleLabel } from './tasks/classification/index.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
 import type { Answer, BoundTask, Probe, TaskData, TaskType } from './tasks/taskType.js'
 import { reportTokenizing } from './tasks/tokenizingProgress.js'
@@ -172,11 +172,11 @@ export async function* prepareRun(
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, PreparedRun> {
   const device = await machine.chooseDevice(given.settings)
-  const precision = precisionOf(given.settings.precision)
+  const precision = findPrecision(given.settings.precision)
   await checkDevice(precision, device)
   const loaded = yield* loadData(given, metric, machine)
   const { data, classWeights } = yield* balanceClasses(given, loaded)
-  const options = { ...given, settings: { ...withChoiceOfStep(given, data), classWeights } }
+  const options = { ...given, settings: { ...resolveBestModelChoice(given, data), classWeights } }
   const { settings } = options
   const task = bindTask(data, settings)
   const { base, tokens, revision } = yield* openModel(options, data, task, { machine, device, precision }, signal)
@@ -193,7 +193,7 @@ export async function* prepareRun(
   const sampler = (await machine.openSampler?.(options, { assembly, runtime, base })) ?? null
   const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
   yield* reportData(withLengths(described.report, training, warnings))
-  const probe = wantsProbe(base, settings, task.outputs, formatOf(assembly.method)) && !hasHead ? task.probe?.(assembly.model) : undefined
+  const probe = wantsProbe(base, settings, task.outputs, findFormat(assembly.method)) && !hasHead ? task.probe?.(assembly.model) : undefined
   return {
     ...{ options: given, base, outputs: task.outputs, labelNames: data.labelNames ?? undefined, start, facts, placement, checkWeights },
     task: { ...assembly, runtime, training, evaluation, score: described.score, ...(sampler === null ? {} : { sample: sampler.sample }) },
@@ -224,7 +224,7 @@ function* balanceClasses(
 }
 
 /** Whether the best step is kept, where the user does not say how it is chosen: a held-out part may be too small for that. */
-const withChoiceOfStep = ({ settings, task }: RunOptions, { heldOut, evaluation }: RunData): Settings => {
+const resolveBestModelChoice = ({ settings, task }: RunOptions, { heldOut, evaluation }: RunData): Settings => {
   const isTooSmall = heldOut && task.metricForBestModel === undefined && evaluation.examples.length < leastChoosingRows.value
   return { ...settings, loadBestModelAtEnd: settings.loadBestModelAtEnd ?? !isTooSmall }
 }
@@ -265,15 +265,15 @@ export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'cla
   const labels = (): readonly number[] => train.examples.map(({ label }) => label)
   if (classWeights !== null && taskType.refuses.classWeights !== undefined)
     throw inputError(option('classWeights'), taskType.refuses.classWeights, quoted(classWeights))
-  const weights = classWeights === null ? {} : { classWeights: classWeightsOf(classWeights, labelNames ?? [], labels()) }
-  const scale = classWeights === null && scalesScores === true ? { scoreScale: scoreScaleOf(labels()) } : {}
+  const weights = classWeights === null ? {} : { classWeights: parseClassWeights(classWeights, labelNames ?? [], labels()) }
+  const scale = classWeights === null && scalesScores === true ? { scoreScale: fitScoreScale(labels()) } : {}
   return bindWithMetric(data, { ...weights, ...scale })
 }
 
 /** What is computed from the texts themselves, which do not outlive their tokens. */
 const describeData = async (options: RunOptions, data: RunData, task: BoundTask, base: ModelFolder) => {
   const { taskType, labelNames, heldOut, train, evaluation, test } = data
-  const keys = rowKeysOf(data)
+  const keys = computeRowKeys(data)
   const files = train.files === undefined ? {} : { files: train.files }
   const details = detailsFrom(task, evaluation.examples)
   const card: CardData = {
@@ -284,8 +284,8 @@ const describeData = async (options: RunOptions, data: RunData, task: BoundTask,
   }
   return {
     score: (answers: readonly Answer[]) => ({ ...task.score(answers), details: details(answers) }),
-    report: reportOf(data, keys, options.settings),
-    rows: runRowsOf(data, keys),
+    report: buildDataReport(data, keys, options.settings),
+    rows: encodeRunRows(data, keys),
     inputs: await runInputs(base, data, options.adapter),
     card,
   }
@@ -349,7 +349,7 @@ async function* openModel(
   const { model, revision } = await place.machine.openModel(options, signal)
   await checkModel(model, options, taskType, outputs, place)
   yield* checkSettings(options.settings, model, train.examples.length, place)
-  const format = formatOf(methodOf(options.settings.method))
+  const format = findFormat(findMethod(options.settings.method))
   const base = wantsProbe(model, options.settings, outputs, format) ? { ...model, model: sentenceEncoder(model.model) } : model
   return { ...(await runTokens(base, options.settings, outputs)), revision }
 }
@@ -366,7 +366,7 @@ const checkModel = async (
   const card = (await device.card?.()) ?? null
   checkWeightsFit(precision, base, Math.min(memoryLimit(), card?.memoryBytes ?? Infinity))
   const frozen = [...frozenHead(base, outputs)].map(([name, { shape }]) => [name, shape] as const)
-  await checkFinite(base, [...headOf(base.model, outputs).tensors, ...frozen])
+  await checkFinite(base, [...selectHead(base.model, outputs).tensors, ...frozen])
 }
 
 /** @throws SettingsError if the settings do not fit the model, the method or the precision */
@@ -376,7 +376,7 @@ async function* checkSettings(
   examples: number,
   { device, precision }: Place,
 ): AsyncGenerator<FinetuneEvent, void> {
-  const method = methodOf(settings.method)
+  const method = findMethod(settings.method)
   runLength(method, settings, base.model, examples)
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
@@ -387,7 +387,7 @@ async function* checkSettings(
 
 /** Model, method, precision and objective in one; the weights stay where the precision put them. */
 async function* assembleRun(base: ModelFolder, settings: Settings, tokens: RunTokens['tokens'], precision: Precision, task: BoundTask) {
-  const method = withTrainedTokens(methodOf(settings.method), tokens)
+  const method = withTrainedTokens(findMethod(settings.method), tokens)
   const frozen = yield* asPreparing(precision.open(base))
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
   const { weights, check: checkWeights } = watchedWeights(frozen.weights)
@@ -410,9 +410,9 @@ async function* initialState(
   base: ModelFolder,
   labelNames: readonly string[] | null,
 ): AsyncGenerator<FinetuneEvent, { readonly start: RunState; readonly hasHead: boolean }> {
-  const drawn = await startOfRun(assembly, checkpointNumbers(base))
+  const drawn = await initializeRun(assembly, checkpointNumbers(base))
   if (adapter === undefined) return { start: drawn, hasHead: false }
-  const read = await readAdapter(adapter, await withTokensOf(adapter, base), base.storage)
+  const read = await readAdapter(adapter, await addAdapterTokens(adapter, base), base.storage)
   const { state, withHead } = warmStart(assembly, drawn, read, labelNames ?? undefined, words`${option('adapter')} ${adapter}`)
   if (!withHead)
     yield warning(
@@ -422,13 +422,13 @@ async function* initialState(
 }
 
 /** The base model with the adapter's new tokens. @throws SettingsError if the run numbers them in another way */
-const withTokensOf = async (adapter: string, base: ModelFolder): Promise<ModelFolder> => {
+const addAdapterTokens = async (adapter: string, base: ModelFolder): Promise<ModelFolder> => {
   const { added: ours } = base
   const extended = await withAdapterTokens(adapter, ours?.plain ?? base, base.storage)
   const theirs = extended.added?.tokens ?? []
   if (theirs.every((token, i) => token === ours?.tokens[i])) return extended
   const names = theirs.map((token) => quoted(token)).join(', ')
-  throw new SettingsError('newTokens', `${names} first, as the adapter has them`, shown(ours?.tokens ?? null))
+  throw new SettingsError('newTokens', `${names} first, as the adapter has them`, formatValue(ours?.tokens ?? null))
 }
 
 /** How to keep the adapter's head if its classes are the task's, spelled in another way. */
@@ -464,7 +464,7 @@ async function* readCheckpoint(run: PreparedRun, folder: RunFolder): AsyncGenera
   const { options, plan, start, task, base } = run
   const { output, resume, settings } = options
   const damaged: string[] = []
-  const fingerprint = { now: folder.fingerprint, ended: folder.ended, defaults: defaultsOf(settings) }
+  const fingerprint = { now: folder.fingerprint, ended: folder.ended, defaults: earlierDefaults(settings) }
   const outline = runOutline(task, { start, steps: plan.steps, plannedSteps: countPlannedSteps(run, folder), fingerprint })
   const newest = resume ? await newestCheckpoint(folder.checkpoints, outline, (message) => void damaged.push(message), base.storage) : null
   const extension = folder.extended.at(-1)
@@ -508,7 +508,7 @@ async function* fitProbe(
   if (probe === undefined) return start
   const count = Math.min(task.training.length, mostProbed)
   yield { kind: 'preparing', what: `fitting the head to features of ${count.toLocaleString('en-US')} examples` }
-  return probedStart({ assembly: task, runtime: task.runtime, probe, examples: task.training }, start, signal)
+  return linearProbeStart({ assembly: task, runtime: task.runtime, probe, examples: task.training }, start, signal)
 }
 
 /** @throws TrainingError, InputError; each names the checkpoint to continue from */
@@ -566,12 +566,12 @@ async function* record(
     const isSaved = best || !eligible || task.settings.loadBestModelAtEnd !== true // the best step, or the last one until there is a best
     if ((step > 0 || best) && isSaved && details != null)
       await writeDetails(options.output, { step, ...(details as Omit<EvaluationDetails, 'step'>) }, base.storage)
-    log.append(lineOf(scored))
+    log.append(toMetricsLine(scored))
     if (step > 0 && constant !== null) yield warning(`step ${step}: every example of the evaluation is predicted as ${constant}`)
     yield scored
     return
   }
-  if (event.kind !== 'start' && event.kind !== 'evaluating' && event.kind !== 'sampling') log.append(lineOf(event))
+  if (event.kind !== 'start' && event.kind !== 'evaluating' && event.kind !== 'sampling') log.append(toMetricsLine(event))
   yield event
 }
 

@@ -51,7 +51,7 @@ export {
   increment,
   merge,
   openGates,
-  scaleOf,
+  adapterScale,
   type Adapter,
   type Adapters,
   type FactorGradients,
@@ -132,7 +132,7 @@ export { fusedDecoder, fusedDecoderModules } from './models/fusedDecoder.js'
 export { gptDecoder, gptDecoderModules, type GptDecoderConfig } from './models/gptDecoder.js'
 export { decoderModules, decoderModuleShape, decoderShapes, type DecoderConfig } from './models/decoderConfig.js'
 export type { ModelGradients, ModelOptions, Operands, TracedModel } from './models/model.js'
-export { adaptedShapes, modelOf, tensorShapes, type ModelConfig, type RunModel } from './models/models.js'
+export { adaptedShapes, buildModel, tensorShapes, type ModelConfig, type RunModel } from './models/models.js'
 export {
   adaptedModules,
   adapterParameterCount,
@@ -182,7 +182,7 @@ export {
 } from './tensor/tensor.js'
 export { adamw, initMoments, type AdamWSettings, type AdamWStep, type Moments } from './training/adamw.js'
 export { normal, uniform, type Seed } from './training/random.js'
-export { batchesOfEpoch, type EpochOrder } from './training/batchOrder.js'
+export { planEpoch, type EpochOrder } from './training/batchOrder.js'
 export {
   constantSchedule,
   constantScheduleWithWarmup,
@@ -190,7 +190,7 @@ export {
   cosineScheduleWithRestarts,
   linearSchedule,
   polynomialSchedule,
-  warmupStepsOf,
+  countWarmupSteps,
   type Rate,
   type Schedule,
 } from './training/schedules.js'

@@ -11,9 +11,9 @@ const destination = join(root, 'dist/program')
 /** What a user, a thread or a child process starts. Each file stays where it is, as a line that imports its bundle. */
 export const bundledFiles = [
   'cli/salora',
-  'cli/doctor/examineProcess',
+  'cli/doctor/probeProcess',
   'evaluation/benchmark/saloraWorker',
-  'evaluation/cells/cellProcess',
+  'evaluation/jobs/jobProcess',
   'finetuning/finetuneWorker',
   'finetuning/use/serving/servingWorker',
 ]
@@ -32,7 +32,7 @@ const packagesApart: Plugin = {
 }
 
 /** A file finds others by its own address, which in a bundle stays the one in dist/ that it has without a bundle. */
-const ownAddresses: Plugin = {
+const distAddresses: Plugin = {
   name: 'own addresses',
   setup: ({ onLoad }) =>
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {
@@ -43,7 +43,7 @@ const ownAddresses: Plugin = {
 }
 
 /** The executable of a bundle. A process that may open few files cannot load it, and has only this file to say so. */
-const programOf = (bundle: string): string => `await import('${bundle}').catch((error) => {
+const buildProgram = (bundle: string): string => `await import('${bundle}').catch((error) => {
   if (error.code === undefined) throw error // a defect keeps its stack
   process.stderr.write(\`salora: expected its own files, got \${error.message}\${error.code === 'EMFILE' ? ' (more open files must be allowed: ulimit -n)' : ''}\\n\`)
   process.exit(1)
@@ -65,14 +65,14 @@ export const bundleProgram = async (): Promise<void> => {
     target: 'node20',
     charset: 'utf8',
     logLevel: 'warning',
-    plugins: [packagesApart, ownAddresses],
+    plugins: [packagesApart, distAddresses],
   })
   await cp(join(root, 'node_modules', bundledPackage, 'LICENSE'), join(destination, `LICENSE-${bundledPackage}`))
   for (const file of bundledFiles) {
     const started = join(root, 'dist', `${file}.js`)
     const bundle = withSlashes(relative(dirname(started), join(destination, `${basename(file)}.js`)))
     const [first = ''] = (await readFile(started, 'utf8')).split('\n')
-    await writeFile(started, first.startsWith('#!') ? `${first}\n${programOf(bundle)}` : `import '${bundle}'\n`)
+    await writeFile(started, first.startsWith('#!') ? `${first}\n${buildProgram(bundle)}` : `import '${bundle}'\n`)
   }
 }
 

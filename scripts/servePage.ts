@@ -12,13 +12,13 @@ import { secureHeaders } from 'hono/secure-headers'
 const isolation = { crossOriginOpenerPolicy: 'same-origin', crossOriginEmbedderPolicy: 'require-corp' }
 
 /** What the page may load and where it may connect, by its own words. */
-const policyOf = (folder: string): string =>
+const readPolicy = (folder: string): string =>
   /"Content-Security-Policy" content="([^"]+)"/.exec(readFileSync(join(folder, 'index.html'), 'utf8'))?.[1] ?? "default-src 'none'"
 
 /** A server of the files in `folder`; it has no port yet. A thread obeys the policy of its own file, not the page's: each file has it. */
 export const pageServer = (folder: string, isolated = true): Server => {
   const app = new Hono()
-  const policy = policyOf(folder)
+  const policy = readPolicy(folder)
   app.use(async ({ header }, next) => {
     await next()
     header('Content-Security-Policy', policy)

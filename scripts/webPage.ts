@@ -33,7 +33,7 @@ export const buildPage = async (folder: string): Promise<void> => {
   await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)
   const names = await filesIn(folder)
   const runtime = names.filter((name) => name.startsWith('runtime/'))
-  const pageFiles = { version: await digestOf(folder, names), names: ['./', ...names.filter((name) => !runtime.includes(name))], runtime }
+  const pageFiles = { version: await hashFiles(folder, names), names: ['./', ...names.filter((name) => !runtime.includes(name))], runtime }
   await build({ ...common, entryPoints: [page('serviceWorker.ts')], format: 'iife', define: { pageFiles: JSON.stringify(pageFiles) } })
 }
 
@@ -55,7 +55,7 @@ const filesIn = async (folder: string): Promise<readonly string[]> =>
     )
     .sort()
 
-const digestOf = async (folder: string, names: readonly string[]): Promise<string> => {
+const hashFiles = async (folder: string, names: readonly string[]): Promise<string> => {
   const digest = createHash('sha256')
   for (const name of names) digest.update(name).update(await readFile(join(folder, name)))
   return digest.digest('hex').slice(0, 16)

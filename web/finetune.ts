@@ -1,7 +1,7 @@
 /** Fine-tuning in a browser: the loop, settings, methods, tasks, messages and files of Node, with a storage and a device of the caller's. */
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import type { Device } from '../accelerated/engines/devices/device.js'
-import { inputError, quoted, shown } from '../accelerated/errors/inputError.js'
+import { inputError, quoted, formatValue } from '../accelerated/errors/inputError.js'
 import { option } from '../accelerated/errors/words.js'
 import { methods } from '../accelerated/methods/index.js'
 import { type Storage, withFile } from '../accelerated/storage/storage.js'
@@ -15,7 +15,7 @@ import {
   type RunOptions,
 } from '../finetuning/run/run.js'
 import { checkStorable, readRunConfig } from '../finetuning/run/runFiles.js'
-import { loadFrom } from '../finetuning/tasks/loadFrom.js'
+import { loadFromSource } from '../finetuning/tasks/loadFromSource.js'
 import { labeledFileSource } from '../finetuning/tasks/files/labeledFile.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import type { MetricsLog } from '../finetuning/run/metricsLog.js'
@@ -66,7 +66,7 @@ const browserMachine = ({ storage, device, baseModelName, runtimeVersion }: Plac
     return { options, metric: null, content: await examineFolderIn(storage, options) }
   },
   chooseDevice: async () => device,
-  loadTask: (task) => loadFrom(labeledFileSource, { ...task, storage }),
+  loadTask: (task) => loadFromSource(labeledFileSource, { ...task, storage }),
   openModel: async ({ model }) => ({
     model: await openModelFolder(model, { storage, ...(baseModelName === undefined ? {} : { baseModelName }) }),
     revision: null,
@@ -81,7 +81,7 @@ export const checkPlace = (
   names: readonly ('storage' | 'device')[] = ['storage', 'device'],
 ): void => {
   for (const name of names)
-    if (typeof place?.[name] !== 'object') throw inputError(caller, `${name} in its second argument`, shown(place?.[name]))
+    if (typeof place?.[name] !== 'object') throw inputError(caller, `${name} in its second argument`, formatValue(place?.[name]))
 }
 
 // A run's folder in a storage: the public layout of Node's, without a lock and without event files.
@@ -124,7 +124,7 @@ const openFolderIn = async (
 
 /** metrics.jsonl with its first `kept` lines. A storage cannot append, so each `flush` writes the file anew: 3 MB after ten thousand steps. */
 const metricsLogIn = async (storage: Storage, file: string, kept: number): Promise<MetricsLog> => {
-  const lines = kept === 0 ? [] : (await textOf(storage, file)).split('\n').slice(0, -1).slice(0, kept)
+  const lines = kept === 0 ? [] : (await readTextFile(storage, file)).split('\n').slice(0, -1).slice(0, kept)
   const missing = kept - lines.length
   return {
     append: (event) => void lines.push(JSON.stringify(event)),
@@ -134,7 +134,7 @@ const metricsLogIn = async (storage: Storage, file: string, kept: number): Promi
   }
 }
 
-const textOf = async (storage: Storage, file: string): Promise<string> =>
+const readTextFile = async (storage: Storage, file: string): Promise<string> =>
   (await storage.stat(file)) === null
     ? ''
     : withFile(storage, file, async ({ size, read }) => new TextDecoder().decode(await read(0, size)))

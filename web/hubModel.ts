@@ -68,7 +68,7 @@ export const findHubModel = async (id: string, place: HubPlace): Promise<HubMode
   const text = await config.text()
   parseConfigFile(text, `${id}/config.json`)
   const { model_type: family } = JSON.parse(text) as { readonly model_type: string }
-  const weights = await weightsOf(id, place)
+  const weights = await listWeights(id, place)
   checkModelSize(
     id,
     weights.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0),
@@ -102,7 +102,7 @@ export const hubFiles = async (
 }
 
 /** model.safetensors, or the shards that an index names. */
-const weightsOf = async (id: string, place: HubPlace): Promise<readonly WeightFile[]> => {
+const listWeights = async (id: string, place: HubPlace): Promise<readonly WeightFile[]> => {
   const whole = await sized(id, single, place)
   if (whole !== null) return [whole]
   const shards = await loaded(id, index, place, indexLimit)
@@ -153,7 +153,7 @@ const loaded = async (
   if (cached !== null) return cached
   const response = await ask(id, file, place)
   if (response === null) return null
-  const blob = await bodyOf(id, file, place, response, limit, report)
+  const blob = await downloadBody(id, file, place, response, limit, report)
   const type = response.headers.get('content-type') ?? 'application/octet-stream'
   const kept = new Response(blob, { headers: { 'content-type': type, 'content-length': String(blob.size) } })
   await place.cache?.put(fileAddress(id, file, place), kept).catch(() => undefined) // a full storage only costs the next download
@@ -161,7 +161,7 @@ const loaded = async (
 }
 
 /** The whole body. It does not stay in this thread's memory: the browser keeps large blobs on the disk. @throws InputError */
-const bodyOf = async (
+const downloadBody = async (
   id: string,
   file: string,
   place: HubPlace,

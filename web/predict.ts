@@ -1,19 +1,19 @@
 /** What a run in a browser leaves: predictions by the adapter that it saved, and its export for transformers.js. */
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
-import { inputError, shown, quoted } from '../accelerated/errors/inputError.js'
+import { inputError, formatValue, quoted } from '../accelerated/errors/inputError.js'
 import { exportOnnx } from '../accelerated/formats/exportOnnx.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
-import { joinPath, nameOf } from '../accelerated/storage/paths.js'
+import { joinPath, baseName } from '../accelerated/storage/paths.js'
 import type { Storage } from '../accelerated/storage/storage.js'
-import { resolveLabels, adapterIn, withCheckedHead } from '../finetuning/use/modelWithAdapter.js'
+import { resolveLabels, adapterIn, withCheckedHead } from '../finetuning/use/attachAdapter.js'
 import type { Text } from '../finetuning/tasks/taskType.js'
 import { openPredictions } from '../finetuning/use/modelSessions.js'
 import { readRunConfig, readRunResult } from '../finetuning/run/runFiles.js'
 import type { RunConfig } from '../finetuning/run/run.js'
 import { checkPlace, type Place, version } from './finetune.js'
 import type { TaskOptions } from '../finetuning/tasks/index.js'
-import { loadFrom } from '../finetuning/tasks/loadFrom.js'
+import { loadFromSource } from '../finetuning/tasks/loadFromSource.js'
 import { labeledFileSource } from '../finetuning/tasks/files/labeledFile.js'
 import { memoryStorage } from '../accelerated/storage/memory.js'
 import { mounted } from '../accelerated/storage/browser.js'
@@ -40,7 +40,7 @@ const trainedIn = async (
 
 /** For callers without types. @throws InputError */
 const checkRun = (caller: string, output: unknown): void => {
-  if (typeof output !== 'string' || output === '') throw inputError(caller, 'the folder of a run in the storage', shown(output))
+  if (typeof output !== 'string' || output === '') throw inputError(caller, 'the folder of a run in the storage', formatValue(output))
 }
 
 /** Opens the adapter of a run for predictions. @throws InputError */
@@ -79,11 +79,12 @@ export type DataSummary = {
 
 /** Reads the file as a run would. @throws InputError for the first thing wrong in it */
 export const inspect = async (file: Blob & { readonly name: string }, task: Omit<TaskOptions, 'task'> = {}): Promise<DataSummary> => {
-  if (!(file instanceof Blob) || typeof file.name !== 'string') throw inputError('inspect', 'a File, or a Blob with a name', shown(file))
+  if (!(file instanceof Blob) || typeof file.name !== 'string')
+    throw inputError('inspect', 'a File, or a Blob with a name', formatValue(file))
   const path = `data/${file.name}`
   if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
   const storage = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))
-  const { train, evaluation, labelNames } = await loadFrom(labeledFileSource, { ...task, task: path, storage })
+  const { train, evaluation, labelNames } = await loadFromSource(labeledFileSource, { ...task, task: path, storage })
   const examples = [...train.examples, ...evaluation.examples]
   const words = examples.map(({ text, textPair = '' }) => `${text} ${textPair}`.trim().split(/\s+/).length).sort((a, b) => a - b)
   const rows = new Map<number, number>()
@@ -105,7 +106,7 @@ export const report = async (output: string, { storage }: Pick<Place, 'storage'>
   if (config === null || result === null)
     throw inputError(output, 'a finished run', `no ${config === null ? 'config.json' : 'result.json'}`)
   const { reportPage } = await import('../reporting/report/reportPage.js')
-  const name = nameOf(output)
+  const name = baseName(output)
   const runs = [{ folder: output, name, place: null, config, result }]
   return (await reportPage({ runs, sweeps: [], transfers: [], skipped: [] }, { name, version, files, storage })).html
 }

@@ -76,15 +76,15 @@ export const parseCheckpointContent = (text: string | undefined, path: string): 
 }
 
 /** Checkpoints that a folder keeps. */
-const keptCheckpoints = 2
+const maxCheckpoints = 2
 
 /** The name of a step's file. */
-export const fileOfStep = (step: number): string => `step-${String(step).padStart(9, '0')}.safetensors`
+export const checkpointFileName = (step: number): string => `step-${String(step).padStart(9, '0')}.safetensors`
 
 export const checksumFile = (file: string): string => `${file}.sha256`
 
 /** Every vector of the state, and the parameters of the best evaluation. */
-const vectorsOf = ({ state, best }: Checkpoint): ReadonlyMap<string, WritableTensor> =>
+const collectVectors = ({ state, best }: Checkpoint): ReadonlyMap<string, WritableTensor> =>
   new Map(
     [...Object.entries(namedVectors(state)), ...(best === null ? [] : [['best', best.parameters] as const])].map(([name, data]) => [
       name,
@@ -104,8 +104,8 @@ export const saveCheckpoint = async (
   storage: Storage = nodeFiles,
 ): Promise<string> => {
   await storage.makeFolder(folder, { recursive: true })
-  const chunks = safetensorsChunks(vectorsOf(checkpoint), { content: checkpointContent(method, checkpoint) })
-  const path = joinPath(folder, fileOfStep(checkpoint.state.step))
+  const chunks = safetensorsChunks(collectVectors(checkpoint), { content: checkpointContent(method, checkpoint) })
+  const path = joinPath(folder, checkpointFileName(checkpoint.state.step))
   const hash = sha256()
   for (const chunk of chunks) hash.update(chunk)
   await storage.write(checksumFile(path), `${hash.hex()}\n`)
@@ -121,9 +121,9 @@ export const saveCheckpoint = async (
 
 /** Keeps the newest two, and removes checksums without a checkpoint. A killed process may not have got to it. */
 export const removeOldCheckpoints = async (folder: string, storage: Storage = nodeFiles): Promise<void> => {
-  for (const step of (await checkpointSteps(folder, storage)).slice(0, -keptCheckpoints))
-    await storage.remove(joinPath(folder, fileOfStep(step)))
-  const checksums = new Set((await checkpointSteps(folder, storage)).map((step) => checksumFile(fileOfStep(step))))
+  for (const step of (await checkpointSteps(folder, storage)).slice(0, -maxCheckpoints))
+    await storage.remove(joinPath(folder, checkpointFileName(step)))
+  const checksums = new Set((await checkpointSteps(folder, storage)).map((step) => checksumFile(checkpointFileName(step))))
   for (const name of await storage.list(folder))
     if (/^step-\d{9}\.safetensors\.sha256$/.test(name) && !checksums.has(name)) await storage.remove(joinPath(folder, name))
 }
@@ -134,7 +134,7 @@ export const lastCheckpoint = async (
   storage: Storage = nodeFiles,
 ): Promise<{ readonly path: string; readonly step: number } | null> => {
   const step = (await checkpointSteps(folder, storage)).at(-1)
-  return step === undefined ? null : { path: joinPath(folder, fileOfStep(step)), step }
+  return step === undefined ? null : { path: joinPath(folder, checkpointFileName(step)), step }
 }
 
 /** The steps of the checkpoints in a folder, ascending; none if the folder is absent. @throws InputError if it cannot be read */

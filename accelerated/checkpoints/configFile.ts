@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import type { Model } from '../models/architecture.js'
 import { architectures } from '../models/index.js'
-import { bareClassOf, causalOutputs, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
+import { bareClassName, causalOutputs, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
 import { validate } from '../errors/validate.js'
-import { inputError, quoted, shown } from '../errors/inputError.js'
+import { inputError, quoted, formatValue } from '../errors/inputError.js'
 import { nearest } from '../errors/nearest.js'
 import type { Text } from '../errors/words.js'
 import { parseJson } from '../storage/json.js'
@@ -58,16 +58,20 @@ export type ConfigFile = {
  */
 export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const json = parseJson(text, where)
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw inputError(where, 'a JSON object', shown(json))
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw inputError(where, 'a JSON object', formatValue(json))
   const type = 'model_type' in json ? json.model_type : undefined
   const architecture = architectures.find(({ modelTypes }) => modelTypes.some((known) => known === type))
   if (architecture === undefined) {
     const instead = architectures.find(({ unread }) => Object.hasOwn(unread ?? {}, String(type)))?.unread?.[String(type)]
-    if (instead !== undefined) throw inputError(where, instead, shown(type))
+    if (instead !== undefined) throw inputError(where, instead, formatValue(type))
     const known = architectures.flatMap(({ modelTypes }) => modelTypes)
     const near = nearest(String(type), known)
     const remark = near === null ? '' : `; ${quoted(near)} is the nearest`
-    throw inputError(where, `model_type ${known.map((name) => `"${name}"`).join(' or ')} (the supported families${remark})`, shown(type))
+    throw inputError(
+      where,
+      `model_type ${known.map((name) => `"${name}"`).join(' or ')} (the supported families${remark})`,
+      formatValue(type),
+    )
   }
   const model = architecture.open(json, where)
   const { num_labels: given, id2label, problem_type: problem, architectures: classes } = validate(schema, json, where, 'a configuration')
@@ -77,7 +81,7 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const labels = given ?? names ?? 2
   const isCausal = model.naming.causal !== undefined && classes?.[0] === model.naming.causal
   const isTokenClassifier = model.naming.tokenClassifier !== undefined && classes?.[0] === model.naming.tokenClassifier
-  const isBare = model.spec.kind === 'encoder' && classes?.[0] === bareClassOf(model)
+  const isBare = model.spec.kind === 'encoder' && classes?.[0] === bareClassName(model)
   return {
     model,
     isBare,

@@ -1,6 +1,6 @@
 /** A run's fingerprint: everything that its numbers follow from, by name, the digests of its model's files among it. */
-import { cacheOf, nodeFiles } from '../storage/nodeFiles.js'
-import { fileInFolder, joinPath, nameOf } from '../storage/paths.js'
+import { locateCache, nodeFiles } from '../storage/nodeFiles.js'
+import { fileInFolder, joinPath, baseName } from '../storage/paths.js'
 import { fileSha256, storedSha256 } from '../storage/digests.js'
 import type { Storage } from '../storage/storage.js'
 import { poolingFile } from './hub/hubRules.js'
@@ -15,7 +15,7 @@ export const modelDigests = async ({ folder, tensors, others, ...base }: ModelFo
   const weights = new Set([...tensors.values(), ...others.values()].map(({ file }) => file))
   const digests: Record<string, string> = {}
   for (const file of [...small.filter((path) => path !== undefined), ...weights])
-    digests[file.endsWith(poolingFile) ? poolingFile : nameOf(file)] = await cachedDigest(file, storage)
+    digests[file.endsWith(poolingFile) ? poolingFile : baseName(file)] = await cachedDigest(file, storage)
   return digests
 }
 
@@ -26,14 +26,14 @@ const cachedDigest = async (file: string, storage: Storage): Promise<string> => 
   const cache = caches.get(storage) ?? new Map<string, Promise<string>>()
   caches.set(storage, cache)
   const key = `${file} ${(await storage.stat(file))?.attributesVersion}`
-  const digest = cache.get(key) ?? digestOf(file, storage)
+  const digest = cache.get(key) ?? hashFile(file, storage)
   cache.set(key, digest)
   digest.catch(() => cache.delete(key))
   return digest
 }
 
-const digestOf = (file: string, storage: Storage): Promise<string> =>
-  storage === nodeFiles ? storedSha256(file, joinPath(cacheOf(), 'salora-digests')) : fileSha256(file, storage)
+const hashFile = (file: string, storage: Storage): Promise<string> =>
+  storage === nodeFiles ? storedSha256(file, joinPath(locateCache(), 'salora-digests')) : fileSha256(file, storage)
 
 /** JSON values. Files and lists of rows have their digests here. */
 export type Fingerprint = Readonly<Record<string, unknown>>

@@ -60,7 +60,7 @@ export const checkFinite = async (model: ModelFolder, heads: Iterable<readonly [
       throw inputError(
         entry.file,
         `finite float32 numbers in ${entry.name}`,
-        `${chunk[at]} at ${showShape(indicesOf(first + at, storedShape(entry)))}`,
+        `${chunk[at]} at ${showShape(unravelIndex(first + at, storedShape(entry)))}`,
       )
     }
   }
@@ -74,7 +74,7 @@ const allFinite = (numbers: Float32Array | Float64Array): boolean => {
 }
 
 /** The indices of the number at `flat` in a row-major tensor. */
-const indicesOf = (flat: number, shape: readonly number[]): readonly number[] =>
+const unravelIndex = (flat: number, shape: readonly number[]): readonly number[] =>
   shape.reduceRight<readonly [readonly number[], number]>(
     ([indices, rest], side) => [[rest % side, ...indices], Math.floor(rest / side)],
     [[], flat],

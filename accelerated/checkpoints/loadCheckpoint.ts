@@ -11,7 +11,7 @@ import {
   type Checkpoint,
   checkpointSteps,
   checksumFile,
-  fileOfStep,
+  checkpointFileName,
   removeOldCheckpoints,
 } from './checkpointFile.js'
 import { differing, type Fingerprint } from './fingerprint.js'
@@ -34,7 +34,7 @@ export type RunOutline = {
   /** The phase as the method parses it, if it can be one after this many steps; otherwise what is wrong. */
   readonly parsePhase: (phase: unknown, step: number) => { readonly phase: unknown } | { readonly expected: string; readonly got: string }
   /** size of each vector in a phase, and the names of the vectors beside parameters and moments */
-  readonly vectorsOf: (phase: unknown) => { readonly size: number; readonly memory: readonly string[] }
+  readonly describeVectors: (phase: unknown) => { readonly size: number; readonly memory: readonly string[] }
   /** what its numbers follow from now, and the defaults of its settings; unknown if absent */
   readonly fingerprint?: {
     readonly now: Fingerprint
@@ -50,17 +50,17 @@ const loadCheckpoint = async (path: string, run: RunOutline, storage: Storage = 
   const content = parseCheckpointContent(metadata['content'], path)
   const { method, step, phase, best, layout: _, ...rest } = content
   checkFingerprint(path, content, run)
-  if (method !== run.method) throw notOfRun(path, `method ${run.method}`, method)
-  if (step > run.steps) throw notOfRun(path, `at most ${run.steps} steps`, String(step))
+  if (method !== run.method) throw runMismatch(path, `method ${run.method}`, method)
+  if (step > run.steps) throw runMismatch(path, `at most ${run.steps} steps`, String(step))
   const vector = vectorReader(path, tensors, run.dtype)
-  const state = await readState(run, { step, phase: phaseOf(path, run, phase, step) }, vector)
+  const state = await readState(run, { step, phase: restorePhase(path, run, phase, step) }, vector)
   if (best === null) return { ...rest, state, best }
-  if (best.step > step) throw notOfRun(path, 'a best step before its own', String(best.step))
-  const bestPhase = phaseOf(path, run, best.phase, best.step)
-  return { ...rest, state, best: { ...best, phase: bestPhase, parameters: await vector('best', run.vectorsOf(bestPhase).size) } }
+  if (best.step > step) throw runMismatch(path, 'a best step before its own', String(best.step))
+  const bestPhase = restorePhase(path, run, best.phase, best.step)
+  return { ...rest, state, best: { ...best, phase: bestPhase, parameters: await vector('best', run.describeVectors(bestPhase).size) } }
 }
 
-const notOfRun = (path: string, expected: string, got: string): InputError =>
+const runMismatch = (path: string, expected: string, got: string): InputError =>
   inputError(path, `a state of this run with its current model and data: ${expected}`, got)
 
 const checkFingerprint = (path: string, { step, fingerprint: before }: CheckpointContent, { fingerprint }: RunOutline): void => {
@@ -72,9 +72,9 @@ const checkFingerprint = (path: string, { step, fingerprint: before }: Checkpoin
   if (differences.length > 0) throw inputError(path, 'the settings, model and data that it was saved under', differences.join('; '))
 }
 
-const phaseOf = (path: string, { parsePhase }: RunOutline, json: unknown, step: number): unknown => {
+const restorePhase = (path: string, { parsePhase }: RunOutline, json: unknown, step: number): unknown => {
   const parsed = parsePhase(json, step)
-  if ('expected' in parsed) throw notOfRun(path, parsed.expected, parsed.got)
+  if ('expected' in parsed) throw runMismatch(path, parsed.expected, parsed.got)
   return parsed.phase
 }
 
@@ -99,7 +99,7 @@ const vectorReader =
   }
 
 const readState = async (run: RunOutline, { step, phase }: Pick<RunState, 'step' | 'phase'>, vector: VectorReader): Promise<RunState> => {
-  const { size, memory: names } = run.vectorsOf(phase)
+  const { size, memory: names } = run.describeVectors(phase)
   const memory: Record<string, Vector> = {}
   for (const name of names) memory[name] = await vector(name, size)
   return {
@@ -125,9 +125,9 @@ export const newestCheckpoint = async (
 ): Promise<Checkpoint | null> => {
   const corrupt: Corrupt[] = []
   for (const step of [...(await checkpointSteps(folder, storage))].reverse()) {
-    const path = joinPath(folder, fileOfStep(step))
+    const path = joinPath(folder, checkpointFileName(step))
     await checkSize(path, run, storage)
-    const damage = await damageOf(folder, fileOfStep(step), storage)
+    const damage = await findDamage(folder, checkpointFileName(step), storage)
     if (damage !== null) {
       corrupt.push({ path, damage })
       continue
@@ -164,18 +164,18 @@ const checkNoneCorrupt = async (folder: string, corrupt: readonly Corrupt[], sto
   )
 }
 
-const bytesOfNumber = { float32: 4, float64: 8 } as const
+const bytesPerElement = { float32: 4, float64: 8 } as const
 
 /** No state has more than twice the numbers of the run's start, since many numbers share one gate. @throws InputError */
 const checkSize = async (path: string, { start, dtype }: RunOutline, storage: Storage): Promise<void> => {
   const numbers = Object.values(namedVectors(start)).reduce((sum, { length }) => sum + length, start.parameters.length)
-  const limit = headerLimit + 2 * bytesOfNumber[dtype] * numbers
+  const limit = headerLimit + 2 * bytesPerElement[dtype] * numbers
   const size = (await storage.stat(path))?.size ?? 0 // a link to nothing is corrupt
   if (size > limit) throw inputError(path, `at most ${limit} bytes for the current model`, `${size}`)
 }
 
 /** Why a checkpoint's bytes differ from those of its checksum, in one line; null if they do not. @throws SystemError if they cannot be read */
-const damageOf = async (folder: string, name: string, storage: Storage): Promise<string | null> => {
+const findDamage = async (folder: string, name: string, storage: Storage): Promise<string | null> => {
   try {
     const path = await fileInFolder(folder, name, storage)
     if (path === undefined) throw inputError(joinPath(folder, name), 'a file', 'a link to none')

@@ -16,7 +16,7 @@ import { fileInFolder } from '../storage/paths.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import type { Storage } from '../storage/storage.js'
 import { namesLimit, parseConfigFile, type ConfigFile } from './configFile.js'
-import { hubIdOf, poolingFile } from './hub/hubRules.js'
+import { findHubId, poolingFile } from './hub/hubRules.js'
 import { type TensorEntry, storedShape } from './safetensors/safetensors.js'
 import { locateFiles, openWeights, type WeightFiles } from './safetensors/weightFiles.js'
 import { elementCount } from './safetensors/safetensorsHeader.js'
@@ -66,7 +66,7 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
   const others = new Map([...stored].filter(([name, entry]) => !tensors.has(name) && isReal(entry)))
   const frozen = new Map([...tensors, ...frozenHeadTensors(model, others)])
   checkLeastMemory(model.spec, frozen, folder, options.memory ?? memoryLimit())
-  checkNoOthers(model, stored, tensors)
+  checkNoExtraTensors(model, stored, tensors)
   return {
     storage,
     folder,
@@ -78,7 +78,7 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
     others,
     averages,
     labelNames,
-    baseModelName: options.baseModelName ?? (await hubIdOf(folder, storage)) ?? folder,
+    baseModelName: options.baseModelName ?? (await findHubId(folder, storage)) ?? folder,
   }
 }
 
@@ -101,7 +101,11 @@ const frozenHeadTensors = (model: Model, others: ReadonlyMap<string, TensorEntry
   })
 
 /** A tensor of the encoder or decoder beyond its spec means that config.json describes another model. */
-const checkNoOthers = ({ spec }: Model, stored: ReadonlyMap<string, TensorEntry>, tensors: ReadonlyMap<string, TensorEntry>): void => {
+const checkNoExtraTensors = (
+  { spec }: Model,
+  stored: ReadonlyMap<string, TensorEntry>,
+  tensors: ReadonlyMap<string, TensorEntry>,
+): void => {
   const modules = new Set([...tensors.keys()].map(firstPart))
   const stray = [...stored].find(([name]) => !tensors.has(name) && modules.has(firstPart(name)))
   if (stray === undefined) return

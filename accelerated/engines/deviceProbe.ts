@@ -11,7 +11,7 @@ import { input, logSoftmax, matMul, mul, neg, reduceSum, sub } from '../graph/op
 export type DeviceReport = { readonly device: string; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
 
 /** @param name `cpu`, or `cuda:1:tf32` with the number of a card and TF32 @throws DeviceError if no device has this name */
-export const deviceOf = (name: string): Device => {
+export const findDevice = (name: string): Device => {
   const [, plain, card, tf32] = /^([^:]*)(?::(\d{1,3}))?(:tf32)?$/.exec(name) ?? []
   const device = devices.find((candidate) => candidate.name === plain)
   const chosen =
@@ -23,7 +23,7 @@ export const deviceOf = (name: string): Device => {
 
 /** Never rejects: whatever goes wrong is the report's `detail`. */
 export const probeDevice = async (name: string): Promise<DeviceReport> => {
-  const device = deviceOf(name)
+  const device = findDevice(name)
   const failed = async (detail: string): Promise<DeviceReport> => ({ device: name, works: false, detail, remedy: await device.remedy() })
   try {
     const missing = (await device.missing?.()) ?? null
@@ -56,7 +56,7 @@ export const chooseDevice = async (name: string): Promise<Device> => {
     for (const device of inAutomaticOrder()) if ((await probeDevice(device.name)).works) return device
     throw new DeviceError('device auto: expected one that works here, got none; run salora doctor to see why')
   }
-  const device = deviceOf(name)
+  const device = findDevice(name)
   const report = await probeDevice(name)
   if (!report.works)
     throw new DeviceError(

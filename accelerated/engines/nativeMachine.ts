@@ -34,7 +34,7 @@ const timeout = 2_000
 
 /** The card of this number, as CUDA_VISIBLE_DEVICES numbers them; null where nvidia-smi is absent, slow, or does not know it. */
 export const nvidiaCard = async (deviceId: number): Promise<Card | null> =>
-  cardOf(await queried(deviceId, 'name,memory.total,driver_version'))
+  parseCard(await queried(deviceId, 'name,memory.total,driver_version'))
 
 /** CUDA numbers the cards of that list from 0; nvidia-smi takes numbers and names. */
 export const visibleCard = (deviceId: number, visible: string | undefined): string => {
@@ -43,7 +43,7 @@ export const visibleCard = (deviceId: number, visible: string | undefined): stri
 }
 
 /** A line `NVIDIA H100, 81559, 550.54.15`, the memory in MiB; null for another text. */
-export const cardOf = (line: string): Card | null => {
+export const parseCard = (line: string): Card | null => {
   const [, name = '', memory = '', driver = ''] = /^\s*([^,\n]{1,100}),\s*(\d{1,9}),\s*([\w.]{1,40})\s*$/.exec(line) ?? []
   return memory === '' ? null : { name, memoryBytes: Number(memory) * 2 ** 20, driver }
 }

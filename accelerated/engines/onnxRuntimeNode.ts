@@ -2,19 +2,19 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
 import { type Outputs, topologicalOrder, type DType, type Expression } from '../graph/expression.js'
-import { carryingSession, outputPlaces } from './carryingSession.js'
+import { deviceResidentSession, outputPlaces } from './deviceResidentState.js'
 import type { Engine, EngineSettings, OpenOptions, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime, useTf32 } from './loadOnnxRuntime.js'
-import { freedWeights } from './releasedWeights.js'
+import { freedWeights } from './freeDeviceWeights.js'
 import { productsSaturate } from './saturation.js'
-import { noFiles, ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
+import { noFiles, generatedGraphOptions, sessionOptions, weightFiles } from './sessionOptions.js'
 import { canWriteIntoBuffers, runIntoBuffers, sentinelOutput, toTensor, type Tensors } from './writeIntoBuffers.js'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { placementOf, type Placement } from './placement.js'
+import { parsePlacement, type Placement } from './placement.js'
 
 /** An execution provider of ONNX Runtime. */
 export type Provider = {
@@ -45,7 +45,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
     const intoBuffers = buffers !== null && (await canWriteIntoBuffers(ort))
     const target = await targetHere(provider.target, outputs)
     const model = toOnnx(outputs, target, intoBuffers ? sentinelOutput : undefined)
-    const graph = ownGraph(outputs, files, options)
+    const graph = generatedGraphOptions(outputs, files, options)
     const openModel = (plain: Uint8Array) =>
       guardNativeCall(() => ort.InferenceSession.create(plain, { executionProviders: [provider.provider], logSeverityLevel: 3 }))
     const opened = async (own: EngineSettings) => {
@@ -58,7 +58,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
       return {
         session:
           places !== null
-            ? carryingSession(ort, session, outputs, options, copyOpener(ort, provider, settings))
+            ? deviceResidentSession(ort, session, outputs, options, copyOpener(ort, provider, settings))
             : intoBuffers
               ? bufferedSession(ort, session, buffers, passedThrough(outputs))
               : copyingSession(ort, session),
@@ -84,7 +84,7 @@ const targetHere = async (target: OnnxTarget, outputs: Outputs): Promise<OnnxTar
 const copyOpener =
   (ort: OnnxRuntime, provider: Provider, settings: EngineSettings) =>
   (graph: Outputs, place: 'cpu' | 'gpu-buffer'): Promise<InferenceSession> => {
-    const own = ownGraph(graph, noFiles, {})
+    const own = generatedGraphOptions(graph, noFiles, {})
     const native = { ...sessionOptions({ provider: numbered(provider, settings) }, settings, own), preferredOutputLocation: place }
     return guardNativeCall(() => ort.InferenceSession.create(toOnnx(graph, provider.target), native))
   }
@@ -124,7 +124,7 @@ const bufferedSession = (ort: OnnxRuntime, session: InferenceSession, buffers: O
     const outputs = buffers(into)
     const fetches = Object.fromEntries(Object.entries(outputs).map(([name, feed]) => [name, toTensor(ort, feed)]))
     await runIntoBuffers(session, inputTensors(ort, session, feeds), fetches)
-    const results = { ...outputs, ...Object.fromEntries(unchanged.map((name) => [name, feedOf(feeds, name)])) }
+    const results = { ...outputs, ...Object.fromEntries(unchanged.map((name) => [name, findFeed(feeds, name)])) }
     return Object.fromEntries(Object.entries(results).map(([name, { data }]) => [name, data]))
   },
   release: () => guardNativeCall(() => session.release()),
@@ -153,9 +153,9 @@ const newBuffer = (shape: readonly number[], dtype: DType): Feed => {
 }
 
 const inputTensors = (ort: OnnxRuntime, session: InferenceSession, feeds: Feeds): Tensors =>
-  Object.fromEntries(session.inputNames.map((name) => [name, toTensor(ort, feedOf(feeds, name))]))
+  Object.fromEntries(session.inputNames.map((name) => [name, toTensor(ort, findFeed(feeds, name))]))
 
-const feedOf = (feeds: Feeds, name: string): Feed => {
+const findFeed = (feeds: Feeds, name: string): Feed => {
   const feed = feeds[name]
   if (feed === undefined) throw new Error(`run: expected a feed for input ${name}, got none`)
   return feed
@@ -183,7 +183,7 @@ export const profiledSession = async (
   const placement = async (): Promise<Placement> => {
     await endProfile()
     const [file = ''] = await readdir(folder)
-    return placementOf(await readFile(join(folder, file), 'utf8'))
+    return parsePlacement(await readFile(join(folder, file), 'utf8'))
   }
   let isFirst = true
   const watched =

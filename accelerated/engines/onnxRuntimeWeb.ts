@@ -4,15 +4,15 @@ import { DeviceError } from '../errors/expectedErrors.js'
 import type { Outputs, DType } from '../graph/expression.js'
 import { add, input } from '../graph/operators.js'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
-import { carryingSession, outputPlaces } from './carryingSession.js'
+import { deviceResidentSession, outputPlaces } from './deviceResidentState.js'
 import type { Device } from './devices/device.js'
 import { cpu } from './devices/cpu.js'
 import { webgpu } from './devices/webgpu.js'
 import type { Engine, EngineSettings, Session } from './engine.js'
 import type { Feeds, NumericArray } from './feeds.js'
-import { untilLost, type Guard, type GpuDevice } from './lostCard.js'
-import { freedWeights } from './releasedWeights.js'
-import { noFiles, ownGraph, sessionOptions, weightFiles } from './sessionOptions.js'
+import { untilLost, type Guard, type GpuDevice } from './lostDevice.js'
+import { freedWeights } from './freeDeviceWeights.js'
+import { noFiles, generatedGraphOptions, sessionOptions, weightFiles } from './sessionOptions.js'
 import { widened } from './widenedWeights.js'
 import { toTensor } from './writeIntoBuffers.js'
 
@@ -30,7 +30,7 @@ type Provider = {
   /** types of weights that it cannot read: they are widened to float32 */
   readonly lacks: readonly DType[]
   /** guards calls of this runtime (default: as they are) */
-  readonly guardOf?: (ort: WebRuntime) => Guard
+  readonly makeGuard?: (ort: WebRuntime) => Guard
   /** makes a session free its weights on release (default: the runtime does) */
   readonly freed?: ReturnType<typeof freedWeights>
 }
@@ -39,7 +39,7 @@ const unguarded: Guard = (call) => call()
 
 /** `threads` of the settings are set once, for the whole page: WebAssembly makes its threads as it starts. */
 const webEngine = (load: () => Promise<WebRuntime>, provider: Provider, settings: EngineSettings): Engine => {
-  const { name, target, keepsOutputs, lacks, guardOf = () => unguarded, freed = (session) => session } = provider
+  const { name, target, keepsOutputs, lacks, makeGuard = () => unguarded, freed = (session) => session } = provider
   return {
     cachedAttention: target.cachedAttention === true,
     scan: target.scan === true,
@@ -47,32 +47,32 @@ const webEngine = (load: () => Promise<WebRuntime>, provider: Provider, settings
       const [outputs, weights] = widened(given, source, lacks)
       const files = await weightFiles(outputs, weights)
       const ort = await load()
-      const guard = guardOf(ort)
+      const guard = makeGuard(ort)
       const opened = (graph: Outputs, chosen: typeof noFiles, places: OutputPlaces = {}): Promise<binding.InferenceSession> => {
-        const own = sessionOptions({ provider: { name } }, settings, ownGraph(graph, chosen, options))
+        const own = sessionOptions({ provider: { name } }, settings, generatedGraphOptions(graph, chosen, options))
         return guard(() => ort.InferenceSession.create(toOnnx(graph, target), { ...own, ...places }))
       }
       const places = keepsOutputs ? outputPlaces(outputs, options) : null
       const openModel = (model: Uint8Array) => guard(() => ort.InferenceSession.create(model, { executionProviders: [name] }))
-      if (places === null) return freed(sessionOf(ort, await opened(outputs, files), guard), openModel)
+      if (places === null) return freed(wrapSession(ort, await opened(outputs, files), guard), openModel)
       const session = await opened(outputs, files, { preferredOutputLocation: places })
       const openCopy = (graph: Outputs, place: 'cpu' | 'gpu-buffer') => opened(graph, noFiles, { preferredOutputLocation: place })
-      return freed(carryingSession(ort, session, outputs, options, openCopy, guard), openModel)
+      return freed(deviceResidentSession(ort, session, outputs, options, openCopy, guard), openModel)
     },
   }
 }
 
-const sessionOf = (ort: WebRuntime, session: binding.InferenceSession, guard: Guard): Session => ({
+const wrapSession = (ort: WebRuntime, session: binding.InferenceSession, guard: Guard): Session => ({
   inputs: session.inputNames,
   run: async (feeds) => {
-    const inputs = Object.fromEntries(session.inputNames.map((name) => [name, tensorOf(ort, feeds, name)]))
+    const inputs = Object.fromEntries(session.inputNames.map((name) => [name, feedToTensor(ort, feeds, name)]))
     const results = await guard(() => session.run(inputs))
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
   },
   release: () => guard(() => session.release()),
 })
 
-const tensorOf = (ort: WebRuntime, feeds: Feeds, name: string): binding.Tensor => {
+const feedToTensor = (ort: WebRuntime, feeds: Feeds, name: string): binding.Tensor => {
   const feed = feeds[name]
   if (feed === undefined) throw new DeviceError(`run: expected a feed for input ${name}, got none`)
   return toTensor(ort, feed)
@@ -107,12 +107,12 @@ export const webGpu = (load: () => Promise<WebRuntime>, { halves }: GpuFeatures)
     return kept
   }
   const freed = freedWeights(1)
-  const guardOf = ({ env }: WebRuntime) => untilLost(() => env.webgpu.device as unknown as GpuDevice | undefined)
+  const makeGuard = ({ env }: WebRuntime) => untilLost(() => env.webgpu.device as unknown as GpuDevice | undefined)
   return {
     ...webgpu,
     target,
     tolerances: halves ? webgpu.tolerances : tolerances,
-    engine: (settings) => webEngine(staying, { name: 'webgpu', target, keepsOutputs: true, lacks, guardOf, freed }, settings),
+    engine: (settings) => webEngine(staying, { name: 'webgpu', target, keepsOutputs: true, lacks, makeGuard, freed }, settings),
     missing: async () => null,
     remedy: async () => 'a browser with WebGPU and a graphics card that it can use',
   }

@@ -24,7 +24,7 @@ const cpuProvider = 'CPUExecutionProvider'
 const floatTypes: readonly string[] = ['float', 'double', 'float16', 'bfloat16']
 
 /** From the profile that ONNX Runtime writes of a run, a JSON text. @throws Error if it is none */
-export const placementOf = (profile: string): Placement => {
+export const parsePlacement = (profile: string): Placement => {
   const events: unknown = JSON.parse(profile)
   if (!Array.isArray(events)) throw new Error('profile: expected a list of events, got another value')
   const seen = new Set<string>()

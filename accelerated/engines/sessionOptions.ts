@@ -61,7 +61,7 @@ type NativeOptions = WeightFiles & {
 }
 
 /** How a session of a graph that salora wrote is opened. */
-export const ownGraph = (outputs: Outputs, files: WeightFiles, options: OpenOptions): NativeOptions => ({
+export const generatedGraphOptions = (outputs: Outputs, files: WeightFiles, options: OpenOptions): NativeOptions => ({
   ...files,
   merges: !expandsLevels(outputs),
   prepacks: prepacks(outputs, options),

@@ -20,7 +20,7 @@ const sharedEngine = (device: Device, settings: EngineSettings, open: Map<string
     sharesSessions: true,
     open: async (outputs, weights, given) => {
       const { carriedIn: _, ...options } = given ?? {} // each opening has a state of its own
-      const key = await keyOf(device, outputs, weights, { ...settings, ...options })
+      const key = await buildKey(device, outputs, weights, { ...settings, ...options })
       if (key === null) return engine.open(outputs, weights, options)
       const shared = open.get(key) ?? { session: engine.open(outputs, weights, options), openings: 0 }
       open.set(key, shared)
@@ -46,7 +46,7 @@ const sharedEngine = (device: Device, settings: EngineSettings, open: Map<string
 }
 
 /** Graph, weights and settings; null where the weights are no folder, and so have no name. */
-const keyOf = async (
+const buildKey = async (
   { target }: Device,
   outputs: Outputs,
   weights: WeightSource,

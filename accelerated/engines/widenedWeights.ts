@@ -6,7 +6,7 @@ import type { ReadWeights, WeightSource } from './engine.js'
 type HalfType = 'float16' | 'bfloat16'
 
 /** The numbers of 16-bit patterns. */
-const numbersOf: Readonly<Record<HalfType, (patterns: Uint16Array) => Float32Array>> = { float16: fromFloat16, bfloat16: fromBfloat16 }
+const converters: Readonly<Record<HalfType, (patterns: Uint16Array) => Float32Array>> = { float16: fromFloat16, bfloat16: fromBfloat16 }
 
 /** A tensor in its own file, and its first number in the wider one. */
 type Place = { readonly dtype: HalfType; readonly offset: number; readonly length: number; readonly first: number }
@@ -60,6 +60,6 @@ const widerSource =
 const widerBytes = (bytes: Uint8Array, places: ReadonlyMap<number, Place>): Uint8Array => {
   const numbers = new Float32Array(numbersIn(places))
   for (const { dtype, offset, length, first } of places.values())
-    numbers.set(numbersOf[dtype](new Uint16Array(new Uint8Array(bytes.subarray(offset, offset + length)).buffer)), first)
+    numbers.set(converters[dtype](new Uint16Array(new Uint8Array(bytes.subarray(offset, offset + length)).buffer)), first)
   return new Uint8Array(numbers.buffer)
 }

@@ -81,16 +81,16 @@ export const quoted = (text: string, limit = 80): string => {
 }
 
 /** A JSON value in a message, cut to a readable length. */
-export const shown = (value: unknown): string => {
+export const formatValue = (value: unknown): string => {
   if (value === undefined) return 'nothing'
   if (typeof value === 'string') return quoted(value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
-  return typeof value === 'number' ? String(value) : quoted(jsonOf(value)).slice(1, -1)
+  return typeof value === 'number' ? String(value) : quoted(toJson(value)).slice(1, -1)
 }
 
 /** JSON, also of what has none: a circle, or a bigint within. */
-const jsonOf = (value: unknown): string => {
+const toJson = (value: unknown): string => {
   try {
     return JSON.stringify(value)
   } catch {

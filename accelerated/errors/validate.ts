@@ -1,6 +1,6 @@
 /** Validates JSON values with Zod schemas. An error map gives Zod's errors the words of an InputError. */
 import { z } from 'zod'
-import { inputError, quoted, shown } from './inputError.js'
+import { inputError, quoted, formatValue } from './inputError.js'
 import { didYouMean } from './nearest.js'
 import type { Text } from './words.js'
 
@@ -12,26 +12,30 @@ export const validate = <T>(schema: z.ZodType<T>, value: unknown, where: Text, w
   const parsed = schema.safeParse(value, { error: zodErrorMap })
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0] as z.core.$ZodIssue // a refused value has an issue
-  throw inputError(where, issue.path.length === 0 ? `${what} (${issue.message})` : whose(what, issue), shown(valueAt(issue, value)))
+  throw inputError(
+    where,
+    issue.path.length === 0 ? `${what} (${issue.message})` : whose(what, issue),
+    formatValue(findInvalidValue(issue, value)),
+  )
 }
 
 /** Zod's error map, for `parse(value, { error: zodErrorMap })`: `a whole number of at least 1`, `one of a, b, c`, `a text of at most 500 characters`, `no key foo`. */
 export const zodErrorMap: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case 'invalid_type':
-      return isWhole(issue.schema) ? 'a whole number' : (kinds[issue.expected] ?? `a ${issue.expected}`)
+      return isIntegerSchema(issue.schema) ? 'a whole number' : (kinds[issue.expected] ?? `a ${issue.expected}`)
     case 'invalid_value':
-      return oneOf(issue.values)
+      return listAlternatives(issue.values)
     case 'too_small':
-      return bounded(issue.origin, isWhole(issue.schema), issue.inclusive === true ? 'of at least' : 'above', issue.minimum)
+      return bounded(issue.origin, isIntegerSchema(issue.schema), issue.inclusive === true ? 'of at least' : 'above', issue.minimum)
     case 'too_big':
-      return bounded(issue.origin, isWhole(issue.schema), issue.inclusive === true ? 'of at most' : 'below', issue.maximum)
+      return bounded(issue.origin, isIntegerSchema(issue.schema), issue.inclusive === true ? 'of at most' : 'below', issue.maximum)
     case 'unrecognized_keys':
       return `no key ${issue.keys[0]}`
     case 'invalid_key':
       return `under a key that is ${issue.issues[0]?.message}`
     case 'invalid_union':
-      if (issue.inclusive !== false && issue.options !== undefined) return oneOf(issue.options)
+      if (issue.inclusive !== false && issue.options !== undefined) return listAlternatives(issue.options)
       return [...new Set(issue.errors.map(([first]) => (first === undefined ? 'another value' : branch(first))))].join(' or ')
     default:
       return undefined // in Zod's words
@@ -50,10 +54,10 @@ const kinds: Readonly<Record<string, string>> = {
   null: 'null',
 }
 
-const isWhole = (schema: z.core.$ZodType | undefined): boolean =>
+const isIntegerSchema = (schema: z.core.$ZodType | undefined): boolean =>
   schema instanceof z.core.$ZodNumberFormat && schema._zod.def.format.includes('int')
 
-const oneOf = (values: readonly unknown[]): string => (values.length === 1 ? String(values[0]) : `one of ${values.join(', ')}`)
+const listAlternatives = (values: readonly unknown[]): string => (values.length === 1 ? String(values[0]) : `one of ${values.join(', ')}`)
 
 const bounded = (origin: string, whole: boolean, relation: string, limit: number | bigint): string => {
   if (origin === 'string') return `a text ${relation} ${limit} ${limit === 1 ? 'character' : 'characters'}`
@@ -67,7 +71,7 @@ const branch = (issue: z.core.$ZodIssue): string => (issue.path.length === 0 ? i
 const whose = (what: string, { code, path, message }: z.core.$ZodIssue): string =>
   `${what} whose ${path.map((key) => quoted(String(key)).slice(1, -1)).join('.')} ${code === 'unrecognized_keys' ? 'has' : 'is'} ${message}`
 
-const valueAt = (issue: z.core.$ZodIssue, value: unknown): unknown =>
+const findInvalidValue = (issue: z.core.$ZodIssue, value: unknown): unknown =>
   [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])].reduce<unknown>(
     (at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined),
     value,

@@ -4,7 +4,7 @@ import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
 import type { ModelOutputs } from '../models/modelOutputs.js'
 import type { Storage } from '../storage/storage.js'
-import type { Settings } from '../training/settings.js'
+import type { Settings } from '../training/resolveSettings.js'
 
 /** A tensor of float32 numbers, row-major. */
 export type Weights = { readonly shape: readonly number[]; readonly data: Float32Array }

@@ -4,9 +4,9 @@ import { showShape } from '../graph/expression.js'
 import { inputError, quoted } from '../errors/inputError.js'
 import type { TensorShape, Head, Model } from '../models/architecture.js'
 import type { Weights } from './adapter.js'
-import { causalOutputs, headOf, outputTensors, type ModelOutputs } from '../models/modelOutputs.js'
+import { causalOutputs, selectHead, outputTensors, type ModelOutputs } from '../models/modelOutputs.js'
 import { joinPath } from '../storage/paths.js'
-import { namesFile, type StoredNames } from './namesFile.js'
+import { namesFile, type StoredNames } from './saloraJson.js'
 
 type Entries = ReadonlyMap<string, TensorEntry>
 
@@ -33,10 +33,10 @@ export const readWeights = async (entry: TensorEntry): Promise<Weights> => {
 export const readAll = async (
   tensors: Entries,
   names: Iterable<string>,
-  keyOf: (name: string) => string,
+  toKey: (name: string) => string,
 ): Promise<ReadonlyMap<string, Weights>> => {
   const weights = new Map<string, Weights>()
-  for (const name of names) weights.set(name, await readWeights(tensors.get(keyOf(name)) as TensorEntry))
+  for (const name of names) weights.set(name, await readWeights(tensors.get(toKey(name)) as TensorEntry))
   return weights
 }
 
@@ -101,7 +101,7 @@ export const headShapesIn = (
   outputs: ModelOutputs,
   saved: readonly string[],
 ): ReadonlyMap<string, TensorShape> => {
-  const shapes = headOf(model, outputs).tensors
+  const shapes = selectHead(model, outputs).tensors
   const partOf = (name: string): string => name.split('.')[0] ?? ''
   const inFile = new Set([...shapes.keys()].filter((name) => tensors.has(keyOf(name))).map(partOf))
   return new Map([...shapes].filter(([name]) => inFile.has(partOf(name)) || saved.includes(partOf(name))))

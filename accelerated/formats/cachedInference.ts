@@ -1,7 +1,7 @@
 /** A decoder with the inputs and outputs of other tools: token ids, attention mask, positions and key-value cache in, logits and the longer cache out. */
 import type { Outputs, Expression, Shape } from '../graph/expression.js'
 import { cast, input, mul, reshape, sub } from '../graph/operators.js'
-import { quantizedMatMul, quantizedOf } from '../graph/quantizedOperators.js'
+import { quantizedMatMul, matchQuantized } from '../graph/quantizedOperators.js'
 import { cache, type Cached, cacheShape, paddedRows, parts } from '../generation/graph.js'
 import { int8 } from '../precisions/int8/int8.js'
 import { plainHost, type Host, type TensorSource } from '../models/host.js'
@@ -37,8 +37,8 @@ export const cachedInference = ({ model, method, phase, settings }: Adapter, ten
     const n = layers.findIndex((layer) => layer.name === name)
     const layer = layers[n]
     if (layer === undefined) throw new Error(`cachedInference: expected one of ${layers.length} layers, got ${name}`)
-    const of = (part: (typeof parts)[number]): Expression => input(cacheNames(n, part).past, cacheShape(layer, batch), 'float32')
-    return { key: of('key'), value: of('value') }
+    const makePastInput = (part: (typeof parts)[number]): Expression => input(cacheNames(n, part).past, cacheShape(layer, batch), 'float32')
+    return { key: makePastInput('key'), value: makePastInput('value') }
   }
   const { wrap, present } = cache(past)
   const plain = int8.wrap(plainHost(tensor, (name) => model.spec.tensors.has(name)))
@@ -50,7 +50,7 @@ export const cachedInference = ({ model, method, phase, settings }: Adapter, ten
     keyBias: mul(sub(1, cast(mask, 'float32')), paddingBias),
   }
   const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
-  const words = quantizedOf(host.tensor(head.words))
+  const words = matchQuantized(host.tensor(head.words))
   const quantized = words === null ? null : quantizedMatMul(hidden, words)
   const logits = quantized === null ? head.outputs(hidden, host) : (head.toLogits?.(quantized) ?? quantized)
   return {

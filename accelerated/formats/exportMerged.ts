@@ -1,7 +1,7 @@
 /** A whole model in Hugging Face layout, for every tool that reads it: the `merged` export, and the result of full fine-tuning, which is read back. */
 import { transposedMatrix } from '../checkpoints/safetensors/safetensors.js'
 import { encode, layOut, writeSafetensors } from '../checkpoints/safetensors/writeSafetensors.js'
-import { isBare, headOf } from '../models/modelOutputs.js'
+import { isBare, selectHead } from '../models/modelOutputs.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
 import { joinPath, fileInFolder } from '../storage/paths.js'
 import type { Storage } from '../storage/storage.js'
@@ -12,7 +12,7 @@ import { poolingFile } from '../checkpoints/hub/hubRules.js'
 import type { Model } from '../models/architecture.js'
 import type { Weights, AdapterFormat } from './adapter.js'
 import { startPhase } from '../methods/startPhase.js'
-import { resolveSettings, methodOf } from '../training/settings.js'
+import { resolveSettings, findMethod } from '../training/resolveSettings.js'
 import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
 import { inputError } from '../errors/inputError.js'
 import { readWeights } from './adapterTensors.js'
@@ -43,7 +43,7 @@ export const exportMerged = async (
     { format: 'pt' },
   )
   const file = joinPath(folder, 'model.safetensors')
-  await storage.write(file, chunksOf(header, order, tensors, dtype, file))
+  await storage.write(file, writeChunks(header, order, tensors, dtype, file))
   await writeTokenizer({ folder, storage }, base, adapter, maxLength)
   if (adapter.outputs.head === 'sequence' && isBare(adapter.model, adapter.outputs))
     await writeSentenceModules({ folder, storage }, adapter.model, trained.head)
@@ -56,7 +56,7 @@ const asStored = ({ shape, read }: MergedTensor): MergedTensor => ({
   read: async () => transposedMatrix(await read(), shape),
 })
 
-async function* chunksOf(
+async function* writeChunks(
   header: Uint8Array,
   order: readonly string[],
   tensors: ReadonlyMap<string, MergedTensor>,
@@ -116,12 +116,12 @@ export const huggingFace: AdapterFormat = {
     const { model, outputs, labelNames } = trained
     if (JSON.stringify([...model.spec.tensors]) !== JSON.stringify([...base.model.spec.tensors]))
       throw inputError(folder, `a model of the same shape as ${base.folder}`, 'another shape')
-    const method = methodOf('full')
+    const method = findMethod('full')
     const settings = resolveSettings({ method: 'full' })
     const tensors = new Map<string, Weights>()
     for (const [name, entry] of trained.tensors) tensors.set(name, await readWeights(entry))
     const head = new Map<string, Weights>()
-    for (const [name, shape] of headOf(model, outputs, method).tensors) {
+    for (const [name, shape] of selectHead(model, outputs, method).tensors) {
       const entry = headTensor(trained, name, shape)
       if (entry !== undefined) head.set(name, await readWeights(entry))
     }

@@ -35,7 +35,7 @@ import {
 import { int8 } from '../precisions/int8/int8.js'
 import type { PaddedInputs } from '../models/batchInputs.js'
 import { plainHost, type Host, type TensorSource } from '../models/host.js'
-import { tokenHeadOf } from '../models/modelOutputs.js'
+import { buildTokenHead } from '../models/modelOutputs.js'
 import { noVirtualTokens } from '../models/packing.js'
 import type { Adapter } from './adapter.js'
 
@@ -93,7 +93,9 @@ const writeOnnxModel = async (
   const multiplied = new Set<string>() // known once the graph is built, before bytes are
   const isDecoder = adapter.outputs.head === 'causal'
   const levels: ExportLevels = isDecoder ? { type: 'uint8' } : { type: 'int8', isMultiplied: (name) => multiplied.has(name) }
-  const weights = new Map([...tensorsOf(trained)].map(([name, tensor]) => [name, storedWeight(name, tensor, precision, modelFile, levels)]))
+  const weights = new Map(
+    [...collectTensors(trained)].map(([name, tensor]) => [name, storedWeight(name, tensor, precision, modelFile, levels)]),
+  )
   const stored = new Map([...weights.values()].flatMap(({ parts }) => [...parts]))
   const read = placed(stored, dataName)
   const values = new Map([...weights].map(([name, { value }]) => [name, value(read)]))
@@ -107,14 +109,14 @@ const writeOnnxModel = async (
   await storage.makeFolder(joinPath(folder, onnx)) // not recursively: a signal may just have removed the folder above
   if (!embedded) {
     const pieces = [...stored.keys()].map((name) => ({ weight: name }))
-    await storage.write(joinPath(folder, onnx, dataName), chunksOf(pieces, stored))
+    await storage.write(joinPath(folder, onnx, dataName), writeChunks(pieces, stored))
   }
-  await storage.write(modelFile, embedded ? chunksOf(whole.pieces, stored) : encodeModel(model))
+  await storage.write(modelFile, embedded ? writeChunks(whole.pieces, stored) : encodeModel(model))
   return embedded
 }
 
 /** The merged tensors. A method that cannot be merged has its own tensors beside the model's, and its graph in the export. */
-const tensorsOf = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
+const collectTensors = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
   new Map<string, MergedTensor>([
     ...mergedTensors(trained),
     ...(trained.adapter.method.export.merge === undefined
@@ -125,7 +127,7 @@ const tensorsOf = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
       : []),
   ])
 
-async function* chunksOf(pieces: readonly Piece[], stored: ReadonlyMap<string, StoredTensor>): AsyncGenerator<Uint8Array> {
+async function* writeChunks(pieces: readonly Piece[], stored: ReadonlyMap<string, StoredTensor>): AsyncGenerator<Uint8Array> {
   for (const piece of pieces) yield piece instanceof Uint8Array ? piece : await stored.get(piece.weight)!.bytes()
 }
 
@@ -145,7 +147,7 @@ const paddedInference = ({ model, outputs, method, phase, settings }: Adapter, t
   const zeros = mul(ids, 0)
   const types = model.tokenTypes ? input('token_type_ids', slots, 'int64') : zeros
   const isToken = outputs.head === 'token'
-  const head = isToken ? tokenHeadOf(model, outputs.labels) : model.sequenceHead(Math.max(1, outputs.labels))
+  const head = isToken ? buildTokenHead(model, outputs.labels) : model.sequenceHead(Math.max(1, outputs.labels))
   const plain = int8.wrap(plainHost(tensor, (name) => model.spec.tensors.has(name) || head.tensors.has(name)))
   const host: Host = method.export.merge === undefined ? method.train.wrap(phase, settings, tensor)(plain) : plain
 

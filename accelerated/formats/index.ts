@@ -3,7 +3,7 @@
  * format that it is saved in; reading asks each format whether the files are its own. Reading and writing model files belongs in checkpoints/.
  */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
-import { inputError, shown } from '../errors/inputError.js'
+import { inputError, formatValue } from '../errors/inputError.js'
 import type { Method } from '../methods/method.js'
 import { requiredFile, joinPath } from '../storage/paths.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
@@ -14,16 +14,16 @@ import { huggingFace } from './exportMerged.js'
 import { peftAdalora } from './peft/adalora.js'
 import { peftLora } from './peft/lora.js'
 import { adapterFiles } from './peft/peft.js'
-import { peftTypeOf } from './peft/peftConfig.js'
+import { readPeftType } from './peft/peftConfig.js'
 import { peftPrefix, peftPrompt } from './peft/promptLearning.js'
 
 const formats: Readonly<Record<string, AdapterFormat>> = { peftLora, peftAdalora, peftPrefix, peftPrompt, adapters, huggingFace }
 
 /** Writes an adapter into an existing folder, in the format of its method. @throws InputError */
 export const writeAdapter = (folder: string, adapter: Adapter, base: ModelFolder, storage: Storage = nodeFiles): Promise<void> =>
-  formatOf(adapter.method).write(folder, adapter, base, storage)
+  findFormat(adapter.method).write(folder, adapter, base, storage)
 
-export const formatOf = ({ name, export: { format } }: Method): AdapterFormat => {
+export const findFormat = ({ name, export: { format } }: Method): AdapterFormat => {
   const adapterFormat = formats[format]
   if (adapterFormat === undefined) throw new Error(`${name}: expected a format among ${Object.keys(formats).join(', ')}, got ${format}`)
   return adapterFormat
@@ -39,10 +39,10 @@ export const readAdapter = async (folder: string, base: ModelFolder, storage: St
   const ofLlamaCpp = await readGgufAdapter(folder, base, storage)
   if (ofLlamaCpp !== null) return ofLlamaCpp
   await requiredFile(folder, adapterFiles.config, storage)
-  const type = await peftTypeOf(folder, storage)
+  const type = await readPeftType(folder, storage)
   throw inputError(
     joinPath(folder, adapterFiles.config),
     'an adapter of a supported method',
-    type === undefined ? 'one without peft_type' : `peft_type ${shown(type)}`,
+    type === undefined ? 'one without peft_type' : `peft_type ${formatValue(type)}`,
   )
 }

@@ -20,20 +20,20 @@ export type TrainedModel = {
 export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMap<string, MergedTensor> =>
   new Map<string, MergedTensor>([
     ...[...base.tensors].map(
-      ([name, entry]) => [name, { shape: shapeOf(adapter, name, entry), read: () => mergedNumbers(adapter, name, entry) }] as const,
+      ([name, entry]) => [name, { shape: mergedShape(adapter, name, entry), read: () => mergedNumbers(adapter, name, entry) }] as const,
     ),
     ...[...frozenHead(base, adapter.outputs)].map(([name, entry]) => {
-      const read = () => (rowsOf(adapter, name) === undefined ? readTensor(entry) : mergedNumbers(adapter, name, entry))
-      return [name, { shape: shapeOf(adapter, name, entry), read }] as const
+      const read = () => (findTokenRows(adapter, name) === undefined ? readTensor(entry) : mergedNumbers(adapter, name, entry))
+      return [name, { shape: mergedShape(adapter, name, entry), read }] as const
     }),
     ...[...head].map(([name, { shape, data }]) => [name, { shape, read: async () => data }] as const),
   ])
 
-const rowsOf = ({ method: { tokens } }: Adapter, name: string): TokenRows | undefined => tokens?.find(({ table }) => table === name)
+const findTokenRows = ({ method: { tokens } }: Adapter, name: string): TokenRows | undefined => tokens?.find(({ table }) => table === name)
 
 /** A table of words has a row more for each new token beyond its end. */
-const shapeOf = (adapter: Adapter, name: string, entry: TensorEntry): readonly number[] => {
-  const rows = rowsOf(adapter, name)
+const mergedShape = (adapter: Adapter, name: string, entry: TensorEntry): readonly number[] => {
+  const rows = findTokenRows(adapter, name)
   return rows === undefined ? entry.shape : [extendedSize(rows.shape[0], rows.ids), rows.shape[1]]
 }
 

@@ -1,7 +1,7 @@
 /** config.json of an exported model: the base model's, with the head's architecture and classes. */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { Model } from '../models/architecture.js'
-import { bareClassOf, type ModelOutputs, type SequenceOutputs, type TokenOutputs } from '../models/modelOutputs.js'
+import { bareClassName, type ModelOutputs, type SequenceOutputs, type TokenOutputs } from '../models/modelOutputs.js'
 import { parseJson } from '../storage/json.js'
 import { readText } from '../storage/text.js'
 import { joinPath } from '../storage/paths.js'
@@ -19,7 +19,7 @@ export type BaseFolder = Pick<ModelFolder, 'folder' | 'storage'>
 const baseOnlyKeys = ['_name_or_path', 'num_labels', 'problem_type', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
 
 /** The names of the outputs; `LABEL_0` and so on for those without one, as in other tools. */
-export const labelsOf = ({ labels }: ModelOutputs, names: readonly string[] | undefined): readonly string[] =>
+export const nameOutputs = ({ labels }: ModelOutputs, names: readonly string[] | undefined): readonly string[] =>
   Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
 
 /** Writes config.json with the keys of `more` added. @throws InputError */
@@ -39,7 +39,7 @@ export const writeModelConfig = async (
     ...(outputs.head === 'causal'
       ? { architectures: [model.naming.causal] }
       : outputs.head === 'embedding'
-        ? { architectures: [bareClassOf(model)] }
+        ? { architectures: [bareClassName(model)] }
         : classifierConfig(model, outputs, labelNames)),
     torch_dtype: precision,
     ...more,
@@ -59,7 +59,7 @@ const withFractions = (json: string, base: string): string => {
 }
 
 const classifierConfig = (model: Model, outputs: SequenceOutputs | TokenOutputs, labelNames: readonly string[] | undefined): object => {
-  const labels = labelsOf(outputs, labelNames)
+  const labels = nameOutputs(outputs, labelNames)
   return {
     architectures: [outputs.head === 'token' ? model.naming.tokenClassifier : model.naming.sequenceClassifier],
     id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),

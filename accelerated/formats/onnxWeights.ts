@@ -73,14 +73,14 @@ const inInt8 = (name: string, { shape, read }: MergedTensor, levels: ExportLevel
   }
 }
 
-const bytesOf: Readonly<Partial<Record<DType, number>>> = { float32: 4, float16: 2, uint8: 1, int8: 1 }
+const bytesPerElement: Readonly<Partial<Record<DType, number>>> = { float32: 4, float16: 2, uint8: 1, int8: 1 }
 
 /** Each tensor as an initializer in the file `location`, one after another. */
 export const placed = (stored: ReadonlyMap<string, StoredTensor>, location: string): ((name: string) => Expression) => {
   let offset = 0
   const initializers = new Map<string, Expression>()
   for (const [name, { shape, dtype }] of stored) {
-    const length = (bytesOf[dtype] ?? NaN) * elementCount(shape)
+    const length = (bytesPerElement[dtype] ?? NaN) * elementCount(shape)
     const place: ExternalData = { location, offset, length }
     initializers.set(name, weight(name, shape, dtype, place))
     offset += length

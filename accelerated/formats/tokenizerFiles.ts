@@ -40,7 +40,7 @@ export const writeTokenizer = async (
     tokenizer_class: model.naming.tokenizer,
     ...more,
     ...baseSettings,
-    ...(model.spec.kind === 'decoder' ? await chatTemplateOf(base) : {}),
+    ...(model.spec.kind === 'decoder' ? await readChatTemplate(base) : {}),
     model_max_length: Math.min(maxLength ?? baseLength, left),
   }
   await target.storage.write(joinPath(target.folder, 'tokenizer_config.json'), jsonText(settings))
@@ -56,7 +56,7 @@ export const writeAddedTokens = async (
 }
 
 /** The text of chat_template.jinja, which has priority: transformers.js reads a template only in tokenizer_config.json. */
-const chatTemplateOf = async ({ folder, storage }: BaseFolder): Promise<{ readonly chat_template?: string }> => {
+const readChatTemplate = async ({ folder, storage }: BaseFolder): Promise<{ readonly chat_template?: string }> => {
   const file = await fileInFolder(folder, 'chat_template.jinja', storage)
   return file === undefined ? {} : { chat_template: await readText(file, undefined, storage) }
 }

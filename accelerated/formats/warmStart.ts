@@ -5,13 +5,13 @@ import { loraScale } from '../methods/lora.js'
 import { rowsName } from '../methods/trainedTokens.js'
 import { SettingsError } from '../errors/expectedErrors.js'
 import { option, words, type Text } from '../errors/words.js'
-import { tokenHeadOf } from '../models/modelOutputs.js'
-import type { Settings } from '../training/settings.js'
-import { layoutOf, type Assembly } from '../training/assembly.js'
+import { buildTokenHead } from '../models/modelOutputs.js'
+import type { Settings } from '../training/resolveSettings.js'
+import { buildLayout, type Assembly } from '../training/assembly.js'
 import type { RunState } from '../parameters/runState.js'
 import type { Adapter, Weights } from './adapter.js'
-import { formatOf } from './index.js'
-import { lowRankOf } from './peft/lora.js'
+import { findFormat } from './index.js'
+import { toLowRankAdapter } from './peft/lora.js'
 import { padPair, rankOf } from './peft/peft.js'
 
 type WarmStart = {
@@ -33,7 +33,7 @@ export const warmStart = (
   labelNames: readonly string[] | undefined,
   where: Text,
 ): WarmStart => {
-  const layout = layoutOf(run, start.phase)
+  const layout = buildLayout(run, start.phase)
   const inFile = headNumbers(run, adapter, labelNames)
   const head = inFile === null ? null : (run.objective.headInFiles?.read(inFile) ?? inFile)
   const own = run.method.export.format === 'peftLora' ? lowRankNumbers(run, start, adapter, where) : sameNumbers(run, start, adapter, where)
@@ -97,10 +97,10 @@ const lowRankNumbers = (
   adapter: Adapter,
   where: Text,
 ): Numbers => {
-  const plain = formatOf(adapter.method).asLora?.(adapter)
+  const plain = findFormat(adapter.method).asLora?.(adapter)
   if (plain === undefined) throw inputError(where, 'a low-rank adapter', `one of ${adapter.method.name}`)
   if (settings.warmupGate === 'expected') throw new SettingsError('warmupGate', 'open in a run that begins with an adapter', 'expected')
-  const { modules, rank, alpha, rslora = false } = lowRankOf(plain)
+  const { modules, rank, alpha, rslora = false } = toLowRankAdapter(plain)
   const places = new Map(method.train.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
   const { rank: ownRank = NaN, loraAlpha: ownAlpha = NaN, useRslora: ownRslora = false } = settings
   const ratio =
@@ -140,16 +140,16 @@ const headNumbers = (
   const places = labelNames?.map((name) => theirs?.indexOf(name) ?? -1) ?? [0]
   const same = regression || (theirs !== undefined && theirs.length === places.length && !places.includes(-1))
   if (!same || head.size === 0) return null
-  const wider = (outputs.head === 'token' ? tokenHeadOf(model, outputs.labels + 1) : model.sequenceHead(outputs.labels + 1)).tensors
+  const wider = (outputs.head === 'token' ? buildTokenHead(model, outputs.labels + 1) : model.sequenceHead(outputs.labels + 1)).tensors
   return new Map(
     [...head].map(([name, { shape, data }]): readonly [string, ArrayLike<number>] => [
       name,
-      wider.get(name)?.join() === shape.join() ? data : rowsOf({ shape, data }, places),
+      wider.get(name)?.join() === shape.join() ? data : selectRows({ shape, data }, places),
     ]),
   )
 }
 
-const rowsOf = ({ shape: [rows = 1], data }: Weights, places: readonly number[]): Float32Array => {
+const selectRows = ({ shape: [rows = 1], data }: Weights, places: readonly number[]): Float32Array => {
   const width = data.length / rows
   return Float32Array.from(places.flatMap((row) => [...data.subarray(row * width, (row + 1) * width)]))
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { refuseOtherKeys, validate } from '../errors/validate.js'
 import type { Decoder } from './decoder.js'
 import { generate, type GenerationEnd } from './generate.js'
-import { generationSettings, resolveGeneration, type GenerationInput, type ResolvedGeneration } from './settings.js'
+import { generationSettings, resolveGeneration, type GenerationInput, type ResolvedGeneration } from './generationSettings.js'
 
 /** A piece of an answer as soon as no later token can change it, and at the end the whole answer. `prompt` counts from 0. */
 export type AnswerEvent =

@@ -26,7 +26,7 @@ export type Search = {
   readonly done: boolean
 }
 
-export const startOfSearch: Search = { running: [{ tokens: [], score: 0 }], finished: [], done: false }
+export const initialSearch: Search = { running: [{ tokens: [], score: 0 }], finished: [], done: false }
 
 /**
  * Appends one token. logProbabilities: of the next token of each running text, [vocabulary] each. Returns the search and, for each text that

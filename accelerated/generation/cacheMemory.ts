@@ -40,7 +40,7 @@ export const growingMemory = (layers: readonly Layer[], rowsAtFirst: number, dty
         return spare.subarray(0, size)
       }
       const turn = (written: Vector): void => {
-        ;[numbers, spare] = [written, whole(numbers)]
+        ;[numbers, spare] = [written, fullBuffer(numbers)]
       }
       return {
         names: [pastName(layer.name, part), presentName(layer.name, part)] as const,
@@ -69,7 +69,7 @@ export const growingMemory = (layers: readonly Layer[], rowsAtFirst: number, dty
     feeds: () => Object.fromEntries(tensors.map(({ names: [past], feed }) => [past, feed()])),
     room: (more) => Object.fromEntries(tensors.map(({ names: [, present], room }) => [present, room(more)])),
     take: (results, more) => {
-      for (const { names, turn } of tensors) turn(floatsOf(results, names[1]))
+      for (const { names, turn } of tensors) turn(readFloats(results, names[1]))
       tokens += more
     },
     select: (from) => {
@@ -86,7 +86,7 @@ export const growingMemory = (layers: readonly Layer[], rowsAtFirst: number, dty
         tokens += more
       },
       refresh: (results) => {
-        for (const { names, turn } of tensors) turn(floatsOf(results, names[1]))
+        for (const { names, turn } of tensors) turn(readFloats(results, names[1]))
       },
     },
   }
@@ -100,7 +100,7 @@ export const cacheCarry = (layers: readonly Layer[]): Readonly<Record<string, st
 export const isSame = (from: readonly number[], rows: number): boolean => from.length === rows && from.every((row, to) => row === to)
 
 /** The whole buffer behind a part. */
-const whole = (part: Vector): Vector => (part instanceof Float64Array ? new Float64Array(part.buffer) : new Float32Array(part.buffer))
+const fullBuffer = (part: Vector): Vector => (part instanceof Float64Array ? new Float64Array(part.buffer) : new Float32Array(part.buffer))
 
 /**
  * One buffer for each part of each layer, with room for more tokens than it has: a step reads it and writes into it. If it is full, it grows by half.
@@ -113,7 +113,7 @@ export const roomyMemory = (layers: readonly Layer[], rowsAtFirst: number, capac
   const room = (first: number, count: number): Feeds =>
     Object.fromEntries(buffers.map(({ present, feed }) => [present, feed(first, count)]))
   const take = (results: Results, first: number): void => {
-    for (const { present, take: takeOne } of buffers) takeOne(floatsOf(results, present), first)
+    for (const { present, take: takeOne } of buffers) takeOne(readFloats(results, present), first)
   }
   return {
     tokens: () => tokens,
@@ -187,7 +187,7 @@ const roomyBuffer = ({ name, heads, headSize }: Layer, part: Part, rows: number,
   }
 }
 
-export const floatsOf = (results: Results, name: string): Vector => {
+export const readFloats = (results: Results, name: string): Vector => {
   const values = results[name]
   if (values instanceof Float32Array || values instanceof Float64Array) return values
   throw new Error(`decoder: expected floating-point numbers of ${name}, got ${values === undefined ? 'none' : 'others'}`)

@@ -2,12 +2,12 @@
 import { noVirtualTokens } from '../models/packing.js'
 import { type Engine, type Session, watchedWeights } from '../engines/engine.js'
 import { floatFeed, int32Feed, type Feeds } from '../engines/feeds.js'
-import { layoutOf, type Assembly } from '../training/assembly.js'
+import { buildLayout, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../parameters/vectors.js'
 import { headSizeUnit } from '../graph/operators.js'
 import type { Runtime } from '../training/phaseSessions.js'
 import { fixedParameters } from '../training/inferenceGraph.js'
-import { cacheCarry, floatsOf, growingMemory, isSame, roomyMemory, type CacheMemory, type RowMemory } from './cacheMemory.js'
+import { cacheCarry, readFloats, growingMemory, isSame, roomyMemory, type CacheMemory, type RowMemory } from './cacheMemory.js'
 import { decodingGraph, type CacheKind } from './graph.js'
 
 /** Logits of one row, over the vocabulary. */
@@ -60,13 +60,13 @@ export const openDecoder = async (
   const virtual = virtualSlots(assembly)
   const kind = cacheKind(assembly, engine)
   const { weights, check } = watchedWeights(source)
-  const trained = fixedParameters(layoutOf(assembly, phase), parameters, dtype, engine)
+  const trained = fixedParameters(buildLayout(assembly, phase), parameters, dtype, engine)
   const session = await engine.open(decodingGraph(assembly, phase, kind, trained.tensors), weights, {
     ...{ mode: 'decode', fixed: Object.keys(trained.feeds) },
     carry: kind === 'growing' ? cacheCarry(model.spec.layers) : {},
   })
   const device = deviceCache(session)
-  const read = readerOf(assembly, session, trained.feeds, device)
+  const read = makeReader(assembly, session, trained.feeds, device)
   const { vocabularySize } = model
   const { readChunks, readPrompts } = promptReader(read, chunk, assembly)
 
@@ -156,7 +156,7 @@ const virtualSlots = ({ method, settings }: Assembly): { readonly count: number;
 /** Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last. padding: slots before each row */
 type ReadColumns = (columns: readonly Tokens[], padding: readonly number[], memory: RowMemory) => Promise<Vector>
 
-const readerOf = (assembly: Assembly, session: Session, trained: Feeds, device: DeviceCache | null): ReadColumns => {
+const makeReader = (assembly: Assembly, session: Session, trained: Feeds, device: DeviceCache | null): ReadColumns => {
   const roomy = session.inputs.includes('keyCount')
   const { model, precision } = assembly
   const { dtype } = precision
@@ -185,7 +185,7 @@ const readerOf = (assembly: Assembly, session: Session, trained: Feeds, device: 
     const room = memory.room(sequence)
     const results = await session.run({ ...feeds, ...memory.feeds() }, { logits, ...room })
     memory.take(results, sequence)
-    return floatsOf(results, 'logits')
+    return readFloats(results, 'logits')
   }
 }
 
@@ -195,7 +195,7 @@ const readOnDevice = async (session: Session, device: DeviceCache, memory: Cache
   if (!isThere) await device.settle()
   const results = await session.run(isThere ? feeds : { ...feeds, ...memory.feeds() })
   device.took(memory, more)
-  return floatsOf(results, 'logits')
+  return readFloats(results, 'logits')
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Text generation: prompts in batches, token by token, until each text ends. Greedy, by beam search, or sampled. */
 import { inputError } from '../errors/inputError.js'
 import { uniforms } from '../parameters/random.js'
-import { searchStep, startOfSearch, type Search } from './beamSearch.js'
+import { searchStep, initialSearch, type Search } from './beamSearch.js'
 import { samplingDistribution, sample, largest, logProbabilities, applyRepetitionPenalty, type Sampling } from './sampling.js'
 import type { DecodedRows, Decoder } from './decoder.js'
 
@@ -65,7 +65,7 @@ export async function* generate(
 type Numbered = { readonly prompt: number; readonly ids: readonly number[]; readonly room: number }
 
 /** Why a text ends with its last token; null if it continues. */
-const endOf = (
+const findEndReason = (
   tokens: readonly number[],
   { ids, room }: Pick<Numbered, 'ids' | 'room'>,
   { endTokens, stops }: GenerationSettings,
@@ -90,11 +90,11 @@ async function* oneByOne(
       const token =
         settings.sampling === null
           ? (largest(scores, 1)[0]?.token ?? NaN)
-          : sample(samplingDistribution(scores, settings.sampling), uniformOf(settings.seed, prompt, tokens.length))
+          : sample(samplingDistribution(scores, settings.sampling), drawUniform(settings.seed, prompt, tokens.length))
       if (Number.isNaN(token)) throw noNumbers(prompt)
       tokens.push(token)
       yield { kind: 'token', prompt, token }
-      const end = endOf(tokens, { ids, room }, settings)
+      const end = findEndReason(tokens, { ids, room }, settings)
       if (end === null) continue
       ended.add(row)
       yield { kind: 'text', prompt, tokens, ended: end }
@@ -108,7 +108,7 @@ async function* oneByOne(
 const noNumbers = (prompt: number): Error => inputError(`prompt ${prompt + 1}`, 'finite logits from the model and its adapter', 'only NaN')
 
 /** The draw of a token, keyed by its prompt's number and its position. */
-const uniformOf = (seed: number, prompt: number, position: number): number =>
+const drawUniform = (seed: number, prompt: number, position: number): number =>
   uniforms(seed, 'generation', prompt * 0x100000000 + position, 1)[0] ?? 0.5
 
 async function* byBeams(
@@ -117,7 +117,7 @@ async function* byBeams(
   settings: GenerationSettings,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<GenerationEvent, void> {
-  let searches = batch.map((prompt) => ({ ...prompt, search: startOfSearch }))
+  let searches = batch.map((prompt) => ({ ...prompt, search: initialSearch }))
   while (searches.length > 0 && signal?.aborted !== true) {
     const logits = rows.logits()
     let first = 0 // row of a search's best running text
@@ -132,10 +132,10 @@ async function* byBeams(
         lengthPenalty: settings.lengthPenalty,
         maxNewTokens: prompt.room,
         ends: settings.endTokens.length,
-        isEnd: (tokens) => endOf(tokens, { ...prompt, room: Infinity }, settings) !== null,
+        isEnd: (tokens) => findEndReason(tokens, { ...prompt, room: Infinity }, settings) !== null,
       })
       if (step.search.running.length + step.search.finished.length === 0) throw noNumbers(prompt.prompt)
-      if (step.search.done) yield* eventsOf(prompt, step.search, settings)
+      if (step.search.done) yield* toEvents(prompt, step.search, settings)
       else next.push({ ...prompt, search: step.search, rows: step.continuations.map(({ from, token }) => ({ from: first + from, token })) })
       first += search.running.length
     }
@@ -144,8 +144,8 @@ async function* byBeams(
   }
 }
 
-function* eventsOf({ prompt, ...rest }: Numbered, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
+function* toEvents({ prompt, ...rest }: Numbered, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
   const tokens = finished[0]?.tokens ?? []
   for (const token of tokens) yield { kind: 'token', prompt, token }
-  yield { kind: 'text', prompt, tokens, ended: endOf(tokens, rest, settings) ?? 'length' }
+  yield { kind: 'text', prompt, tokens, ended: findEndReason(tokens, rest, settings) ?? 'length' }
 }

@@ -4,7 +4,7 @@ import type { Outputs, Expression, Shape } from '../graph/expression.js'
 import { cast, gather, input, mul, reshape, cachedAttention, concat, flattenRows } from '../graph/operators.js'
 import type { Layer } from '../models/architecture.js'
 import type { PaddedInputs } from '../models/batchInputs.js'
-import { layoutOf, type Assembly } from '../training/assembly.js'
+import { buildLayout, type Assembly } from '../training/assembly.js'
 import { adaptedHost } from '../training/hosts.js'
 import { parameterInputs } from '../training/inferenceGraph.js'
 import type { Wrap } from '../models/host.js'
@@ -68,15 +68,15 @@ export const decodingGraph = (
   const past = (name: string): Cached => {
     const layer = layers.get(name)
     if (layer === undefined) throw new Error(`decodingGraph: expected one of ${model.spec.layers.length} layers, got ${name}`)
-    const of = (part: Part): Expression =>
+    const makePastInput = (part: Part): Expression =>
       input(pastName(name, part), cacheShape(layer, 'batch', kind === 'roomy' ? 'capacity' : 'past'), precision.dtype)
-    return { key: of('key'), value: of('value') }
+    return { key: makePastInput('key'), value: makePastInput('value') }
   }
   const { wrap, present } =
     kind === 'growing'
       ? cache(past)
       : roomyCache(past, input('keyCount', [1], 'int32'), (layer) => [presentName(layer, 'key'), presentName(layer, 'value')])
-  const host = wrap(adaptedHost(assembly, phase, trained ?? parameterInputs(layoutOf(assembly, phase), precision.dtype)))
+  const host = wrap(adaptedHost(assembly, phase, trained ?? parameterInputs(buildLayout(assembly, phase), precision.dtype)))
   const rows = {
     ids: input('inputIds', tokens, 'int32'),
     positions: input('positions', tokens, 'int32'),

@@ -44,12 +44,12 @@ export const applyRepetitionPenalty = (scores: Logits, seen: Iterable<number>, p
 /** log softmax, summed in float64 */
 export const logProbabilities = (logits: Logits): Float64Array => {
   const exact = Float64Array.from(logits)
-  const most = largestOf(exact)
+  const most = findLargest(exact)
   const normalizer = most + Math.log(exact.reduce((total, logit) => total + Math.exp(logit - most), 0))
   return exact.map((logit) => logit - normalizer)
 }
 
-const largestOf = (scores: Float64Array): number => scores.reduce((a, b) => Math.max(a, b), -Infinity)
+const findLargest = (scores: Float64Array): number => scores.reduce((a, b) => Math.max(a, b), -Infinity)
 
 /** The tokens to sample from with their probabilities (as scores), which add up to 1, the most likely first. */
 export const samplingDistribution = (logits: Logits, { temperature, topK, topP }: Sampling): readonly ScoredToken[] => {
@@ -57,7 +57,7 @@ export const samplingDistribution = (logits: Logits, { temperature, topK, topP }
   const kept = topK === null ? null : largest(scaled, topK)
   // tokens of equal scores stay together, as in transformers
   const least = kept === null || kept.length < (topK ?? 0) ? -Infinity : (kept.at(-1)?.score ?? -Infinity)
-  const most = largestOf(scaled)
+  const most = findLargest(scaled)
   const powers = scaled.map((score) => (score >= least ? Math.exp(score - most) : 0))
   const total = powers.reduce((a, b) => a + b, 0)
   const tail = 1 - topP

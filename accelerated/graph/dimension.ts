@@ -39,29 +39,29 @@ export const sum = (dimensions: Shape): Dimension => {
 
 /** The number comes first: `batch`, 12, `3+sequence` → `12*batch*(3+sequence)`. */
 export const product = (dimensions: Shape): Dimension => {
-  const [factor, names] = [knownFactor(dimensions), namedFactors(dimensions)]
+  const [factor, names] = [constantFactor(dimensions), symbolicFactors(dimensions)]
   const parts = factor === 1 && names.length > 0 ? names : [factor, ...names]
   return parts.length > 1 ? parts.map((d) => (terms(d).length > 1 ? `(${d})` : d)).join('*') : (parts[0] as Dimension)
 }
 
 /** The size of a shape is this number times its `namedFactors`. */
-export const knownFactor = (shape: Shape): number =>
+export const constantFactor = (shape: Shape): number =>
   shape.flatMap(factors).reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
-export const namedFactors = (shape: Shape): readonly string[] => shape.flatMap(factors).filter((d) => typeof d === 'string')
+export const symbolicFactors = (shape: Shape): readonly string[] => shape.flatMap(factors).filter((d) => typeof d === 'string')
 
 /**
  * The value of a dimension in a run in which names have these sizes.
  * @param where the caller, for the message
  */
-export const sizeOfDimension = (
+export const resolveDimension = (
   dimension: Dimension,
   sizes: Readonly<Record<string, number>>,
-  where: string = 'sizeOfDimension',
+  where: string = 'resolveDimension',
 ): number => {
   if (typeof dimension === 'number') return dimension
   if (Object.hasOwn(sizes, dimension)) return sizes[dimension] as number
   const [added, multiplied] = [terms(dimension), factors(dimension)]
-  const size = (d: Dimension): number => sizeOfDimension(d, sizes, where)
+  const size = (d: Dimension): number => resolveDimension(d, sizes, where)
   if (added.length > 1) return added.map(size).reduce((a, b) => a + b)
   if (multiplied.length > 1) return multiplied.map(size).reduce((a, b) => a * b)
   throw new Error(`${where}: expected a size for dimension ${dimension}, got ${Object.keys(sizes).join(', ')}`)

@@ -32,7 +32,7 @@ const isLink = ({ op, shape, inputs }: Expression): boolean =>
 
 export const chainsInBlocks = (outputs: Outputs): Outputs => {
   const order = topologicalOrder(Object.values(outputs))
-  const chains = chainsOf(order, new Set(Object.values(outputs)))
+  const chains = findChains(order, new Set(Object.values(outputs)))
   return rewrite(outputs, (node, same, renewed) => {
     const chain = chains.get(node)
     return chain === undefined ? same : inBlocks(chain, renewed)
@@ -43,16 +43,16 @@ export const chainsInBlocks = (outputs: Outputs): Outputs => {
 type Chain = readonly Expression[]
 
 /** The chains by their last links. A link belongs to the chain that has all its readers, so that no value is computed earlier or held longer. */
-const chainsOf = (order: readonly Expression[], results: ReadonlySet<Expression>): ReadonlyMap<Expression, Chain> => {
+const findChains = (order: readonly Expression[], results: ReadonlySet<Expression>): ReadonlyMap<Expression, Chain> => {
   const readers = new Map<Expression, Expression[]>(order.map((node) => [node, []]))
   for (const node of order) for (const x of node.inputs) readers.get(x)?.push(node)
-  const lastOf = new Map<Expression, Expression>()
+  const lastLinks = new Map<Expression, Expression>()
   const backwards = new Map<Expression, Expression[]>()
   for (const node of [...order].reverse().filter(isLink)) {
-    const [last, ...otherLasts] = new Set((readers.get(node) ?? []).map((reader) => lastOf.get(reader)))
+    const [last, ...otherLasts] = new Set((readers.get(node) ?? []).map((reader) => lastLinks.get(reader)))
     const isInner = last !== undefined && otherLasts.length === 0 && !results.has(node)
     const ownLast = isInner ? last : node
-    lastOf.set(node, ownLast)
+    lastLinks.set(node, ownLast)
     backwards.set(ownLast, backwards.get(ownLast) ?? [])
     backwards.get(ownLast)?.push(node)
   }

@@ -8,7 +8,7 @@ import { add, addMatMul, concat, constant, expand, mul, reshape, transpose } fro
 export const fuseSums = (outputs: Outputs): Outputs => {
   const order = topologicalOrder(Object.values(outputs))
   if (!order.some(isInt8)) return outputs
-  const readers = readersOf(order, outputs)
+  const readers = findReaders(order, outputs)
   const isInner = (node: Expression): boolean => {
     const [reader, more] = readers.get(node) ?? []
     return (
@@ -18,7 +18,7 @@ export const fuseSums = (outputs: Outputs): Outputs => {
   const isOnlyHere = (node: Expression): boolean => readers.get(node)?.length === 1
   const ones = onesByRows()
   return rewrite(outputs, (node, same, renewed) => {
-    const terms = isSum(node) && !isInner(node) ? termsOf(node, isInner) : []
+    const terms = isSum(node) && !isInner(node) ? listTerms(node, isInner) : []
     return fusedSum(terms, renewed, isOnlyHere, ones) ?? same
   })
 }
@@ -28,7 +28,7 @@ const isInt8 = ({ op }: Expression): boolean => op === 'QuantizedMatMul' || op =
 /** null stands for the outputs. */
 type Readers = ReadonlyMap<Expression, readonly (Expression | null)[]>
 
-const readersOf = (order: readonly Expression[], outputs: Outputs): Readers => {
+const findReaders = (order: readonly Expression[], outputs: Outputs): Readers => {
   const readers = new Map<Expression, (Expression | null)[]>(order.map((node) => [node, []]))
   for (const node of order) for (const x of node.inputs) readers.get(x)?.push(node)
   for (const node of Object.values(outputs)) readers.get(node)?.push(null)
@@ -39,8 +39,8 @@ const readersOf = (order: readonly Expression[], outputs: Outputs): Readers => {
 const isSum = ({ op, shape, dtype }: Expression): boolean => op === 'Add' && dtype === 'float32' && shape.length === 2
 
 /** What a tree of sums adds, from left to right. Its depth is that of one layer's gradient: a few dozen. */
-const termsOf = (sum: Expression, isInner: (node: Expression) => boolean): readonly Expression[] =>
-  sum.inputs.flatMap((x) => (isInner(x) ? termsOf(x, isInner) : [x]))
+const listTerms = (sum: Expression, isInner: (node: Expression) => boolean): readonly Expression[] =>
+  sum.inputs.flatMap((x) => (isInner(x) ? listTerms(x, isInner) : [x]))
 
 /** The sum in its fused form; null if it has no product in int8 or nothing to fuse. */
 const fusedSum = (
@@ -62,8 +62,11 @@ const fusedSum = (
     const [a, b] = first.inputs.map(resolved)
     return a === undefined || b === undefined ? null : addMatMul(rest, a, b, first.attributes)
   }
-  const left = [...products.map((product) => leftOf(product, resolved)), ...biases.map(() => ones(rows))]
-  const right = [...products.map((product) => rightOf(product, resolved)), ...biases.map((bias) => reshape(resolved(bias), [columns, 1]))]
+  const left = [...products.map((product) => toLeftFactor(product, resolved)), ...biases.map(() => ones(rows))]
+  const right = [
+    ...products.map((product) => toRightFactor(product, resolved)),
+    ...biases.map((bias) => reshape(resolved(bias), [columns, 1])),
+  ]
   return addMatMul(rest, concat(left, 1), concat(right, 1), { transposeB: true })
 }
 
@@ -86,13 +89,13 @@ const isThin = ({ op, shape, dtype, attributes, inputs: [a] }: Expression): bool
 type Resolved = (node: Expression) => Expression
 
 /** α a: [rows, r] */
-const leftOf = ({ inputs: [a], attributes: { alpha = 1 } }: Expression, resolved: Resolved): Expression => {
+const toLeftFactor = ({ inputs: [a], attributes: { alpha = 1 } }: Expression, resolved: Resolved): Expression => {
   if (a === undefined) throw new Error('fuseSums: expected a product, got no factor')
   return alpha === 1 ? resolved(a) : mul(resolved(a), alpha)
 }
 
 /** b as [columns, r] */
-const rightOf = ({ inputs: [, b], attributes: { transposeB = false } }: Expression, resolved: Resolved): Expression => {
+const toRightFactor = ({ inputs: [, b], attributes: { transposeB = false } }: Expression, resolved: Resolved): Expression => {
   if (b === undefined) throw new Error('fuseSums: expected a product, got one factor')
   return transposeB ? resolved(b) : transpose(resolved(b), [1, 0])
 }

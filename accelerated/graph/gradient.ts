@@ -13,7 +13,7 @@ import {
   topologicalOrder,
 } from './expression.js'
 import { add, reduceSum, reshape, scalar, controlDependency } from './operators.js'
-import { sumOfPadded } from './padding.js'
+import { addPadded } from './padding.js'
 import { vjps } from './vjps.js'
 
 /**
@@ -33,10 +33,10 @@ export const gradient = (y: Expression, targets: readonly Expression[]): readonl
   const plan = checkpointPlanner(order)
   const recompute = (node: Expression, yBar: Expression): void => {
     const [y, x] = node.inputs as CheckpointOperands
-    const { copyOf, copies } = plan([y, x], [yBar, ...ofParameters.values()])
+    const { findCopy, copies } = plan([y, x], [yBar, ...ofParameters.values()])
     ofParameters.clear()
     for (const { original, copy } of copies) if (relevant.has(original)) relevant.add(copy)
-    gradients.set(copyOf(y), yBar)
+    gradients.set(findCopy(y), yBar)
     for (const { copy } of [...copies].reverse()) visit(copy)
   }
   const visit = (node: Expression): void => {
@@ -53,7 +53,7 @@ export const gradient = (y: Expression, targets: readonly Expression[]): readonl
       if (contribution === null || x === undefined || !relevant.has(x)) return
       const xBar = sumTo(contribution, x.shape, node.op)
       const earlier = gradients.get(x)
-      const sum = earlier === undefined ? xBar : (sumOfPadded(earlier, xBar) ?? add(earlier, xBar))
+      const sum = earlier === undefined ? xBar : (addPadded(earlier, xBar) ?? add(earlier, xBar))
       gradients.set(x, sum)
       if (x.shape.every((d) => typeof d === 'number')) ofParameters.set(x, sum)
     })
@@ -87,9 +87,9 @@ const sumTo = (contribution: Expression, shape: Shape, op: string): Expression =
 // arrives, so that the runtime neither computes them early nor merges them with the originals.
 type CheckpointOperands = readonly [y: Expression, x: Expression]
 
-/** `copyOf` returns a node without a copy itself. `copies` are in topological order, those of the first values before all others. */
+/** `findCopy` returns a node without a copy itself. `copies` are in topological order, those of the first values before all others. */
 type CheckpointPlan = {
-  readonly copyOf: (node: Expression) => Expression
+  readonly findCopy: (node: Expression) => Expression
   readonly copies: readonly { readonly original: Expression; readonly copy: Expression }[]
 }
 
@@ -100,7 +100,7 @@ type CheckpointPlan = {
  */
 const checkpointPlanner = (order: readonly Expression[]) => {
   const places = new Map(order.map((node, place) => [node, place]))
-  const placeOf = (node: Expression): number => places.get(node) ?? Infinity
+  const findPlace = (node: Expression): number => places.get(node) ?? Infinity
   const readers = new Map<Expression, number>()
   for (const node of order) for (const operand of new Set(node.inputs)) readers.set(operand, (readers.get(operand) ?? 0) + 1)
 
@@ -110,7 +110,7 @@ const checkpointPlanner = (order: readonly Expression[]) => {
    */
   return ([y, x]: CheckpointOperands, signals: readonly Expression[]): CheckpointPlan => {
     const copied = new Map<Expression, Expression>()
-    const between = nodesBetween(order.slice(placeOf(x) + 1, placeOf(y) + 1), x, y)
+    const between = nodesBetween(order.slice(findPlace(x) + 1, findPlace(y) + 1), x, y)
     const own = madeForAlone(readers, between)
     const late = (node: Expression): Expression => copied.get(node) ?? remember(node, controlDependency(node, signals))
     const remember = (node: Expression, copy: Expression): Expression => {
@@ -118,14 +118,14 @@ const checkpointPlanner = (order: readonly Expression[]) => {
       return copy
     }
     late(x)
-    for (const node of [...between, ...own].sort((a, b) => placeOf(a) - placeOf(b))) {
+    for (const node of [...between, ...own].sort((a, b) => findPlace(a) - findPlace(b))) {
       const begins = own.has(node) && !node.inputs.some((operand) => own.has(operand))
       remember(node, {
         ...node,
         inputs: node.inputs.map((operand, i) => (begins && i === 0 ? late(operand) : (copied.get(operand) ?? operand))),
       })
     }
-    return { copyOf: (node) => copied.get(node) ?? node, copies: [...copied].map(([original, copy]) => ({ original, copy })) }
+    return { findCopy: (node) => copied.get(node) ?? node, copies: [...copied].map(([original, copy]) => ({ original, copy })) }
   }
 }
 

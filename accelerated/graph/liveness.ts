@@ -3,14 +3,14 @@
  * node to its last reader. Buffers are reused for shapes that ONNX Runtime knows before the run, not for those that a run sets.
  * An element-wise operator then reuses an operand that nothing else reads, and other values reuse the buffer that was freed last.
  */
-import { sizeOfDimension } from './dimension.js'
+import { resolveDimension } from './dimension.js'
 import { type Outputs, type DType, type Expression, type Op, topologicalOrder, type Shape } from './expression.js'
 import { loweredOnce } from './lowering.js'
 
 /** Bytes allocated (> 0) or freed (< 0). */
 export type Allocation = { readonly buffer: object; readonly bytes: number }
 
-const bytesOfType: Readonly<Record<DType, number>> = {
+const bytesPerElement: Readonly<Record<DType, number>> = {
   float64: 8,
   float32: 4,
   float16: 2,
@@ -31,18 +31,18 @@ const renaming = new Set<Op>([...transparent, 'Reshape', 'ControlDependency'])
 /** Operators that ONNX Runtime's CPU kernels may run in place. Measured: sums and products do not. */
 const inPlace = new Set<Op>(['Sigmoid', 'Tanh', 'Relu', 'Clip', 'Softmax', 'LogSoftmax'])
 
-export const bytesOf = ({ shape, dtype }: Pick<Expression, 'shape' | 'dtype'>, sizes: Readonly<Record<string, number>>): number =>
-  shape.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'liveness'), bytesOfType[dtype])
+export const countBytes = ({ shape, dtype }: Pick<Expression, 'shape' | 'dtype'>, sizes: Readonly<Record<string, number>>): number =>
+  shape.reduce<number>((product, d) => product * resolveDimension(d, sizes, 'liveness'), bytesPerElement[dtype])
 
 /**
  * The allocations of a run, in order. Outputs are freed at its end, after they were copied.
  * @param sizes of the named dimensions, such as `tokens` @param callerBuffers whether the caller brings the memory of the outputs
  */
 export const allocations = (roots: Outputs, sizes: Readonly<Record<string, number>>, callerBuffers: boolean): readonly Allocation[] => {
-  return allocationsOf(Object.values(loweredOnce(roots)), sizes, callerBuffers)
+  return listAllocations(Object.values(loweredOnce(roots)), sizes, callerBuffers)
 }
 
-const allocationsOf = (
+const listAllocations = (
   outputs: readonly Expression[],
   sizes: Readonly<Record<string, number>>,
   callerBuffers: boolean,
@@ -63,14 +63,14 @@ const allocationsOf = (
   const { next, allocate, reuse, read, events } = timeline()
   const placed = (value: Expression, operands: readonly (Buffer | undefined)[]): Buffer => {
     if (renaming.has(value.op)) return operands[0] ?? allocate(0, null)
-    if (kept.has(value)) return allocate(callerBuffers ? 0 : bytesOf(value, sizes), null)
-    const kind = kindOf(value)
+    if (kept.has(value)) return allocate(callerBuffers ? 0 : countBytes(value, sizes), null)
+    const kind = toReuseKey(value)
     const writable = inPlace.has(value.op) && kind !== null
     const over = writable ? operands.find((buffer) => buffer?.kind === kind && buffer.readers === 1) : undefined
-    return over ?? reuse(kind) ?? allocate(bytesOf(value, sizes), kind)
+    return over ?? reuse(kind) ?? allocate(countBytes(value, sizes), kind)
   }
   for (const node of order) {
-    for (const bytes of workspace(node, sizes, kindOf(node) !== null)) {
+    for (const bytes of workspace(node, sizes, toReuseKey(node) !== null)) {
       next()
       allocate(bytes, null).until += 1
     }
@@ -90,7 +90,7 @@ const allocationsOf = (
 }
 
 /** The peak in bytes. */
-export const peakOf = (events: readonly Allocation[]): number =>
+export const findPeak = (events: readonly Allocation[]): number =>
   events.reduce(({ held, most }, { bytes }) => ({ held: held + bytes, most: Math.max(most, held + bytes) }), { held: 0, most: 0 }).most
 
 /** The number of nodes of a graph. */
@@ -161,7 +161,7 @@ const timeline = () => {
   }
 }
 
-const kindOf = ({ shape, dtype }: Expression): string | null => (shape.every((d) => typeof d === 'number') ? `${dtype} ${shape}` : null)
+const toReuseKey = ({ shape, dtype }: Expression): string | null => (shape.every((d) => typeof d === 'number') ? `${dtype} ${shape}` : null)
 
 /**
  * Bytes of a node's intermediate values, each made of the one before: rows divided by their scales, levels, or all logarithms before one is
@@ -171,11 +171,11 @@ const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, ov
   const { op, inputs, attributes } = node
   const [x] = inputs
   if (x === undefined) return []
-  const bytes = (value: Expression, dtype: DType = value.dtype): number => bytesOf({ shape: value.shape, dtype }, sizes)
+  const bytes = (value: Expression, dtype: DType = value.dtype): number => countBytes({ shape: value.shape, dtype }, sizes)
   const { body } = attributes
   if (body !== undefined) {
     const sums = 2 * body.sums.reduce((total, value) => total + bytes(value), 0) // so far, and with this slice
-    return [sums + peakOf(allocationsOf([...body.results, ...body.sums], sizes, true))]
+    return [sums + findPeak(listAllocations([...body.results, ...body.sums], sizes, true))]
   }
   if (op === 'QuantizedMatMul') return [bytes(x, 'uint8'), bytes(node)]
   if (op === 'FourBitMatMul') {
@@ -193,8 +193,8 @@ const workspace = (node: Expression, sizes: Readonly<Record<string, number>>, ov
 const executionOrder = (outputs: readonly Expression[]): readonly Expression[] => {
   const nodes = topologicalOrder(outputs).filter(({ op }) => !leaves.has(op) && !unwritten.has(op))
   const place = new Map(nodes.map((node, i) => [node, i]))
-  const operandsOf = (node: Expression): readonly Expression[] => [...new Set(node.inputs.map(written))].filter((x) => place.has(x))
-  const read = new Set(nodes.flatMap(operandsOf))
+  const listOperands = (node: Expression): readonly Expression[] => [...new Set(node.inputs.map(written))].filter((x) => place.has(x))
+  const read = new Set(nodes.flatMap(listOperands))
   const byPlace = (a: Expression, b: Expression): number => (place.get(a) ?? 0) - (place.get(b) ?? 0)
   const stack = nodes.filter((node) => !read.has(node)).map((node) => ({ node, done: false }))
   const [order, seen]: [Expression[], Set<Expression>] = [[], new Set()]
@@ -203,7 +203,7 @@ const executionOrder = (outputs: readonly Expression[]): readonly Expression[] =
     else if (!seen.has(top.node)) {
       seen.add(top.node)
       stack.push({ node: top.node, done: true })
-      for (const operand of [...operandsOf(top.node)].sort(byPlace)) if (!seen.has(operand)) stack.push({ node: operand, done: false })
+      for (const operand of [...listOperands(top.node)].sort(byPlace)) if (!seen.has(operand)) stack.push({ node: operand, done: false })
     }
   }
   return order
@@ -243,7 +243,7 @@ export const weightMemory = (roots: Outputs, sizes: Sizes, reordered: boolean): 
 }
 
 const held = (node: Expression, { products, rows, whole }: Use, reordered: boolean): number => {
-  const bytes = bytesOf(node, {})
+  const bytes = countBytes(node, {})
   const copies = reordered && node.dtype === 'float32' && node.shape.length === 2 ? products.size : 0
   if (whole || (products.size > 0 && copies === 0) || node.op === 'Cast')
     return bytes * (copies + (products.size > copies || whole || rows > 0 ? 1 : 0))
@@ -252,4 +252,4 @@ const held = (node: Expression, { products, rows, whole }: Use, reordered: boole
 }
 
 const count = (shape: Shape, sizes: Sizes): number =>
-  shape.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'weightMemory'), 1)
+  shape.reduce<number>((product, d) => product * resolveDimension(d, sizes, 'weightMemory'), 1)

@@ -10,7 +10,7 @@ import { splitSlices } from './splitSlices.js'
 import { stackProducts } from './stackedProducts.js'
 import type { OnnxTarget } from './onnxBuilder.js'
 import { add, cast, concat, div, gather, mul, reduceMean, reshape, slice, sqrt, square, sub } from './operators.js'
-import { blockMatMul, blockSize, quantizedOf, unsignedZero } from './quantizedOperators.js'
+import { blockMatMul, blockSize, matchQuantized, unsignedZero } from './quantizedOperators.js'
 import { recomputeActivations } from './recomputedActivations.js'
 
 /** As the CPU. */
@@ -37,31 +37,31 @@ export const lower = (outputs: Outputs, { fusedDecoder, scan }: Pick<OnnxTarget,
     if (node.op === 'Erf') return erfFloat64(x)
     if (node.op === 'Gelu') return mul(mul(x, 0.5), add(erfFloat64(mul(x, Math.SQRT1_2)), 1))
     if (node.op === 'LayerNormalization' && scale !== undefined && bias !== undefined) {
-      const { mean, inverseDeviation } = statisticsOf(x, node.attributes.epsilon ?? 0)
+      const { mean, inverseDeviation } = computeStatistics(x, node.attributes.epsilon ?? 0)
       statistics.set(node, { mean, inverseDeviation })
       return add(mul(mul(sub(x, mean), inverseDeviation), scale), bias)
     }
     return same
   }
-  const partOf = ({ op, inputs: [parent], attributes }: Expression): Expression | undefined => {
+  const findStatistic = ({ op, inputs: [parent], attributes }: Expression): Expression | undefined => {
     const ofParent = op === 'OutputOf' && parent !== undefined ? statistics.get(parent) : undefined
     return attributes.output === 1 ? ofParent?.mean : ofParent?.inverseDeviation
   }
   const lowered = rewrite(outputs, (node, same) => {
-    const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, same.inputs) ?? partOf(node))
+    const replaced = node.op === 'Reshape' ? reshapedOnce(same) : (lowerDecoder(node, same.inputs) ?? findStatistic(node))
     return replaced ?? (node.dtype === 'float64' ? lowerFloat64(node, same) : lowerQuantized(same))
   })
   const divided = splitSlices(stackProducts(fuseSums(recomputeActivations(lowered))))
   return scan === true ? chainsInBlocks(divided) : divided
 }
 
-const known = new WeakMap<Outputs, Map<string, Outputs>>()
+const loweredGraphs = new WeakMap<Outputs, Map<string, Outputs>>()
 
 /** The same, once for a graph: an estimate counts the nodes that a session then opens, and a decoder's take a tenth of a second. */
 export const loweredOnce: typeof lower = (outputs, target = everything) => {
   const key = `${target.fusedDecoder === true} ${target.scan === true}`
-  const forms = known.get(outputs) ?? new Map<string, Outputs>()
-  known.set(outputs, forms)
+  const forms = loweredGraphs.get(outputs) ?? new Map<string, Outputs>()
+  loweredGraphs.set(outputs, forms)
   const form = forms.get(key) ?? lower(outputs, target)
   forms.set(key, form)
   return form
@@ -70,7 +70,7 @@ export const loweredOnce: typeof lower = (outputs, target = everything) => {
 /** If the node gathers rows of a matrix in int8 or multiplies by one, the nodes that do so; else the node as it is. */
 const lowerQuantized = (same: Expression): Expression => {
   const [x, matrix] = same.inputs
-  if (same.op === 'Gather') return x?.op === 'BlockDequantize' ? blockRowsOf(same) : rowsOf(same)
+  if (same.op === 'Gather') return x?.op === 'BlockDequantize' ? gatherBlockRows(same) : gatherQuantizedRows(same)
   const { transposeA = false, transposeB = false, alpha = 1 } = same.attributes
   const isProduct = same.op === 'MatMul' && matrix?.op === 'BlockDequantize' && !transposeA && transposeB && alpha === 1
   return isProduct && x !== undefined ? blockProduct(x, matrix) : same
@@ -82,7 +82,7 @@ const blockProduct = (x: Expression, { inputs: [levels, scales] }: Expression): 
 }
 
 /** Rows of a matrix in blocks: levels around 128 times their scales. */
-const blockRowsOf = (same: Expression): Expression => {
+const gatherBlockRows = (same: Expression): Expression => {
   const [matrix, index] = same.inputs
   const [levels, scales] = matrix?.inputs ?? []
   const columns = matrix?.shape[1]
@@ -103,9 +103,9 @@ const reshapedOnce = (node: Expression): Expression => {
 }
 
 /** Rows of diag(scales) levels: only the rows asked for become float32, not the matrix. */
-const rowsOf = (same: Expression): Expression => {
+const gatherQuantizedRows = (same: Expression): Expression => {
   const [matrix, index] = same.inputs
-  const quantized = matrix === undefined ? null : quantizedOf(matrix)
+  const quantized = matrix === undefined ? null : matchQuantized(matrix)
   if (quantized?.scales === undefined || index === undefined || quantized.scales.shape.length !== 1) return same
   const scales = gather(quantized.scales, index)
   const stored = cast(gather(quantized.levels, index), 'float32')
@@ -126,7 +126,7 @@ const rotated = (x: Expression, heads: number, ...angles: readonly [cosine: Expr
 type Statistics = { readonly mean: Expression; readonly inverseDeviation: Expression }
 
 /** μ and 1 / √(σ² + ε) over the last dimension. x: [..., n] → [..., 1] each */
-const statisticsOf = (x: Expression, epsilon: number): Statistics => {
+const computeStatistics = (x: Expression, epsilon: number): Statistics => {
   const mean = reduceMean(x, [-1], true)
   return { mean, inverseDeviation: div(1, sqrt(add(reduceMean(square(sub(x, mean)), [-1], true), epsilon))) }
 }

@@ -25,7 +25,7 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
 export const onnxParts = (outputs: Outputs, target: OnnxTarget, emptySequence?: string): ModelParts => {
   const lowered = loweredOnce(outputs, target)
   const order = topologicalOrder(Object.values(lowered))
-  const inputs = inputsOf(order, lowered)
+  const inputs = collectInputs(order, lowered)
   const builder = onnxBuilder(target)
   const shapes = runtimeShapes(builder, inputs)
 
@@ -60,7 +60,7 @@ const withoutRunSizes = (info: Declared): ValueInfoProto =>
   info.shape.every((d) => typeof d === 'number') ? info : { ...info, shape: null }
 
 /** Each input once, even if several expressions declare it. */
-const inputsOf = (order: readonly Expression[], outputs: Outputs): readonly Declared[] => {
+const collectInputs = (order: readonly Expression[], outputs: Outputs): readonly Declared[] => {
   const inputs = new Map<string, Declared>()
   for (const node of order) {
     if (node.op !== 'Input') continue

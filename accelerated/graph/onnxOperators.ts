@@ -234,7 +234,7 @@ export const emitNodes = (
 
 /** The body reads the operands that are not sliced, and sizes, from the graph around it. It hands each sum so far to the next slice. */
 const emitScan = ({ emit, inner }: OnnxBuilder, shapes: RuntimeShapes, { node, x, result }: PendingNode): string => {
-  const body = bodyOf(node)
+  const body = getBody(node)
   const prefix = `${result}/`
   const builder = inner(prefix)
   const names = new Map([
@@ -275,7 +275,7 @@ const rowLogarithms = (
   return { largest, shifted, logarithm }
 }
 
-const bodyOf = ({ attributes: { body } }: Expression): ScanBody => {
+const getBody = ({ attributes: { body } }: Expression): ScanBody => {
   if (body === undefined) throw new Error('toOnnx: expected a Scan with a body, got none')
   return body
 }
@@ -291,13 +291,13 @@ const emitControlDependency = (
   { node, x: [x = '', ...others], result }: PendingNode,
 ): string => {
   const { emit, integers } = builder
-  const sizeOf = (value: string): string => {
+  const emitSize = (value: string): string => {
     const length = lacks(builder, 'Size') ? shapes.allOfIt() : null
     return length === null ? emit('Size', [value]) : emit('Shape', [emit('Reshape', [value, length])])
   }
   const sizes = others.map((other, i) => {
     const named = (node.inputs[i + 1]?.shape ?? []).findIndex((d) => typeof d === 'string')
-    return named < 0 ? sizeOf(other) : emit('Shape', [other], { start: named, end: named + 1 })
+    return named < 0 ? emitSize(other) : emit('Shape', [other], { start: named, end: named + 1 })
   })
   const zeros = emit('Mul', [emit('Max', sizes), integers(node.shape.map(() => 0))])
   return emit('Reshape', [x, zeros], {}, [result])
@@ -306,13 +306,13 @@ const emitControlDependency = (
 /** The start and end of a part of an axis: counted from the start (≥ 0) if that is known, else from the end (< 0). */
 const stretch = (before: Dimension, size: Dimension, after: Dimension): readonly [number, number] => {
   if (typeof before === 'number' && typeof size === 'number') return [before, before + size]
-  if (typeof before === 'number' && typeof after === 'number') return [before, after === 0 ? endOfAxis : -after]
-  if (typeof size === 'number' && typeof after === 'number') return [-size - after, after === 0 ? endOfAxis : -after]
+  if (typeof before === 'number' && typeof after === 'number') return [before, after === 0 ? axisEnd : -after]
+  if (typeof size === 'number' && typeof after === 'number') return [-size - after, after === 0 ? axisEnd : -after]
   throw new Error(`toOnnx: expected one unknown size at most in a slice, got ${before}, ${size}, ${after}`)
 }
 
 /** ONNX clamps a position beyond the end. No axis is longer than an int32. */
-const endOfAxis = 2 ** 31 - 1
+const axisEnd = 2 ** 31 - 1
 
 /** The name of output 0, 1, 2, … of a node whose value has the name `first`. */
 const outputName = (node: Expression | undefined, first: string, output: number): string =>

@@ -1,7 +1,7 @@
 /** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8, int4 or float16. */
 import type { Expression } from './expression.js'
 import type { OnnxBuilder, PendingNode } from './onnxBuilder.js'
-import { bitsOfBlocks, blockSize, unsignedZero, zeroScale } from './quantizedOperators.js'
+import { bitsPerLevel, blockSize, unsignedZero, zeroScale } from './quantizedOperators.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 
@@ -175,7 +175,7 @@ export const emitBlockProduct = ({ emit, target }: OnnxBuilder, { node, x, resul
   return emit(
     'MatMulNBits',
     x,
-    { K, N, bits: bitsOfBlocks(inputs[1] ?? node), block_size: blockSize, accuracy_level: int8Activations },
+    { K, N, bits: bitsPerLevel(inputs[1] ?? node), block_size: blockSize, accuracy_level: int8Activations },
     [result],
     'com.microsoft',
   )
@@ -190,7 +190,7 @@ export const emitBlocks = (
   { node: { shape, inputs }, x: [stored = '', scales = ''], result }: PendingNode,
 ): string => {
   const [rows, columns] = [Number(shape[0]), Number(shape[1])]
-  const isPacked = inputs[0] !== undefined && bitsOfBlocks(inputs[0]) === 4
+  const isPacked = inputs[0] !== undefined && bitsPerLevel(inputs[0]) === 4
   const unpacked = (): string => {
     const first = emit('BitwiseAnd', [stored, constant([15], [], 'uint8')])
     const second = emit('BitShift', [stored, constant([4], [], 'uint8')], { direction: 'RIGHT' })

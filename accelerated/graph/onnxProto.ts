@@ -127,9 +127,10 @@ const writeGraph = (writer: FieldWriter, parts: ModelParts): void => {
 }
 
 const usesDomain = (nodes: readonly NodeProto[], domain: string): boolean =>
-  nodes.some((node) => node.domain === domain || Object.values(node.attributes).some((value) => usesDomain(nodesOf(value), domain)))
+  nodes.some((node) => node.domain === domain || Object.values(node.attributes).some((value) => usesDomain(listNestedNodes(value), domain)))
 
-const nodesOf = (value: AttributeValue): readonly NodeProto[] => (typeof value === 'object' && 'graph' in value ? value.graph.nodes : [])
+const listNestedNodes = (value: AttributeValue): readonly NodeProto[] =>
+  typeof value === 'object' && 'graph' in value ? value.graph.nodes : []
 
 const writeNodesAndName = (writer: FieldWriter, name: string, { nodes }: GraphParts): void => {
   writer.messages(1, nodes, (node) => {

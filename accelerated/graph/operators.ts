@@ -2,7 +2,7 @@
  * Operators: one function per operation, with shape inference and shape checks. A plain number becomes a constant of the other operand's dtype.
  * Errors are programmer errors: they name the operator, what it expected and what it got.
  */
-import { knownFactor, namedFactors, product, sum } from './dimension.js'
+import { constantFactor, symbolicFactors, product, sum } from './dimension.js'
 import {
   type Backward,
   type DType,
@@ -263,7 +263,7 @@ export const cachedAttention = (
     ...(cap === null ? {} : { cap }),
     names,
   })
-  return { attended, present: { key: outputOf(attended, 1, past.key.shape), value: outputOf(attended, 2, past.value.shape) } }
+  return { attended, present: { key: selectOutput(attended, 1, past.key.shape), value: selectOutput(attended, 2, past.value.shape) } }
 }
 
 /** The runtime's cached attention has heads of a multiple of this size. */
@@ -273,7 +273,7 @@ export const headSizeUnit = 8
  * A further output of a node: LayerNormalization's mean (1) and inverse deviation (2), RmsNormalization's inverse deviation (1), or a part of Split.
  * CachedAttention has the keys (1) and the values (2) of the new cache, and a Scan what follows its first result.
  */
-export const outputOf = (x: Expression, output: number, shape: Shape): Expression => node('OutputOf', [x], shape, x.dtype, { output })
+export const selectOutput = (x: Expression, output: number, shape: Shape): Expression => node('OutputOf', [x], shape, x.dtype, { output })
 
 const reduce =
   (op: 'ReduceSum' | 'ReduceMean') =>
@@ -289,12 +289,12 @@ export const reduceMean = reduce('ReduceMean')
 
 // ------------------------------------------------------------------------------------------------------- shape and rows
 
-const symbols = (shape: Shape): string => [...namedFactors(shape)].sort().join('*')
+const symbols = (shape: Shape): string => [...symbolicFactors(shape)].sort().join('*')
 
 /** The same elements in another shape: known sizes and names must multiply to the same product. */
 export const reshape = (x: Expression, shape: Shape): Expression => {
   if (sameShape(x.shape, shape)) return x
-  return knownFactor(x.shape) === knownFactor(shape) && symbols(x.shape) === symbols(shape)
+  return constantFactor(x.shape) === constantFactor(shape) && symbols(x.shape) === symbols(shape)
     ? node('Reshape', [x], shape, x.dtype)
     : fail('reshape', `a shape of as many elements as ${showShape(x.shape)}`, showShape(shape))
 }
@@ -375,7 +375,7 @@ export const split = (x: Expression, sizes: readonly number[], axis = 0): readon
   if (sizes.length === 1) return [x]
   const shapes = sizes.map((size) => x.shape.with(at, size))
   const first = node('Split', [x], shapes[0] ?? [], x.dtype, { sizes, axis: at })
-  return shapes.map((shape, i) => (i === 0 ? first : outputOf(first, i, shape)))
+  return shapes.map((shape, i) => (i === 0 ? first : selectOutput(first, i, shape)))
 }
 
 /** Rows of a table. table: [rows, ...rest], index: int32 [...] → [..., ...rest]. Its gradient sums the rows of a repeated index. */
@@ -428,11 +428,11 @@ export const scatterAddRows = (updates: Expression, index: Expression, shape: Sh
   node('ScatterAddRows', [updates, index], shape, updates.dtype)
 
 /** The number of elements of a tensor of this shape, as int64 [1]. It needs no tensor: sizes follow from the feeds. */
-export const sizeOf = (of: Shape): Expression => node('Size', [], [1], 'int64', { of })
+export const elementCount = (of: Shape): Expression => node('Size', [], [1], 'int64', { of })
 
 /** pool[offset … offset + product of `shape`] as a tensor of `like`'s shape. pool: [n], offset: int64 [1]. */
 export const sliceVector = (pool: Expression, offset: Expression, like: Expression): Expression =>
-  reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like.shape))], [product(like.shape)], pool.dtype), like.shape)
+  reshape(node('SliceVector', [pool, offset, add(offset, elementCount(like.shape))], [product(like.shape)], pool.dtype), like.shape)
 
 /**
  * The results of `body` for each slice along the first axis of the sliced operands, one after another, and its sums over all slices. Only a scan with
@@ -451,7 +451,7 @@ export const scan = (
   const zeros = body.sums.map((sum) => expand(scalar(0, sum.dtype), sum.shape))
   const attributes = { body, ...(backward === undefined ? {} : { backward }) }
   const first = node('Scan', [...operands, ...shared, ...zeros], shapes[0] ?? [], dtype, attributes)
-  return [first, ...shapes.slice(1).map((shape, i) => outputOf(first, i + 1, shape))]
+  return [first, ...shapes.slice(1).map((shape, i) => selectOutput(first, i + 1, shape))]
 }
 
 /** Cumulative sums along one axis, inclusive. It has no gradient: it counts positions. */

@@ -15,7 +15,7 @@ const isZeros = ({ op, inputs: [x] }: Expression): boolean =>
 type Part = { readonly start: number; readonly size: number; readonly x: Expression }
 
 /** The parts of a concatenation with their positions; null if a size is a name, or for any other expression. */
-const partsOf = ({ op, inputs, attributes: { axis = 0 } }: Expression): readonly Part[] | null => {
+const matchConcat = ({ op, inputs, attributes: { axis = 0 } }: Expression): readonly Part[] | null => {
   if (op !== 'Concat') return null
   const parts: Part[] = []
   let start = 0
@@ -29,8 +29,8 @@ const partsOf = ({ op, inputs, attributes: { axis = 0 } }: Expression): readonly
 }
 
 /** a + b if b is a padded part that falls within zeros of a; null otherwise. */
-export const sumOfPadded = (a: Expression, b: Expression): Expression | null => {
-  const [partsOfA, partsOfB, axis = 0] = [partsOf(a), partsOf(b), b.attributes.axis]
+export const addPadded = (a: Expression, b: Expression): Expression | null => {
+  const [partsOfA, partsOfB, axis = 0] = [matchConcat(a), matchConcat(b), b.attributes.axis]
   if (partsOfA === null || partsOfB === null || a.attributes.axis !== axis) return null
   const [inner, another] = partsOfB.filter(({ x }) => !isZeros(x))
   if (inner === undefined || another !== undefined) return null

@@ -91,7 +91,11 @@ export const fourBitDequantize = ({ levels, blockScales, scales = scalar(1, 'flo
 }
 
 /** The parts of a matrix in four bits; null for any other expression. */
-export const fourBitOf = ({ op, inputs: [levels, blockScales, scales], attributes: { columns = 0 } }: Expression): FourBitMatrix | null =>
+export const matchFourBit = ({
+  op,
+  inputs: [levels, blockScales, scales],
+  attributes: { columns = 0 },
+}: Expression): FourBitMatrix | null =>
   op === 'FourBitDequantize' && levels !== undefined && blockScales !== undefined && scales !== undefined
     ? { levels, blockScales, scales, columns }
     : null
@@ -113,7 +117,7 @@ export const blockDequantize = (levels: Expression, scales: Expression, columns:
 }
 
 /** Bits of a value of a matrix in blocks. */
-export const bitsOfBlocks = ({ shape }: Expression): 4 | 8 => (shape[2] === blockSize ? 8 : 4)
+export const bitsPerLevel = ({ shape }: Expression): 4 | 8 => (shape[2] === blockSize ? 8 : 4)
 
 /** x Wᵀ of a matrix in blocks, given by its levels and scales: what lowering makes of a product. x: float32 [n, k] → [n, p] */
 export const blockMatMul = (x: Expression, levels: Expression, scales: Expression): Expression => {
@@ -125,7 +129,7 @@ export const blockMatMul = (x: Expression, levels: Expression, scales: Expressio
 }
 
 /** The parts of a matrix in int8; null for any other expression. */
-export const quantizedOf = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantizedMatrix | null =>
+export const matchQuantized = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantizedMatrix | null =>
   op === 'Dequantize' && levels !== undefined && transposed !== undefined && scales !== undefined ? { levels, transposed, scales } : null
 
 /**
@@ -144,4 +148,5 @@ export const halfMatMul = (x: Expression, W: Expression, transposed = true): Exp
 }
 
 /** W if x is a cast of W in float16; null for any other expression. */
-export const halfOf = ({ op, inputs: [half] }: Expression): Expression | null => (op === 'Cast' && half?.dtype === 'float16' ? half : null)
+export const matchHalf = ({ op, inputs: [half] }: Expression): Expression | null =>
+  op === 'Cast' && half?.dtype === 'float16' ? half : null

@@ -8,7 +8,7 @@ const manyParts = 8
 type Sliced = { readonly x: Expression; readonly axis: number; readonly slices: readonly Expression[] }
 
 export const splitSlices = (outputs: Outputs): Outputs => {
-  const groups = wholeAxes(topologicalOrder(Object.values(outputs)))
+  const groups = findFullSplits(topologicalOrder(Object.values(outputs)))
   const parts = new Map<Expression, Expression>()
   return rewrite(outputs, (node, same, renewed) => {
     const group = groups.get(node)
@@ -21,7 +21,7 @@ export const splitSlices = (outputs: Outputs): Outputs => {
 }
 
 /** By slice, the many slices of one value that follow one another from the start of an axis to its end. */
-const wholeAxes = (order: readonly Expression[]): ReadonlyMap<Expression, Sliced> => {
+const findFullSplits = (order: readonly Expression[]): ReadonlyMap<Expression, Sliced> => {
   const byValue = new Map<Expression, Map<number, Expression[]>>()
   for (const node of order) {
     const [x] = node.inputs

@@ -6,7 +6,7 @@
  */
 import { type Expression, type Outputs, rewrite, topologicalOrder } from './expression.js'
 import { concat, split } from './operators.js'
-import { bitsOfBlocks, blockMatMul } from './quantizedOperators.js'
+import { bitsPerLevel, blockMatMul } from './quantizedOperators.js'
 
 export const stackProducts = (outputs: Outputs): Outputs => {
   const groups = new Map<Expression, Expression[]>()
@@ -21,14 +21,14 @@ export const stackProducts = (outputs: Outputs): Outputs => {
     if (part !== undefined) return part
     const [x] = node.inputs
     const all = node.op === 'BlockMatMul' && x !== undefined ? (groups.get(x) ?? []) : []
-    const group = all.filter((other) => bitsOf(other) === bitsOf(node))
+    const group = all.filter((other) => findBits(other) === findBits(node))
     if (x === undefined || group.length < 2) return same
     stacked(renewed(x), group).forEach((one, i) => parts.set(group[i] ?? node, one))
     return parts.get(node) ?? same
   })
 }
 
-const bitsOf = ({ inputs: [, levels] }: Expression): number | null => (levels === undefined ? null : bitsOfBlocks(levels))
+const findBits = ({ inputs: [, levels] }: Expression): number | null => (levels === undefined ? null : bitsPerLevel(levels))
 
 const stacked = (x: Expression, products: readonly Expression[]): readonly Expression[] => {
   const part = (at: 1 | 2): Expression =>

@@ -20,7 +20,7 @@ import {
   matMul,
   mul,
   neg,
-  outputOf,
+  selectOutput,
   reduceMean,
   reduceSum,
   replaceColumns,
@@ -150,15 +150,15 @@ function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expressi
 /** With x̂ = (x − μ)/σ and h = ȳ ⊙ scale: x̄ = (h − mean h − x̂ · mean(h ⊙ x̂)) / σ. μ and 1/σ are outputs 1 and 2 of the node. */
 function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): readonly Expression[] {
   const kept: Shape = [...y.shape.slice(0, -1), 1]
-  const normalized = mul(sub(required(x), outputOf(y, 1, kept)), outputOf(y, 2, kept))
+  const normalized = mul(sub(required(x), selectOutput(y, 1, kept)), selectOutput(y, 2, kept))
   const h = mul(yBar, required(scale))
   const centered = sub(sub(h, reduceMean(h, [-1], true)), mul(normalized, reduceMean(mul(h, normalized), [-1], true)))
-  return [mul(centered, outputOf(y, 2, kept)), mul(yBar, normalized), yBar]
+  return [mul(centered, selectOutput(y, 2, kept)), mul(yBar, normalized), yBar]
 }
 
 /** With r = 1 / √(mean x² + ε), x̂ = r x and h = ȳ ⊙ scale: x̄ = r (h − x̂ · mean(h ⊙ x̂)). r is output 1 of the node. */
 function rmsNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): readonly Expression[] {
-  const r = outputOf(y, 1, [...y.shape.slice(0, -1), 1])
+  const r = selectOutput(y, 1, [...y.shape.slice(0, -1), 1])
   const normalized = mul(required(x), r)
   const h = mul(yBar, required(scale))
   return [mul(sub(h, mul(normalized, reduceMean(mul(h, normalized), [-1], true))), r), mul(yBar, normalized)]

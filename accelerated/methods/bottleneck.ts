@@ -1,6 +1,6 @@
 /** Bottleneck adapters: small two-layer networks inside the model's sublayers, each added to a sublayer's output. */
 import { z } from 'zod'
-import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
 import type { Expression } from '../graph/expression.js'
 import type { Sublayer } from '../models/architecture.js'
 import { plainHost, type SublayerContext, type TensorSource } from '../models/host.js'
@@ -56,7 +56,7 @@ const bottleneckMethod = ({ name, summary, after, activation, output }: Bottlene
         ...host,
         sublayer: (sublayer, x, context) => {
           const h = host.sublayer(sublayer, x, context)
-          return adapted.has(sublayer) ? output(bottleneck(adapterOf(sublayer), activation, parameter), h, context) : h
+          return adapted.has(sublayer) ? output(bottleneck(toAdapterName(sublayer), activation, parameter), h, context) : h
         },
       })
     },
@@ -84,10 +84,10 @@ const bottleneckMethod = ({ name, summary, after, activation, output }: Bottlene
 
 /** Initialized as the adapters library's "bert". */
 const bottleneckTensors = ({ hiddenSize, neurons, sublayers }: BottleneckPhase, training: BottleneckSettings): readonly Trainable[] => {
-  const { decayed, undecayed } = weightGroupsOf(training)
+  const { decayed, undecayed } = buildWeightGroups(training)
   const matrix = { group: decayed, initial: normalInitial(0.02) }
   const bias = { group: undecayed, initial: zeroInitial }
-  return sublayers.map(adapterOf).flatMap((adapter) => [
+  return sublayers.map(toAdapterName).flatMap((adapter) => [
     { name: `${adapter}.down.weight`, shape: [neurons, hiddenSize], ...matrix },
     { name: `${adapter}.down.bias`, shape: [neurons], ...bias },
     { name: `${adapter}.up.weight`, shape: [hiddenSize, neurons], ...matrix },
@@ -96,7 +96,7 @@ const bottleneckTensors = ({ hiddenSize, neurons, sublayers }: BottleneckPhase, 
 }
 
 /** The name of a sublayer's adapter. */
-const adapterOf = (sublayer: string): string => `${sublayer}.adapter`
+const toAdapterName = (sublayer: string): string => `${sublayer}.adapter`
 
 // Houlsby et al. (2019): an adapter after attention and one after the feed-forward block. y = norm(h + a(h) + x), x is the sublayer's input.
 /** The adapters library's DoubleSeqBnConfig. */

@@ -1,7 +1,7 @@
 /** Full fine-tuning: every weight of the model, embeddings and norms included. */
 import { z } from 'zod'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
-import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
 import { modelInitial } from '../parameters/initialization.js'
 import type { Method } from './method.js'
 
@@ -18,7 +18,7 @@ export const full: Method<FullSettings, FullPhase> = {
   train: {
     trainsAll: true,
     tensors: ({ tensors }, training) => {
-      const { decayed, undecayed } = weightGroupsOf(training)
+      const { decayed, undecayed } = buildWeightGroups(training)
       return tensors.map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial }))
     },
     wrap: () => (host) => host, // the model asks for its tensors by name, and gets the trained ones

@@ -2,14 +2,14 @@
 import { z } from 'zod'
 import { type TensorSource, withBias, type Wrap } from '../models/host.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
-import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
 import {
   adaptedMatrices,
   factorCount,
   factorTensors,
   lowRankWrap,
   matricesSchema,
-  matrixOfWeight,
+  findMatrix,
   mergeProduct,
   type LowRankFactors,
   addLowRank,
@@ -55,12 +55,12 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   settings: loraSettings,
   train: {
     tensors: ({ matrices }, settings) => {
-      const magnitudes = settings.useDora ? magnitudeTensors(matrices, weightGroupsOf(settings).undecayed) : []
+      const magnitudes = settings.useDora ? magnitudeTensors(matrices, buildWeightGroups(settings).undecayed) : []
       return [...factorTensors(matrices, settings), ...magnitudes]
     },
     wrap: ({ matrices }, settings, parameter) => {
       const each = <F>(of: (name: string) => F): ReadonlyMap<string, F> => new Map(matrices.map(({ name }) => [name, of(name)]))
-      const factors = factorsOf(settings, parameter)
+      const factors = readFactors(settings, parameter)
       if (!settings.useDora) return lowRankWrap(each(factors), settings.loraDropout)
       return doraWrap(
         each((name) => ({ ...factors(name), magnitude: parameter(`${name}.magnitude`) })),
@@ -83,7 +83,7 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   export: {
     format: 'peftLora',
     merge: ({ matrices }, settings, name, tensor, trained) => {
-      const matrix = matrixOfWeight(matrices, name)
+      const matrix = findMatrix(matrices, name)
       if (matrix === undefined) return null
       const merged = mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, loraScale(settings))
       return settings.useDora ? mergeMagnitude(merged, trained(`${matrix.name}.magnitude`), matrix) : merged
@@ -91,7 +91,7 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   },
 }
 
-const factorsOf =
+const readFactors =
   (settings: LoraSettings, parameter: TensorSource) =>
   (name: string): LowRankFactors => ({ A: parameter(`${name}.A`), B: parameter(`${name}.B`), g: null, scale: loraScale(settings) })
 

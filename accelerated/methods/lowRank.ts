@@ -5,7 +5,7 @@ import { add, matMul, mul } from '../graph/operators.js'
 import type { Matrix, ModelSpec } from '../models/architecture.js'
 import type { Wrap } from '../models/host.js'
 import { SettingsError } from '../errors/expectedErrors.js'
-import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
 import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 import { factorA, factorB, type AdapterInitialization } from '../parameters/initialization.js'
@@ -44,8 +44,8 @@ type FactorSettings = CommonSettings & {
 
 /** A random and B = 0, so that the adapted model starts as the base model. */
 export const factorTensors = (matrices: readonly AdaptedMatrix[], settings: FactorSettings): readonly Trainable[] => {
-  const ofA = weightGroupsOf(settings).decayed
-  const ofB = groupOfB(ofA, settings.loraplusLrRatio)
+  const ofA = buildWeightGroups(settings).decayed
+  const ofB = scaleGroup(ofA, settings.loraplusLrRatio)
   return matrices.flatMap(({ name, d, k, r }): readonly Trainable[] => [
     { name: `${name}.A`, shape: [r, k], group: ofA, initial: factorA(settings.initLoraWeights) },
     { name: `${name}.B`, shape: [d, r], group: ofB, initial: factorB },
@@ -53,7 +53,7 @@ export const factorTensors = (matrices: readonly AdaptedMatrix[], settings: Fact
 }
 
 /** LoRA+ (Hayou et al., 2024): η_B = ratio · η_A. Decay is η · ω, so B's is larger too, as PyTorch has it. */
-const groupOfB = (ofA: OptimizerGroup, ratio: number): OptimizerGroup => (ratio === 1 ? ofA : { ...ofA, learningRateRatio: ratio })
+const scaleGroup = (ofA: OptimizerGroup, ratio: number): OptimizerGroup => (ratio === 1 ? ofA : { ...ofA, learningRateRatio: ratio })
 
 /** Σ rᵢ (dᵢ + kᵢ) */
 export const factorCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d, k, r }) => sum + r * (d + k), 0)
@@ -94,12 +94,12 @@ export const adaptedMatrices = (
   const patterns = Object.entries(rankPattern ?? {})
   const unknown = patterns.find(([pattern]) => !targeted.some(({ name }) => isTarget(name, pattern)))
   if (unknown !== undefined) throw new SettingsError('rankPattern', 'names of adapted matrices', JSON.stringify(unknown[0]))
-  const patternOf = (name: string): number | undefined => patterns.find(([pattern]) => isTarget(name, pattern))?.[1]
-  const adapted = targeted.map((matrix) => ({ ...matrix, r: patternOf(matrix.name) ?? rank })).filter(({ r }) => r > 0)
+  const findPattern = (name: string): number | undefined => patterns.find(([pattern]) => isTarget(name, pattern))?.[1]
+  const adapted = targeted.map((matrix) => ({ ...matrix, r: findPattern(matrix.name) ?? rank })).filter(({ r }) => r > 0)
   const tooHigh = adapted.find(({ d, k, r }) => r > Math.min(d, k))
   if (tooHigh !== undefined) {
     const { name, d, k, r } = tooHigh
-    const setting = patternOf(name) === undefined ? rankSetting : 'rankPattern'
+    const setting = findPattern(name) === undefined ? rankSetting : 'rankPattern'
     throw new SettingsError(setting, `a rank of at most ${Math.min(d, k)}, the smaller side of ${name} ${showShape([d, k])}`, String(r))
   }
   if (adapted.length === 0) throw new SettingsError('rankPattern', 'a rank above 0', 'none')
@@ -128,5 +128,5 @@ export const mergeProduct = (
 }
 
 /** The adapted matrix that has this weight. */
-export const matrixOfWeight = (matrices: readonly AdaptedMatrix[], tensor: string): AdaptedMatrix | undefined =>
+export const findMatrix = (matrices: readonly AdaptedMatrix[], tensor: string): AdaptedMatrix | undefined =>
   matrices.find(({ name }) => `${name}.weight` === tensor)

@@ -31,7 +31,7 @@ export type Penalty = { readonly value: Expression; readonly report: Outputs }
 export type Controls = Readonly<Record<string, number | Float64Array>>
 
 /** The vectors of a state, and the layout of each phase that they may move to. */
-export type LayoutContext<P> = { readonly vectors: Vectors; readonly layoutOf: (phase: P) => ParameterLayout; readonly dtype: FloatType }
+export type LayoutContext<P> = { readonly vectors: Vectors; readonly buildLayout: (phase: P) => ParameterLayout; readonly dtype: FloatType }
 
 /** A new phase, the state's vectors in its layout, and the event that reports it. */
 export type Transition<P> = {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { add, cast, constant, equal, less, matMul, mul, reshape, sub } from '../graph/operators.js'
 import type { Method, MethodPhases, MethodReporting, MethodTraining } from './method.js'
-import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
 import { normalInitial } from '../parameters/initialization.js'
 
@@ -29,7 +29,7 @@ export const promptMethod = {
   settings,
   train: {
     tensors: ({ shape }, training) => [
-      { name: promptEmbeddings, shape, group: weightGroupsOf(training).decayed, initial: normalInitial(1) },
+      { name: promptEmbeddings, shape, group: buildWeightGroups(training).decayed, initial: normalInitial(1) },
     ],
   },
   phases: {

@@ -6,7 +6,7 @@ import type { Expression } from '../graph/expression.js'
 import { add, cast, concat, constant, equal, matMul, mul, reduceSum, replaceColumns, reshape, slice, sub } from '../graph/operators.js'
 import type { Wrap } from '../models/host.js'
 import type { Trainable } from '../parameters/layout.js'
-import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
 import type { Method, TokenRows } from './method.js'
 
 export type { TokenRows }
@@ -22,7 +22,7 @@ export const withTrainedTokens = (method: Method, tokens: readonly TokenRows[]):
   if (tokens.length === 0) return method
   const { train, reporting, export: exported } = method
   const { merge } = exported
-  const newRows = tokens.flatMap(rowsOfNewTokens)
+  const newRows = tokens.flatMap(newTokenRows)
   return {
     ...method,
     tokens,
@@ -62,12 +62,12 @@ const trainable =
   ({ table, ids, shape: [, width], initial }: TokenRows): Trainable => ({
     name: rowsName(table),
     shape: [ids.length, width],
-    group: weightGroupsOf(settings).decayed,
+    group: buildWeightGroups(settings).decayed,
     initial: { fromCheckpoint: false, draw: () => initial },
   })
 
 /** The new tokens alone: the model without the adapter has them too, with their rows before training. */
-const rowsOfNewTokens = (rows: TokenRows): readonly TokenRows[] => {
+const newTokenRows = (rows: TokenRows): readonly TokenRows[] => {
   const { ids, newFrom, initial, shape } = rows
   const first = ids.findIndex((id) => id >= newFrom)
   if (first < 0) return []
@@ -76,26 +76,26 @@ const rowsOfNewTokens = (rows: TokenRows): readonly TokenRows[] => {
 
 type Placed = { readonly rows: TokenRows; readonly values: Expression }
 
-/** @param valuesOf the rows as an expression: [ids.length, width] */
+/** @param toValues the rows as an expression: [ids.length, width] */
 const wordWrap =
-  (tokens: readonly TokenRows[], valuesOf: (rows: TokenRows, dtype: Expression['dtype']) => Expression): Wrap =>
+  (tokens: readonly TokenRows[], toValues: (rows: TokenRows, dtype: Expression['dtype']) => Expression): Wrap =>
   (host) => {
     const placed = new Map<string, Placed>()
-    const of = (table: string): Placed | undefined => {
+    const placeRows = (table: string): Placed | undefined => {
       const rows = tokens.find((one) => one.table === table)
       if (rows === undefined) return undefined
-      const known = placed.get(table) ?? { rows, values: valuesOf(rows, host.tensor(table).dtype) }
+      const known = placed.get(table) ?? { rows, values: toValues(rows, host.tensor(table).dtype) }
       placed.set(table, known)
       return known
     }
     return {
       ...host,
       wordRows: (table, ids) => {
-        const trained = of(table)
+        const trained = placeRows(table)
         return trained === undefined ? host.wordRows(table, ids) : lookedUp(trained, ids, (frozen) => host.wordRows(table, frozen))
       },
       wordLogits: (table, x) => {
-        const trained = of(table)
+        const trained = placeRows(table)
         return trained === undefined ? host.wordLogits(table, x) : inPlace(trained, x, host.wordLogits(table, x))
       },
     }

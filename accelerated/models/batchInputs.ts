@@ -77,7 +77,7 @@ export const largestBlock = 128
 export const longText = 1024
 
 /** The fewest blocks, and the fewest rows that then hold all queries: less than one slot of each block is padding. */
-export const blocksOf = (
+export const planBlocks = (
   sequence: number,
   largest = largestBlock,
 ): Readonly<Record<typeof queryBlocks | typeof blockRows | 'sequence', number>> => {

@@ -28,13 +28,13 @@ export type ModelOutputs = SequenceOutputs | TokenOutputs | EmbeddingOutputs | C
 export const causalOutputs: CausalOutputs = { head: 'causal', labels: 0 }
 
 /** The tensors of the head that a run trains. The head over the vocabulary is frozen, unless the method trains the whole model. */
-export const headOf = (
+export const selectHead = (
   model: Model,
   outputs: ModelOutputs,
   { train: { trainsAll = false } }: { readonly train: { readonly trainsAll?: boolean } } = { train: {} },
 ): Pick<Head, 'tensors'> => {
   if (outputs.head === 'sequence') return model.sequenceHead(outputs.labels)
-  if (outputs.head === 'token') return tokenHeadOf(model, outputs.labels)
+  if (outputs.head === 'token') return buildTokenHead(model, outputs.labels)
   if (outputs.head === 'embedding') return { tensors: new Map() }
   return { tensors: trainsAll ? (model.causalHead?.().frozen ?? new Map()) : new Map() }
 }
@@ -46,15 +46,15 @@ export const outputTensors = (head: (outputs: number) => Pick<Head, 'tensors'>):
 }
 
 /** The head over every token. @throws Error for a model without one: a decoder */
-export const tokenHeadOf = (model: Model, labels: number): Head => {
+export const buildTokenHead = (model: Model, labels: number): Head => {
   const head = model.tokenHead?.(labels)
-  if (head === undefined) throw new Error(`tokenHeadOf: expected an encoder, got ${model.type}`)
+  if (head === undefined) throw new Error(`buildTokenHead: expected an encoder, got ${model.type}`)
   return head
 }
 
 /** Whether other tools open the encoder without a class of theirs for the head: it has none, or it reads the embedding of a sentence encoder. */
 export const isBare = (model: Model, { head }: Pick<ModelOutputs, 'head'>): boolean =>
-  head === 'embedding' || (head === 'sequence' && model.naming.sequenceClassifier === bareClassOf(model))
+  head === 'embedding' || (head === 'sequence' && model.naming.sequenceClassifier === bareClassName(model))
 
 /** transformers' class of an encoder without a head: `BertModel`. */
-export const bareClassOf = ({ naming }: Model): string => naming.sequenceClassifier.replace(/ForSequenceClassification$/, 'Model')
+export const bareClassName = ({ naming }: Model): string => naming.sequenceClassifier.replace(/ForSequenceClassification$/, 'Model')

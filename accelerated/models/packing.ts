@@ -1,7 +1,7 @@
 /** Packing: turns examples of different lengths into the feeds of one batch, token after token without padding. */
 import { type Feeds, floatFeed, int32Feed } from '../engines/feeds.js'
 import type { FloatType } from '../graph/expression.js'
-import { blocksOf } from './batchInputs.js'
+import { planBlocks } from './batchInputs.js'
 
 /** Without token types, all are 0. */
 export type TokenizedExample = {
@@ -15,11 +15,11 @@ export type TokenizedExample = {
 export type Examples<E> = { readonly length: number; readonly at: (index: number) => E | undefined }
 
 /** The number of tokens of each example. */
-export const lengthsOf = (examples: Examples<TokenizedExample>): Int32Array =>
+export const measureLengths = (examples: Examples<TokenizedExample>): Int32Array =>
   Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
 
 /** The examples at these indices. */
-export const examplesAt = <E>(examples: Examples<E>, numbers: readonly number[]): readonly E[] =>
+export const pickExamples = <E>(examples: Examples<E>, numbers: readonly number[]): readonly E[] =>
   numbers.map((number) => examples.at(number) as E)
 
 export type PackedBatch = {
@@ -62,7 +62,7 @@ export const packBatch = (
   const lengths = examples.map(({ inputIds }) => inputIds.length + inside)
   const batch = lengths.length
   const longest = lengths.reduce((most, length) => Math.max(most, length), 0)
-  const blocks = rowsOfBlock === null ? null : blocksOf(longest, rowsOfBlock)
+  const blocks = rowsOfBlock === null ? null : planBlocks(longest, rowsOfBlock)
   const sequence = blocks?.sequence ?? longest
   const tokens = lengths.reduce((a, b) => a + b, 0)
   if (batch === 0 || lengths.some((length) => length === inside))
@@ -98,7 +98,7 @@ export const packBatch = (
     tokenOfSlotOrNone: int32Feed(tokenOfSlotOrNone),
     attentionBias: floatFeed(attentionBias, [batch, sequence], dtype),
   }
-  const firstTokens = startsOf(lengths)
+  const firstTokens = computeStarts(lengths)
   const lastTokens = firstTokens.map((first, i) => first + (lengths[i] ?? 1) - 1)
   return { feeds, tokens, batch, sequence, ...blocks, firstTokens, lastTokens }
 }
@@ -118,7 +118,7 @@ export const selectionFeeds = (tokenOfRow: ArrayLike<number>, tokens: number, of
   }
 }
 
-const startsOf = (lengths: readonly number[]): readonly number[] => {
+const computeStarts = (lengths: readonly number[]): readonly number[] => {
   let start = 0
   return lengths.map((length) => {
     start += length

@@ -5,7 +5,7 @@ import type { Model } from '../models/architecture.js'
 import { floatFeed, scalarFeed } from '../engines/feeds.js'
 import { headTensors, type Objective } from './objective.js'
 import { labeledDimension, labeledFeeds, labeledRows, slices, tokenLosses, unlabeled, type LabeledText } from './labeledTokens.js'
-import { causalOutputs, headOf } from '../models/modelOutputs.js'
+import { causalOutputs, selectHead } from '../models/modelOutputs.js'
 
 export type TextExample = LabeledText & {
   /** the end of each text, if several share the example (packing); attention does not cross texts */
@@ -26,7 +26,7 @@ export const causalLM = (
     bySlice.map((loss, i) => mul(loss, input(`rowWeights${i}`, ['labeled'], dtype)))
   return {
     name: 'causal',
-    tensors: (groups) => headTensors(headOf(model, causalOutputs, method), groups),
+    tensors: (groups) => headTensors(selectHead(model, causalOutputs, method), groups),
     outputs: ({ forward }, batch) => Object.fromEntries(tokenLosses(head, forward(batch)).map((loss, i) => [`losses${i}`, loss])),
     loss: ({ forward }, batch) => {
       const output = forward(batch)
@@ -38,7 +38,7 @@ export const causalLM = (
     prepare: (examples) => {
       const counts = examples.map(({ targets }) => Array.from(targets).filter((target) => target !== unlabeled).length)
       const total = counts.reduce((a, b) => a + b, 0)
-      const texts = examples.flatMap(textsOf)
+      const texts = examples.flatMap(splitTexts)
       return {
         texts,
         weight: total,
@@ -63,7 +63,7 @@ export const causalLM = (
 }
 
 /** The texts of an example: several if it is packed. */
-const textsOf = ({ inputIds, targets, ends, row }: TextExample): readonly TextExample[] => {
+const splitTexts = ({ inputIds, targets, ends, row }: TextExample): readonly TextExample[] => {
   if (ends === undefined) return [{ inputIds, targets, row }]
   const part = (all: ArrayLike<number>, i: number): readonly number[] => Array.from(all).slice(ends[i - 1] ?? 0, ends[i])
   return ends.map((_, i) => ({ inputIds: part(inputIds, i), targets: part(targets, i), row }))

@@ -28,14 +28,14 @@ export const labeledDimension = (tokens: number): Readonly<Record<string, number
  * log Σ exp(c(W h)) − c(W_label h) with the head's cap c, so only the logits have the vocabulary's width. → slice by slice [labeled]
  */
 export const tokenLosses = (head: CausalHead, { hidden, host }: ModelOutput): readonly Expression[] =>
-  slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
+  toSlices(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
     const labels = input(`labels${i}`, ['labeled'], 'int32')
     const ofLabels = reduceSum(mul(rows, host.wordRows(head.words, labels)), [-1])
     return sub(logSumExp(head.outputs(rows, host)), head.toLogits?.(ofLabels) ?? ofLabels)
   })
 
 /** rows: [slices · labeled, hidden] → slices of [labeled, hidden] */
-const slicesOf = (rows: Expression): readonly Expression[] => {
+const toSlices = (rows: Expression): readonly Expression[] => {
   const [, hidden = 1] = rows.shape
   const parts = reshape(rows, [slices, 'labeled', hidden])
   return Array.from({ length: slices }, (_, i) => reshape(slice(parts, 0, i, 1), ['labeled', hidden]))

@@ -34,12 +34,12 @@ const maskExample = ({ share, mask, ordinary }: Masking, { inputIds, row }: Trai
   const drawn = inner.filter((place) => (u[3 * place] ?? 1) < share)
   const places = drawn.length > 0 ? drawn : [...inner].sort((a, b) => (u[3 * a] ?? 1) - (u[3 * b] ?? 1)).slice(0, 1)
   const chosen = new Set(places)
-  const shown = (id: number, place: number): number => {
+  const maskToken = (id: number, place: number): number => {
     const kind = u[3 * place + 1] ?? 1
     if (!chosen.has(place) || kind >= 0.9) return id
     return kind < 0.8 ? mask : ordinary.from + Math.floor((u[3 * place + 2] ?? 0) * (ordinary.to - ordinary.from))
   }
-  return { inputIds: Array.from(inputIds, shown), places, labels: places.map((place) => inputIds[place] ?? 0) }
+  return { inputIds: Array.from(inputIds, maskToken), places, labels: places.map((place) => inputIds[place] ?? 0) }
 }
 
 export const maskedLM = (model: Model, masking: Masking): Objective<TrainingExample, MaskedAnswer> => {

@@ -16,7 +16,7 @@ import { modelInitial } from '../parameters/initialization.js'
 type ScoreScale = { readonly mean: number; readonly deviation: number }
 
 /** Mean and standard deviation (of the population) of at least one score; the deviation of equal scores is 1. */
-export const scoreScaleOf = (scores: readonly number[]): ScoreScale => {
+export const fitScoreScale = (scores: readonly number[]): ScoreScale => {
   const [center, deviation] = [mean([...scores]), standardDeviation([...scores])]
   return { mean: center, deviation: deviation > roundingError * Math.abs(center) ? deviation : 1 }
 }
@@ -80,7 +80,7 @@ export const sequenceClassification = (
   { labels, problemType }: Pick<SequenceOutputs, 'labels' | 'problemType'>,
   { classWeights, scoreScale }: LabelLoss = {},
 ): Objective<LabeledExample, readonly number[]> => {
-  const weightOf = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
+  const findClassWeight = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
   const scaling = scoreScale === undefined ? unscaled : scaledHead(model, scoreScale)
   const [regression, multiLabel] = [problemType === 'regression', problemType === 'multi_label_classification']
@@ -110,11 +110,11 @@ export const sequenceClassification = (
     },
     prepare: (examples) => ({
       texts: examples,
-      weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
+      weight: examples.reduce((sum, example) => sum + findClassWeight(example), 0),
       feeds: (packed, whole, dtype) => ({
         ...pooledFeeds(model, examples, packed, dtype),
         labels: labelsFeed(examples, dtype),
-        ...(classWeights === undefined ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
+        ...(classWeights === undefined ? {} : { exampleWeights: floatFeed(examples.map(findClassWeight), [examples.length], dtype) }),
         lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // the mean over labels and examples, as PyTorch's
       }),
       read: ({ logits: read }) =>

@@ -50,15 +50,15 @@ const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a 
 const isLarge = ({ shape }: Trainable): boolean => elements(shape) >= largeTensor
 
 /** Tensors by key in the order of the keys' first tensors, small tensors before large ones, otherwise in the given order. */
-const inOrder = (trainables: readonly Trainable[], keyOf: (group: OptimizerGroup) => string): readonly Trainable[] => {
-  const keys = [...new Set(trainables.map(({ group }) => keyOf(group)))]
+const inOrder = (trainables: readonly Trainable[], toKey: (group: OptimizerGroup) => string): readonly Trainable[] => {
+  const keys = [...new Set(trainables.map(({ group }) => toKey(group)))]
   return keys.flatMap((key) => {
-    const members = trainables.filter(({ group }) => keyOf(group) === key)
+    const members = trainables.filter(({ group }) => toKey(group) === key)
     return [...members.filter((one) => !isLarge(one)), ...members.filter(isLarge)]
   })
 }
 
-const offsetsOf = (trainables: readonly Trainable[]): ReadonlyMap<Trainable, number> => {
+const computeOffsets = (trainables: readonly Trainable[]): ReadonlyMap<Trainable, number> => {
   let offset = 0
   return new Map(
     trainables.map((trainable) => {
@@ -70,13 +70,13 @@ const offsetsOf = (trainables: readonly Trainable[]): ReadonlyMap<Trainable, num
 }
 
 /** Tensors of a group with another rate, as LoRA+ has them for B, have a block of their own. */
-const blockNameOf = ({ name, learningRateRatio }: OptimizerGroup): string =>
+const nameBlock = ({ name, learningRateRatio }: OptimizerGroup): string =>
   learningRateRatio === 1 ? name : `${name} at ${learningRateRatio} times the rate`
 
 /** The offset of each tensor, and its place among random numbers: the offset if all rates were equal. So LoRA+ starts as LoRA with the same seed. */
 export const parameterLayout = (trainables: readonly Trainable[]): ParameterLayout => {
-  const places = offsetsOf(inOrder(trainables, ({ name }) => name))
-  const offsets = offsetsOf(inOrder(trainables, blockNameOf))
+  const places = computeOffsets(inOrder(trainables, ({ name }) => name))
+  const offsets = computeOffsets(inOrder(trainables, nameBlock))
   const entries = [...offsets].map(
     ([trainable, offset]): ParameterEntry => ({
       ...trainable,
@@ -85,9 +85,9 @@ export const parameterLayout = (trainables: readonly Trainable[]): ParameterLayo
       size: elements(trainable.shape),
     }),
   )
-  const names = [...new Set(entries.map((entry) => (isLarge(entry) ? entry.name : blockNameOf(entry.group))))]
+  const names = [...new Set(entries.map((entry) => (isLarge(entry) ? entry.name : nameBlock(entry.group))))]
   const blocks = names.flatMap((name): readonly Block[] => {
-    const members = entries.filter((entry) => (isLarge(entry) ? entry.name : blockNameOf(entry.group)) === name)
+    const members = entries.filter((entry) => (isLarge(entry) ? entry.name : nameBlock(entry.group)) === name)
     const [first] = members
     const size = members.reduce((sum, entry) => sum + entry.size, 0)
     return first === undefined ? [] : [{ name, group: first.group, entries: members, offset: first.offset, size }]

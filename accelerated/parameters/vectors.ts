@@ -31,9 +31,9 @@ export const flatten = (
 }
 
 /** The part of a flat vector that holds one tensor: a view, not a copy. */
-export const tensorOf = (layout: ParameterLayout, vector: Vector, name: string): Vector => {
+export const viewTensor = (layout: ParameterLayout, vector: Vector, name: string): Vector => {
   const entry = layout.entries.find((e) => e.name === name)
-  if (entry === undefined) throw new Error(`tensorOf: expected one of the trained tensors, got ${name}`)
+  if (entry === undefined) throw new Error(`viewTensor: expected one of the trained tensors, got ${name}`)
   return vector.subarray(entry.offset, entry.offset + entry.size)
 }
 

@@ -5,7 +5,7 @@
  * not know about it.
  */
 import { cast } from '../graph/operators.js'
-import { halfMatMul, halfOf } from '../graph/quantizedOperators.js'
+import { halfMatMul, matchHalf } from '../graph/quantizedOperators.js'
 import { withBias, type TensorSource } from '../models/host.js'
 import type { ModelSpec } from '../models/architecture.js'
 import { SettingsError } from '../errors/expectedErrors.js'
@@ -45,7 +45,7 @@ export const mixed: Precision = {
   wrap: (host) => ({
     ...host,
     linear: (name, x) => {
-      const half = halfOf(host.tensor(`${name}.weight`))
+      const half = matchHalf(host.tensor(`${name}.weight`))
       return half === null ? host.linear(name, x) : withBias(halfMatMul(x, half), host.bias(name))
     },
   }),
@@ -56,6 +56,6 @@ export const halved = ({ matrices: adapted }: Pick<ModelSpec, 'matrices'>, tenso
   const matrices = new Set(adapted.map(({ name }) => `${name}.weight`))
   return (name) => {
     const whole = tensor(name)
-    return matrices.has(name) && halfOf(whole) === null ? cast(cast(whole, 'float16'), 'float32') : whole
+    return matrices.has(name) && matchHalf(whole) === null ? cast(cast(whole, 'float16'), 'float32') : whole
   }
 }

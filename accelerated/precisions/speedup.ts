@@ -15,7 +15,7 @@ type Product = (x: Expression) => Expression
  * Time of the product in float32 over its time with `product`, rounding of the input included. Each time is the shortest of several runs, taken in
  * turns: other processes can only lengthen a run. On a busy machine, several threads rarely run undisturbed together, so it measures one.
  */
-const speedupOf = async (product: Product, device: Device): Promise<number> => {
+const measureSpeedup = async (product: Product, device: Device): Promise<number> => {
   const x = input('x', [rows, side], 'float32')
   const engine = device.engine({ threads: 1 })
   const exact = await engine.open({ y: matMul(x, constant(numbers(), [side, side], 'float32')) }, noWeights)
@@ -45,7 +45,7 @@ const speedupOf = async (product: Product, device: Device): Promise<number> => {
 
 export const int8Speedup = (device: Device): Promise<number> => {
   const levels = constant(numbers(), [side, side], 'int8')
-  return speedupOf((x) => quantizedMatMul(x, { levels, transposed: levels }), device)
+  return measureSpeedup((x) => quantizedMatMul(x, { levels, transposed: levels }), device)
 }
 
 export const int4Speedup = (device: Device): Promise<number> => {
@@ -58,11 +58,11 @@ export const int4Speedup = (device: Device): Promise<number> => {
     'uint4',
   )
   const blockScales = constant(new Float64Array(side * blocks).fill(zeroScale + 9), [side, blocks], 'uint8')
-  return speedupOf((x) => fourBitMatMul(x, { levels, blockScales, columns: side }), device)
+  return measureSpeedup((x) => fourBitMatMul(x, { levels, blockScales, columns: side }), device)
 }
 
 export const float16Speedup = (device: Device): Promise<number> =>
-  speedupOf((x) => halfMatMul(x, cast(constant(numbers(), [side, side], 'float32'), 'float16')), device)
+  measureSpeedup((x) => halfMatMul(x, cast(constant(numbers(), [side, side], 'float32'), 'float16')), device)
 
 /** Runs a product of one number. @throws the runtime's error if a GPU has no float16 arithmetic */
 export const tryHalf = async (device: Device): Promise<void> => {

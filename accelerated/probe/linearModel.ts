@@ -26,7 +26,7 @@ type ProbeData = {
 type LinearModel = { readonly weight: Float64Array; readonly bias: Float64Array }
 
 /** z = W x + b: [classes] */
-export const outputsOf = ({ weight, bias }: LinearModel, row: ArrayLike<number>): number[] => {
+export const computeLogits = ({ weight, bias }: LinearModel, row: ArrayLike<number>): number[] => {
   const width = row.length
   return Array.from(bias, (b, c) => {
     let sum = b
@@ -61,13 +61,13 @@ const lossAndSlope = ({ kind, labels }: Targets, row: number, z: number[]): numb
 /** The mean loss of rows that the model was not fitted on. */
 export const meanLoss = (model: LinearModel, { rows, targets, weights }: ProbeData, of: readonly number[]): number => {
   const total = of.reduce((sum, row) => sum + (weights?.[row] ?? 1), 0)
-  return of.reduce((sum, row) => sum + (weights?.[row] ?? 1) * lossAndSlope(targets, row, outputsOf(model, rows[row] ?? [])), 0) / total
+  return of.reduce((sum, row) => sum + (weights?.[row] ?? 1) * lossAndSlope(targets, row, computeLogits(model, rows[row] ?? [])), 0) / total
 }
 
 /** How rows are centered and scaled: x' = (x − mean) / scale. Without a bias nothing is subtracted. */
 type Frame = { readonly mean: Float64Array; readonly scale: number }
 
-const frameOf = ({ rows, hasBias }: ProbeData, of: readonly number[]): Frame => {
+const fitFrame = ({ rows, hasBias }: ProbeData, of: readonly number[]): Frame => {
   const width = rows[0]?.length ?? 0
   const mean = new Float64Array(width)
   if (hasBias) for (const row of of) for (let j = 0; j < width; j++) mean[j] = (mean[j] ?? 0) + (rows[row]?.[j] ?? 0) / of.length
@@ -86,7 +86,7 @@ export const fitLinearModel = (
   const { targets, weights, hasBias } = data
   const width = data.rows[0]?.length ?? 0
   const { classes } = targets
-  const { mean, scale } = frameOf(data, of)
+  const { mean, scale } = fitFrame(data, of)
   const rows = of.map((row) => Float64Array.from({ length: width }, (_, j) => ((data.rows[row]?.[j] ?? 0) - (mean[j] ?? 0)) / scale))
   const size = classes * width
   /** The slope at W' and b', which are one vector, into `slope`. → the value */
@@ -100,7 +100,7 @@ export const fitLinearModel = (
     rows.forEach((x, i) => {
       const row = of[i] ?? 0
       const share = strength * (weights?.[row] ?? 1)
-      const z = outputsOf({ weight: at, bias: at.subarray(size) }, x)
+      const z = computeLogits({ weight: at, bias: at.subarray(size) }, x)
       value += share * lossAndSlope(targets, row, z)
       for (let c = 0; c < classes; c++) {
         const g = share * (z[c] ?? 0)
@@ -193,7 +193,7 @@ type ChosenProbe = { readonly model: LinearModel; readonly strength: number; rea
 
 /** The probe of all rows, with the strength of the least held-out loss. Of equal strengths, the first. */
 export const chooseProbe = (data: ProbeData): ChosenProbe => {
-  const folds = foldsOf(data.targets, data.rows.length)
+  const folds = splitFolds(data.targets, data.rows.length)
   const used = data.rows.length > mostCrossValidated ? folds.slice(0, 1) : folds
   const losses = new Float64Array(strengths.length)
   for (const held of used) {
@@ -211,7 +211,7 @@ export const chooseProbe = (data: ProbeData): ChosenProbe => {
 }
 
 /** Rows in parts, with each class spread over them in the order of the rows; scores by size. Empty where a part would have none. */
-const foldsOf = ({ kind, labels }: Targets, count: number): readonly (readonly number[])[] => {
+const splitFolds = ({ kind, labels }: Targets, count: number): readonly (readonly number[])[] => {
   const keyOf = (row: number): number => (kind === 'multi' ? (labels[row]?.[0] ?? -1) : (labels[row] ?? 0))
   const sorted = Array.from({ length: count }, (_, row) => row).sort((a, b) => keyOf(a) - keyOf(b) || a - b)
   const folds = Array.from({ length: parts }, (_, part) => sorted.filter((__, i) => i % parts === part))

@@ -2,7 +2,7 @@
 import { option, words, type Text } from '../errors/words.js'
 
 /** From 0 at the end of warm-up to 1 at the end of training. */
-const progressOf = ({ step, steps }: ScheduleStep): number => step / Math.max(1, steps)
+const computeProgress = ({ step, steps }: ScheduleStep): number => step / Math.max(1, steps)
 
 export const schedules = {
   linear: {
@@ -13,13 +13,13 @@ export const schedules = {
   cosine: {
     summary: 'half a cosine wave to 0',
     warmup: true,
-    rate: (at) => at.peak * Math.max(0, (1 + Math.cos(2 * Math.PI * (at.numCycles ?? 0.5) * progressOf(at))) / 2),
+    rate: (at) => at.peak * Math.max(0, (1 + Math.cos(2 * Math.PI * (at.numCycles ?? 0.5) * computeProgress(at))) / 2),
   },
   cosine_with_restarts: {
     summary: 'half waves that restart at the peak',
     warmup: true,
     rate: (at) => {
-      const progress = progressOf(at)
+      const progress = computeProgress(at)
       return progress >= 1 ? 0 : at.peak * Math.max(0, (1 + Math.cos(Math.PI * (((at.numCycles ?? 1) * progress) % 1))) / 2)
     },
   },

@@ -169,9 +169,9 @@ export const scheduleSettings = settingGroup('Run', {
 export const commonSettings = { ...trainingSettings, ...machineSettings, ...scheduleSettings } as const satisfies SettingTable
 
 /** The same with the default learning rate of a method. */
-export const commonSettingsOf = (method: string): SettingTable => ({
+export const buildCommonSettings = (method: string): SettingTable => ({
   ...commonSettings,
-  learningRate: { ...commonSettings.learningRate, schema: positive.default(defaults.learningRateOf(method)) },
+  learningRate: { ...commonSettings.learningRate, schema: positive.default(defaults.findLearningRate(method)) },
 })
 
 /** Settings that do not change a run's numbers: a run may resume with other values. */
@@ -183,14 +183,14 @@ export type CommonSettings = SettingValues<typeof commonSettings>
 export const accumulates = ({ gradientAccumulationSteps }: Pick<CommonSettings, 'gradientAccumulationSteps'>): boolean =>
   gradientAccumulationSteps > 1
 
-export const precisionOf = (name: string): Precision => {
+export const findPrecision = (name: string): Precision => {
   const precision = precisions.find((one) => one.name === name)
   if (precision === undefined) throw new SettingsError('precision', `${alternatives(precisionNames)}`, JSON.stringify(name))
   return precision
 }
 
 /** AdamW's constants for W. */
-export const adamOf = ({
+export const pickAdamSettings = ({
   adamBeta1,
   adamBeta2,
   adamEpsilon,
@@ -200,4 +200,4 @@ export const adamOf = ({
   epsilon: adamEpsilon,
 })
 
-export const weightGroupsOf = (settings: CommonSettings): WeightGroups => weightGroups(adamOf(settings), settings.weightDecay)
+export const buildWeightGroups = (settings: CommonSettings): WeightGroups => weightGroups(pickAdamSettings(settings), settings.weightDecay)

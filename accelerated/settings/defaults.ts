@@ -65,7 +65,7 @@ export const leastChoosingRows: Sourced = {
 /** Evaluations of this run at most, where an epoch has few steps. */
 export const mostEvaluations: Sourced = { value: 20, source: 'evaluations take a small part of the time' }
 
-export const learningRateOf = (method: string): number =>
+export const findLearningRate = (method: string): number =>
   (learningRates.find(({ methods }) => methods.includes(method)) ?? learningRate).value
 
 /** The default learning rates in words, for --help. */

@@ -1,7 +1,7 @@
 /** A browser's Storage: the private file system of a page, and given files as one more folder, which is only read. */
 import { inputError, reason } from '../errors/inputError.js'
 import { SystemError } from '../errors/systemError.js'
-import { folderOf, joinPath, nameOf, trimmed } from './paths.js'
+import { parentFolder, joinPath, baseName, trimmed } from './paths.js'
 import { contentChunks, type Content, type FileInfo, type OpenFile, type Storage } from './storage.js'
 
 /** The part of FileSystemDirectoryHandle that is needed. */
@@ -22,26 +22,26 @@ type FileHandle = {
   readonly move?: (folder: FolderHandle, name: string) => Promise<void>
 }
 
-const nameOfError = (thrown: unknown): string => (thrown instanceof Error ? thrown.name : '')
+const errorName = (thrown: unknown): string => (thrown instanceof Error ? thrown.name : '')
 
 const absent = (path: string): SystemError => new SystemError(path, 'a readable file', 'no such file or folder (ENOENT)', 'ENOENT')
 
 /** An InputError for a failed write: a full storage is no fault of the content. */
 const writeError = (path: string, thrown: unknown): Error => {
-  if (nameOfError(thrown) === 'QuotaExceededError')
+  if (errorName(thrown) === 'QuotaExceededError')
     return new SystemError(path, 'to write the file', "no space left in the browser's storage for this page (QuotaExceededError)", 'ENOSPC')
-  if (nameOfError(thrown) === 'NotFoundError') return new SystemError(path, 'to write the file', 'a missing folder (ENOENT)', 'ENOENT')
-  if (nameOfError(thrown) === 'TypeMismatchError')
+  if (errorName(thrown) === 'NotFoundError') return new SystemError(path, 'to write the file', 'a missing folder (ENOENT)', 'ENOENT')
+  if (errorName(thrown) === 'TypeMismatchError')
     return new SystemError(path, 'to write the file', 'a folder of that name (EISDIR)', 'EISDIR')
   return inputError(path, 'to write the file', reason(thrown))
 }
 
 /** Null if nothing is there, or if a folder of the path is a file. */
-const found = async <T>(look: () => Promise<T>): Promise<T | null> => {
+const orNull = async <T>(look: () => Promise<T>): Promise<T | null> => {
   try {
     return await look()
   } catch (thrown) {
-    if (['NotFoundError', 'TypeMismatchError'].includes(nameOfError(thrown))) return null
+    if (['NotFoundError', 'TypeMismatchError'].includes(errorName(thrown))) return null
     throw thrown
   }
 }
@@ -58,15 +58,15 @@ const handlesBelow = (root: FolderHandle): Handles => {
     for (const name of path.split('/').filter((part) => part !== '')) folder = await folder.getDirectoryHandle(name, { create })
     return folder
   }
-  const fileAt: Handles['fileAt'] = async (path) => (await folderAt(folderOf(path))).getFileHandle(nameOf(path))
+  const fileAt: Handles['fileAt'] = async (path) => (await folderAt(parentFolder(path))).getFileHandle(baseName(path))
   return {
     folderAt,
     fileAt,
     stat: async (given) => {
       const path = trimmed(given)
-      const file = path === '' ? null : await found(async () => (await fileAt(path)).getFile())
+      const file = path === '' ? null : await orNull(async () => (await fileAt(path)).getFile())
       if (file !== null) return fileInfo(file)
-      return (await found(() => folderAt(path))) === null ? null : folderInfo
+      return (await orNull(() => folderAt(path))) === null ? null : folderInfo
     },
   }
 }
@@ -77,25 +77,25 @@ const writeFile = async ({ folderAt, stat }: Handles, path: string, content: Con
     action().catch((thrown: unknown) => {
       throw writeError(path, thrown)
     })
-  const [folder, before] = [await guarded(() => folderAt(folderOf(path))), await stat(path)]
-  const writing = await guarded(async () => (await folder.getFileHandle(nameOf(path), { create: true })).createWritable())
+  const [folder, before] = [await guarded(() => folderAt(parentFolder(path))), await stat(path)]
+  const writing = await guarded(async () => (await folder.getFileHandle(baseName(path), { create: true })).createWritable())
   try {
     for await (const chunk of contentChunks(content)) await guarded(() => writing.write(owned(chunk)))
     await guarded(() => writing.close())
   } catch (thrown) {
     await writing.abort().catch(() => undefined)
-    if (before === null) await folder.removeEntry(nameOf(path)).catch(() => undefined) // the empty file that it began with
+    if (before === null) await folder.removeEntry(baseName(path)).catch(() => undefined) // the empty file that it began with
     throw thrown
   }
 }
 
 const renameFile = async (handles: Handles, from: string, to: string): Promise<void> => {
   const { folderAt, fileAt } = handles
-  const file = await found(() => fileAt(from))
+  const file = await orNull(() => fileAt(from))
   if (file === null) throw absent(from)
-  if (file.move !== undefined) return file.move(await folderAt(folderOf(to)), nameOf(to))
+  if (file.move !== undefined) return file.move(await folderAt(parentFolder(to)), baseName(to))
   await writeFile(handles, to, new Uint8Array(await (await file.getFile()).arrayBuffer()))
-  await (await folderAt(folderOf(from))).removeEntry(nameOf(from))
+  await (await folderAt(parentFolder(from))).removeEntry(baseName(from))
 }
 
 const makeFolder = async ({ folderAt, stat }: Handles, path: string, recursive: boolean): Promise<void> => {
@@ -103,8 +103,8 @@ const makeFolder = async ({ folderAt, stat }: Handles, path: string, recursive: 
   if (!recursive && (await stat(folder)) !== null)
     throw new SystemError(path, 'to write the file', 'a file or folder of that name (EEXIST)', 'EEXIST')
   try {
-    const parent = await folderAt(folderOf(folder), recursive)
-    if (folder !== '') await parent.getDirectoryHandle(nameOf(folder), { create: true })
+    const parent = await folderAt(parentFolder(folder), recursive)
+    if (folder !== '') await parent.getDirectoryHandle(baseName(folder), { create: true })
   } catch (thrown) {
     throw writeError(path, thrown)
   }
@@ -118,12 +118,12 @@ export const browserFiles = (root: FolderHandle): Storage => {
     stat,
     list: async (folder) => {
       const names: string[] = []
-      const handle = await found(() => folderAt(trimmed(folder)))
+      const handle = await orNull(() => folderAt(trimmed(folder)))
       if (handle !== null) for await (const name of handle.keys()) names.push(name)
       return names
     },
     open: async (path) => {
-      const file = await found(async () => (await fileAt(path)).getFile())
+      const file = await orNull(async () => (await fileAt(path)).getFile())
       if (file !== null) return opened(path, file)
       throw (await stat(path)) === null ? absent(path) : inputError(path, 'a regular file', 'a folder')
     },
@@ -133,7 +133,7 @@ export const browserFiles = (root: FolderHandle): Storage => {
     remove: async (path) => {
       const info = await stat(path)
       if (info?.kind === 'folder') throw inputError(path, 'a file that can be removed', 'a folder')
-      if (info !== null) await (await folderAt(folderOf(path))).removeEntry(nameOf(path))
+      if (info !== null) await (await folderAt(parentFolder(path))).removeEntry(baseName(path))
     },
     realPath: async (path) => {
       if ((await stat(path)) === null) throw absent(path)

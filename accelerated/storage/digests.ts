@@ -29,26 +29,26 @@ export const fileSha256 = (path: string, storage: Storage = nodeFiles): Promise<
  * @param smallest bytes of a file whose digest is kept @throws InputError, a SystemError if the file cannot be read
  */
 export const storedSha256 = async (path: string, folder: string, smallest: number = largeFile): Promise<string> => {
-  const version = await versionOf(path)
+  const version = await readVersion(path)
   if (version === null || version.size < smallest) return fileSha256(path)
   const stored = joinPath(folder, version.name)
   const known = await readDigest(stored)
   if (known !== null) return known
   const digest = await fileSha256(path)
-  if (Date.now() - version.changedAt > settled && (await versionOf(path))?.name === version.name) await keep(folder, stored, digest)
+  if (Date.now() - version.changedAt > settled && (await readVersion(path))?.name === version.name) await keep(folder, stored, digest)
   return digest
 }
 
 /** The digest that `storedSha256` kept of this version of the file; null where it kept none, or the file cannot be read. */
-export const knownSha256 = async (path: string, folder: string): Promise<string | null> => {
-  const version = await versionOf(path)
+export const findStoredSha256 = async (path: string, folder: string): Promise<string | null> => {
+  const version = await readVersion(path)
   return version === null ? null : readDigest(joinPath(folder, version.name))
 }
 
 type Version = { readonly name: string; readonly size: number; readonly changedAt: number }
 
 /** Null for a file that cannot be read, which the reader then reports. */
-const versionOf = async (path: string): Promise<Version | null> => {
+const readVersion = async (path: string): Promise<Version | null> => {
   try {
     const info = await nodeFiles.stat(path)
     if (info === null) return null

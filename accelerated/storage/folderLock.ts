@@ -59,7 +59,7 @@ export const lockFolder = async (folder: string, where: Text): Promise<FolderLoc
     await writeClaim(path, claim)
     try {
       const { rival, gone } = await othersIn(folder, path, claim)
-      if (rival === null) return await heldBy(path, claim, gone, where)
+      if (rival === null) return await holdLock(path, claim, gone, where)
       await unlink(path)
       if (rival.file === seen || attempt === attempts) throw inputError(where, 'a folder that no other process is at work in', rival.name)
       seen = rival.file
@@ -83,7 +83,7 @@ const writeClaim = async (path: string, claim: Claim): Promise<void> => {
     }
 }
 
-const heldBy = async (path: string, claim: Claim, gone: readonly string[], where: Text): Promise<FolderLock> => {
+const holdLock = async (path: string, claim: Claim, gone: readonly string[], where: Text): Promise<FolderLock> => {
   const handle = await open(path, 'r+')
   const bytes = Buffer.from(`${JSON.stringify(claim)}\n`)
   // Written instead of touched, so that the time is that of the disk's own clock, also on a network.
@@ -114,7 +114,7 @@ export const releaseThread = async (folder: string, thread: number): Promise<voi
 }
 
 /** The process that has the folder's lock, in words; null if there is none, or if the folder cannot be written. Takes a free lock for a moment. */
-export const occupantOf = async (folder: string): Promise<string | null> => {
+export const findOccupant = async (folder: string): Promise<string | null> => {
   if ((await claimsIn(folder).catch(() => [])).length === 0) return null
   try {
     await (await lockFolder(folder, folder)).release()
@@ -138,7 +138,7 @@ export type Claimant = {
 }
 
 /** Every readable claim on a folder, without links. Changes nothing. */
-export const claimantsOf = async (folder: string): Promise<readonly Claimant[]> => {
+export const listClaimants = async (folder: string): Promise<readonly Claimant[]> => {
   const claims = await examine(await claimsIn(folder).catch(() => []), await newClaim(), Date.now())
   return claims.flatMap(({ claim, ...signs }) => (claim === null ? [] : { ...signs, host: claim.host, pid: claim.pid, born: claim.born }))
 }
@@ -175,7 +175,7 @@ const examine = async (files: readonly string[], own: Claim, now: number) => {
 const isAlive = async (other: Claim, own: Claim): Promise<boolean | null> => {
   const sameMachine = own.boot === null ? process.platform !== 'linux' && other.host === own.host : other.boot === own.boot
   if (!sameMachine || other.numbers !== own.numbers) return null
-  const born = await birthOf(other.pid)
+  const born = await readStartTime(other.pid)
   if (born !== null) return other.born === null ? null : born === other.born
   try {
     process.kill(other.pid, 0)
@@ -207,12 +207,12 @@ const newClaim = async (): Promise<Claim> => ({
   ),
   numbers: await readlink('/proc/self/ns/pid').catch(() => null),
   pid: process.pid,
-  born: await birthOf(process.pid),
+  born: await readStartTime(process.pid),
   thread: threadId,
 })
 
 /** Ticks from the machine's boot to the process's start: field 22 of its stat, after a name of any characters. `dead` for a zombie, null if no process has this number. */
-export const birthOf = async (pid: number): Promise<string | null> => {
+export const readStartTime = async (pid: number): Promise<string | null> => {
   const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   const [state = '', ...rest] = line.slice(line.lastIndexOf(')') + 2).split(' ')
   return ['Z', 'X'].includes(state) ? 'dead' : (rest[18] ?? null)

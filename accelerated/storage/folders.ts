@@ -28,14 +28,14 @@ export const makeFolder = async (path: string): Promise<void> => {
 const mark = '.used'
 
 /** Days after the last use. */
-const daysKept = 30
+const maxIdleDays = 30
 
 /** A cache that cannot be written is used all the same. */
 export const markUsed = (folder: string): Promise<void> => writeFile(join(folder, mark), '').catch(() => undefined)
 
 /** Removes the folders of the cache whose names match and whose last use is older. What cannot be removed stays. */
 export const removeUnused = async (cache: string, names: RegExp): Promise<void> => {
-  const before = Date.now() - daysKept * 24 * 3_600_000
+  const before = Date.now() - maxIdleDays * 24 * 3_600_000
   for (const name of await readdir(cache).catch(() => [])) {
     if (!names.test(name)) continue
     const folder = join(cache, name)

@@ -34,10 +34,10 @@ const checkBounds = (text: string, where: string): void => {
   for (let i = 0; i < text.length; i++) {
     switch (text.charCodeAt(i)) {
       case quote: {
-        const end = endOfString(text, i)
+        const end = findStringEnd(text, i)
         const keys = awaitsKey ? open.at(-1) : undefined
         if (keys !== undefined) {
-          const key = stringOf(text.slice(i, end + 1))
+          const key = parseString(text.slice(i, end + 1))
           if (keys.has(key)) throw inputError(where, 'each key once', `${quoted(key)} twice`)
           keys.add(key)
         }
@@ -67,7 +67,7 @@ const checkBounds = (text: string, where: string): void => {
 const [quote, comma, minus, zero, nine, bracket, backslash, brace] = [0x22, 0x2c, 0x2d, 0x30, 0x39, 0x5b, 0x5c, 0x7b]
 
 /** Where the string that begins at `from` ends: at its quote, or with the text. */
-const endOfString = (text: string, from: number): number => {
+const findStringEnd = (text: string, from: number): number => {
   for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let backslashes = 0
     while (text.charCodeAt(end - 1 - backslashes) === backslash) backslashes++
@@ -77,7 +77,7 @@ const endOfString = (text: string, from: number): number => {
 }
 
 /** A string without its escapes; what is no JSON string, as it is. */
-const stringOf = (json: string): string => {
+const parseString = (json: string): string => {
   if (!json.includes('\\')) return json.slice(1, -1)
   try {
     return String(JSON.parse(json))
@@ -116,7 +116,7 @@ export type Kept = 'large' | 'written'
 export const withDigits = (value: unknown, spelled: unknown): unknown => {
   if (typeof value === 'number') {
     if (typeof spelled !== 'string') return value
-    return wholeNumber.test(spelled) ? BigInt(spelled) : new Float(value)
+    return integerPattern.test(spelled) ? BigInt(spelled) : new Float(value)
   }
   if (typeof value !== 'object' || value === null) return value
   const parts = spelled as Readonly<Record<string, unknown>>
@@ -124,7 +124,7 @@ export const withDigits = (value: unknown, spelled: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withDigits(part, parts[name])]))
 }
 
-const wholeNumber = /^-?\d+$/
+const integerPattern = /^-?\d+$/
 
 /** Whether JSON may hold a whole float, or a large whole number: texts that look so count, too. */
 const mayBeWritten = /(?:^|[:,[])\s*-?(?:\d{16}|\d+(?:\.0+(?=\s*[,\]}]|\s*$)|(?:\.\d+)?e))/i
@@ -142,7 +142,7 @@ export const spelledJson = (text: string, kept: Kept): unknown => {
     else if (!inString && (code === minus || (code >= zero && code <= nine))) {
       numeral.lastIndex = i
       const [number = ''] = numeral.exec(text) ?? []
-      if (isLargeInteger(number) || (kept === 'written' && isWholeFloat(number))) {
+      if (isLargeInteger(number) || (kept === 'written' && isIntegerFloat(number))) {
         pieces.push(text.slice(taken, i), `"${number}"`)
         taken = i + number.length
       }
@@ -158,7 +158,7 @@ const numeral = /-?\d[\d.eE+-]*/y
 const isLargeInteger = (number: string): boolean =>
   number.length >= 16 && /^-?\d{16,309}$/.test(number) && isLarge(Number(number)) && Number.isFinite(Number(number))
 
-const isWholeFloat = (number: string): boolean => /[.e]/i.test(number) && Number.isInteger(Number(number))
+const isIntegerFloat = (number: string): boolean => /[.e]/i.test(number) && Number.isInteger(Number(number))
 
 /** The value of JSON from a file, with a bigint for each large whole number. @throws InputError as `parseJson` */
 export const parseExact = (text: string, where: string, kept: Kept = 'large'): unknown => exactly(text, parseJson(text, where), kept)

@@ -17,4 +17,4 @@ export const nodeFiles: Storage = {
 }
 
 /** A folder of the caller's storage. */
-export const cacheOf = (): string => 'salora-cache'
+export const locateCache = (): string => 'salora-cache'

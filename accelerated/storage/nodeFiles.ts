@@ -27,7 +27,7 @@ const openFile = async (path: string): Promise<OpenFile> => {
   }
 }
 
-const infoOf = (stats: BigIntStats): FileInfo => {
+const toFileInfo = (stats: BigIntStats): FileInfo => {
   const { dev, ino, size, mtimeNs, ctimeNs } = stats
   return {
     kind: stats.isFile() ? 'file' : stats.isDirectory() ? 'folder' : 'other',
@@ -41,7 +41,7 @@ const infoOf = (stats: BigIntStats): FileInfo => {
 export const nodeFiles: Storage = {
   stat: async (path) => {
     try {
-      return infoOf(await stat(path, { bigint: true }))
+      return toFileInfo(await stat(path, { bigint: true }))
     } catch (thrown) {
       if (isAbsent(thrown)) return null
       throw systemInputError(path, 'a readable file', thrown)
@@ -136,13 +136,13 @@ export const variable = (environment: Environment, name: string): string | undef
 }
 
 /** The folder of downloads and of what is computed once for all runs. Python's tools use it too, so that each finds the other's downloads. */
-export const cacheOf = (environment: Environment = process.env): string => {
+export const locateCache = (environment: Environment = process.env): string => {
   const explicit = variable(environment, 'SALORA_CACHE') ?? variable(environment, 'HF_HUB_CACHE')
   if (explicit !== undefined) return explicit
-  return join(homeOf(environment), 'hub')
+  return join(locateHfHome(environment), 'hub')
 }
 
 /** The folder of Python's tools. */
-export const homeOf = (environment: Environment): string =>
+export const locateHfHome = (environment: Environment): string =>
   variable(environment, 'HF_HOME') ??
   join(variable(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache'), 'huggingface')

@@ -12,16 +12,16 @@ export const joinPath = (folder: string, ...names: readonly string[]): string =>
 export const trimmed = (path: string): string => path.replace(/\/+$/, '')
 
 /** The name after the last slash. */
-export const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+export const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
 /** The path before the last slash; '' for a name alone. */
-export const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')))
+export const parentFolder = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')))
 
 /** A name without the `.gz` of a packed file: `reviews.csv` for `reviews.csv.gz`. What a file holds is the ending of this name. */
 export const unpackedName = (path: string): string => path.replace(/(?<=[^/\\])\.gz$/i, '')
 
 /** The ending of a name from its last dot on, as `.csv`; '' without a dot, and for a name that begins with its only dot. */
-export const endingOf = (path: string): string => {
+export const fileExtension = (path: string): string => {
   const name = path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
   const dot = name.lastIndexOf('.')
   return dot <= 0 || name === '..' ? '' : name.slice(dot)
@@ -35,7 +35,7 @@ export const endingOf = (path: string): string => {
 export const fileInFolder = async (folder: string, name: string, storage: Storage = nodeFiles): Promise<string | undefined> => {
   const file = joinPath(folder, name)
   try {
-    const root = rootOf(await storage.realPath(folder))
+    const root = findLinkRoot(await storage.realPath(folder))
     const target = await storage.realPath(file)
     if (!target.startsWith(root.endsWith('/') ? root : `${root}/`)) throw inputError(file, `a file within ${root}`, `a link to ${target}`)
     if ((await storage.stat(target))?.kind !== 'file') throw inputError(file, 'a file', 'something else')
@@ -54,8 +54,8 @@ export const requiredFile = async (folder: string, name: string, storage: Storag
 }
 
 /** The folder within which a folder's links may lead: the model's cache for a snapshot of the hub's cache, else the folder itself. */
-export const rootOf = (folder: string): string => {
-  const snapshots = folderOf(folder)
-  const model = folderOf(snapshots)
-  return nameOf(snapshots) === 'snapshots' && nameOf(model).startsWith('models--') ? model : folder
+export const findLinkRoot = (folder: string): string => {
+  const snapshots = parentFolder(folder)
+  const model = parentFolder(snapshots)
+  return baseName(snapshots) === 'snapshots' && baseName(model).startsWith('models--') ? model : folder
 }

@@ -1,6 +1,6 @@
 /** The assembly: all parts that a graph of a run is made of. Training, prediction, export and every comparison start from one. */
 import type { CommonSettings } from '../settings/commonSettings.js'
-import { weightGroupsOf } from '../settings/commonSettings.js'
+import { buildWeightGroups } from '../settings/commonSettings.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
 import type { TensorSource } from '../models/host.js'
@@ -23,10 +23,10 @@ export type Assembly = {
 /** An assembly of these parts. The model gets the dropout of the settings, and the objective gets that model. */
 export const assemble = <O extends Assembly['objective']>(
   { model, ...parts }: Omit<Assembly, 'objective'>,
-  objectiveOf: (model: Model) => O,
+  makeObjective: (model: Model) => O,
 ): Omit<Assembly, 'objective'> & { readonly objective: O } => {
   const modelWithDropout = parts.settings.dropout === null ? model : model.withDropout(parts.settings.dropout)
-  return { ...parts, model: modelWithDropout, objective: objectiveOf(modelWithDropout) }
+  return { ...parts, model: modelWithDropout, objective: makeObjective(modelWithDropout) }
 }
 
 /** Names of a state's vectors beside its parameters and moments: those of the method's own optimizer. */
@@ -34,7 +34,7 @@ export const memoryNames = ({ method, settings }: Pick<Assembly, 'method' | 'set
   method.train.optimizerExtension?.(phase, settings).names ?? []
 
 /** The tensors that are trained in a phase, those of the method and those of the head, in one vector. */
-export const layoutOf = (
+export const buildLayout = (
   { method, settings, objective }: Pick<Assembly, 'method' | 'settings' | 'objective'>,
   phase: unknown,
-): ParameterLayout => parameterLayout([...method.train.tensors(phase, settings), ...objective.tensors(weightGroupsOf(settings))])
+): ParameterLayout => parameterLayout([...method.train.tensors(phase, settings), ...objective.tensors(buildWeightGroups(settings))])

@@ -1,7 +1,7 @@
 /** Batches as feeds of a graph, and the bounds of their dimensions. */
 import { scalarFeed, type Feeds } from '../engines/feeds.js'
 import { noVirtualTokens, packBatch, type Examples, type PackedBatch, type TokenizedExample } from '../models/packing.js'
-import { largestBlock, blocksOf, longText } from '../models/batchInputs.js'
+import { largestBlock, planBlocks, longText } from '../models/batchInputs.js'
 import type { Prepared } from '../objectives/objective.js'
 import type { Assembly } from './assembly.js'
 import type { Dimensions } from './dropoutFeeds.js'
@@ -19,7 +19,7 @@ export const batchFeeds = (
   return { packed, feeds: { ...packed.feeds, ...feeds(packed, whole, precision.dtype), batchShare } }
 }
 
-export const dimensionsOf = ({ tokens, batch, sequence, queryBlocks = 1, blockRows = sequence }: PackedBatch): Dimensions => ({
+export const pickDimensions = ({ tokens, batch, sequence, queryBlocks = 1, blockRows = sequence }: PackedBatch): Dimensions => ({
   tokens,
   batch,
   sequence,
@@ -70,4 +70,4 @@ export const forSequence = <A extends Blocks>(assembly: A, sequence: number, { s
 
 /** Upper bounds of a batch's dimensions with those of its blocks. */
 export const dimensionsInBlocks = ({ inBlocks = false }: Pick<Assembly, 'inBlocks'>, largest: Dimensions): Dimensions =>
-  inBlocks ? { ...largest, ...blocksOf(largest['sequence'] ?? 1) } : largest
+  inBlocks ? { ...largest, ...planBlocks(largest['sequence'] ?? 1) } : largest

@@ -1,5 +1,5 @@
 /** The order of the data: shuffled each epoch, examples of similar length together, the batches in random order. */
-import { examplesAt, lengthsOf, type Examples } from '../models/packing.js'
+import { pickExamples, measureLengths, type Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import { permutation } from '../parameters/random.js'
 import type { CommonSettings } from '../settings/commonSettings.js'
@@ -10,12 +10,7 @@ const batchesSortedTogether = 50
  * Rows of each batch of an epoch. Chunks of 50 shuffled batches are sorted by length and cut, then all batches are shuffled. So lengths vary little
  * inside a batch, and the order stays random. A function of (seed, epoch).
  */
-export const batchesOfEpoch = (
-  seed: number,
-  epoch: number,
-  lengths: ArrayLike<number>,
-  batchSize: number,
-): readonly (readonly number[])[] => {
+export const planEpoch = (seed: number, epoch: number, lengths: ArrayLike<number>, batchSize: number): readonly (readonly number[])[] => {
   const order = [...permutation(seed, 'order', 2 * epoch, lengths.length)]
   const chunk = batchesSortedTogether * batchSize
   const sorted = Array.from({ length: Math.ceil(order.length / chunk) }, (_, i) =>
@@ -35,12 +30,12 @@ export const stepBatches = <E extends TrainingExample>(
   { seed, batchSize, gradientAccumulationSteps }: CommonSettings,
   stepsPerEpoch: number,
 ): ((step: number) => readonly (readonly E[])[]) => {
-  const lengths = lengthsOf(training)
+  const lengths = measureLengths(training)
   let order: { readonly epoch: number; readonly batches: readonly (readonly number[])[] } | null = null
   return (step) => {
     const epoch = Math.floor(step / stepsPerEpoch)
-    if (order?.epoch !== epoch) order = { epoch, batches: batchesOfEpoch(seed, epoch, lengths, batchSize) }
+    if (order?.epoch !== epoch) order = { epoch, batches: planEpoch(seed, epoch, lengths, batchSize) }
     const parts = inBatches(order.batches, gradientAccumulationSteps)[step % stepsPerEpoch] ?? []
-    return parts.map((rows) => examplesAt(training, rows))
+    return parts.map((rows) => pickExamples(training, rows))
   }
 }

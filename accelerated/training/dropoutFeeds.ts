@@ -1,5 +1,5 @@
 /** Feeds of dropout: the pools, drawn once for a run, and each step's offsets into them. */
-import { sizeOfDimension } from '../graph/dimension.js'
+import { resolveDimension } from '../graph/dimension.js'
 import type { FloatType } from '../graph/expression.js'
 import type { DropoutSite } from '../models/layers/dropout.js'
 import { offsetName, poolName } from '../models/layers/dropout.js'
@@ -13,17 +13,17 @@ export type Dimensions = Readonly<Record<string, number>>
 export const slack = 1 << 20
 
 /** Entries of a mask. */
-export const elementsOf = ({ site, shape }: DropoutSite, dimensions: Dimensions): number =>
-  shape.reduce<number>((product, d) => product * sizeOfDimension(d, dimensions, site), 1)
+export const countElements = ({ site, shape }: DropoutSite, dimensions: Dimensions): number =>
+  shape.reduce<number>((product, d) => product * resolveDimension(d, dimensions, site), 1)
 
 /** Pools of 0 and 1/(1 − p), large enough for batches up to `largest`. */
 export const dropoutPools = (seed: number, sites: readonly DropoutSite[], largest: Dimensions, dtype: FloatType): Feeds => {
   const probabilities = [...new Set(sites.map(({ probability }) => probability))]
   return Object.fromEntries(
     probabilities.map((p, i) => {
-      const masks = sites.filter(({ probability }) => probability === p).map((site) => elementsOf(site, largest))
+      const masks = sites.filter(({ probability }) => probability === p).map((site) => countElements(site, largest))
       const size = masks.reduce((most, elements) => Math.max(most, elements), 0) + slack
-      return [poolName(p), { data: poolOf(seed, i, p, size, dtype), shape: [size] }]
+      return [poolName(p), { data: drawPool(seed, i, p, size, dtype), shape: [size] }]
     }),
   )
 }
@@ -32,7 +32,7 @@ export const dropoutPools = (seed: number, sites: readonly DropoutSite[], larges
 const drawn = new Map<string, WeakRef<Float32Array | Float64Array>>()
 
 /** The first numbers of a stream do not depend on how many follow, so a larger pool starts with a smaller one. */
-const poolOf = (seed: number, place: number, p: number, size: number, dtype: FloatType): Float32Array | Float64Array => {
+const drawPool = (seed: number, place: number, p: number, size: number, dtype: FloatType): Float32Array | Float64Array => {
   const of = [seed, place, p, dtype].join()
   const last = drawn.get(of)?.deref()
   if (last !== undefined && last.length >= size) return last.subarray(0, size)
@@ -49,7 +49,7 @@ export const dropoutOffsets = (seed: number, draw: number, sites: readonly Dropo
   const u = uniforms(seed, 'dropoutOffsets', draw, sites.length)
   return Object.fromEntries(
     sites.map((site, i) => {
-      const elements = elementsOf(site, dimensions)
+      const elements = countElements(site, dimensions)
       const spare = (pools[poolName(site.probability)]?.shape[0] ?? 0) - elements
       if (!(spare >= 0))
         throw new Error(`dropoutOffsets: expected a pool that holds ${elements} entries for ${site.site}, got ${-spare} too few`)

@@ -1,21 +1,21 @@
 /** Evaluation during training: answers of the model without noise, batch by batch, and their scores. */
-import { spreadBatches, type BatchExecutor } from './partGradient.js'
+import { spreadBatches, type BatchExecutor } from './microBatchGradient.js'
 import type { Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunState } from '../parameters/runState.js'
 import { openPredictor, type Predictor } from './prediction.js'
-import { layoutOf, type Assembly } from './assembly.js'
+import { buildLayout, type Assembly } from './assembly.js'
 import type { Scored, TrainingTask } from './events.js'
 import { checkAnswers } from './finiteChecks.js'
 import { forLengths } from './batchFeeds.js'
 
 /** The model of a state without gate noise. */
-export const inferenceStateOf = (
+export const toInferenceState = (
   assembly: Pick<Assembly, 'method' | 'settings' | 'objective' | 'precision'>,
   { phase, parameters }: Pick<RunState, 'phase' | 'parameters'>,
 ): InferenceState => {
   const { method, settings, precision } = assembly
-  const context = { layoutOf: (of: unknown) => layoutOf(assembly, of), dtype: precision.dtype }
+  const context = { buildLayout: (of: unknown) => buildLayout(assembly, of), dtype: precision.dtype }
   return method.phases.inference?.(phase, settings, parameters, context) ?? { phase, parameters }
 }
 
@@ -44,12 +44,12 @@ export const evaluationPredictor = <E extends TrainingExample, O>({ inBlocks: _,
   }
 }
 
-export const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>): Evaluator => {
+export const makeEvaluator = <E extends TrainingExample, O>(task: TrainingTask<E, O>): Evaluator => {
   const { evaluation, settings, precision, answers: execute } = task
   const predictors = evaluationPredictor(task)
   return {
     evaluate: async function* (state) {
-      const inference = inferenceStateOf(task, state)
+      const inference = toInferenceState(task, state)
       const predictor = await predictors.of(inference.phase)
       const { step } = state
       const executor: BatchExecutor | undefined =

@@ -4,7 +4,7 @@ import type { Examples } from '../models/packing.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { InferenceState, RunProgress, RunState } from '../parameters/runState.js'
 import type { Assembly } from './assembly.js'
-import type { PartExecutor, AnswersExecutor } from './partGradient.js'
+import type { PartExecutor, AnswersExecutor } from './microBatchGradient.js'
 import type { Runtime } from './phaseSessions.js'
 
 export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknown> = Omit<Assembly, 'objective'> & {

@@ -37,15 +37,15 @@ export const checkStep = (
 export const checkAnswers = (step: number, answers: readonly unknown[], examples: Examples<Pick<TrainingExample, 'row'>>): void => {
   const at = answers.findIndex((answer) => !isFiniteAnswer(answer))
   if (at < 0) return
-  const outputs = numbersOf(answers[at]).join(', ')
+  const outputs = listNumbers(answers[at]).join(', ')
   throw new TrainingError(`step ${step}: expected finite outputs in the evaluation, got ${outputs} for row ${examples.at(at)?.row}`)
 }
 
-const numbersOf = (answer: unknown): readonly unknown[] =>
+const listNumbers = (answer: unknown): readonly unknown[] =>
   Array.isArray(answer) ? answer : typeof answer === 'object' && answer !== null ? Object.values(answer).flat() : [answer]
 
 /** Whether every number of an answer is finite. */
-export const isFiniteAnswer = (answer: unknown): boolean => numbersOf(answer).every(Number.isFinite)
+export const isFiniteAnswer = (answer: unknown): boolean => listNumbers(answer).every(Number.isFinite)
 
 /** The first number that is not finite; null if all are. A loop, since it runs over millions of numbers each step. */
 const firstInvalid = (values: ArrayLike<number>): number | null => {

@@ -19,7 +19,7 @@ export const adaptedHost = (
 ): Host => assembly.method.train.wrap(phase, assembly.settings, trainedTensor(trained))(wrapModel(modelHost(assembly, trained)))
 
 /** Forward passes of the adapted and of the base model. */
-export const forwardsOf = (assembly: Assembly, adapted: Host): Forwards => ({
+export const buildForwards = (assembly: Assembly, adapted: Host): Forwards => ({
   forward: forwardOn(assembly, () => adapted),
   baseForward: forwardOn(assembly, () => {
     const { method, settings } = assembly
@@ -31,12 +31,12 @@ export const forwardsOf = (assembly: Assembly, adapted: Host): Forwards => ({
 })
 
 /** One forward pass for each batch, even if called repeatedly: a dropout site may occur only once in a graph. */
-const forwardOn = ({ model, precision }: Assembly, hostOf: () => Host): Forward => {
+const forwardOn = ({ model, precision }: Assembly, makeHost: () => Host): Forward => {
   const outputs = new Map<BatchInputs, ModelOutput>()
   return (batch) => {
     const cached = outputs.get(batch)
     if (cached !== undefined) return cached
-    const host = hostOf()
+    const host = makeHost()
     const output = { hidden: model.hidden(host, batch), host, dtype: precision.dtype }
     outputs.set(batch, output)
     return output

@@ -3,8 +3,8 @@ import type { Outputs, Expression, FloatType } from '../graph/expression.js'
 import { input, constant } from '../graph/operators.js'
 import { batchInputs } from '../models/batchInputs.js'
 import { blockInput, splitBlock, type ParameterLayout } from '../parameters/layout.js'
-import { layoutOf, type Assembly } from './assembly.js'
-import { adaptedHost, forwardsOf } from './hosts.js'
+import { buildLayout, type Assembly } from './assembly.js'
+import { adaptedHost, buildForwards } from './hosts.js'
 import type { Engine } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
 import type { Vector } from '../parameters/vectors.js'
@@ -37,10 +37,10 @@ export const fixedParameters = (
 /** @param phase one without noise: see `inference` of a method's phases @param trained the trained tensors (default: inputs) */
 export const inferenceGraph = (assembly: Assembly, phase: unknown, trained?: ReadonlyMap<string, Expression>): Outputs => {
   const { dtype } = assembly.precision
-  const host = adaptedHost(assembly, phase, trained ?? parameterInputs(layoutOf(assembly, phase), dtype))
+  const host = adaptedHost(assembly, phase, trained ?? parameterInputs(buildLayout(assembly, phase), dtype))
   // Attention with dropout, which here drops nothing, would not be block by block.
   const plain = assembly.inBlocks === true ? { ...assembly, model: assembly.model.withDropout(0) } : assembly
-  return assembly.objective.outputs(forwardsOf(plain, host), batchInputs(dtype, assembly.inBlocks))
+  return assembly.objective.outputs(buildForwards(plain, host), batchInputs(dtype, assembly.inBlocks))
 }
 
 /** The trained tensors by name, as parts of the blocks that are inputs of the graph. */

@@ -3,15 +3,15 @@ import { startPhase } from '../methods/startPhase.js'
 import type { CheckpointNumbers } from '../parameters/layout.js'
 import type { RunState } from '../parameters/runState.js'
 import { zeros } from '../parameters/vectors.js'
-import { layoutOf, memoryNames, type Assembly } from './assembly.js'
+import { buildLayout, memoryNames, type Assembly } from './assembly.js'
 import { zodErrorMap } from '../errors/validate.js'
 import type { RunOutline } from '../checkpoints/loadCheckpoint.js'
 
 /** @throws SettingsError where the model does not support the method */
-export const startOfRun = async (assembly: Omit<Assembly, 'frozen'>, checkpoint: CheckpointNumbers): Promise<RunState> => {
+export const initializeRun = async (assembly: Omit<Assembly, 'frozen'>, checkpoint: CheckpointNumbers): Promise<RunState> => {
   const { method, settings, model, precision } = assembly
   const phase = startPhase(method, model.spec, settings)
-  const layout = layoutOf(assembly, phase)
+  const layout = buildLayout(assembly, phase)
   const vector = () => zeros(layout.size, precision.dtype)
   const parameters = vector()
   for (const entry of layout.entries) {
@@ -46,8 +46,8 @@ export const runOutline = (
       const progress = { step, steps: plannedSteps ?? run.steps }
       return method.phases.validate?.(parsed.data, run.start.phase, progress) ?? { phase: parsed.data }
     },
-    vectorsOf: (phase) => ({
-      size: layoutOf(assembly, phase).size,
+    describeVectors: (phase) => ({
+      size: buildLayout(assembly, phase).size,
       memory: memoryNames(assembly, phase),
     }),
   }

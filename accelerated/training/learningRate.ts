@@ -9,7 +9,7 @@ type LearningRateSettings = Pick<
 >
 
 /** @param steps of the whole run */
-export const learningRateAt = (settings: LearningRateSettings, steps: number): ((step: number) => number) => {
+export const makeLearningRate = (settings: LearningRateSettings, steps: number): ((step: number) => number) => {
   const { learningRate: peak, lrSchedulerNumCycles: numCycles, lrSchedulerPower: power, lrEnd: end } = settings
   const { warmup, rate }: Schedule = schedules[settings.lrSchedulerType]
   const warmupSteps = warmup ? (settings.warmupSteps ?? Math.ceil(settings.warmupRatio * steps)) : 0

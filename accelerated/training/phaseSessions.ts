@@ -6,13 +6,13 @@ import { type ParameterLayout, blockInput } from '../parameters/layout.js'
 import type { Examples, TokenizedExample } from '../models/packing.js'
 import type { Assembly } from './assembly.js'
 import { largestBatch, dimensionsInBlocks } from './batchFeeds.js'
-import { graphToOpen } from './countedGraph.js'
+import { graphToOpen } from './graphCache.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
 import { accumulates } from '../settings/commonSettings.js'
 import type { Outputs } from '../graph/expression.js'
 import type { RunState } from '../parameters/runState.js'
 import { namedVectors } from '../parameters/vectors.js'
-import { collect, namesOfBlocks } from './stateBuffers.js'
+import { collect, pairBlockNames } from './stateBuffers.js'
 
 /** What parts of a step are computed with. */
 export type PartSessions = {
@@ -53,10 +53,10 @@ export const openPhaseSessions = async (
   const inParts = spread || accumulates(assembly.settings)
   const { outputs, layout, sites } = graphToOpen(assembly, phase, !inParts ? 'whole' : spread ? 'apply' : 'finish')
   const carriedIn = carries && !spread ? {} : null
-  const carry = carriedIn === null ? {} : carryOf(layout, outputs)
+  const carry = carriedIn === null ? {} : mapCarriedOutputs(layout, outputs)
   const update = await engine.open(outputs, weights, { prepack: false, carry, fixed: poolNames(sites), ...(carriedIn && { carriedIn }) })
   const device = deviceState(update, layout, carry)
-  if (!inParts) return { layout, sites, pools: poolsOf(assembly, sites, largest), update, add: null, device, release: update.release }
+  if (!inParts) return { layout, sites, pools: drawPools(assembly, sites, largest), update, add: null, device, release: update.release }
   const parts = await openPartSessions(assembly, phase, runtime, largest, device === null ? null : carriedIn)
   return {
     ...parts,
@@ -78,21 +78,21 @@ export const openPartSessions = async (
   carriedIn: object | null = null,
 ): Promise<PartSessions> => {
   const { outputs, layout, sites } = graphToOpen(assembly, phase, 'add')
-  const carry = carriedIn === null ? {} : carryOf(layout, outputs)
+  const carry = carriedIn === null ? {} : mapCarriedOutputs(layout, outputs)
   const fixed = [...poolNames(sites), ...Object.values(carry)] // a step's first part is fed a sum of zeros
   const add = await engine.open(outputs, weights, { prepack: false, ...(carriedIn && { carry, carriedIn, fixed }) })
-  return { layout, sites, pools: poolsOf(assembly, sites, largest), add, release: add.release }
+  return { layout, sites, pools: drawPools(assembly, sites, largest), add, release: add.release }
 }
 
 const poolNames = (sites: PartSessions['sites']): readonly string[] => [...new Set(sites.map(({ probability }) => poolName(probability)))]
 
-const poolsOf = (assembly: Assembly, sites: PartSessions['sites'], largest: Dimensions): Feeds =>
+const drawPools = (assembly: Assembly, sites: PartSessions['sites'], largest: Dimensions): Feeds =>
   dropoutPools(assembly.settings.seed, sites, dimensionsInBlocks(assembly, largest), assembly.precision.dtype)
 
 type SessionsTask = Assembly & { readonly runtime: Runtime; readonly training: Examples<TokenizedExample> }
 
 /** The sessions of the current phase: opened when a phase begins, released when it ends. */
-export const phaseSessionsOf = <S extends Pick<PartSessions, 'release'>>(
+export const makePhaseSessions = <S extends Pick<PartSessions, 'release'>>(
   task: SessionsTask,
   open: (assembly: Assembly, phase: unknown, runtime: Runtime, largest: Dimensions) => Promise<S>,
 ) => {
@@ -135,9 +135,11 @@ type DeviceState = {
 const isKept: DeviceState['isKept'] = ({ group }) => group.isWeight
 
 /** By output of a step's graph, the input that takes it in the next step. */
-const carryOf = (layout: ParameterLayout, outputs: Outputs): Readonly<Record<string, string>> =>
+const mapCarriedOutputs = (layout: ParameterLayout, outputs: Outputs): Readonly<Record<string, string>> =>
   Object.fromEntries(
-    layout.blocks.filter(isKept).flatMap((block) => namesOfBlocks(block, Object.keys(outputs)).map(({ output, input }) => [output, input])),
+    layout.blocks
+      .filter(isKept)
+      .flatMap((block) => pairBlockNames(block, Object.keys(outputs)).map(({ output, input }) => [output, input])),
   )
 
 const without = (feeds: Feeds, names: ReadonlySet<string>): Feeds =>

@@ -1,7 +1,7 @@
 /** Prediction: the objective's answers for many examples, in batches of similar length. */
-import { examplesAt, lengthsOf, type Examples } from '../models/packing.js'
+import { pickExamples, measureLengths, type Examples } from '../models/packing.js'
 import type { Objective, Prepared, TrainingExample } from '../objectives/objective.js'
-import { layoutOf, type Assembly } from './assembly.js'
+import { buildLayout, type Assembly } from './assembly.js'
 import { inferenceGraph, fixedParameters } from './inferenceGraph.js'
 import { inBatches } from './batchOrder.js'
 import { type OpenOptions, type Results, type Session, watchedWeights } from '../engines/engine.js'
@@ -11,7 +11,7 @@ import { forLengths, batchFeeds } from './batchFeeds.js'
 import type { Runtime } from './phaseSessions.js'
 import { blockFeeds } from './stateBuffers.js'
 import { isFiniteAnswer } from './finiteChecks.js'
-import type { BatchExecutor, BatchOutputs } from './partGradient.js'
+import type { BatchExecutor, BatchOutputs } from './microBatchGradient.js'
 
 /** Examples in batches of similar length, the longest first. Each batch may be computed anywhere. */
 type Batches<O> = {
@@ -63,7 +63,7 @@ export const openPredictor = async <E extends TrainingExample, O>(
   fixed?: Vector,
 ): Promise<Predictor<E, O>> => {
   const { engine } = runtime
-  const layout = layoutOf(assembly, phase)
+  const layout = buildLayout(assembly, phase)
   const { dtype } = assembly.precision
   const { weights, check } = watchedWeights(runtime.weights)
   const known = fixed === undefined ? null : fixedParameters(layout, fixed, dtype, engine)
@@ -82,10 +82,10 @@ export const openPredictor = async <E extends TrainingExample, O>(
       await check()
       return results
     }
-    return batchesOf({ assembly: own, objective, run: checked }, examples, batchSize)
+    return prepareBatches({ assembly: own, objective, run: checked }, examples, batchSize)
   }
   const predictions: Predictor<E, O>['predictions'] = async function* (parameters, examples, batchSize, executor = inOrder) {
-    return yield* answersOf(await batches(parameters, examples, batchSize), examples.length, executor)
+    return yield* computeAnswers(await batches(parameters, examples, batchSize), examples.length, executor)
   }
   return {
     release: async () => {
@@ -106,7 +106,7 @@ export const openPredictor = async <E extends TrainingExample, O>(
 }
 
 /** @param run takes the feeds of a batch; it has those of the parameters */
-const batchesOf = <E extends TrainingExample, O>(
+const prepareBatches = <E extends TrainingExample, O>(
   {
     assembly,
     objective,
@@ -115,13 +115,13 @@ const batchesOf = <E extends TrainingExample, O>(
   examples: Examples<E>,
   batchSize: number,
 ): Batches<O> => {
-  const lengths = lengthsOf(examples)
+  const lengths = measureLengths(examples)
   const byLength = Array.from(lengths, (_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
   const rows = inBatches(byLength, batchSize)
   let newest = { batch: -1 } as { readonly batch: number; readonly prepared: Prepared<O> } & ReturnType<typeof batchFeeds>
   const prepare = (batch: number): typeof newest => {
     if (newest.batch === batch) return newest
-    const prepared = objective.prepare(examplesAt(examples, rows[batch] ?? []), {
+    const prepared = objective.prepare(pickExamples(examples, rows[batch] ?? []), {
       seed: assembly.settings.seed,
       step: firstDraw + batch,
     })
@@ -142,7 +142,7 @@ const batchesOf = <E extends TrainingExample, O>(
 }
 
 /** Yields after each batch how many examples are done. */
-async function* answersOf<O>(
+async function* computeAnswers<O>(
   { rows, compute, read }: Batches<O>,
   examples: number,
   executor: BatchExecutor,

@@ -19,7 +19,7 @@ export type RunLength = {
 const epochsFor = (stepsPerEpoch: number, least: number): number => Math.max(defaultEpochs.value, Math.ceil(least / stepsPerEpoch))
 
 /** Gates and ranks take many steps to choose, whatever the head begins with. */
-const leastStepsOf = ({ phases }: Method, examples: number, isProbed: boolean): number =>
+const chooseLeastSteps = ({ phases }: Method, examples: number, isProbed: boolean): number =>
   isProbed && phases.advance === undefined
     ? Math.min(leastSteps.value, leastProbedSteps.value + Math.floor(examples / 5))
     : leastSteps.value
@@ -39,7 +39,7 @@ const evalStepsFor = (chosenEpochs: number | null, stepsPerEpoch: number): numbe
 export const runLength = (method: Method, settings: CommonSettings, model: Model, examples: number, isProbed = false): RunLength => {
   const { maxSteps, epochs, batchSize, gradientAccumulationSteps } = settings
   const stepsPerEpoch = Math.ceil(examples / (batchSize * gradientAccumulationSteps))
-  const least = leastStepsOf(method, examples, isProbed)
+  const least = chooseLeastSteps(method, examples, isProbed)
   const steps = plannedSteps(settings, stepsPerEpoch, least)
   const chosenEpochs = maxSteps === null && epochs === null ? epochsFor(stepsPerEpoch, least) : null
   if (steps > maxRunSteps) throw new SettingsError('epochs', `at most ${maxRunSteps} steps of ${stepsPerEpoch} an epoch`, String(epochs))

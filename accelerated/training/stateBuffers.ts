@@ -27,7 +27,7 @@ export const nextBuffers = ({ size }: ParameterLayout, state: Vectors, spare: Ve
 })
 
 /** The outputs of a step's graph that are a block of the next state, and the inputs that take them. */
-export const namesOfBlocks = (block: Block, outputs: readonly string[]): readonly { readonly output: string; readonly input: string }[] =>
+export const pairBlockNames = (block: Block, outputs: readonly string[]): readonly { readonly output: string; readonly input: string }[] =>
   outputs
     .filter((output) => output.startsWith('next ') && output.endsWith(blockInput('', block)))
     .map((output) => ({ output, input: output.slice('next '.length) }))

@@ -9,8 +9,8 @@ import { batchInputs } from '../models/batchInputs.js'
 import type { TensorSource, Wrap } from '../models/host.js'
 import { pooledDropout, type DropoutSite } from '../models/layers/dropout.js'
 import { blockInput, blockOutput, joinBlock, type Block, type ParameterLayout, type OptimizerExtension } from '../parameters/layout.js'
-import { layoutOf, type Assembly } from './assembly.js'
-import { adaptedHost, forwardsOf, trainedTensor } from './hosts.js'
+import { buildLayout, type Assembly } from './assembly.js'
+import { adaptedHost, buildForwards, trainedTensor } from './hosts.js'
 import { parameterInputs } from './inferenceGraph.js'
 import { update } from './optimizer.js'
 
@@ -38,14 +38,14 @@ export const stepGraph = (
 ): StepGraph => {
   const { method, settings, objective, precision } = assembly
   const { dtype } = precision
-  const layout = layoutOf(assembly, phase)
+  const layout = buildLayout(assembly, phase)
   const dropout = pooledDropout(dtype)
   const loss: Loss = (parameters) => {
     const parameter = trainedTensor(parameters)
     const host = adaptedHost(assembly, phase, parameters, (model) =>
       settings.gradientCheckpointing ? checkpointedLayers(dropout.wrap(model)) : dropout.wrap(model),
     )
-    const taskLoss = objective.loss(forwardsOf(assembly, host), batchInputs(dtype, assembly.inBlocks))
+    const taskLoss = objective.loss(buildForwards(assembly, host), batchInputs(dtype, assembly.inBlocks))
     const penalty = method.train.penalty?.(phase, settings, parameter) ?? null
     // Each part of an accumulated batch carries its share of the penalty, so that the parts add up to one step.
     const share = (x: Expression): Expression => (accumulation === 'whole' ? x : mul(x, input('batchShare', [], dtype)))
@@ -142,11 +142,11 @@ const nextState = (
 ): Outputs => {
   const names = extension?.names ?? []
   const updated = layout.blocks.map((block, i) => {
-    const of = (vector: string): Expression => vectorInput(vector, block, dtype)
+    const makeInput = (vector: string): Expression => vectorInput(vector, block, dtype)
     const gradient = gradients[i] as Expression
-    const moments = { first: of('firstMoment'), second: of('secondMoment') }
-    const memory = Object.fromEntries(names.map((name) => [name, of(name)]))
-    return { block, gradient, memory, ...update(block.group, of('parameters'), gradient, moments, dtype) }
+    const moments = { first: makeInput('firstMoment'), second: makeInput('secondMoment') }
+    const memory = Object.fromEntries(names.map((name) => [name, makeInput(name)]))
+    return { block, gradient, memory, ...update(block.group, makeInput('parameters'), gradient, moments, dtype) }
   })
   const extended = extension === null ? updated : extension.afterUpdate(updated, dtype)
   const outputs = (vector: string, values: readonly Expression[]) => vectorOutputs(layout, vector, values)

@@ -1,5 +1,5 @@
 /** One step of a run: its scalars, its noise and its batches as feeds, the phase's graph, the next state, and its report. */
-import { adamOf } from '../settings/commonSettings.js'
+import { pickAdamSettings } from '../settings/commonSettings.js'
 import type { FloatType } from '../graph/expression.js'
 import type { TrainingProgress } from '../methods/method.js'
 import type { TrainingExample } from '../objectives/objective.js'
@@ -8,12 +8,12 @@ import { scalarFeed, type Feeds } from '../engines/feeds.js'
 import { correctionNames } from '../parameters/optimizerGroup.js'
 import type { RunState, RunProgress } from '../parameters/runState.js'
 import type { ParameterLayout } from '../parameters/layout.js'
-import { namedVectors, zeros, type Vector, type Vectors, tensorOf } from '../parameters/vectors.js'
+import { namedVectors, zeros, type Vector, type Vectors, viewTensor } from '../parameters/vectors.js'
 import type { Assembly } from './assembly.js'
-import { partGradient, sumOfGradients, type PartExecutor, type PartGradient } from './partGradient.js'
+import { microBatchGradient, sumGradients, type PartExecutor, type MicroBatchGradient } from './microBatchGradient.js'
 import type { PhaseSessions } from './phaseSessions.js'
 import { blockFeeds, collect, nextBuffers, resultsInto, stateFeeds } from './stateBuffers.js'
-import { controlFeeds, stepParts, type PartFeeds, type PartsContext } from './stepParts.js'
+import { controlFeeds, microBatchFeeds, type PartFeeds, type PartsContext } from './microBatchFeeds.js'
 import type { StepReport } from './events.js'
 
 type StepContext<E extends TrainingExample> = PartsContext<E> & {
@@ -53,9 +53,9 @@ export const trainStep = async <E extends TrainingExample>(
     ...weightFeeds(assembly, progress, learningRate),
     ...controlFeeds(assembly, state.phase, progress),
   }
-  const feedsOf = stepParts(context, sessions, state, parts)
+  const prepareFeeds = microBatchFeeds(context, sessions, state, parts)
   const next = nextBuffers(layout, state, spare, dtype)
-  const step = { ...{ layout, state, dtype, constant, feedsOf, next }, parts: parts.length }
+  const step = { ...{ layout, state, dtype, constant, prepareFeeds, next }, parts: parts.length }
   const outcome = await (executor === null ? chained(step, sessions) : spread(step, sessions, { progress, executor }))
   sessions.device?.took(state.step + 1)
   return { ...outcome, state: { ...next, step: state.step + 1, phase: state.phase } }
@@ -66,7 +66,7 @@ type Step = {
   readonly state: RunState
   readonly dtype: FloatType
   readonly constant: Feeds
-  readonly feedsOf: (part: number) => PartFeeds
+  readonly prepareFeeds: (part: number) => PartFeeds
   readonly next: Vectors
   readonly parts: number
 }
@@ -83,13 +83,13 @@ const withPart = (outcome: typeof noOutcome, tokens: number, results: Results): 
 
 /** Part after part: each adds its gradient to the sum of those before it. */
 const chained = async (
-  { layout, dtype, constant, feedsOf, next, parts }: Step,
+  { layout, dtype, constant, prepareFeeds, next, parts }: Step,
   { update, add, device = null }: PhaseSessions,
 ): Promise<typeof noOutcome> => {
   let gradientSum = zeros(add === null ? 0 : layout.size, dtype)
   let outcome = noOutcome
   for (let i = 0; i < parts; i++) {
-    const { feeds, tokens } = feedsOf(i)
+    const { feeds, tokens } = prepareFeeds(i)
     const whole = add === null ? {} : blockFeeds(layout, 'gradientSum', gradientSum, dtype)
     const sum = i === 0 ? whole : (device?.withoutSums(whole) ?? whole)
     const isLast = i === parts - 1
@@ -105,16 +105,16 @@ const chained = async (
 
 /** The gradients of all parts from the executor, then the update from their sum. */
 const spread = async (
-  { layout, state, dtype, constant, feedsOf, next, parts }: Step,
+  { layout, state, dtype, constant, prepareFeeds, next, parts }: Step,
   { update, add }: PhaseSessions,
   { progress, executor }: { readonly progress: TrainingProgress; readonly executor: PartExecutor },
 ): Promise<typeof noOutcome> => {
   if (add === null) throw new Error('spread: expected the sessions of a spread step, got those of a whole one')
   const { step, phase, parameters } = state
-  const compute = (part: number): Promise<PartGradient> => partGradient({ layout, add }, parameters, feedsOf(part), dtype)
+  const compute = (part: number): Promise<MicroBatchGradient> => microBatchGradient({ layout, add }, parameters, prepareFeeds(part), dtype)
   const gradients = await executor({ step, phase, parameters, progress, layout, parts, compute })
   const outcome = gradients.reduce((before, { tokens, results }) => withPart(before, tokens, results), noOutcome)
-  const sum = blockFeeds(layout, 'gradientSum', sumOfGradients(gradients, layout, dtype), dtype)
+  const sum = blockFeeds(layout, 'gradientSum', sumGradients(gradients, layout, dtype), dtype)
   const results = await update.run({ ...constant, ...sum }, resultsInto(layout, namedVectors(next)))
   collect(layout, namedVectors(next), results)
   return { ...outcome, results: { ...outcome.results, ...results } }
@@ -123,7 +123,7 @@ const spread = async (
 /** η_p and the bias corrections of W, whose steps count from 1. */
 const weightFeeds = ({ settings, precision }: Assembly, { step }: TrainingProgress, learningRate: number): Feeds => {
   const [correction1, correction2] = correctionNames('weight')
-  const { beta1, beta2 } = adamOf(settings)
+  const { beta1, beta2 } = pickAdamSettings(settings)
   return {
     learningRate: scalarFeed(learningRate, precision.dtype),
     [correction1]: scalarFeed(1 - beta1 ** (step + 1), precision.dtype),
@@ -134,7 +134,7 @@ const weightFeeds = ({ settings, precision }: Assembly, { step }: TrainingProgre
 const firstNumber = (values: ArrayLike<number | bigint> | undefined): number => (values === undefined ? NaN : Number(values[0]))
 
 /** The report of a step, and its measures by matrix. @param before the state before the step @param seconds what the step took */
-export const reportOf = (
+export const buildStepReport = (
   { method }: Pick<Assembly, 'method'>,
   { layout }: Pick<PhaseSessions, 'layout'>,
   before: RunState,
@@ -143,7 +143,7 @@ export const reportOf = (
 ): { readonly report: StepReport; readonly byMatrix: RunProgress['byMatrix'] } => {
   const numbers = (name: string): readonly number[] | undefined =>
     results[name] === undefined ? undefined : Array.from(results[name], Number)
-  const measures = method.reporting?.measures?.(before.phase, numbers, (name) => tensorOf(layout, before.parameters, name))
+  const measures = method.reporting?.measures?.(before.phase, numbers, (name) => viewTensor(layout, before.parameters, name))
   const report: StepReport = {
     kind: 'step',
     step: before.step + 1,
@@ -160,9 +160,9 @@ export const reportOf = (
 }
 
 /** Expected ranks while the method searches for them; null before and after, and for a method that searches for none. */
-export const expectedRanksOf = (
+export const computeExpectedRanks = (
   { method, settings }: Pick<Assembly, 'method' | 'settings'>,
   { layout }: Pick<PhaseSessions, 'layout'>,
   { phase, parameters }: RunState,
 ): Readonly<Record<string, number>> | null =>
-  method.reporting?.expectedRanks?.(phase, settings, (name) => tensorOf(layout, parameters, name)) ?? null
+  method.reporting?.expectedRanks?.(phase, settings, (name) => viewTensor(layout, parameters, name)) ?? null

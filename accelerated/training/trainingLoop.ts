@@ -6,18 +6,18 @@ import type { TrainingProgress } from '../methods/method.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { BestCheckpoint, InferenceState, RunProgress, RunState } from '../parameters/runState.js'
 import type { Vector } from '../parameters/vectors.js'
-import { layoutOf } from './assembly.js'
+import { buildLayout } from './assembly.js'
 import { stepBatches } from './batchOrder.js'
-import { evaluatorOf, inferenceStateOf, type Evaluation, type Evaluator } from './evaluation.js'
+import { makeEvaluator, toInferenceState, type Evaluation, type Evaluator } from './evaluation.js'
 import type { Sample, Scored, TrainingEvent, TrainingResult, TrainingTask } from './events.js'
 import { InputError } from '../errors/inputError.js'
 import { TrainingError } from '../errors/expectedErrors.js'
 import { checkStep } from './finiteChecks.js'
 import { forLengths } from './batchFeeds.js'
-import { openPhaseSessions, phaseSessionsOf, type PhaseSessions } from './phaseSessions.js'
+import { openPhaseSessions, makePhaseSessions, type PhaseSessions } from './phaseSessions.js'
 import { runLength, type RunLength } from './runLength.js'
-import { learningRateAt } from './learningRate.js'
-import { expectedRanksOf, reportOf, trainStep } from './trainStep.js'
+import { makeLearningRate } from './learningRate.js'
+import { computeExpectedRanks, buildStepReport, trainStep } from './trainStep.js'
 
 /** At most this many `ranks` events a run: a curve needs no more, and a large model has hundreds of matrices. */
 const rankEvents = 100
@@ -27,7 +27,7 @@ type Run<E extends TrainingExample, O> = RunLength & {
   readonly task: TrainingTask<E, O>
   readonly signal: AbortSignal
   readonly batches: (step: number) => readonly (readonly E[])[]
-  readonly sessions: ReturnType<typeof phaseSessionsOf<PhaseSessions>>
+  readonly sessions: ReturnType<typeof makePhaseSessions<PhaseSessions>>
   readonly evaluator: Evaluator
   readonly learningRate: (step: number) => number
   state: RunState
@@ -66,7 +66,7 @@ export async function* train<E extends TrainingExample, O>(
     await run.sessions.release()
     await run.evaluator.release()
   }
-  return resultOf(run)
+  return buildResult(run)
 }
 
 const openRun = <E extends TrainingExample, O>(
@@ -83,17 +83,17 @@ const openRun = <E extends TrainingExample, O>(
     signal,
     ...length,
     batches: stepBatches(training, settings, length.stepsPerEpoch),
-    sessions: phaseSessionsOf(task, (...of) => openPhaseSessions(...of, task.executor !== undefined, true)),
-    evaluator: evaluatorOf(task),
-    learningRate: learningRateAt(settings, length.steps),
+    sessions: makePhaseSessions(task, (...of) => openPhaseSessions(...of, task.executor !== undefined, true)),
+    evaluator: makeEvaluator(task),
+    learningRate: makeLearningRate(settings, length.steps),
     state,
     spare: null,
-    results: resumed === null ? { best: null, lastEvaluation: null, byMatrix: {} } : resultsOf(resumed),
+    results: resumed === null ? { best: null, lastEvaluation: null, byMatrix: {} } : pickResults(resumed),
   }
 }
 
 /** Only the results: a caller may pass a whole checkpoint, whose state is not the run's for long. */
-const resultsOf = ({ best, sinceBest = 0, lastEvaluation, byMatrix }: RunProgress): RunProgress => ({
+const pickResults = ({ best, sinceBest = 0, lastEvaluation, byMatrix }: RunProgress): RunProgress => ({
   best,
   sinceBest,
   lastEvaluation,
@@ -102,7 +102,7 @@ const resultsOf = ({ best, sinceBest = 0, lastEvaluation, byMatrix }: RunProgres
 
 type AnyExample = TrainingExample
 
-const progressOf = <E extends AnyExample, O>({ task, steps, state }: Run<E, O>, step = state.step): TrainingProgress => ({
+const toProgress = <E extends AnyExample, O>({ task, steps, state }: Run<E, O>, step = state.step): TrainingProgress => ({
   step,
   steps: task.plannedSteps ?? steps,
 })
@@ -111,7 +111,7 @@ const startEvent = <E extends AnyExample, O>(run: Run<E, O>): TrainingEvent => {
   const { task, state, steps, stepsPerEpoch, evalSteps, chosenEpochs } = run
   const { method, settings } = task
   const stage = method.reporting?.stage?.(state.phase) ?? null
-  const announcement = method.reporting?.announce?.(state.phase, settings, progressOf(run, 0)) ?? null
+  const announcement = method.reporting?.announce?.(state.phase, settings, toProgress(run, 0)) ?? null
   return { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evalSteps, chosenEpochs, stage, announcement }
 }
 
@@ -121,8 +121,8 @@ const settle = async <E extends AnyExample, O>({ sessions, state }: Run<E, O>): 
 /** Enters the method's next phase if it is time for one. */
 const advancePhase = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGenerator<TrainingEvent> {
   const { task, state } = run
-  const context = { vectors: state, layoutOf: (phase: unknown) => layoutOf(task, phase), dtype: task.precision.dtype }
-  const advanced = () => task.method.phases.advance?.(state.phase, task.settings, progressOf(run), context) ?? null
+  const context = { vectors: state, buildLayout: (phase: unknown) => buildLayout(task, phase), dtype: task.precision.dtype }
+  const advanced = () => task.method.phases.advance?.(state.phase, task.settings, toProgress(run), context) ?? null
   if (advanced() === null) return // the step alone decides it
   await settle(run)
   const next = advanced()
@@ -139,16 +139,17 @@ const step = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGen
   const learningRate = run.learningRate(state.step)
   const started = performance.now()
   const { objective, executor = null } = task
-  const context = { assembly: task, objective, progress: progressOf(run), learningRate, spare: run.spare, executor }
+  const context = { assembly: task, objective, progress: toProgress(run), learningRate, spare: run.spare, executor }
   const outcome = await trainStep(context, sessions, state, batches)
   const seconds = (performance.now() - started) / 1_000
-  const { report, byMatrix } = reportOf(task, sessions, state, outcome, { learningRate, stepsPerEpoch, seconds })
+  const { report, byMatrix } = buildStepReport(task, sessions, state, outcome, { learningRate, stepsPerEpoch, seconds })
   if (Object.keys(byMatrix).length > 0) run.results = { ...run.results, byMatrix }
   run.spare = state.parameters
   run.state = outcome.state
   checkStep(report, sessions.layout, run.state, batches.flat())
   yield report
-  const ranks = run.state.step % Math.ceil(progressOf(run).steps / rankEvents) === 0 ? expectedRanksOf(task, sessions, run.state) : null
+  const ranks =
+    run.state.step % Math.ceil(toProgress(run).steps / rankEvents) === 0 ? computeExpectedRanks(task, sessions, run.state) : null
   if (ranks !== null) yield { kind: 'ranks', step: run.state.step, ranks }
 }
 
@@ -199,7 +200,7 @@ const evaluateStart = async function* <E extends AnyExample, O>(run: Run<E, O>):
   if (evaluation === null) return
   const { inference, samples, ...scored } = evaluation
   const eligible = run.task.evalOnStart === 'candidate' && (run.task.method.phases.isEligible?.(run.state.phase) ?? true)
-  if (eligible) run.results = { ...run.results, best: bestOf(inference, 0, scored) }
+  if (eligible) run.results = { ...run.results, best: copyBest(inference, 0, scored) }
   yield { kind: 'evaluation', step: 0, epoch: 0, ...scored, eligible, best: eligible }
   yield* samplesEvent(0, samples)
 }
@@ -227,7 +228,7 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
     const isBest = isHigher || (eligible && best !== null && breaksTie(scored, best))
     run.results = {
       ...run.results,
-      best: isBest ? bestOf(inference, state.step, scored) : best,
+      best: isBest ? copyBest(inference, state.step, scored) : best,
       sinceBest: eligible ? (isHigher ? 0 : sinceBest + 1) : sinceBest,
       lastEvaluation: { step: state.step, scores: scored.scores },
     }
@@ -247,7 +248,7 @@ const breaksTie = ({ selection, scores }: Pick<Scored, 'selection' | 'scores'>, 
   selection === best.selection && (scores['loss'] ?? NaN) < (best.scores['loss'] ?? NaN)
 
 /** Copies the parameters: later steps overwrite them. */
-const bestOf = ({ phase, parameters }: InferenceState, step: number, { selection, scores }: Scored): BestCheckpoint => ({
+const copyBest = ({ phase, parameters }: InferenceState, step: number, { selection, scores }: Scored): BestCheckpoint => ({
   phase,
   parameters: parameters.slice(),
   step,
@@ -259,14 +260,14 @@ const bestOf = ({ phase, parameters }: InferenceState, step: number, { selection
 const checkCompleted = <E extends AnyExample, O>(run: Run<E, O>): void => {
   const { task, state, steps } = run
   if (state.step < steps || needsEvaluation(run)) return
-  const problem = task.method.phases.unfinished?.(state.phase, task.settings, progressOf(run)) ?? null
+  const problem = task.method.phases.unfinished?.(state.phase, task.settings, toProgress(run)) ?? null
   if (problem !== null) throw new TrainingError(`the run's end: ${problem}`)
 }
 
-const resultOf = <E extends AnyExample, O>(run: Run<E, O>): TrainingResult => {
+const buildResult = <E extends AnyExample, O>(run: Run<E, O>): TrainingResult => {
   const { task, state, steps } = run
   const { best, lastEvaluation, byMatrix } = run.results
   const stoppedEarly = state.step < steps && isOutOfPatience(run)
   const interrupted = (state.step < steps && !stoppedEarly) || needsEvaluation(run)
-  return { last: state, inference: inferenceStateOf(task, state), lastEvaluation, best, interrupted, stoppedEarly, byMatrix }
+  return { last: state, inference: toInferenceState(task, state), lastEvaluation, best, interrupted, stoppedEarly, byMatrix }
 }

@@ -3,12 +3,12 @@ import { type BenchmarkResult, type StepRate, benchmark } from '../../evaluation
 import { peers, type PeerRow, type SideResult } from '../../evaluation/benchmark/comparePeft.js'
 import { peerModes, type PeerMode } from '../../evaluation/benchmark/cases.js'
 import { ratesCells } from '../../evaluation/benchmark/productRates.js'
-import { choiceOf, countFlag, listFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { parseChoice, countFlag, listFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { counted, megabytes, percent, plural } from '../format/numbers.js'
-import { settingsOfFlags } from '../options/layers.js'
-import { givenOf, pickFlags, type Values } from '../options/settingFlags.js'
+import { resolveFlags } from '../options/precedence.js'
+import { dropUndefined, pickFlags, type Values } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -19,7 +19,7 @@ const names = listFlag('names', 'PEFT eager, by torch.compile (compile), or on i
 })
 const peerModeFlag: Flag<readonly PeerMode[] | null> = {
   ...names,
-  parse: (where, typed) => names.parse(where, typed)?.map((mode) => choiceOf(where, mode, peerModes)) ?? null,
+  parse: (where, typed) => names.parse(where, typed)?.map((mode) => parseChoice(where, mode, peerModes)) ?? null,
 }
 
 export const bench = defineCommand({
@@ -47,7 +47,7 @@ export const bench = defineCommand({
     { command: 'salora bench --peer .venv/bin/python --only 16x64,lora', result: "Prints a table of times, and PEFT's over ours." },
   ],
   run: async ({ layers, repeats, batchSize, sequence, peer, data, only, peerMode, ...flags }, terminal) => {
-    const { device, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(flags))
+    const { device, threads, precision, gradientCheckpointing } = resolveFlags(dropUndefined(flags))
     if (peer !== null) {
       const { device: asked, precision: numeric, gradientCheckpointing: recomputed } = flags
       refuse({ device: asked, precision: numeric, gradientCheckpointing: recomputed, batchSize, sequence })
@@ -57,7 +57,7 @@ export const bench = defineCommand({
       )
     }
     for (const [name, value] of Object.entries({ data, only, peerMode }))
-      if (value !== null) throw usageError(flagOf(name), '--peer beside it', String(value))
+      if (value !== null) throw usageError(toFlag(name), '--peer beside it', String(value))
     const result = await benchmark(
       {
         device,
@@ -79,7 +79,7 @@ export const bench = defineCommand({
 /** @throws UsageError for the first flag that was given: the comparison has its own cases */
 const refuse = (flags: Values): void => {
   const [stray] = Object.entries(flags).filter(([, value]) => value !== undefined && value !== null)
-  if (stray !== undefined) throw usageError(flagOf(stray[0]), 'none with --peer, which has its own cases', String(stray[1]))
+  if (stray !== undefined) throw usageError(toFlag(stray[0]), 'none with --peer, which has its own cases', String(stray[1]))
 }
 
 const withPeer = async (options: Parameters<typeof peers>[0], terminal: Terminal): Promise<number> => {
@@ -142,20 +142,20 @@ const header = [
 ]
 
 export const peersTable = (rows: readonly PeerRow[]): string =>
-  [header, header.map(() => '---'), ...rows.map(cellsOf)].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+  [header, header.map(() => '---'), ...rows.map(formatRow)].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 
-const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow): readonly string[] => [
+const formatRow = ({ case: name, method, precision, ours, peer, ratio }: PeerRow): readonly string[] => [
   name,
   `${method}, ${precision}`,
-  ...numbersOf(ours),
+  ...formatSide(ours),
   ours.gigaflops === null ? '–' : ours.gigaflops.toFixed(0),
   ...(peer === null
     ? ['–', '–', '–', '–']
-    : [`${peer.method}, ${peer.precision}${peer.mode === 'eager' ? '' : `, ${peer.mode}`}`, ...numbersOf(peer)]),
+    : [`${peer.method}, ${peer.precision}${peer.mode === 'eager' ? '' : `, ${peer.mode}`}`, ...formatSide(peer)]),
   ratio === null ? '–' : `**${ratio[1].toFixed(2)} ×**${ratio[0] === ratio[2] ? '' : ` (${ratio[0].toFixed(2)} … ${ratio[2].toFixed(2)})`}`,
 ]
 
-const numbersOf = ({ milliseconds, tokensPerSecond, peakBytes, epochSeconds }: SideResult): readonly string[] => [
+const formatSide = ({ milliseconds, tokensPerSecond, peakBytes, epochSeconds }: SideResult): readonly string[] => [
   milliseconds.toFixed(0) + (epochSeconds === null ? '' : ` (${epochSeconds.toFixed(0)} s in all)`),
   tokensPerSecond.toFixed(0),
   `${(peakBytes / 1e9).toFixed(2)} GB`,

@@ -5,7 +5,7 @@ import {
   type BleuSettings,
   type BleuStatistics,
   bleuDefaults,
-  bleuOf,
+  computeBleu,
   bleuSignature,
   bleuSmoothings,
   bleuStatistics,
@@ -74,7 +74,7 @@ export const bleu = defineCommand({
       if (empty > 0)
         terminal.warn(`${file}: ${counted(empty)} of ${plural(lines, 'line')} empty (first: line ${firstEmpty}), scored as empty`)
     const [{ lines, empty: emptyHypotheses } = noLines, ...others] = files
-    const score = bleuOf(statistics, settings)
+    const score = computeBleu(statistics, settings)
     const signature = `${bleuSignature(references.length, settings)}|version:salora-${versions['salora']}`
     const emptyReferences = others.map(({ empty }) => empty)
     terminal.result(scoreText(score, signature, lines), { ...score, lines, emptyHypotheses, emptyReferences, signature })

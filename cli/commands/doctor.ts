@@ -6,7 +6,7 @@ import { devices as known } from '../../accelerated/engines/devices/index.js'
 import { productsSaturate } from '../../accelerated/engines/saturation.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { versions } from '../../finetuning/run/versions.js'
-import { examineApart, examineDevice, type Examined, type Speedup } from '../doctor/examineApart.js'
+import { probeInSubprocess, examineDevice, type Examined, type Speedup } from '../doctor/probeInSubprocess.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { megabytes } from '../format/numbers.js'
@@ -25,7 +25,7 @@ export const doctor = defineCommand({
   run: async (_flags, terminal) => {
     terminal.note('testing each device …')
     const examined: Examined[] = []
-    for (const { name, isolated } of known) examined.push(await (isolated === true ? examineApart(name) : examineDevice(name)))
+    for (const { name, isolated } of known) examined.push(await (isolated === true ? probeInSubprocess(name) : examineDevice(name)))
     const devices = examined.map(({ report }) => report)
     const speedups = examined.flatMap((one) => one.speedups)
     const cpuWorks = devices.some(({ device, works }) => device === 'cpu' && works)
@@ -33,7 +33,7 @@ export const doctor = defineCommand({
     const card = (await known.find(({ card: read }) => read !== undefined)?.card?.()) ?? null
     const machine = machineFacts()
     const saturates = cpuWorks ? await productsSaturate() : null
-    const text = textOf(devices, [...speedups.map(speedupLine), ...exactProducts(saturates)], auto, card, machine)
+    const text = formatReport(devices, [...speedups.map(speedupLine), ...exactProducts(saturates)], auto, card, machine)
     terminal.result(text, { devices, auto, speedups, productsSaturate: saturates, card, ...machine, embeddedModel })
     return auto === null ? exitCodes.failure : exitCodes.success
   },
@@ -48,7 +48,7 @@ const machineFacts = () => ({
   freeMemoryBytes: freemem(),
 })
 
-const textOf = (
+const formatReport = (
   devices: readonly DeviceReport[],
   products: readonly string[],
   auto: string | null,

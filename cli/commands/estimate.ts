@@ -4,11 +4,11 @@ import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { countFlag, required, type FlagGroups } from '../../finetuning/commandLine/flag.js'
 import { absoluteModel } from '../../finetuning/run/absolutePath.js'
-import { estimateRun } from '../../finetuning/run/estimate.js'
+import { estimateRun } from '../../finetuning/run/estimateRun.js'
 import { estimateTable, estimateWarning } from '../format/estimate.js'
-import { samplePromptsOf } from '../input/promptInput.js'
-import { settingsOfFlags } from '../options/layers.js'
-import { givenOf } from '../options/settingFlags.js'
+import { readSamplePrompts } from '../input/promptInput.js'
+import { resolveFlags } from '../options/precedence.js'
+import { dropUndefined } from '../options/settingFlags.js'
 import { trainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -25,7 +25,7 @@ const names: readonly string[] = [
   'offline',
 ]
 
-const flagsOfTraining: FlagGroups = Object.fromEntries(
+const trainingFlags: FlagGroups = Object.fromEntries(
   Object.entries(trainFlags as FlagGroups).flatMap(([heading, table]) => {
     const own = Object.entries(table).filter(([name]) => names.includes(name))
     return own.length === 0 ? [] : [[heading, Object.fromEntries(own)]]
@@ -43,7 +43,7 @@ export const estimate = defineCommand({
       labels: countFlag('n', 'Number of classes', { to: 100_000, defaultText: '2; a decoder predicts the next token' }),
       samplePrompts: trainFlags.Run.samplePrompts,
     },
-    ...flagsOfTraining,
+    ...trainingFlags,
   },
   examples: [
     {
@@ -52,8 +52,8 @@ export const estimate = defineCommand({
     },
   ],
   run: async ({ model, labels, samplePrompts, ...flags }, terminal) => {
-    const settings = settingsOfFlags(givenOf(flags))
-    const prompts = typeof samplePrompts === 'string' ? (await samplePromptsOf(samplePrompts)).length : 0
+    const settings = resolveFlags(dropUndefined(flags))
+    const prompts = typeof samplePrompts === 'string' ? (await readSamplePrompts(samplePrompts)).length : 0
     const estimated = await estimateRun({
       ...{ model: absoluteModel(String(model)), settings, labels: labels as number | null },
       samplePrompts: prompts,

@@ -1,8 +1,8 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import { looksLikeFile } from '../../finetuning/data/index.js'
-import { loadEvaluation, withModelTemplate, withTemplateOf, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
-import { resolveLabels } from '../../finetuning/use/modelWithAdapter.js'
-import { evaluationOfRun, scoreTrained, type AdapterScore } from '../../finetuning/use/scoreAdapter.js'
+import { loadEvaluation, withModelTemplate, withEarlierTemplate, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { resolveLabels } from '../../finetuning/use/attachAdapter.js'
+import { loadRunEvaluation, scoreTrained, type AdapterScore } from '../../finetuning/use/scoreAdapter.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { loadMetric } from '../../finetuning/metrics/metricModule.js'
 import { withMetric } from '../../finetuning/tasks/chosenMetric.js'
@@ -10,7 +10,7 @@ import { readRunRows } from '../../finetuning/run/runRows.js'
 import { type TrainedAdapterOptions, openModel } from '../../finetuning/use/openModel.js'
 import { counted } from '../format/numbers.js'
 import { adapterFlags, adapterMachineFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
-import { columnsOfRun, taskFlagNames, taskOptions } from '../options/taskRequest.js'
+import { inheritColumns, taskFlagNames, taskOptions } from '../options/taskRequest.js'
 import { pickFlags, type Values } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
@@ -115,7 +115,7 @@ export const evaluate = defineCommand({
 
 /** Data of other files is framed as the run framed its own; without a run, as the model does. */
 const withTemplate = (task: TaskOptions, runTask: TaskOptions | null, folder: string): Promise<TaskOptions> | TaskOptions =>
-  runTask === null ? withModelTemplate(task, folder) : withTemplateOf(runTask, task)
+  runTask === null ? withModelTemplate(task, folder) : withEarlierTemplate(runTask, task)
 
 type Rows = Awaited<ReturnType<typeof readRunRows>> | null
 type RequestedData = { readonly task: TaskOptions; readonly isWhole: boolean }
@@ -125,7 +125,7 @@ const requestedData = (flags: Values, runTask: TaskOptions | null): RequestedDat
   const given = Object.fromEntries(taskFlagNames.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]))
   const { task: file } = given
   if (typeof file === 'string')
-    return { task: taskOptions(looksLikeFile(file) ? { ...columnsOfRun(runTask, file), ...given } : given), isWhole: true }
+    return { task: taskOptions(looksLikeFile(file) ? { ...inheritColumns(runTask, file), ...given } : given), isWhole: true }
   if (runTask === null) throw requiredError('--task', 'the name of a task or a file of examples')
   return { task: taskOptions({ ...runTask, ...given }), isWhole: given['evalData'] !== undefined }
 }
@@ -137,7 +137,7 @@ const labeledData = async (
   { trainedBy }: TrainedAdapterOptions,
 ): Promise<Evaluation & { readonly warning: string | null }> => {
   if (isWhole) return { ...(await loadEvaluation(labelNames === undefined ? task : { ...task, labelNames })), warning: null }
-  return evaluationOfRun(task, rows === null ? null : { rows, digest: trainedBy?.inputs['evaluation rows'] })
+  return loadRunEvaluation(task, rows === null ? null : { rows, digest: trainedBy?.inputs['evaluation rows'] })
 }
 
 const resultText = (scored: AdapterScore, isHeldOut: boolean): string => {

@@ -5,13 +5,13 @@ import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { removeStages } from '../../finetuning/use/newFolder.js'
 import { exportAdapter, type ExportReport } from '../../finetuning/use/exportAdapter.js'
-import { exportFormats, precisionsOf, type ExportFormat } from '../../finetuning/use/exportFormats.js'
+import { exportFormats, listPrecisions, type ExportFormat } from '../../finetuning/use/exportFormats.js'
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { choiceFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell, lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { Evaluation, TaskOptions } from '../../finetuning/tasks/index.js'
-import { evaluationOfRun } from '../../finetuning/use/scoreAdapter.js'
+import { loadRunEvaluation } from '../../finetuning/use/scoreAdapter.js'
 import type { ScoreComparison } from '../../finetuning/use/exportComparison.js'
 import type { TrainedAdapterOptions } from '../../finetuning/use/openModel.js'
 import { bytesText, counted, short } from '../format/numbers.js'
@@ -67,12 +67,12 @@ export const exportCommand = defineCommand({
     },
   ],
   run: async ({ run, model, adapter: folder, labels, maxLength, format, output, precision: asked }, terminal) => {
-    const precision = precisionOf(asked, format)
+    const precision = parsePrecision(asked, format)
     const { adapter, runSettings, runTask } = await adapterRequest({ run, model, adapter: folder, labels, maxLength })
     if (adapter.adapter === null) throw requiredError('--adapter', 'the adapter to export')
-    const labeled = runTask === null ? null : await evaluationDataOf(runTask, terminal)
+    const labeled = runTask === null ? null : await loadEvaluationData(runTask, terminal)
     terminal.note(`writing ${output} …`)
-    const targeted = runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null)
+    const targeted = runSettings === null ? null : await listTargets(adapter, runSettings.targetModules ?? null)
     const release = onInterrupt(removeStages)
     let progress: ReturnType<typeof countProgress> | null = null
     const report = await exportAdapter({
@@ -87,30 +87,30 @@ export const exportCommand = defineCommand({
       release()
     })
     for (const warning of report.warnings) terminal.warn(warning)
-    terminal.result(textOf(report), report)
+    terminal.result(formatReport(report), report)
     return exitCodes.success
   },
 })
 
 /** @throws UsageError for a precision that the format lacks */
-const precisionOf = (precision: string, format: ExportFormat): OnnxPrecision => {
-  const precisions = precisionsOf(format)
+const parsePrecision = (precision: string, format: ExportFormat): OnnxPrecision => {
+  const precisions = listPrecisions(format)
   const chosen = precisions.find((name) => name === precision)
   if (chosen === undefined) throw usageError('--precision', `${precisions.join(' or ')} for --format ${format}`, quoted(precision))
   return chosen
 }
 
 /** The run's evaluation data; null if its files are gone. */
-const evaluationDataOf = async (task: TaskOptions, { warn }: Terminal): Promise<Evaluation | null> => {
+const loadEvaluationData = async (task: TaskOptions, { warn }: Terminal): Promise<Evaluation | null> => {
   try {
-    return await evaluationOfRun(task)
+    return await loadRunEvaluation(task)
   } catch (error) {
     warn(`comparing without the run's texts: ${lineInFlags(error)}`)
     return null
   }
 }
 
-const targetsOf = async (
+const listTargets = async (
   { model, revision }: Pick<TrainedAdapterOptions, 'model' | 'revision'>,
   targets: readonly string[] | null = null,
 ): Promise<readonly string[]> => {
@@ -118,7 +118,13 @@ const targetsOf = async (
   return targetedMatrices(base.spec, targets).map(({ name }) => name)
 }
 
-const textOf = ({ output, files, usage, scores, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
+const formatReport = ({
+  output,
+  files,
+  usage,
+  scores,
+  comparison: { texts, largestLogitDifference, largestLogit },
+}: ExportReport): string =>
   [
     `${output}`,
     ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytesText(bytes)}`),

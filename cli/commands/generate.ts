@@ -1,11 +1,11 @@
 /** salora generate: prompts in, text of a decoder out, as it is generated. */
-import { promptTemplates, templateOf, type PromptTemplate } from '../../finetuning/data/promptTemplates.js'
+import { promptTemplates, parseTemplate, type PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import { orderedOutput, openGenerator, type Generator } from '../../finetuning/use/generator.js'
 import { takesPromptTemplate, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { framed } from '../../finetuning/tasks/texts/prompts.js'
 import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../format/numbers.js'
-import { promptsOf, type GivenPrompt } from '../input/promptInput.js'
+import { readPrompts, type GivenPrompt } from '../input/promptInput.js'
 import { adapterFlags, adapterMachineFlags, adapterRequest } from '../options/adapterRequest.js'
 import { generationFlags, generationRequest, stopFlags } from '../options/generationRequest.js'
 import { defineCommand } from '../terminal/command.js'
@@ -73,7 +73,7 @@ export const generate = defineCommand({
         { signal: interrupt.signal, single: input === null },
         terminal,
       )
-      if (prompt !== null && promptTemplate === null && prompts.some((one) => 'text' in one.prompt) && answers.some(endedAtOnce))
+      if (prompt !== null && promptTemplate === null && prompts.some((one) => 'text' in one.prompt) && answers.some(endedImmediately))
         terminal.note(chatRemedy)
     } finally {
       interrupt.release()
@@ -83,14 +83,14 @@ export const generate = defineCommand({
   },
 })
 
-type Asked = Omit<Parameters<typeof promptsOf>[0], 'template'> & { readonly template: (typeof templateNames)[number] | null }
+type Asked = Omit<Parameters<typeof readPrompts>[0], 'template'> & { readonly template: (typeof templateNames)[number] | null }
 
 /** --prompt and each {"prompt"} as the run was trained, {"instruction"} in a template in any case. */
 const framedPrompts = async ({ template, ...given }: Asked, runTask: TaskOptions | null): Promise<readonly GivenPrompt[]> => {
-  const ofRun = runTask === null ? null : templateOf(runTask)
+  const ofRun = runTask === null ? null : parseTemplate(runTask)
   const ofPrompts = template ?? (runTask !== null && takesPromptTemplate(runTask.task) ? ofRun : null)
   const ofInstructions: PromptTemplate | null = template === 'none' ? null : (template ?? ofRun)
-  return (await promptsOf({ ...given, template: null }, ofInstructions)).map((one) => ({
+  return (await readPrompts({ ...given, template: null }, ofInstructions)).map((one) => ({
     ...one,
     prompt: framed('text' in one.prompt ? one.prompt.text : one.prompt, ofPrompts, one.where),
   }))
@@ -99,7 +99,7 @@ const framedPrompts = async ({ template, ...given }: Asked, runTask: TaskOptions
 type Answer = { readonly prompt: unknown; readonly text: string; readonly tokens: number; readonly ended: string }
 type Generation = Parameters<Generator['answers']>[1]
 
-const endedAtOnce = ({ tokens, ended }: Answer): boolean => tokens === 1 && ended === 'end'
+const endedImmediately = ({ tokens, ended }: Answer): boolean => tokens === 1 && ended === 'end'
 const chatRemedy = 'the model ended its text at once; if it was trained on conversations, add --prompt-template chat'
 
 const encoded = (generator: Generator, prompts: readonly GivenPrompt[]) =>
@@ -115,7 +115,7 @@ const writeAnswers = async (
 ): Promise<readonly Answer[]> => {
   const began = performance.now()
   const answers: Answer[] = []
-  const write = writerOf(terminal.json ? 'document' : single ? 'text' : 'lines')
+  const write = makeWriter(terminal.json ? 'document' : single ? 'text' : 'lines')
   for await (const event of orderedOutput(generator.answers(ids, settings, signal)))
     if (event.kind === 'piece') write.piece(event.text)
     else {
@@ -134,7 +134,7 @@ const writeAnswers = async (
 type Writer = { readonly piece: (text: string) => void; readonly answer: (answer: Answer) => void }
 
 /** A document is written at the end, text as it arrives, and lines answer by answer. */
-const writerOf = (to: 'document' | 'text' | 'lines'): Writer => {
+const makeWriter = (to: 'document' | 'text' | 'lines'): Writer => {
   const write = (text: string): void => void process.stdout.write(printable(text))
   return {
     piece: to === 'text' ? write : () => undefined,

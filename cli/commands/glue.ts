@@ -6,19 +6,19 @@ import { isHubAddress } from '../../accelerated/checkpoints/hub/hubRules.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { glueSweep, type GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
-import type { Executor } from '../../evaluation/cells/executor.js'
+import type { Executor } from '../../evaluation/jobs/executor.js'
 import type { GlueSweepOptions } from '../../evaluation/glue/plan.js'
-import { gridOfAppendixB } from '../../evaluation/glue/paper.js'
+import { appendixBGrid } from '../../evaluation/glue/paper.js'
 import type { Grid } from '../../evaluation/glue/plan.js'
-import { rowOf, sweeps, table1 } from '../../evaluation/glue/sweep.js'
+import { parseRow, sweeps, table1 } from '../../evaluation/glue/sweep.js'
 import { sweepMarkdown } from '../../evaluation/glue/sweepTableText.js'
 import {
   choiceFlag,
   countFlag,
   flag,
   listFlag,
-  listOf,
-  numberOf,
+  parseList,
+  parseNumber,
   required,
   textFlag,
   type Flag,
@@ -27,15 +27,15 @@ import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { absoluteModel, absolutePath } from '../../finetuning/run/absolutePath.js'
 import { failedRuns, sweepProgress } from '../terminal/sweepProgress.js'
 import { plural } from '../format/numbers.js'
-import { executorFlags, queueOf } from '../options/executorFlags.js'
-import { givenOf, pickFlags, type Values } from '../options/settingFlags.js'
+import { executorFlags, openQueue } from '../options/executorFlags.js'
+import { dropUndefined, pickFlags, type Values } from '../options/settingFlags.js'
 import { allTrainFlags, offlineFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 
 /** Settings of every run, except its seed. */
-const settingsOfRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => name !== 'seed')
+const runSettings = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => name !== 'seed')
 
 const glueFolder = "a folder of GLUE's official folders or of the hub's Parquet files, or hf://datasets/nyu-mll/glue"
 
@@ -65,7 +65,7 @@ const gridFlag: Flag<readonly number[] | null> = flag({
   defaultText: 'without a value those of Appendix B',
   parse: (where, typed) => {
     if (typed === undefined) return null
-    const rates = typeof typed === 'string' ? listOf(where, typed).map((rate) => numberOf(where, rate)) : gridOfAppendixB
+    const rates = typeof typed === 'string' ? parseList(where, typed).map((rate) => parseNumber(where, rate)) : appendixBGrid
     const wrong = rates.find((rate) => rate <= 0)
     if (wrong !== undefined) throw usageError(where, 'learning rates above 0', String(wrong))
     return unique(where, rates)
@@ -122,7 +122,7 @@ export const glue = defineCommand({
       output: required(textFlag('folder', 'Sweep folder: cells/, table.md, table.csv, table.tex, sweep.json'), 'the folder of the sweep'),
       ...executorFlags,
     },
-    Training: pickFlags(allTrainFlags, settingsOfRuns, Object.fromEntries(settingsOfRuns.map((name) => [name, "the recipe's"]))),
+    Training: pickFlags(allTrainFlags, runSettings, Object.fromEntries(runSettings.map((name) => [name, "the recipe's"]))),
     Machine: offlineFlags,
   },
   examples: [
@@ -137,7 +137,7 @@ export const glue = defineCommand({
   ],
   run: async (flags, terminal) => {
     const options = sweepOptions(flags)
-    const executor = await executorOf(flags, options)
+    const executor = await openExecutor(flags, options)
     if (executor === undefined) await checkData(options.data)
     const interrupt = watchInterrupt(
       () => terminal.note('stopping each run after its current step; press Ctrl-C again to exit at once'),
@@ -177,34 +177,34 @@ const sweepOptions = (flags: SweepFlags): GlueSweepOptions => {
     sweep,
     model: absoluteModel(model),
     data: absolutePath(data),
-    tasks: (tasks ?? []).map(taskOf),
-    rows: methods?.map(rowOf) ?? null,
+    tasks: (tasks ?? []).map(parseTask),
+    rows: methods?.map(parseRow) ?? null,
     seeds: Array.from({ length: seeds }, (_, i) => i),
-    overrides: givenOf(Object.fromEntries(settingsOfRuns.map((name) => [name, flags[name]]))),
+    overrides: dropUndefined(Object.fromEntries(runSettings.map((name) => [name, flags[name]]))),
     maxTrainSamples,
     output: resolve(output),
     jobs: jobs ?? 1,
     reported: score,
     baseline,
-    submission: submissionOf(flags),
-    grid: gridOf(flags),
+    submission: parseSubmission(flags),
+    grid: parseGrid(flags),
   }
 }
 
-const taskOf = (name: string): (typeof GLUE_NAMES)[number] => {
+const parseTask = (name: string): (typeof GLUE_NAMES)[number] => {
   const task = GLUE_NAMES.find((known) => known === name)
   if (task === undefined) throw usageError('--tasks', `some of ${GLUE_NAMES.join(', ')}`, name)
   return task
 }
 
-const gridOf = ({ grid, selectOn, learningRate }: SweepFlags): Grid | null => {
+const parseGrid = ({ grid, selectOn, learningRate }: SweepFlags): Grid | null => {
   if (selectOn !== null && grid === null) throw usageError('--select-on', '--grid beside it', 'none')
   if (grid === null) return null
   if (learningRate !== undefined) throw usageError('--learning-rate', 'either a rate or --grid', 'both')
   return { rates: grid, on: selectOn ?? 'train' }
 }
 
-const submissionOf = ({ submission: file, submissionRow: row }: SweepFlags): GlueSweepOptions['submission'] => {
+const parseSubmission = ({ submission: file, submissionRow: row }: SweepFlags): GlueSweepOptions['submission'] => {
   if (row !== null && file === null) throw usageError('--submission-row', '--submission beside it', 'none')
   if (file === null) return null
   if (!file.endsWith('.zip')) throw usageError('--submission', 'a file whose name ends in .zip', file)
@@ -222,10 +222,10 @@ const checkData = async (data: string): Promise<void> => {
 }
 
 /** With --redis, workers train the runs; undefined: this process does. @throws UsageError */
-const executorOf = async (flags: SweepFlags, { sweep }: GlueSweepOptions): Promise<Executor | undefined> => {
+const openExecutor = async (flags: SweepFlags, { sweep }: GlueSweepOptions): Promise<Executor | undefined> => {
   if (flags.redis !== null && sweep.inTurn === true)
     throw usageError('--redis', 'none with this sweep, whose runs are timed one after another', sweep.name)
-  return queueOf(flags)
+  return openQueue(flags)
 }
 
 const resultText = ({ table, done, cells, failed, submission }: GlueSweepResult, output: string): string =>

@@ -2,13 +2,13 @@
 import { trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { advanced, countFlag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
-import { contentEnding } from '../../finetuning/data/formats.js'
+import { contentExtension } from '../../finetuning/data/formats.js'
 import { absoluteModel } from '../../finetuning/run/absolutePath.js'
 import { inspectData } from '../../finetuning/inspection/inspectData.js'
 import { taskNames } from '../../finetuning/tasks/index.js'
 import { inspectionText } from '../format/inspection.js'
-import { settingsOfFlags } from '../options/layers.js'
-import { givenOf, pickFlags, settingFlags, type Values } from '../options/settingFlags.js'
+import { resolveFlags } from '../options/precedence.js'
+import { dropUndefined, pickFlags, settingFlags, type Values } from '../options/settingFlags.js'
 import { taskFlagNames, taskOptions } from '../options/taskRequest.js'
 import { allTrainFlags, offlineFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
@@ -49,8 +49,8 @@ export const inspect = defineCommand({
     },
   ],
   run: async (flags, terminal, [file]) => {
-    const { model, maxLength: most, classWeights: weights, examples, ...others } = givenOf(flags) as Values
-    const settings = settingsOfFlags(givenOf({ maxLength: most, classWeights: weights }))
+    const { model, maxLength: most, classWeights: weights, examples, ...others } = dropUndefined(flags) as Values
+    const settings = resolveFlags(dropUndefined({ maxLength: most, classWeights: weights }))
     const inspected = await inspectData({
       task: taskOptions(withFile(others, file)),
       ...(model === undefined ? {} : { model: absoluteModel(String(model)) }),
@@ -70,7 +70,7 @@ const withFile = (values: Values, file: string | undefined): Values => {
     if (task === undefined) throw requiredError('FILE', 'a data file (or --task)')
     return values
   }
-  if (task === undefined) return contentEnding(file) === '.txt' ? { ...values, task: 'text', data: file } : { ...values, task: file }
+  if (task === undefined) return contentExtension(file) === '.txt' ? { ...values, task: 'text', data: file } : { ...values, task: file }
   if (data === undefined && taskNames.includes(String(task))) return { ...values, data: file }
   throw usageError('--task', 'either a file or --task', 'both')
 }

@@ -2,24 +2,24 @@
 import { InputError } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
-import { labelsOf } from '../../accelerated/formats/modelConfig.js'
+import { nameOutputs } from '../../accelerated/formats/modelConfig.js'
 import { checkTextCount } from '../../finetuning/use/serving/openRun.js'
-import { columnsOf } from '../../finetuning/use/runSource.js'
+import { runColumns } from '../../finetuning/use/runSource.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
-import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
+import { findTaskType } from '../../finetuning/tasks/findTaskType.js'
 import type { EncodedText, PredictionFormat, ReadText } from '../../finetuning/tasks/taskType.js'
 import { truncationWarnings } from '../../finetuning/tasks/exampleTokenizer.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/use/openModel.js'
 import { choiceFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
-import { columnsFound } from '../../finetuning/data/table.js'
+import { describeColumns } from '../../finetuning/data/table.js'
 import { openOutput, outputFormats, type Answer, type OutputFormat } from '../format/answers.js'
 import { fileTexts, inputFormats, streamTexts, type InputFormat } from '../input/textInput.js'
 import type { TextLine } from '../input/textLines.js'
 import { adapterFlags, adapterMachineFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
-import { columnsOfRun } from '../options/taskRequest.js'
-import { givenOf, pickFlags } from '../options/settingFlags.js'
+import { inheritColumns } from '../options/taskRequest.js'
+import { dropUndefined, pickFlags } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { standardInput } from '../input/promptInput.js'
 import { defineCommand } from '../terminal/command.js'
@@ -61,12 +61,12 @@ export const predict = defineCommand({
     },
   ],
   run: async ({ input, from, to, escapeFormulas, text, textPair, delimiter, quote, encoding, ...model }, terminal) => {
-    const given = givenOf({ text, textPair, delimiter, quote, encoding }) as TextColumns
-    const requested = requestOf({ input, from, to, escapeFormulas, columns: given }, terminal)
+    const given = dropUndefined({ text, textPair, delimiter, quote, encoding }) as TextColumns
+    const requested = parseRequest({ input, from, to, escapeFormulas, columns: given }, terminal)
     const { adapter: options, runTask } = await adapterRequest(model)
     const isNamed = input !== null || requested.from !== 'lines'
-    const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = columnsOfRun(runTask, input)
-    const columnsOfData = givenOf({ text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e }) as TextColumns
+    const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = inheritColumns(runTask, input)
+    const columnsOfData = dropUndefined({ text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e }) as TextColumns
     const request = { ...requested, isNamed, ...(isNamed ? { columns: { ...columnsOfData, ...given } } : {}) }
     const opened = await openTrainedAdapter({ ...options, onPlacement: placementNote(terminal) })
     const adapter = runTask === null ? opened : countingTexts(opened, runTask, isNamed ? 'text' : 'text, cut at tabs')
@@ -85,7 +85,7 @@ export const predict = defineCommand({
 
 /** Refuses one text where the run was trained on pairs, and two where it was not, as `serve` does. */
 const countingTexts = (adapter: OpenAdapter, task: TaskOptions, where: string): OpenAdapter => {
-  const ofRun = { columns: columnsOf({ task }), taskType: taskTypeOf(adapter.outputs, '--run').name }
+  const ofRun = { columns: runColumns({ task }), taskType: findTaskType(adapter.outputs, '--run').name }
   return {
     ...adapter,
     encode: (text) => {
@@ -107,12 +107,12 @@ const answerAll = async (
 ): Promise<readonly Problem[]> => {
   // programs read CSV: texts come out as they went in
   const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
-  const names = labelsOf(adapter.outputs, adapter.labelNames)
-  const classes = predictionsOf(adapter).scoresClasses === true && names.length <= mostScoreColumns ? names : []
-  const output = openOutput(request.to, request.columns, { ...predictionsOf(adapter), classes }, put, request)
+  const names = nameOutputs(adapter.outputs, adapter.labelNames)
+  const classes = requirePredictions(adapter).scoresClasses === true && names.length <= mostScoreColumns ? names : []
+  const output = openOutput(request.to, request.columns, { ...requirePredictions(adapter), classes }, put, request)
   const problems: Problem[] = []
   let [read, truncated] = [0, 0]
-  const prompt = promptOf(request.input, terminal)
+  const prompt = makePrompter(request.input, terminal)
   try {
     prompt()
     for await (const lines of texts(request, terminal)) {
@@ -137,7 +137,7 @@ const answerAll = async (
 }
 
 const lateColumns = (source: string, names: readonly string[]): string =>
-  `${source}: expected the columns of the first row in every row, got also ${columnsFound(names)}; --to jsonl keeps all`
+  `${source}: expected the columns of the first row in every row, got also ${describeColumns(names)}; --to jsonl keeps all`
 
 /** A CSV file with more columns is hard to read. */
 const mostScoreColumns = 100
@@ -159,7 +159,7 @@ type Given = {
 }
 
 /** @throws UsageError for flags that exclude each other */
-const requestOf = ({ input, from, to, escapeFormulas, columns }: Given, { json }: Terminal): Request => {
+const parseRequest = ({ input, from, to, escapeFormulas, columns }: Given, { json }: Terminal): Request => {
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
   if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
   if (input === null && (from ?? 'lines') === 'lines' && Object.keys(columns).some((name) => name !== 'encoding'))
@@ -172,7 +172,7 @@ const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGene
   input === null ? streamTexts(standardInput(), from, columns) : fileTexts(input, columns, note)
 
 /** The prompt on a terminal. */
-const promptOf = (input: string | null, { quiet, note }: Terminal): (() => void) => {
+const makePrompter = (input: string | null, { quiet, note }: Terminal): (() => void) => {
   if (input !== null || quiet || process.stdin.isTTY !== true || process.stderr.isTTY !== true) return () => undefined
   note('type a text and Enter (a tab between the two texts of a pair); Ctrl-D ends')
   return () => void process.stderr.write('> ')
@@ -201,7 +201,7 @@ const answersTo = async (adapter: OpenAdapter, lines: readonly TextLine[]): Prom
     if ('problem' in line) return { line, answer: { error: line.problem }, isTruncated }
     const output = outputs[next++] ?? []
     if (output.every(Number.isFinite))
-      return { line, answer: answerOf(adapter, output, { text: line.given.text, ...encoding }), isTruncated }
+      return { line, answer: toAnswer(adapter, output, { text: line.given.text, ...encoding }), isTruncated }
     const problem = `expected finite outputs of model and adapter, got ${output.slice(0, 8).join(', ')}`
     return { line: withProblem(line, problem), answer: { error: problem }, isTruncated }
   })
@@ -222,11 +222,11 @@ const encodedLine = (
 }
 
 /** What the adapter's task type predicts. @throws UsageError for a task type that generates text */
-const predictionsOf = ({ outputs }: OpenAdapter): PredictionFormat => {
-  const { predictions, noun } = taskTypeOf(outputs, '--run')
+const requirePredictions = ({ outputs }: OpenAdapter): PredictionFormat => {
+  const { predictions, noun } = findTaskType(outputs, '--run')
   if (predictions === undefined) throw usageError('--run', 'an adapter that predicts', `one of ${noun}`)
   return predictions
 }
 
-const answerOf = (adapter: OpenAdapter, output: readonly number[], read: ReadText): Answer =>
-  predictionsOf(adapter).predict(output, labelsOf(adapter.outputs, adapter.labelNames), read)
+const toAnswer = (adapter: OpenAdapter, output: readonly number[], read: ReadText): Answer =>
+  requirePredictions(adapter).predict(output, nameOutputs(adapter.outputs, adapter.labelNames), read)

@@ -6,7 +6,7 @@ import {
   type UploadFile,
   type UploadResult,
 } from '../../accelerated/checkpoints/hub/hubUpload.js'
-import { sharedFiles } from '../../finetuning/use/sharedFiles.js'
+import { publishableFiles } from '../../finetuning/use/publishableFiles.js'
 import { switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { bytesText, counted, plural } from '../format/numbers.js'
 import { defineCommand } from '../terminal/command.js'
@@ -41,7 +41,7 @@ export const push = defineCommand({
   ],
   run: async ({ private: isPrivate, revision, message, baseModel, dryRun }, terminal, [run = '', name = '']) => {
     checkRepository(name, revision)
-    const { folder, files, leftOut, warnings } = await sharedFiles(run, baseModel)
+    const { folder, files, leftOut, warnings } = await publishableFiles(run, baseModel)
     for (const warning of warnings) terminal.warn(warning)
     if (leftOut.length > 0)
       terminal.note(`not uploaded from ${folder}: ${leftOut.slice(0, 10).join(', ')}${leftOut.length > 10 ? ', …' : ''}`)

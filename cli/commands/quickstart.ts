@@ -40,7 +40,7 @@ export const quickstart = defineCommand({
 /** report.html in the run folder; a run without a report is still a finished run. */
 const reportLines = async (output: string, terminal: Terminal): Promise<readonly string[]> => {
   try {
-    const { makeReport } = await import('../../reporting/report/report.js')
+    const { makeReport } = await import('../../reporting/report/makeReport.js')
     const { resultLines } = await import('./report.js')
     const options = { folders: [output], output: join(output, 'report.html'), figures: null }
     return resultLines(

@@ -1,5 +1,5 @@
 /** salora report: tables and charts of finished runs, as one page. */
-import { makeReport, type ReportResult } from '../../reporting/report/report.js'
+import { makeReport, type ReportResult } from '../../reporting/report/makeReport.js'
 import { required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { defineCommand } from '../terminal/command.js'

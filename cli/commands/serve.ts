@@ -1,6 +1,6 @@
 /** salora serve: an HTTP server that answers for finished runs. */
-import { settingsOfFlags } from '../options/layers.js'
-import { givenOf, type Values } from '../options/settingFlags.js'
+import { resolveFlags } from '../options/precedence.js'
+import { dropUndefined, type Values } from '../options/settingFlags.js'
 import type { MachineChoice } from '../../finetuning/use/runSource.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { countFlag, listFlag, textFlag } from '../../finetuning/commandLine/flag.js'
@@ -54,7 +54,7 @@ export const serve = defineCommand({
     try {
       const limits = { queue: maxQueue, bodyBytes: maxBody, timeout: timeout * 1000 }
       const notes = { onProgress: (what: string) => terminal.note(`${what} …`), onPlacement: placementNote(terminal) }
-      const server = await startRunServer({ runs, machine: machineOf(machine), host, port, limits, origins: allowOrigin ?? [] }, notes)
+      const server = await startRunServer({ runs, machine: parseMachine(machine), host, port, limits, origins: allowOrigin ?? [] }, notes)
       watched = watchSuddenEnd('salora serve', 'Start it again.')
       terminal.result(listText(server), { url: server.url, models: [...server.runs].map(([name, info]) => ({ name, ...info })) })
       terminal.note(tryLine(server))
@@ -74,9 +74,9 @@ export const serve = defineCommand({
 })
 
 /** The flags of the machine that are given; the others are each run's. @throws UsageError for a wrong one */
-const machineOf = (flags: Values): MachineChoice => {
-  const given = givenOf(Object.fromEntries(['device', 'precision', 'threads', 'batchSize'].map((name) => [name, flags[name]])))
-  settingsOfFlags(given)
+const parseMachine = (flags: Values): MachineChoice => {
+  const given = dropUndefined(Object.fromEntries(['device', 'precision', 'threads', 'batchSize'].map((name) => [name, flags[name]])))
+  resolveFlags(given)
   return given as MachineChoice
 }
 

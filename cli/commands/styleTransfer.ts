@@ -1,7 +1,7 @@
 /** salora style-transfer: sentences rewritten in another style by a decoder or another system, scored next to the paper's rows. */
 import { basename, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { promptTemplates, templateOf } from '../../finetuning/data/promptTemplates.js'
+import { promptTemplates, parseTemplate } from '../../finetuning/data/promptTemplates.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/datasets.js'
 import { styleTransfer } from '../../evaluation/styleTransfer/styleTransfer.js'
 import type { StyleTransferResult, TransferSource } from '../../evaluation/styleTransfer/transfers.js'
@@ -9,7 +9,7 @@ import { markdownTable } from '../../evaluation/styleTransfer/transferTable.js'
 import { choiceFlag, countFlag, required, severalFlag, switchFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { duration, plural } from '../format/numbers.js'
-import { transferExamplesPage } from '../../reporting/report/tables.js'
+import { transferExamplesPage } from '../../reporting/report/reportTables.js'
 import { adapterFlags, adapterMachineFlags, adapterRequest } from '../options/adapterRequest.js'
 import { generationFlags, generationRequest } from '../options/generationRequest.js'
 import { nextRunFolder } from '../options/nextRunName.js'
@@ -91,7 +91,7 @@ export const styleTransferCommand = defineCommand({
   run: async (flags, terminal) => {
     const dataset = transferDatasets.find(({ name }) => name === flags.dataset)
     if (dataset === undefined) throw requiredError('--dataset', names.join(' or '))
-    const { source, defaultName } = await sourceOf(flags)
+    const { source, defaultName } = await openSource(flags)
     const output = flags.output ?? ('files' in source ? null : await nextRunFolder(dataset.name, 'transfer'))
     if (output !== null && !('files' in source)) terminal.note(`writing transfers to ${output}`)
     const { data, limit, classifier, languageModels } = flags
@@ -108,7 +108,7 @@ const transfer = async (options: Parameters<typeof styleTransfer>[0], terminal: 
     () => terminal.note('stopping after these sentences; press Ctrl-C again to exit at once'),
     () => undefined,
   )
-  const show = progressOf(terminal)
+  const show = makeProgressBars(terminal)
   try {
     for await (const event of styleTransfer(options, interrupt.signal)) {
       if (event.kind === 'preparing') terminal.note(`${event.what} …`)
@@ -116,7 +116,7 @@ const transfer = async (options: Parameters<typeof styleTransfer>[0], terminal: 
       else {
         const { output } = options
         if (output !== null) await writeFileAtomically(join(output, 'examples.html'), transferExamplesPage(event.examples))
-        warnOfEmpty(event.result, terminal)
+        warnAboutEmpty(event.result, terminal)
         terminal.result(resultText(event.result, output), event.result)
       }
     }
@@ -132,7 +132,7 @@ type SourceFlags = { readonly [Name in keyof typeof sourceFlags]: ReturnType<(ty
 } & Values
 
 /** The transfers to score, and their name in the table if --name is absent. @throws UsageError */
-const sourceOf = async (flags: SourceFlags): Promise<{ readonly source: TransferSource; readonly defaultName: string }> => {
+const openSource = async (flags: SourceFlags): Promise<{ readonly source: TransferSource; readonly defaultName: string }> => {
   const { run, model, adapter, outputs: files, normalizeOutputs, promptTemplate, device, precision, threads } = flags
   if (files !== null) {
     const ofModel = ['run', 'model', 'adapter', 'promptTemplate', ...machineNames, ...generationNames].map((name) => flags[name])
@@ -144,13 +144,13 @@ const sourceOf = async (flags: SourceFlags): Promise<{ readonly source: Transfer
     throw requiredError('--run', 'the folder of a run (or --model, or --outputs)')
   const { adapter: generator, runTask } = await adapterRequest({ run, model, adapter, device, precision, threads })
   return {
-    source: { generator, template: promptTemplate ?? templateOf(runTask ?? {}), generation: generationRequest(flags) },
+    source: { generator, template: promptTemplate ?? parseTemplate(runTask ?? {}), generation: generationRequest(flags) },
     defaultName: basename(String(run ?? adapter ?? model)),
   }
 }
 
 /** A bar for each direction in turn. */
-const progressOf = (terminal: Terminal) => {
+const makeProgressBars = (terminal: Terminal) => {
   const bars = new Map<string, ReturnType<typeof countProgress>>()
   const close = (): void => {
     for (const bar of bars.values()) bar.close()
@@ -165,7 +165,7 @@ const progressOf = (terminal: Terminal) => {
   return Object.assign(show, { close })
 }
 
-const warnOfEmpty = ({ directions }: StyleTransferResult, terminal: Terminal): void => {
+const warnAboutEmpty = ({ directions }: StyleTransferResult, terminal: Terminal): void => {
   for (const [direction, { empty, lines }] of Object.entries(directions))
     if (empty > 0) terminal.warn(`${direction}: ${empty} of ${plural(lines, 'output')} empty, scored as empty`)
 }

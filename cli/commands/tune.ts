@@ -3,25 +3,35 @@ import { resolve } from 'node:path'
 import { machineSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { tune, type TuneEvent, type TuneOptions, type Trial, type TuneResult } from '../../evaluation/tune/tune.js'
-import { countFlag, flag, hidden, listFlag, listOf, numberOf, required, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
+import {
+  countFlag,
+  flag,
+  hidden,
+  listFlag,
+  parseList,
+  parseNumber,
+  required,
+  textFlag,
+  type Flag,
+} from '../../finetuning/commandLine/flag.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import { absoluteModel, absolutePath } from '../../finetuning/run/absolutePath.js'
 import { failedRuns, sweepProgress } from '../terminal/sweepProgress.js'
 import { plural, duration } from '../format/numbers.js'
-import { executorFlags, queueOf } from '../options/executorFlags.js'
-import { givenOf, pickFlags } from '../options/settingFlags.js'
+import { executorFlags, openQueue } from '../options/executorFlags.js'
+import { dropUndefined, pickFlags } from '../options/settingFlags.js'
 import { taskOptions } from '../options/taskRequest.js'
 import { allTrainFlags, trainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
-import { flagsOf, inShell } from '../../finetuning/commandLine/shell.js'
+import { toFlags, inShell } from '../../finetuning/commandLine/shell.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { alignedTable } from '../../evaluation/tables/tableText.js'
 
 /** What the search varies is no setting of every run. */
 const searched = ['learningRate', 'method']
-const settingsOfRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => !searched.includes(name))
+const runSettings = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => !searched.includes(name))
 
 const numbersFlag = (
   placeholder: string,
@@ -35,7 +45,7 @@ const numbersFlag = (
     defaultText,
     parse: (where, typed) => {
       if (typed === undefined) return null
-      const values = listOf(where, String(typed)).map((value) => numberOf(where, value))
+      const values = parseList(where, String(typed)).map((value) => parseNumber(where, value))
       const wrong = values.find((value) => value <= 0 || (whole && !Number.isInteger(value)))
       if (wrong !== undefined) throw usageError(where, `${whole ? 'whole ' : ''}numbers above 0`, String(wrong))
       return [...new Set(values)]
@@ -62,7 +72,7 @@ export const tuneCommand = defineCommand({
       output: required(textFlag('folder', 'Folder of the search: cells/ and tune.json'), 'the folder of the search'),
       ...executorFlags,
     },
-    Training: pickFlags(allTrainFlags, settingsOfRuns, { epochs: 'as in salora train' }),
+    Training: pickFlags(allTrainFlags, runSettings, { epochs: 'as in salora train' }),
     Machine: pickFlags(allTrainFlags, ['offline']),
     Hidden: { samplePrompts: hidden(trainFlags.Run.samplePrompts) },
   },
@@ -84,7 +94,7 @@ export const tuneCommand = defineCommand({
     const options = tuneOptions(flags)
     if (flags.redis !== null && options.metric !== undefined)
       throw usageError('--metric', 'none with --redis: a worker runs no module that a job names', options.metric)
-    const executor = await queueOf(flags)
+    const executor = await openQueue(flags)
     const progress = sweepProgress(terminal)
     const interrupt = watchInterrupt(
       () => terminal.note('stopping each run after its current step; press Ctrl-C again to exit at once'),
@@ -141,7 +151,7 @@ const tuneOptions = (flags: Flags): TuneOptions => {
     methods: [...new Set(tried)],
     learningRates: learningRates as readonly number[] | null,
     ranks: (ranks as readonly number[] | null) ?? [8, 16],
-    overrides: givenOf(Object.fromEntries(settingsOfRuns.map((name) => [name, (flags as Readonly<Record<string, unknown>>)[name]]))),
+    overrides: dropUndefined(Object.fromEntries(runSettings.map((name) => [name, (flags as Readonly<Record<string, unknown>>)[name]]))),
     folds: Number(folds),
     jobs: Number(jobs ?? 1),
   }
@@ -175,5 +185,5 @@ type Tuned = { readonly model: string; readonly task: TaskOptions; readonly metr
 /** The command that trains with the settings of a candidate. */
 export const trainCommand = ({ model, task, metric }: Tuned, { settings, steps }: Trial): string => {
   const { method, ...values } = { ...settings, maxSteps: steps }
-  return ['salora', 'train', ...flagsOf({ model, ...task, metric, method, ...values })].map(inShell).join(' ')
+  return ['salora', 'train', ...toFlags({ model, ...task, metric, method, ...values })].map(inShell).join(' ')
 }

@@ -1,15 +1,15 @@
 /** salora verify: accelerated training against the float64 reference, on this machine. */
 import { group } from 'd3-array'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
 import { describeRow, describeSkipped } from '../../evaluation/agreement/rows.js'
 import { verify, type VerifiedRow } from '../../evaluation/agreement/verify.js'
-import { countFlag, listOf } from '../../finetuning/commandLine/flag.js'
+import { countFlag, parseList } from '../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../format/numbers.js'
 import { alignedTable } from '../../evaluation/tables/tableText.js'
-import { settingsOfFlags } from '../options/layers.js'
-import { givenOf, pickFlags } from '../options/settingFlags.js'
+import { resolveFlags } from '../options/precedence.js'
+import { dropUndefined, pickFlags } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -38,11 +38,11 @@ export const verifyCommand = defineCommand({
     { command: 'salora verify --cases 1 --precision float32,int8,int4', result: 'Compares the same models in three precisions.' },
   ],
   run: async ({ cases, precision: named, ...flags }, terminal) => {
-    const { device: asked, precision: single, seed } = settingsOfFlags(givenOf(flags))
-    const precisions = named === undefined ? [single] : listOf('--precision', String(named))
-    precisions.forEach((precision) => settingsOfFlags({ precision }))
+    const { device: asked, precision: single, seed } = resolveFlags(dropUndefined(flags))
+    const precisions = named === undefined ? [single] : parseList('--precision', String(named))
+    precisions.forEach((precision) => resolveFlags({ precision }))
     const chosen = await chooseDevice(asked)
-    for (const precision of precisions) await checkDevice(precisionOf(precision), chosen)
+    for (const precision of precisions) await checkDevice(findPrecision(precision), chosen)
     const device = chosen.name
     const rows: VerifiedRow[] = []
     let last = ''
@@ -60,7 +60,7 @@ export const verifyCommand = defineCommand({
         : `${counted(failed.length)} of ${counted(rows.length)} comparisons fail`
     terminal.result(
       [
-        ...tableOf(rows),
+        ...formatTable(rows),
         '',
         ...failed.slice(0, mostFailures).map((row) => `${row.method}, ${row.loss}: ${describeRow(row)}`),
         ...roundings(rows),
@@ -98,7 +98,7 @@ const roundings = (rows: readonly VerifiedRow[]): readonly string[] => {
 const quantities = ['values', 'gradients', 'steps', 'run', 'adapter'] as const
 
 /** A line for each precision, method and loss, with the worst difference of each kind of quantity. */
-const tableOf = (rows: readonly VerifiedRow[]): readonly string[] => {
+const formatTable = (rows: readonly VerifiedRow[]): readonly string[] => {
   const lines = [...group(rows, ({ precision, method, loss }) => JSON.stringify([precision, method, loss])).values()]
   return alignedTable(
     [

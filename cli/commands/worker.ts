@@ -2,7 +2,7 @@
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { readRedisAddress, redactedAddress } from '../../finetuning/machines/redis.js'
-import { workQueue } from '../../evaluation/cells/worker.js'
+import { workQueue } from '../../evaluation/jobs/queueWorker.js'
 import { countFlag, numberFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { plural } from '../format/numbers.js'

@@ -1,5 +1,5 @@
 /** The output of predict: a JSON object per line, one JSON array, or CSV with the text beside each prediction. */
-import { columnNamed } from '../../finetuning/data/columns.js'
+import { findColumn } from '../../finetuning/data/columns.js'
 import { decimal } from '../../finetuning/data/dataset.js'
 import { exactJson } from '../../accelerated/storage/json.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
@@ -39,15 +39,15 @@ export const openOutput = (
   { escapeFormulas = false, isNamed = false }: OutputChoices = {},
 ): AnswerOutput => {
   if (format === 'csv') return csvOutput(columns, predictions, put, { safe: escapeFormulas ? withoutFormula : (text) => text, isNamed })
-  const jsonOf = (answer: Answer, row = noRow): string => {
+  const formatJson = (answer: Answer, row = noRow): string => {
     const json = 'error' in answer ? answer : answer.json
-    return exactJson({ ...keptOf(row, columns, Object.keys(json)), ...json })
+    return exactJson({ ...selectOtherColumns(row, columns, Object.keys(json)), ...json })
   }
-  if (format === 'jsonl') return { write: (_, answer, row) => put(`${jsonOf(answer, row)}\n`), end: () => [] }
+  if (format === 'jsonl') return { write: (_, answer, row) => put(`${formatJson(answer, row)}\n`), end: () => [] }
   let written = 0
   return {
     write: (_, answer, row) => {
-      put(`${written === 0 ? '[\n' : ',\n'}${jsonOf(answer, row)}`)
+      put(`${written === 0 ? '[\n' : ',\n'}${formatJson(answer, row)}`)
       written += 1
     },
     end: () => {
@@ -76,8 +76,8 @@ const namesInOutput = (names: readonly string[], answers: readonly string[]): re
 }
 
 /** The columns that hold no text. */
-const keptOf = ({ names, values }: WholeRow, { text = 'text', textPair }: TextColumns, answers: readonly string[]) => {
-  const texts = [text, ...(textPair === undefined ? [] : [textPair])].map((name) => columnNamed(names, name))
+const selectOtherColumns = ({ names, values }: WholeRow, { text = 'text', textPair }: TextColumns, answers: readonly string[]) => {
+  const texts = [text, ...(textPair === undefined ? [] : [textPair])].map((name) => findColumn(names, name))
   const kept = namesInOutput(names, answers).map((name, i) => [name, values[i]] as const)
   return Object.fromEntries(kept.filter((_, i) => !texts.includes(names[i])))
 }
@@ -101,7 +101,7 @@ const csvOutput = (
   const late = new Set<string>()
   const waiting: (readonly [Answer, WholeRow])[] = []
   let header: readonly string[] | null = null
-  const scoresOf = (answer: Prediction): readonly string[] => {
+  const formatScores = (answer: Prediction): readonly string[] => {
     const { scores = {} } = answer.json as { readonly scores?: Readonly<Record<string, number>> }
     return classes.map((name) => String(scores[name] ?? ''))
   }
@@ -113,8 +113,8 @@ const csvOutput = (
   }
   const writeRow = (names: readonly string[], answer: Answer, row: WholeRow): void => {
     const values = inOrder(names, row)
-    const input = names.map((_, i) => shown(values[i]))
-    write([...input, ...('error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, ...scoresOf(answer), ''])])
+    const input = names.map((_, i) => formatCell(values[i]))
+    write([...input, ...('error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, ...formatScores(answer), ''])])
   }
   const begin = (names: readonly string[]): readonly string[] => {
     header = names
@@ -125,7 +125,7 @@ const csvOutput = (
   }
   return {
     write: (given, answer, row = isNamed ? noRow : { names: textNames, values: [given?.text, given?.textPair] }) => {
-      if (header === null && isNamed && waiting.length < longestWait && columnNamed(row.names, text) === undefined)
+      if (header === null && isNamed && waiting.length < longestWait && findColumn(row.names, text) === undefined)
         waiting.push([answer, row])
       else writeRow(header ?? begin(row.names), answer, row)
     },
@@ -136,7 +136,7 @@ const csvOutput = (
   }
 }
 
-const shown = (value: unknown): string => {
+const formatCell = (value: unknown): string => {
   if (value === null || value === undefined) return ''
   return typeof value === 'object' ? exactJson(value) : String(value)
 }

@@ -1,6 +1,6 @@
 /** An estimate of memory as text. */
-import type { Estimate, Fitting } from '../../finetuning/run/estimate.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import type { Estimate, Fitting } from '../../finetuning/run/estimateRun.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
 import { megabytes } from './numbers.js'
 
 type Part = 'base' | 'weights' | 'activations' | 'state' | 'evaluation' | 'samples' | 'graphs'
@@ -32,7 +32,7 @@ export const estimateWarning = ({ peak, memory, card, fitting }: Estimate): stri
 
 const fittingText = ({ settings, peak }: Fitting): string =>
   `${Object.entries(settings)
-    .map(([name, value]) => (value === true ? flagOf(name) : `${flagOf(name)} ${value}`))
+    .map(([name, value]) => (value === true ? toFlag(name) : `${toFlag(name)} ${value}`))
     .join(' ')} (${megabytes(peak)})`
 
 export const estimateTable = (estimate: Estimate): string =>

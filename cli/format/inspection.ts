@@ -1,8 +1,8 @@
 /** Facts and findings about data as text: in short before a run, in full for salora inspect. */
 import { oneLine, quoted } from '../../accelerated/errors/inputError.js'
 import type { ClassCount, DataFacts, LengthFacts, TruncationFacts } from '../../finetuning/inspection/dataFacts.js'
-import type { ShownExample, ShownToken } from '../../finetuning/inspection/shownExamples.js'
-import type { DataReport } from '../../finetuning/inspection/runReport.js'
+import type { ShownExample, ShownToken } from '../../finetuning/inspection/previewExamples.js'
+import type { DataReport } from '../../finetuning/inspection/dataReport.js'
 import { counted, percent, plural, short } from './numbers.js'
 import { alignedTable } from '../../evaluation/tables/tableText.js'
 import { styleText } from 'node:util'
@@ -24,10 +24,10 @@ const largestText = (classes: readonly ClassCount[]): string =>
     .map(({ label, rows: count }) => `${quoted(oneLine(label), 30)} ${counted(count)}`)
     .join(', ')}${classes.length > mostInLine ? ', …' : ''}`
 
-const sumOf = (counts: readonly ClassCount[]): number => counts.reduce((sum, { rows }) => sum + rows, 0)
+const countRows = (counts: readonly ClassCount[]): number => counts.reduce((sum, { rows }) => sum + rows, 0)
 
 const entitiesText = (entities: readonly ClassCount[]): string =>
-  `${counted(sumOf(entities))} ${sumOf(entities) === 1 ? 'entity' : 'entities'} (${largestText(entities)})`
+  `${counted(countRows(entities))} ${countRows(entities) === 1 ? 'entity' : 'entities'} (${largestText(entities)})`
 
 const classesText = ({ classes, entities, scores, rows, duplicates, contradictions }: DataFacts): readonly string[] => [
   ...(classes === null ? [plural(rows, 'training row')] : [`${counted(classes.length)} classes (${largestText(classes)})`]),
@@ -69,7 +69,7 @@ const factLines = (facts: DataFacts): readonly string[] => {
     `rows        ${counted(rows)}${skipped === 0 ? '' : ` (${counted(skipped)} skipped)`}`,
     ...(files === null ? [] : fileLines(files)),
     ...(classes === null ? [] : classLines('classes', classes, rows)),
-    ...(entities === null ? [] : classLines('entities', entities, sumOf(entities))),
+    ...(entities === null ? [] : classLines('entities', entities, countRows(entities))),
     ...(scores === null ? [] : [`labels      ${scoresText(scores)}`]),
     `texts       ${plural(duplicates, 'duplicate')}, ${counted(contradictions.texts)} with more than one label`,
     ...(lengths === null ? [] : lengthLines(lengths)),
@@ -117,11 +117,11 @@ export const exampleLines = (examples: readonly ShownExample[], { color }: Color
     ? []
     : [
         `examples    learned tokens are ${color ? style('green', 'green') : 'in ⟦⟧'}; · separates tokens`,
-        ...examples.flatMap((example) => [titleOf(example), `  ${tokensText(example, color)}`]),
+        ...examples.flatMap((example) => [formatTitle(example), `  ${tokensText(example, color)}`]),
         '',
       ]
 
-const titleOf = ({ row, length, learned, cuts }: ShownExample): string => {
+const formatTitle = ({ row, length, learned, cuts }: ShownExample): string => {
   const lost = cuts.reduce((sum, { tokens }) => sum + tokens, 0)
   return `  row ${row}: ${plural(length, 'token')}, ${counted(learned)} learned${lost === 0 ? '' : `; truncation drops ${counted(lost)} of ${counted(length + lost)}`}`
 }

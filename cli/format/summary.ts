@@ -5,7 +5,7 @@ import { oneLine } from '../../accelerated/errors/inputError.js'
 import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import type { TaskType } from '../../finetuning/tasks/taskType.js'
-import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
+import { findTaskTypeByName } from '../../finetuning/tasks/findTaskType.js'
 import { counted, duration, megabytes, percent, plural } from './numbers.js'
 import { styleText } from 'node:util'
 import { matrixPlace, matrixTitles } from '../../reporting/figures/heatMaps.js'
@@ -18,18 +18,18 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     doneText(result),
     '',
     ...scoreTable(before, best, last),
-    ...intervalLine(keptScores(result), result.examples.evaluation),
+    ...intervalLine(savedScores(result), result.examples.evaluation),
     ...(positive === undefined ? [] : [`  f1 is for the class "${oneLine(positive)}"`]),
     ...testLines(result),
-    ...(majority === null ? [] : [baselineLine(majority, keptScores(result)['accuracy'])]),
+    ...(majority === null ? [] : [baselineLine(majority, savedScores(result)['accuracy'])]),
     '',
     ...budgetLines(result),
     ...rankLines(result, color),
     ...parameterLines(result),
     `time        ${duration(result.seconds)} on ${result.device}, peak memory ${megabytes(result.peakMemoryBytes)}`,
     `run         ${output}`,
-    ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${keptText(result)}`] : ['adapter     none: no step was trained']),
-    interrupted ? `to resume   ${resumeCommand(output)}` : `to use it   ${usage(taskTypeNamed(taskType)?.command, inShell(output))}`,
+    ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${savedStepText(result)}`] : ['adapter     none: no step was trained']),
+    interrupted ? `to resume   ${resumeCommand(output)}` : `to use it   ${usage(findTaskTypeByName(taskType)?.command, inShell(output))}`,
   ].join('\n')
 }
 
@@ -43,7 +43,7 @@ const baselineLine = ({ label, share }: NonNullable<RunResult['majority']>, accu
 }
 
 /** The scores of the step that was kept. */
-const keptScores = ({ kept, best, last }: RunResult): Scores => (kept?.which === 'last' || best === null ? last.scores : best.scores)
+const savedScores = ({ kept, best, last }: RunResult): Scores => (kept?.which === 'last' || best === null ? last.scores : best.scores)
 
 /** What an accuracy is worth on so few rows. */
 const intervalLine = ({ accuracy }: Scores, rows: number): readonly string[] => {
@@ -70,7 +70,7 @@ const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDo
 }
 
 /** The step of the saved adapter. */
-const keptText = ({ kept, selectedBy, examples }: RunResult): string => {
+const savedStepText = ({ kept, selectedBy, examples }: RunResult): string => {
   if (kept === undefined) return ''
   return kept.which === 'last'
     ? ` (step ${kept.step}, the last${examples.evaluation < leastChoosingRows.value ? `: ${plural(examples.evaluation, 'row')} are too few to choose one` : ''})`
@@ -151,14 +151,14 @@ export const heatMap = (ranks: Readonly<Record<string, number>>, { color }: { re
   const columns = [...new Set(cells.map(({ column }) => column))]
   const titles = matrixTitles(columns)
   const largest = Math.max(1, ...Object.values(ranks))
-  const titleOf = (column: string): string => titles.get(column) ?? column
-  const width = (column: string): number => Math.max(titleOf(column).length, String(largest).length)
+  const columnTitle = (column: string): string => titles.get(column) ?? column
+  const width = (column: string): number => Math.max(columnTitle(column).length, String(largest).length)
   const cellText = (rank: number | undefined, column: string): string => {
     const text = (rank === undefined ? '·' : String(rank)).padStart(width(column))
     return rank === undefined || !color ? text : shaded(text, rank / largest)
   }
   return [
-    `layer  ${columns.map((column) => titleOf(column).padStart(width(column))).join('  ')}`,
+    `layer  ${columns.map((column) => columnTitle(column).padStart(width(column))).join('  ')}`,
     ...layers.map(
       (layer) =>
         `${String(layer).padStart(5)}  ${columns.map((column) => cellText(cells.find((cell) => (cell.layer ?? 0) === layer && cell.column === column)?.rank, column)).join('  ')}`,

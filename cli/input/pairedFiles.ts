@@ -32,7 +32,7 @@ export async function* pairedLines(
   try {
     for (const [i, name] of files.entries()) {
       const { handle, size } = await openRegularFile(name)
-      const bytes = bytesOf(handle, (read) => (i === 0 ? onRead(read, size) : undefined))
+      const bytes = readChunks(handle, (read) => (i === 0 ? onRead(read, size) : undefined))
       const batches = textLines(bytes, unchanged, longestAlignedLine)
       open.push({ name, handle, batches, waiting: [], read: 0 })
       if (size === 0) throw inputError(name, 'at least one line', 'an empty file')
@@ -56,7 +56,7 @@ export async function* pairedLines(
   }
 }
 
-async function* bytesOf(handle: FileHandle, onRead: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+async function* readChunks(handle: FileHandle, onRead: (bytes: number) => void): AsyncGenerator<Uint8Array> {
   let read = 0
   for await (const chunk of handle.createReadStream({ highWaterMark: 2 ** 20 }) as AsyncIterable<Uint8Array>) {
     read += chunk.length

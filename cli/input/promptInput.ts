@@ -23,7 +23,7 @@ const promptsLimit = 500_000_000
  * @param defaultTemplate of a file's instructions; null: the model's own
  * @throws UsageError or InputError with one line
  */
-export const promptsOf = async (
+export const readPrompts = async (
   { prompt: text, input, template }: PromptFlags,
   defaultTemplate: PromptTemplate | null,
 ): Promise<readonly GivenPrompt[]> => {
@@ -31,22 +31,22 @@ export const promptsOf = async (
   if (text !== null)
     return [{ where: '--prompt', prompt: template === null ? { text } : { template, instruction: text, input: '' }, shown: text }]
   if (input === null) throw requiredError('--prompt', 'a text (or --input, a file of prompts)')
-  if (input === '-') return linesOf(await wholeInput(), 'standard input', template ?? defaultTemplate)
-  return linesOf(await readText(input, promptsLimit), input, template ?? defaultTemplate)
+  if (input === '-') return parseLines(await readStandardInput(), 'standard input', template ?? defaultTemplate)
+  return parseLines(await readText(input, promptsLimit), input, template ?? defaultTemplate)
 }
 
 /**
  * The prompts of --sample-prompts. If its first line is an object with a prompt, the file is JSON lines; otherwise each line is a prompt.
  * @throws InputError with one line
  */
-export const samplePromptsOf = async (file: string): Promise<readonly SamplePrompt[]> => {
+export const readSamplePrompts = async (file: string): Promise<readonly SamplePrompt[]> => {
   const lines = nonBlankLines(await readText(file, samplePromptsLimit), file)
   if (lines.length > mostSamplePrompts) throw inputError(file, `at most ${mostSamplePrompts} prompts`, String(lines.length))
   const isJson = isPromptObject(lines[0]?.line ?? '')
   return lines.map(({ line, where }) => {
     if (line.length > longestSamplePrompt)
       throw inputError(where, `a prompt of at most ${longestSamplePrompt} characters`, String(line.length))
-    return isJson ? lineOf(line, where, null).prompt : line
+    return isJson ? parseLine(line, where, null).prompt : line
   })
 }
 
@@ -59,7 +59,7 @@ const isPromptObject = (line: string): boolean => {
   }
 }
 
-const wholeInput = async (): Promise<string> => {
+const readStandardInput = async (): Promise<string> => {
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of standardInput() as AsyncIterable<Uint8Array>) {
@@ -70,8 +70,8 @@ const wholeInput = async (): Promise<string> => {
   return decodeUtf8(Buffer.concat(chunks), 'standard input', 'text')
 }
 
-const linesOf = (text: string, file: string, template: PromptTemplate | null): readonly GivenPrompt[] =>
-  nonBlankLines(text, file).map(({ where, line }) => lineOf(line, where, template))
+const parseLines = (text: string, file: string, template: PromptTemplate | null): readonly GivenPrompt[] =>
+  nonBlankLines(text, file).map(({ where, line }) => parseLine(line, where, template))
 
 /** @throws InputError if there is none */
 const nonBlankLines = (text: string, file: string): readonly { readonly where: string; readonly line: string }[] => {
@@ -96,7 +96,7 @@ const row = z.object({
     .optional(),
 })
 
-const lineOf = (line: string, where: string, template: PromptTemplate | null): GivenPrompt => {
+const parseLine = (line: string, where: string, template: PromptTemplate | null): GivenPrompt => {
   const { prompt, instruction, input, messages } = validate(row, parseJson(line, where), where, 'a prompt')
   if (prompt !== undefined) return { where, prompt: { text: prompt }, shown: prompt }
   if (messages !== undefined) return { where, prompt: { messages }, shown: messages }

@@ -3,15 +3,15 @@ import { CsvError, parse } from 'csv-parse'
 import { inputError, InputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { asFlag } from '../../finetuning/commandLine/shell.js'
-import { encodingNamed, transcoder } from '../../finetuning/data/encoding.js'
-import { delimiterOf } from '../../finetuning/data/formats.js'
+import { parseEncoding, transcoder } from '../../finetuning/data/encoding.js'
+import { parseDelimiter } from '../../finetuning/data/formats.js'
 import { readTexts, type TextColumns } from '../../finetuning/data/index.js'
 import { objectIn } from '../../finetuning/data/jsonRows.js'
-import { cellsOf, longestRow, wholeRow, type WholeRow } from '../../finetuning/data/rows.js'
+import { toCells, longestRow, toWholeRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { placesIn } from '../../finetuning/data/separatedRows.js'
 import type { RequestedColumn } from '../../finetuning/data/table.js'
 import { localFile } from '../../finetuning/tasks/files/localFiles.js'
-import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
+import { toTextLine, textLines, type ReadLine, type TextLine } from './textLines.js'
 
 type Batches = AsyncGenerator<readonly TextLine[]>
 
@@ -30,14 +30,14 @@ export async function* fileTexts(file: string, columns: TextColumns, note?: (lin
   await readTexts(
     await localFile(file, option('input')),
     columns,
-    (row, text, textPair) => lines.push({ ...givenText(row, text, textPair), row: last }),
+    (row, text, textPair) => lines.push({ ...toTextLine(row, text, textPair), row: last }),
     observers,
   )
   yield lines
 }
 
 export const streamTexts = (input: AsyncIterable<Uint8Array>, format: InputFormat, columns: TextColumns): Batches => {
-  const stream = columns.encoding === undefined ? input : inUtf8(input, encodingNamed(columns.encoding))
+  const stream = columns.encoding === undefined ? input : inUtf8(input, parseEncoding(columns.encoding))
   switch (format) {
     case 'lines':
       return textLines(stream)
@@ -56,7 +56,7 @@ async function* inUtf8(stream: AsyncIterable<Uint8Array>, encoding: string): Asy
   yield decode(new Uint8Array(0), true)
 }
 
-const wantedOf = ({ text = 'text', textPair }: TextColumns): readonly RequestedColumn[] => [
+const requestColumns = ({ text = 'text', textPair }: TextColumns): readonly RequestedColumn[] => [
   { name: text, option: 'text' },
   ...(textPair === undefined ? [] : [{ name: textPair, option: 'textPair' }]),
 ]
@@ -67,9 +67,9 @@ const objectText =
     let row: { readonly row?: WholeRow } = {}
     try {
       const object = objectIn(written, '')
-      row = { row: wholeRow(object) }
-      const [text, textPair] = cellsOf('', wantedOf(columns), object)
-      return { ...givenText(line, text, textPair), ...row }
+      row = { row: toWholeRow(object) }
+      const [text, textPair] = toCells('', requestColumns(columns), object)
+      return { ...toTextLine(line, text, textPair), ...row }
     } catch (thrown) {
       if (!(thrown instanceof InputError)) throw thrown
       const { expected, got } = thrown.mistake
@@ -86,7 +86,7 @@ const longestBatch = 1_000
 
 /** Cells below a header. A stray quote ends the reading: the cells after it are ambiguous. */
 async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumns): Batches {
-  const delimiter = delimiterOf(columns.delimiter ?? ',')
+  const delimiter = parseDelimiter(columns.delimiter ?? ',')
   const records = parse({
     delimiter,
     ...(columns.quote === true ? {} : { quote: null }),
@@ -104,10 +104,10 @@ async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumn
     for await (const { record, info } of records as AsyncIterable<CsvRecord>) {
       if (places === null) {
         names = record.map((name) => name.trim())
-        places = placesIn(source, names, wantedOf(columns), delimiter)
+        places = placesIn(source, names, requestColumns(columns), delimiter)
       } else if (record.length === names.length) {
         const [text, textPair] = [record[places[0] ?? 0], places[1] === undefined ? undefined : record[places[1]]]
-        batch.push({ ...givenText(info.lines, text, textPair), row: { names, values: record } })
+        batch.push({ ...toTextLine(info.lines, text, textPair), row: { names, values: record } })
       } else if (record.length > 1 || record[0] !== '')
         batch.push({ line: info.lines, problem: `expected ${names.length} columns, got ${record.length}`, row: { names, values: [] } })
       if (batch.length > 0 && (records.readableLength === 0 || batch.length === longestBatch)) {

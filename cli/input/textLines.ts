@@ -72,11 +72,11 @@ export const tabbedText: ReadLine = (text, line) => {
   const parts = text.split('\t')
   if (parts.length > 2)
     return { line, problem: `expected a text, or two separated by a tab, got ${parts.length} (--from jsonl reads texts with tabs)` }
-  return givenText(line, parts[0], parts[1])
+  return toTextLine(line, parts[0], parts[1])
 }
 
 /** The texts of a row; the second is undefined without pairs. */
-export const givenText = (line: number, text: string | null | undefined, textPair: string | null | undefined): TextLine => {
+export const toTextLine = (line: number, text: string | null | undefined, textPair: string | null | undefined): TextLine => {
   if (text == null || text.trim() === '' || textPair === null || textPair?.trim() === '')
     return { line, problem: 'expected a text, got an empty one' }
   return { line, given: textPair === undefined ? { text } : { text, textPair } }

@@ -2,19 +2,19 @@
 import { join, dirname } from 'node:path'
 import { resolveAdapter } from '../../accelerated/checkpoints/hub/hub.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { type Settings, allSettings } from '../../accelerated/training/settings.js'
+import { type Settings, allSettings } from '../../accelerated/training/resolveSettings.js'
 import type { TrainedAdapterOptions } from '../../finetuning/use/openModel.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { absoluteModel } from '../../finetuning/run/absolutePath.js'
 import { hasAdapter, machineIn, trainedIn } from '../../finetuning/use/runSource.js'
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
-import { layer, settingsOf } from './layers.js'
+import { layer, resolveLayers } from './precedence.js'
 import { type Values, pickFlags } from './settingFlags.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { taskOptions } from './taskRequest.js'
 import { readdir, stat } from 'node:fs/promises'
-import { flag, listFlag, textFlag, textOf } from '../../finetuning/commandLine/flag.js'
+import { flag, listFlag, textFlag, parseText } from '../../finetuning/commandLine/flag.js'
 import { allTrainFlags, offlineFlags } from './trainFlags.js'
 
 export type AdapterRequest = {
@@ -29,14 +29,14 @@ const machineNames: readonly string[] = ['device', 'precision', 'threads', 'maxL
 
 /** @param flags parsed values; flags of other purposes are ignored @throws UsageError, SettingsError or InputError with one line */
 export const adapterRequest = async (flags: Values): Promise<AdapterRequest> => {
-  const [run, adapter, model] = [stringOf(flags['run']), stringOf(flags['adapter']), stringOf(flags['model'])]
+  const [run, adapter, model] = [asString(flags['run']), asString(flags['adapter']), asString(flags['model'])]
   if (run === null && adapter === null && model === null)
     throw requiredError('--run', 'the folder of a run (or --model, with --adapter or a head of its own)')
   if (run !== null && adapter !== null) throw usageError('--adapter', 'either --run or --adapter', 'both')
   if (run === null && model === null) throw requiredError('--model', 'the model that the adapter belongs to')
   const earlier = run === null ? null : await runConfig(run)
   // a run of another version may have other settings besides
-  const settings = settingsOf([
+  const settings = resolveLayers([
     layer(run === null ? null : join(run, 'config.json'), ofMachine(earlier?.settings ?? {})),
     layer(null, ofMachine(flags)),
   ])
@@ -70,7 +70,7 @@ const runConfig = async (run: string) => {
   return config
 }
 
-const stringOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+const asString = (value: unknown): string | null => (typeof value === 'string' ? value : null)
 
 // The run that a wrong --run probably means: the folder around it, or the newest run in it.
 /** ` (did you mean --run runs/reviews?)`, or where the runs of a sweep are; empty if no run is near */
@@ -103,7 +103,7 @@ export const adapterFlags = {
   model: flag({
     placeholder: 'folder|id',
     description: 'Model, instead of --run',
-    parse: (where, typed) => (typed === undefined ? undefined : textOf(where, String(typed))),
+    parse: (where, typed) => (typed === undefined ? undefined : parseText(where, String(typed))),
   }),
   adapter: textFlag('folder|id', "Adapter of --model, in PEFT's layout or that of the adapters library; a folder or a hub id"),
 }
@@ -114,8 +114,8 @@ export const labelFlags = {
 
 /** Settings of the machine; those of the run where the flags are absent. @param takesModels whether the command also takes a model without a run */
 export const adapterMachineFlags = <const Name extends string>(names: readonly Name[], { takesModels = true } = {}) => ({
-  ...pickFlags(allTrainFlags, names, Object.fromEntries(names.map((name) => [name, takesModels ? defaultTextOf(name) : "the run's"]))),
+  ...pickFlags(allTrainFlags, names, Object.fromEntries(names.map((name) => [name, takesModels ? describeDefault(name) : "the run's"]))),
   ...offlineFlags,
 })
 
-const defaultTextOf = (name: string): string => `the run's; without a run ${String(allSettings[name]?.schema.parse(undefined))}`
+const describeDefault = (name: string): string => `the run's; without a run ${String(allSettings[name]?.schema.parse(undefined))}`

@@ -1,5 +1,5 @@
 /** Where the runs of a sweep or of a search are made: in processes of this machine, or on workers. */
-import type { Executor } from '../../evaluation/cells/executor.js'
+import type { Executor } from '../../evaluation/jobs/executor.js'
 import { loadBullmq, readRedisAddress } from '../../finetuning/machines/redis.js'
 import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
@@ -15,10 +15,10 @@ export const executorFlags = {
 type ExecutorFlags = { readonly jobs: number | null; readonly redis: string | null }
 
 /** The workers of --redis; undefined: this machine. @throws UsageError, or InputError if an optional package is missing */
-export const queueOf = async ({ redis, jobs }: ExecutorFlags): Promise<Executor | undefined> => {
+export const openQueue = async ({ redis, jobs }: ExecutorFlags): Promise<Executor | undefined> => {
   if (redis === null) return undefined
   if (jobs !== null) throw usageError('--jobs', 'none with --redis: each worker has its own', String(jobs))
   const address = await readRedisAddress(redis)
   await loadBullmq()
-  return (await import('../../evaluation/cells/queueExecutor.js')).queueExecutor(address)
+  return (await import('../../evaluation/jobs/queueExecutor.js')).queueExecutor(address)
 }

@@ -1,10 +1,10 @@
 /** The flags of generation, and the request that they make. */
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
-import { generationSettings, resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
+import { generationSettings, resolveGeneration, type GenerationInput } from '../../accelerated/generation/generationSettings.js'
 import { repeatableFlag } from '../../finetuning/commandLine/flag.js'
 import { asFlag } from '../../finetuning/commandLine/shell.js'
 import { UsageError } from '../../finetuning/commandLine/usageError.js'
-import { givenOf, settingFlags, type Values } from './settingFlags.js'
+import { dropUndefined, settingFlags, type Values } from './settingFlags.js'
 
 export const generationFlags = settingFlags(generationSettings)
 
@@ -12,7 +12,9 @@ export const stopFlags = { stop: repeatableFlag('text', 'Stop at this text, and 
 
 /** The settings of generation among the flags. @throws UsageError */
 export const generationRequest = (flags: Values): Partial<GenerationInput> => {
-  const settings: Partial<GenerationInput> = givenOf(Object.fromEntries(Object.keys(generationSettings).map((name) => [name, flags[name]])))
+  const settings: Partial<GenerationInput> = dropUndefined(
+    Object.fromEntries(Object.keys(generationSettings).map((name) => [name, flags[name]])),
+  )
   try {
     resolveGeneration(settings)
   } catch (error) {

@@ -1,18 +1,18 @@
 /** Settings as flags: their texts, defaults and kinds come from their tables. */
 import type { Setting, SettingKind, SettingTable } from '../../accelerated/settings/setting.js'
-import { flag, listOf, numberOf, textOf, type Flag, type FlagTable, type Typed } from '../../finetuning/commandLine/flag.js'
-import { allSettings } from '../../accelerated/training/settings.js'
+import { flag, parseList, parseNumber, parseText, type Flag, type FlagTable, type Typed } from '../../finetuning/commandLine/flag.js'
+import { allSettings } from '../../accelerated/training/resolveSettings.js'
 import { decimal } from '../../finetuning/data/dataset.js'
 
 /** Values by name; those that nobody gave are undefined or absent. */
 export type Values = Readonly<Record<string, unknown>>
 
 const readers: Readonly<Record<Exclude<SettingKind, 'switch'>, (where: string, text: string) => unknown>> = {
-  text: textOf,
-  file: textOf,
-  number: numberOf,
-  textOrNumber: (where, text) => decimal(text) ?? textOf(where, text),
-  list: listOf,
+  text: parseText,
+  file: parseText,
+  number: parseNumber,
+  textOrNumber: (where, text) => decimal(text) ?? parseText(where, text),
+  list: parseList,
 }
 
 /** undefined where the flag is absent, so that the setting's own default holds */
@@ -22,7 +22,7 @@ const parseKind =
     typed === undefined || kind === 'switch' ? typed : readers[kind](where, String(typed))
 
 /** A switch that is on by default is shown so; null and off need no words. */
-const defaultTextOf = ({ defaultText, schema }: Setting): string | null => {
+const describeDefault = ({ defaultText, schema }: Setting): string | null => {
   const value = schema.parse(undefined)
   if (defaultText !== null || value === null || value === false) return defaultText
   return value === true ? 'on' : String(value)
@@ -34,7 +34,7 @@ export const settingFlag = (setting: Setting): Flag<unknown> => {
     arity: kind === 'switch' ? 'none' : 'one',
     placeholder,
     description,
-    defaultText: defaultTextOf(setting),
+    defaultText: describeDefault(setting),
     common,
     negatable: kind === 'switch' && schema.parse(undefined) !== false,
     parse: parseKind(kind),
@@ -61,6 +61,7 @@ export const pickFlags = <const Name extends string>(
   ) as { readonly [N in Name]: Flag<unknown> }
 
 /** The values among them that somebody gave. */
-export const givenOf = (values: Values): Values => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+export const dropUndefined = (values: Values): Values =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 
 export const settingNames: readonly string[] = ['method', ...Object.keys(allSettings)]

@@ -1,8 +1,8 @@
 /** What an unknown option or key may have meant: a name of another tool, or the nearest of ours. */
 import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
 import { didYouMean } from '../../accelerated/errors/nearest.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
-import { otherNames, otherWords, removedOptions } from './otherNames.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { aliases, otherWords, removedOptions } from './aliases.js'
 
 type OtherName = { readonly tool: string; readonly name: string; readonly setting: string; readonly value: string | null }
 
@@ -22,7 +22,7 @@ const removed = (typed: string): string | undefined => {
 /** @param known only these settings of ours */
 const otherName = (typed: string, known: readonly string[]): OtherName | null => {
   const name = asListed(typed)
-  for (const [tool, names] of Object.entries(otherNames)) {
+  for (const [tool, names] of Object.entries(aliases)) {
     const [setting = '', value = null] = Object.hasOwn(names, name) ? (names[name]?.split(' ') ?? []) : []
     if (known.includes(setting)) return { tool, name, setting, value }
   }
@@ -33,17 +33,17 @@ const otherName = (typed: string, known: readonly string[]): OtherName | null =>
 export const suggestFlag: Suggest = (typed, known) => {
   const other = otherName(typed, known)
   if (other === null) return removed(typed) ?? suggestNearest(typed, known)
-  const flag = other.value === null ? flagOf(other.setting) : `${flagOf(other.setting)} ${other.value}`
-  return `did you mean ${flag}?${sourceOf(other)}`
+  const flag = other.value === null ? toFlag(other.setting) : `${toFlag(other.setting)} ${other.value}`
+  return `did you mean ${flag}?${formatSource(other)}`
 }
 
 /** The same for a key of a --config file: `did you mean "rank"? PEFT: lora_r`. */
 export const suggestSetting = (typed: string, known: readonly string[]): string | null => {
   const other = otherName(typed, known)
-  if (other !== null) return `did you mean ${keyOf(other)}?${sourceOf(other)}`
+  if (other !== null) return `did you mean ${formatKey(other)}?${formatSource(other)}`
   return removed(typed) ?? didYouMean(typed, known)
 }
 
-const keyOf = ({ setting, value }: OtherName): string => (value === null ? `"${setting}"` : `"${setting}": "${value}"`)
+const formatKey = ({ setting, value }: OtherName): string => (value === null ? `"${setting}"` : `"${setting}": "${value}"`)
 
-const sourceOf = ({ tool, name }: OtherName): string => (tool === otherWords ? '' : ` ${tool}: ${name}`)
+const formatSource = ({ tool, name }: OtherName): string => (tool === otherWords ? '' : ` ${tool}: ${name}`)

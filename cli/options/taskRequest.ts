@@ -3,7 +3,7 @@ import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { isPart, mixedFiles, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { absolutePath } from '../../finetuning/run/absolutePath.js'
 import type { Values } from './settingFlags.js'
-import { contentEnding } from '../../finetuning/data/formats.js'
+import { contentExtension } from '../../finetuning/data/formats.js'
 import { looksLikeFile } from '../../finetuning/data/index.js'
 
 export const taskFlagNames: readonly string[] = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
@@ -41,9 +41,9 @@ const ofCells = ['delimiter', 'quote', 'encoding'] as const
  * What a run on a file says of another file: the names of its columns. Where the ending is the same, it also says how cells are separated.
  * @param file null: the data has no name, as on standard input
  */
-export const columnsOfRun = (task: TaskOptions | null, file: string | null): Columns => {
+export const inheritColumns = (task: TaskOptions | null, file: string | null): Columns => {
   if (task === null || !looksLikeFile(task.task)) return {}
-  const isSameFormat = file !== null && contentEnding(file) === contentEnding(task.task)
+  const isSameFormat = file !== null && contentExtension(file) === contentExtension(task.task)
   const names = [...ofColumns, ...(isSameFormat ? ofCells : [])]
   return Object.fromEntries(names.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]))
 }

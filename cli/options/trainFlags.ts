@@ -6,8 +6,8 @@ import { architectures } from '../../accelerated/models/index.js'
 import { machineSettings, scheduleSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import type { Setting, SettingKind } from '../../accelerated/settings/setting.js'
 import { method as defaultMethod } from '../../accelerated/settings/defaults.js'
-import { allSettings } from '../../accelerated/training/settings.js'
-import { advanced, flag, switchFlag, textOf, type Flag, type FlagGroups, type FlagTable } from '../../finetuning/commandLine/flag.js'
+import { allSettings } from '../../accelerated/training/resolveSettings.js'
+import { advanced, flag, switchFlag, parseText, type Flag, type FlagGroups, type FlagTable } from '../../finetuning/commandLine/flag.js'
 import { fileEndings } from '../../finetuning/data/formats.js'
 import { taskFlags, taskNames } from '../../finetuning/tasks/index.js'
 import { presets } from './presets.js'
@@ -15,11 +15,11 @@ import { settingFlag, settingFlags } from './settingFlags.js'
 
 /** A text; undefined where the flag is absent, so that a --config file can give it. */
 const text = (placeholder: string, description: string, defaultText: string | null = null): Flag<unknown> =>
-  flag({ placeholder, description, defaultText, parse: (where, typed) => (typed === undefined ? typed : textOf(where, String(typed))) })
+  flag({ placeholder, description, defaultText, parse: (where, typed) => (typed === undefined ? typed : parseText(where, String(typed))) })
 
 const toggle = (description: string): Flag<unknown> => ({ ...switchFlag(description), parse: (_, typed) => typed })
 
-const flagsOfTasks: FlagTable = Object.fromEntries(
+const taskOptionFlags: FlagTable = Object.fromEntries(
   taskFlags.map(({ name, placeholder, description, defaultText = null, common = false }) => {
     const full = name === 'data' ? `Folder or file of the data; ${description}` : description
     return [name, { ...(placeholder === '' ? toggle(full) : text(placeholder, full, defaultText)), common }]
@@ -29,7 +29,7 @@ const flagsOfTasks: FlagTable = Object.fromEntries(
 const methodTable: readonly Method[] = methods
 
 /** The settings of all methods under their headings, each once. */
-const flagsOfMethods = (): FlagGroups => {
+const listMethodFlags = (): FlagGroups => {
   const settings: readonly (readonly [string, Setting])[] = Object.entries(
     Object.assign({}, ...methodTable.map((method) => method.settings)) as Readonly<Record<string, Setting>>,
   )
@@ -53,7 +53,7 @@ export const trainFlags = {
       `Folder in Hugging Face layout, hub id, .gguf file, or "embedded"; families: ${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
     ),
     task: text('name|file', `Task: ${taskNames.join(', ')}, or a data file (${fileEndings.join(', ')})`),
-    ...flagsOfTasks,
+    ...taskOptionFlags,
     evalData: text('file', 'File to evaluate on', 'the dev file, or a held-out tenth'),
     testData: text('file', 'File to score once, after training, for the model card'),
     positiveLabel: advanced(text('label', 'Class that F1 is computed for')),
@@ -99,7 +99,7 @@ export const trainFlags = {
     exchange: advanced(text('type', 'With --redis, how gradients travel: float32, or float16 for half the bytes', 'float32')),
     ...offlineFlags,
   },
-  ...flagsOfMethods(),
+  ...listMethodFlags(),
 } as const satisfies FlagGroups
 
 /** Every flag of `train` by name. */

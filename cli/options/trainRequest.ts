@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { readRankPattern } from '../../finetuning/use/rankPattern.js'
-import { choiceOf, listOf } from '../../finetuning/commandLine/flag.js'
+import { parseChoice, parseList } from '../../finetuning/commandLine/flag.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { exchanges } from '../../finetuning/machines/exchange.js'
 import { readRedisAddress } from '../../finetuning/machines/redis.js'
@@ -12,10 +12,10 @@ import type { RunOptions, RunConfig } from '../../finetuning/run/run.js'
 import { readRunConfig, parseRunConfig, runFileLimit } from '../../finetuning/run/runFiles.js'
 import type { SamplePrompt } from '../../finetuning/run/samplePrompts.js'
 import { trackerNames } from '../../finetuning/run/tracking/service.js'
-import { samplePromptsOf } from '../input/promptInput.js'
-import { layer, merged, settingsOf, type Layer } from './layers.js'
+import { readSamplePrompts } from '../input/promptInput.js'
+import { layer, merged, resolveLayers, type Layer } from './precedence.js'
 import { presetValues } from './presets.js'
-import { givenOf, type Values } from './settingFlags.js'
+import { dropUndefined, type Values } from './settingFlags.js'
 import { taskOptions } from './taskRequest.js'
 import type { SettingKind } from '../../accelerated/settings/setting.js'
 import { parseJson } from '../../accelerated/storage/json.js'
@@ -32,15 +32,15 @@ export type TrainRequest = Omit<RunOptions, 'output'> & { readonly output: strin
  * @throws UsageError, SettingsError or InputError with one line
  */
 export const trainRequest = async (flags: Values, defaults: Values = {}): Promise<TrainRequest> => {
-  const layers = await layersOf(givenOf(flags), defaults)
+  const layers = await collectLayers(dropUndefined(flags), defaults)
   const values = merged(layers)
-  const output = stringOf(values['output'])
+  const output = asString(values['output'])
   const resume = values['resume'] === true
-  const model = stringOf(values['model'])
+  const model = asString(values['model'])
   if (resume && model === null)
     throw inputError(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
   if (model === null) throw requiredError('--model', 'a folder in Hugging Face layout, a hub id, or embedded')
-  const [adapter, samplePrompts, metric] = ['adapter', 'samplePrompts', 'metric'].map((name) => stringOf(values[name])) as [
+  const [adapter, samplePrompts, metric] = ['adapter', 'samplePrompts', 'metric'].map((name) => asString(values[name])) as [
     string | null,
     string | null,
     string | null,
@@ -51,11 +51,11 @@ export const trainRequest = async (flags: Values, defaults: Values = {}): Promis
     task: taskOptions(values),
     output,
     resume,
-    settings: settingsOf(layers),
+    settings: resolveLayers(layers),
     ...reportOptions(values),
     ...(metric === null ? {} : { metric: absolutePath(metric) }),
     ...(await machineOptions(values)),
-    ...(samplePrompts === null ? {} : { samplePrompts: (await samplePromptsOf(samplePrompts)).map(asLine) }),
+    ...(samplePrompts === null ? {} : { samplePrompts: (await readSamplePrompts(samplePrompts)).map(asLine) }),
   }
 }
 
@@ -65,13 +65,13 @@ const asLine = (prompt: SamplePrompt): SamplePrompt => (typeof prompt === 'objec
 /** --redis and --exchange. @throws UsageError for another type; InputError for another address, or if an optional package is missing */
 const machineOptions = async ({ redis, exchange }: Values): Promise<Pick<RunOptions, 'redis' | 'exchange'>> => ({
   ...(typeof redis === 'string' ? { redis: await readRedisAddress(redis) } : {}),
-  ...(typeof exchange === 'string' ? { exchange: choiceOf('--exchange', exchange, exchanges) } : {}),
+  ...(typeof exchange === 'string' ? { exchange: parseChoice('--exchange', exchange, exchanges) } : {}),
 })
 
 /** --tensorboard and --report-to. @throws UsageError for an unknown name */
 const reportOptions = ({ tensorboard, reportTo }: Values): Pick<RunOptions, 'tensorboard' | 'reportTo'> => {
-  const names = typeof reportTo === 'string' ? listOf('--report-to', reportTo) : []
-  const chosen = names.map((name) => choiceOf('--report-to', name, [...trackerNames, 'tensorboard'] as const))
+  const names = typeof reportTo === 'string' ? parseList('--report-to', reportTo) : []
+  const chosen = names.map((name) => parseChoice('--report-to', name, [...trackerNames, 'tensorboard'] as const))
   const trackers = trackerNames.filter((name) => chosen.includes(name))
   return {
     ...(tensorboard === true || chosen.includes('tensorboard') ? { tensorboard: true } : {}),
@@ -80,8 +80,8 @@ const reportOptions = ({ tensorboard, reportTo }: Values): Pick<RunOptions, 'ten
 }
 
 /** The earlier run < the preset < the rank pattern < the --config file < flags. A pattern ranks directly below what names it. */
-const layersOf = async (flags: Values, defaults: Values): Promise<readonly Layer[]> => {
-  const file = stringOf(flags['config'])
+const collectLayers = async (flags: Values, defaults: Values): Promise<readonly Layer[]> => {
+  const file = asString(flags['config'])
   const config = file === null ? {} : await configValues(file)
   const asked = { ...defaults, ...config, ...flags }
   const earlier = await earlierRun(asked)
@@ -92,7 +92,7 @@ const layersOf = async (flags: Values, defaults: Values): Promise<readonly Layer
   return [
     layer(null, defaults),
     earlier,
-    layer(null, lengthOf(asked)),
+    layer(null, overrideMaxSteps(asked)),
     layer(`--preset ${asked['preset']}`, presetValues(asked['preset'], method === undefined ? null : String(method), task)),
     ...(await withPattern(layer(file, config))),
     ...(await withPattern(layer(null, flags))),
@@ -102,7 +102,7 @@ const layersOf = async (flags: Values, defaults: Values): Promise<readonly Layer
 /** The values of the run to resume. */
 const earlierRun = async (asked: Values): Promise<Layer> => {
   if (asked['resume'] !== true) return layer(null, {})
-  const output = stringOf(asked['output'])
+  const output = asString(asked['output'])
   if (output === null) throw requiredError('--output', 'the folder of the run to resume')
   const config = await readRunConfig(output)
   return layer(join(output, 'config.json'), config === null ? {} : runValues(config))
@@ -112,7 +112,7 @@ const earlierRun = async (asked: Values): Promise<Layer> => {
 const checkName = (layers: readonly Layer[]): void => {
   const { method } = merged(layers)
   if (method !== undefined && !methods.some(({ name }) => name === method))
-    settingsOf(layers.map(({ source, values }) => layer(source, { method: values['method'] })))
+    resolveLayers(layers.map(({ source, values }) => layer(source, { method: values['method'] })))
 }
 
 /** A run cannot be resumed with another method. @throws InputError */
@@ -126,7 +126,8 @@ const checkMethod = ({ source, values: { method: before } }: Layer, method: unkn
 }
 
 /** --epochs replaces the --max-steps that a run began with. */
-const lengthOf = (asked: Values): Values => (asked['epochs'] !== undefined && asked['maxSteps'] === undefined ? { maxSteps: null } : {})
+const overrideMaxSteps = (asked: Values): Values =>
+  asked['epochs'] !== undefined && asked['maxSteps'] === undefined ? { maxSteps: null } : {}
 
 /** The ranks in the file that --rank-pattern names, above the other settings of that file. */
 const withPattern = async ({ source, values }: Layer): Promise<readonly Layer[]> => {
@@ -136,7 +137,7 @@ const withPattern = async ({ source, values }: Layer): Promise<readonly Layer[]>
   return [layer(file, others), layer(source, { ...values, rankPattern })]
 }
 
-const stringOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+const asString = (value: unknown): string | null => (typeof value === 'string' ? value : null)
 
 /** Values of --config files and of run folders, by the names of flags in camelCase. */
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== ''

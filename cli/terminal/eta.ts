@@ -9,7 +9,7 @@ export type EtaEstimator = {
 }
 
 /** Evaluating an example takes a third of its time in a step, which also has a backward pass; used until an evaluation was measured. */
-const shareOfAStep = 1 / 3
+const evaluationShare = 1 / 3
 
 /** @param now milliseconds */
 export const etaEstimator = (now: () => number = () => performance.now()): EtaEstimator => {
@@ -20,7 +20,7 @@ export const etaEstimator = (now: () => number = () => performance.now()): EtaEs
   let going = { due: false, done: 0, spent: 0 } // the evaluation after this step
   let example: number | null = null // milliseconds of one in the last evaluation
   const perStep = (): number => stepping / timed
-  const perExample = (): number => example ?? (shareOfAStep * perStep() * plan.stepsPerEpoch) / examples.training
+  const perExample = (): number => example ?? (evaluationShare * perStep() * plan.stepsPerEpoch) / examples.training
   /** those after step `from` */
   const evaluations = (from: number): number => {
     const { steps, evalSteps: every } = plan

@@ -33,10 +33,10 @@ const lines = ({ note, warn }: Terminal): Progress => {
     print: note,
     show: (event) => {
       if (event.kind === 'workers') machines = workersText(event)
-      const warning = warningOf(event)
+      const warning = findWarning(event)
       if (warning !== null) return warn(warning)
       eta.observe(event)
-      const line = lineOf(event)
+      const line = formatEvent(event)
       if (line !== null) {
         note(line)
         return compilesNext(event, eta.steps()) ? note(compiling) : undefined
@@ -46,7 +46,7 @@ const lines = ({ note, warn }: Terminal): Progress => {
       if (!isLast && performance.now() - last < 1000 * secondsBetweenLines) return
       last = performance.now()
       const numbers =
-        event.kind === 'step' ? numbersOf(event).join('  ') : event.kind === 'evaluating' ? evaluatingText(event) : samplingText(event)
+        event.kind === 'step' ? formatStep(event).join('  ') : event.kind === 'evaluating' ? evaluatingText(event) : samplingText(event)
       note([`step ${event.step}/${eta.steps()}`, numbers, ...leftText(eta.left()), machines].filter((text) => text !== '').join('  '))
     },
     close: () => undefined,
@@ -117,16 +117,16 @@ const bar = (): Progress => {
     print,
     show: (event) => {
       eta.observe(event)
-      const warning = warningOf(event)
+      const warning = findWarning(event)
       if (warning !== null) return print(`warning: ${warning}`)
-      const line = lineOf(event)
+      const line = formatEvent(event)
       if (line !== null) print(line)
       if (event.kind === 'start') phase = event.stage ?? phase
       if (event.kind === 'phase') phase = event.name
       const shown = { phase: phase.padEnd('training'.length), left: eta.left() }
       if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: [compiling] })
       if (event.kind === 'workers') machines = [workersText(event)]
-      if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: [...numbersOf(event), ...machines] })
+      if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: [...formatStep(event), ...machines] })
       if (event.kind === 'evaluating') only?.update({ ...shown, numbers: [evaluatingText(event)] })
       if (event.kind === 'sampling') only?.update({ ...shown, numbers: [samplingText(event)] })
       if (event.kind === 'phase') only?.update(compilesNext(event, eta.steps()) ? { ...shown, numbers: [compiling] } : shown)
@@ -147,7 +147,7 @@ const columns = (methods as readonly Method[]).flatMap((method) => method.report
  * The task's loss by its name in metrics.jsonl, the columns of the method, and the speed. The most important come first. The whole loss is left
  * out: SaLoRA's constraint adds hundreds to it, which looks like divergence.
  */
-export const numbersOf = ({ taskLoss, columns: measured, tokensPerSecond }: Step): readonly string[] => [
+export const formatStep = ({ taskLoss, columns: measured, tokensPerSecond }: Step): readonly string[] => [
   `taskLoss ${short(taskLoss)}`,
   ...columns.flatMap(({ name, label, digits }) => {
     const value = measured[name] ?? null
@@ -191,14 +191,14 @@ export const workersText = ({ workers, partsPerSecond, slowest }: Extract<Finetu
 const leftText = (seconds: number | null): readonly string[] => (seconds === null ? [] : [`${duration(seconds)} left`])
 
 /** A warning of the run, of too little memory, or of nodes that are not on the device; null for other events. */
-const warningOf = (event: FinetuneEvent): string | null => {
+const findWarning = (event: FinetuneEvent): string | null => {
   if (event.kind === 'warning') return event.message
   if (event.kind === 'estimate') return estimateWarning(event)
   return event.kind === 'placement' && placementWarns(event) ? placementLine(event) : null
 }
 
 /** The line of an event; null if it has none. */
-const lineOf = (event: FinetuneEvent): string | null => {
+const formatEvent = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
     case 'preparing':
       return `${event.what} …`
@@ -259,25 +259,25 @@ export const queueLine = ({ connected, refusal }: Pick<QueueEvent, 'connected' |
 const [shownSamples, promptLength, textLength] = [4, 30, 80]
 
 export const samplesText = (samples: readonly Sample[]): string => {
-  const lines = samples.slice(0, shownSamples).map(({ prompt, text }) => `  ${endOf(wordsOf(prompt))} → ${beginningOf(text)}`)
+  const lines = samples.slice(0, shownSamples).map(({ prompt, text }) => `  ${showEnd(promptText(prompt))} → ${showStart(text)}`)
   const more = samples.length - shownSamples
   return [...lines, ...(more > 0 ? [`  and ${more} more in metrics.jsonl`] : [])].join('\n')
 }
 
 /** The text of a prompt; of a conversation, that of its last message. */
-const wordsOf = (prompt: unknown): string => {
+const promptText = (prompt: unknown): string => {
   const last: unknown = Array.isArray(prompt) ? prompt.at(-1) : prompt
   return typeof last === 'object' && last !== null && 'content' in last ? String(last.content) : String(last)
 }
 
 const characters = (text: string): readonly string[] => Array.from(oneLine(text.trim().replace(/\s+/g, ' ')))
 
-const endOf = (text: string): string => {
+const showEnd = (text: string): string => {
   const all = characters(text)
   return all.length > promptLength ? `…${all.slice(1 - promptLength).join('')}` : all.join('')
 }
 
-const beginningOf = (text: string): string => {
+const showStart = (text: string): string => {
   const all = characters(text)
   if (all.length === 0) return '(nothing)'
   return all.length > textLength ? `${all.slice(0, textLength - 1).join('')}…` : all.join('')

@@ -11,7 +11,7 @@ import { precisions } from '../../accelerated/precisions/index.js'
 import { exportFormats } from '../../finetuning/use/exportFormats.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
 import { taskNames } from '../../finetuning/tasks/index.js'
-import { otherValues } from '../options/otherNames.js'
+import { otherValues } from '../options/aliases.js'
 
 export type ErrorReport = { readonly line: string; readonly exitCode: number }
 
@@ -39,7 +39,7 @@ export const reportError = (thrown: unknown): number => {
 }
 
 /** What a value that a flag does not know may have meant: `(did you mean --format transformers.js?)`. */
-const knownValues: Readonly<Record<string, readonly string[]>> = {
+const suggestibleValues: Readonly<Record<string, readonly string[]>> = {
   method: methods.map(({ name }) => name).toSorted((a, b) => b.length - a.length), // a missing letter is likelier than one too many
   task: taskNames,
   device: ['auto', ...devices.map(({ name }) => name)],
@@ -65,6 +65,6 @@ const otherValue = (flag: string, typed: string): string | null => {
 }
 
 const nearValue = (flag: string, typed: string): string | null => {
-  const near = nearest(typed, knownValues[flag] ?? [])
+  const near = nearest(typed, suggestibleValues[flag] ?? [])
   return near === null ? null : `--${flag} ${near}`
 }

@@ -1,6 +1,6 @@
 /** A sweep's progress on standard error: a bar of all runs on a terminal, elsewhere a line for each run that ends. */
 import type { OnSweepEvent } from '../../evaluation/glue/plan.js'
-import type { ExecutorEvent } from '../../evaluation/cells/executor.js'
+import type { ExecutorEvent } from '../../evaluation/jobs/executor.js'
 import { duration, plural } from '../format/numbers.js'
 import { countProgress, queueLine } from './progress.js'
 import type { Terminal } from './output.js'

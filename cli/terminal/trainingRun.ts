@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { words } from '../../accelerated/errors/words.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { methodOf } from '../../accelerated/training/settings.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
+import { findMethod } from '../../accelerated/training/resolveSettings.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/finetune.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/run/run.js'
@@ -55,7 +55,7 @@ const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing
   let result: RunResult | null = null
   try {
     for await (const event of finetune(options, { signal: interrupt.signal })) {
-      if (event.kind === 'ready') progress.print(`method: ${options.settings.method} (${methodOf(options.settings.method).summary})`)
+      if (event.kind === 'ready') progress.print(`method: ${options.settings.method} (${findMethod(options.settings.method).summary})`)
       progress.show(event)
       if (event.kind === 'ready') {
         begun = true
@@ -101,7 +101,7 @@ const stoppedEarly = ({ output, resume }: RunOptions, { exitCode }: Interrupt, {
 const finishedRun = async ({ output, model, adapter, task, settings, tensorboard, reportTo }: RunOptions): Promise<RunResult | null> => {
   const [result, config] = [await finishedResult(output), await readRunConfig(output)]
   if (result === null || config === null) return null
-  if (settings.device !== 'auto') checkSameDevice(output, config.device, deviceOf(settings.device).name)
+  if (settings.device !== 'auto') checkSameDevice(output, config.device, findDevice(settings.device).name)
   const asked = { model, ...(adapter === undefined ? {} : { adapter }), task }
   const different = differingChoices(config, { ...asked, settings: atLength(settings, config.settings) })
   if (different.length > 0) {

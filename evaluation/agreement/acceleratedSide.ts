@@ -14,9 +14,9 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { tokenClassification } from '../../finetuning/tasks/tokenClassification/objective.js'
 import { type Results, type Session, noWeights } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
-import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import { buildLayout, type Assembly } from '../../accelerated/training/assembly.js'
 import { stepGraph, type StepGraph, type Accumulation } from '../../accelerated/training/stepGraph.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import { zeros, mapVectors, namedVectors } from '../../accelerated/parameters/vectors.js'
@@ -37,7 +37,7 @@ import {
   toTexts,
   toVector,
 } from './convert.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 
 /** Any model that both derivations have. */
@@ -55,15 +55,15 @@ export const decoderSizes = ({ family: _, taskType: __, outputNorms, ...same }: 
 }
 
 /** SaLoRA on the accelerated path, with the model's settings. */
-export const assemblyOf = (model: AnyModel, precision: string): Assembly => {
+export const buildAssembly = (model: AnyModel, precision: string): Assembly => {
   const accelerated = modelIn(model)
   return {
     model: accelerated,
-    frozen: frozenTensors(model.base, accelerated.spec, precisionOf(precision)),
+    frozen: frozenTensors(model.base, accelerated.spec, findPrecision(precision)),
     method: salora,
-    settings: settingsOf(model),
+    settings: toSettings(model),
     objective: taskOf(model, accelerated).objective,
-    precision: precisionOf(precision),
+    precision: findPrecision(precision),
   }
 }
 
@@ -79,9 +79,9 @@ const taskOf = (
 }
 
 /** The optimizer's constants are fed, so they are no settings here. */
-const settingsOf = ({ settings, parameters }: AnyModel) => {
+const toSettings = ({ settings, parameters }: AnyModel) => {
   const { alpha, clip, beta1, beta2, epsilon, gateAdam, loraPlusRatio, control: rule, ...same } = settings
-  const control = controlOf(rule, parameters.lambda)
+  const control = toControl(rule, parameters.lambda)
   return resolveSettings({
     ...same,
     control,
@@ -93,9 +93,9 @@ const settingsOf = ({ settings, parameters }: AnyModel) => {
 }
 
 /** The reference's rule as a setting: a constant λ is the value of `control`. */
-export const controlOf = (rule: AnyModel['settings']['control'], lambda: number) => (rule === 'constant' ? lambda : rule)
+export const toControl = (rule: AnyModel['settings']['control'], lambda: number) => (rule === 'constant' ? lambda : rule)
 
-export const matricesOf = ({ config }: AnyModel, adapters: TrainingState['adapters']): SaloraPhase['matrices'] => {
+export const listMatrices = ({ config }: AnyModel, adapters: TrainingState['adapters']): SaloraPhase['matrices'] => {
   const shapes = adaptedShapes(config)
   return Object.entries(adapters).map(([name, { logTheta }]) => {
     const [d, k] = shapes[name] ?? [NaN, NaN]
@@ -104,9 +104,9 @@ export const matricesOf = ({ config }: AnyModel, adapters: TrainingState['adapte
 }
 
 /** Before the window, or in it. */
-export const phaseOf = (model: AnyModel, adapters: TrainingState['adapters'], gating: Gating): SaloraPhase => ({
+export const buildPhase = (model: AnyModel, adapters: TrainingState['adapters'], gating: Gating): SaloraPhase => ({
   stage: gating === 'sampled' ? 'gated' : 'before',
-  matrices: matricesOf(model, adapters),
+  matrices: listMatrices(model, adapters),
   opened: gating === 'sampled' ? { step: 0, density: NaN } : null,
   retained: null,
   gates: null,
@@ -116,7 +116,7 @@ export const phaseOf = (model: AnyModel, adapters: TrainingState['adapters'], ga
 /** The phase of an accelerated state of SaLoRA. */
 export const phaseIn = ({ phase }: Pick<RunState, 'phase'>): SaloraPhase => phase as SaloraPhase
 
-export const layoutFor = (model: AnyModel, phase: SaloraPhase): ParameterLayout => layoutOf(assemblyOf(model, 'float64'), phase)
+export const layoutFor = (model: AnyModel, phase: SaloraPhase): ParameterLayout => buildLayout(buildAssembly(model, 'float64'), phase)
 
 /** The production graph of one step; `more` adds outputs to what it reports, and a graph that rounds also outputs its rounded operands. */
 export const stepOutputs = (
@@ -126,7 +126,7 @@ export const stepOutputs = (
   precision: string,
   more?: (parameter: TensorSource) => StepGraph['outputs'],
 ): StepGraph => {
-  const assembly = assemblyOf(model, precision)
+  const assembly = buildAssembly(model, precision)
   const graph = stepGraph(assembly, phase, accumulation, more)
   return { ...graph, outputs: withLevels(assembly, graph.outputs) }
 }
@@ -145,14 +145,21 @@ export const openStep = (
   accumulation: Accumulation,
   target: Target,
   more?: (parameter: TensorSource) => StepGraph['outputs'],
-): Promise<Session> => runtimeOf(target).engine.open(stepOutputs(model, phase, accumulation, target.precision, more).outputs, noWeights)
+): Promise<Session> => openRuntime(target).engine.open(stepOutputs(model, phase, accumulation, target.precision, more).outputs, noWeights)
 
 /** Everything that step t is fed but the state. */
-export const feedsOf = (model: AnyModel, phase: SaloraPhase, noise: Noise, step: number, gatedStep: number, precision: string): Feeds => {
-  const { dtype } = precisionOf(precision)
+export const buildFeeds = (
+  model: AnyModel,
+  phase: SaloraPhase,
+  noise: Noise,
+  step: number,
+  gatedStep: number,
+  precision: string,
+): Feeds => {
+  const { dtype } = findPrecision(precision)
   const u = gateVector(phase.matrices, noise.gates)
-  const assembly = assemblyOf(model, precision)
-  const layout = layoutOf(assembly, phase)
+  const assembly = buildAssembly(model, precision)
+  const layout = buildLayout(assembly, phase)
   const { objective, examples } = taskOf(model, assembly.model)
   const prepared = objective.prepare(examples as readonly never[], { seed: 0, step: 0 })
   return {
@@ -179,8 +186,8 @@ export const runStep = async (
 }
 
 /** The accelerated state before any step, at the reference's parameters. */
-export const startOf = (model: AnyModel, gating: Gating, dtype: FloatType): RunState => {
-  const phase = phaseOf(model, model.parameters.adapters, gating)
+export const buildInitialState = (model: AnyModel, gating: Gating, dtype: FloatType): RunState => {
+  const phase = buildPhase(model, model.parameters.adapters, gating)
   const layout = layoutFor(model, phase)
   return {
     step: 0,
@@ -197,19 +204,19 @@ export type Target = { readonly device: string; readonly precision: string }
 
 /** How far the accelerated path may lie from the reference there. */
 export const boundIn = ({ device, precision }: Target): number => {
-  const { dtype, exactAs = dtype } = precisionOf(precision)
-  return boundOf(device, exactAs)
+  const { dtype, exactAs = dtype } = findPrecision(precision)
+  return findBound(device, exactAs)
 }
 
-export const dtypeOf = ({ precision }: Pick<Target, 'precision'>): FloatType => precisionOf(precision).dtype
+export const findDtype = ({ precision }: Pick<Target, 'precision'>): FloatType => findPrecision(precision).dtype
 
 /** Tiny graphs: more threads would only wait for each other. */
-export const runtimeOf = ({ device }: Target) => ({ engine: deviceOf(device).engine({ threads: 1 }), weights: noWeights })
+export const openRuntime = ({ device }: Target) => ({ engine: findDevice(device).engine({ threads: 1 }), weights: noWeights })
 
 // How far the accelerated path may lie from the reference: each device says so itself. Bounds are shares of the largest |reference| of a tensor.
 /** @throws if a device does not compute in that dtype: only the CPU provider does in float64 */
-export const boundOf = (device: string, dtype: keyof Device['tolerances']): number => {
-  const tolerance = deviceOf(device).tolerances[dtype]
-  if (tolerance === undefined) throw new Error(`boundOf: expected a device that computes in ${dtype}, got ${device}`)
+export const findBound = (device: string, dtype: keyof Device['tolerances']): number => {
+  const tolerance = findDevice(device).tolerances[dtype]
+  if (tolerance === undefined) throw new Error(`findBound: expected a device that computes in ${dtype}, got ${device}`)
   return tolerance.relative
 }

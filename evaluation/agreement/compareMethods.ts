@@ -1,16 +1,16 @@
 /** One step of every method and of every loss: its loss and its gradients, against the reference or, where that has none, central differences. */
 import { noWeights, type Results } from '../../accelerated/engines/engine.js'
-import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { buildLayout, type Assembly } from '../../accelerated/training/assembly.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
-import { controlFeeds } from '../../accelerated/training/stepParts.js'
+import { controlFeeds } from '../../accelerated/training/microBatchFeeds.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import { flatten, viewTensor, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { modelOf, normal, tensor, type Tensors } from '../../reference/index.js'
-import { assemblyOf, matrixNames, withLevels, boundIn, dtypeOf, runtimeOf, type Target } from './acceleratedSide.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
+import { buildModel, normal, tensor, type Tensors } from '../../reference/index.js'
+import { buildAssembly, matrixNames, withLevels, boundIn, findDtype, openRuntime, type Target } from './acceleratedSide.js'
 import { namedNumbers, namedParts } from './convert.js'
 import { normals } from './drawModel.js'
 import { follow, levelRows } from './int8Rounding.js'
@@ -22,17 +22,17 @@ type Side = { readonly assembly: Assembly; readonly phase: unknown; readonly lay
 
 const progress = { step: 0, steps: 100 }
 
-const sideOf = (loss: LossCase, { settings: given }: MethodCase, precision: string): Side => {
-  const plain = assemblyOf(loss.model, precision)
+const buildSide = (loss: LossCase, { settings: given }: MethodCase, precision: string): Side => {
+  const plain = buildAssembly(loss.model, precision)
   const settings = resolveSettings(given)
-  const method = methodOf(settings.method)
+  const method = findMethod(settings.method)
   const assembly: Assembly = { ...plain, method, settings, objective: loss.objective(plain.model, method) }
   const phase = method.phases.start(plain.model.spec, settings)
-  return { assembly, phase, layout: layoutOf(assembly, phase) }
+  return { assembly, phase, layout: buildLayout(assembly, phase) }
 }
 
 /** Trained numbers by name: the drawn model's where it has them, others drawn by their name. */
-const numbersOf = ({ model }: LossCase, { entries }: ParameterLayout): ReadonlyMap<string, Numbers> => {
+const drawNumbers = ({ model }: LossCase, { entries }: ParameterLayout): ReadonlyMap<string, Numbers> => {
   const drawn = new Map([
     ...Object.entries(model.base).map(([name, { data }]) => [name, data] as const),
     ...namedNumbers(model.parameters, false),
@@ -50,8 +50,8 @@ type Step = { readonly loss: number; readonly gradient: Vector; readonly results
 /** Opens the graph, and runs it on parameters. */
 const openStep = async (loss: LossCase, side: Side, target: Target) => {
   const { assembly, phase, layout } = side
-  const dtype = dtypeOf(target)
-  const session = await runtimeOf(target).engine.open(withLevels(assembly, stepGraph(assembly, phase, 'add').outputs), noWeights)
+  const dtype = findDtype(target)
+  const session = await openRuntime(target).engine.open(withLevels(assembly, stepGraph(assembly, phase, 'add').outputs), noWeights)
   const objective = loss.objective(assembly.model, assembly.method)
   const prepared = objective.prepare(loss.examples as readonly never[], { seed: 0, step: 0 })
   const run = async (parameters: Vector): Promise<Step> => {
@@ -88,8 +88,8 @@ const derive = (
     modules.flatMap(([module, { logTheta }]) => (numbers.has(`${module}.E`) ? [[module, part(`${module}.E`, logTheta)]] : [])),
   )
   const head = loss.head ?? parameters.head
-  const run = modelOf(config, { ...followed, scale, baseGradients: settings.method === 'full' })
-  const runBase = modelOf(config, { ...followed.base, scale })
+  const run = buildModel(config, { ...followed, scale, baseGradients: settings.method === 'full' })
+  const runBase = buildModel(config, { ...followed.base, scale })
   const traced = run({ base, adapters, gates, head }, batch)
   const { value, bar } = loss.ofOutputs(traced.logits, () => runBase({ base, adapters: {}, gates: {}, head }, batch).logits)
   const pulled = traced.pullback(bar())
@@ -106,10 +106,10 @@ const derive = (
 
 /** The loss, and the gradient of every trained tensor, by the reference. */
 export const compareDerived = async (loss: LossCase, method: MethodCase, target: Target, number: number): Promise<readonly Row[]> => {
-  const side = sideOf(loss, method, target.precision)
-  const numbers = numbersOf(loss, side.layout)
+  const side = buildSide(loss, method, target.precision)
+  const numbers = drawNumbers(loss, side.layout)
   const { run, release } = await openStep(loss, side, target)
-  const step = await run(flatten(side.layout, ({ name }) => numbers.get(name), dtypeOf(target))).finally(release)
+  const step = await run(flatten(side.layout, ({ name }) => numbers.get(name), findDtype(target))).finally(release)
   const bound = boundIn(target)
   const followed = follow(side.assembly.frozen, matrixNames(side.assembly), [step.results], bound)
   const expected = derive(loss, method, numbers, followed)
@@ -146,23 +146,23 @@ const differenceBound = 1e-8
 /** The loss of the float64 graph, and its slope along random directions by central differences of fourth order (float32 and float64 only). */
 export const compareDifferences = async (loss: LossCase, method: MethodCase, target: Target, number: number): Promise<readonly Row[]> => {
   const exact = { device: 'cpu', precision: 'float64' }
-  const [side, exactSide] = [target.precision, exact.precision].map((precision) => sideOf(loss, method, precision)) as [Side, Side]
-  const numbers = numbersOf(loss, side.layout)
+  const [side, exactSide] = [target.precision, exact.precision].map((precision) => buildSide(loss, method, precision)) as [Side, Side]
+  const numbers = drawNumbers(loss, side.layout)
   const start = flatten(exactSide.layout, ({ name }) => numbers.get(name), 'float64')
   const isFree = (name: string): boolean => method.along?.test(name) ?? true
   const [tested, reference] = [await openStep(loss, side, target), await openStep(loss, exactSide, exact)]
   try {
-    const { loss: value, gradient } = await tested.run(flatten(side.layout, ({ name }) => numbers.get(name), dtypeOf(target)))
+    const { loss: value, gradient } = await tested.run(flatten(side.layout, ({ name }) => numbers.get(name), findDtype(target)))
     const slopes: (readonly [expected: number, actual: number])[] = []
     for (let i = 0; i < 3; i++) {
       const [drawn] = normal([side.layout.size], 1)(i + 1)
       const along = side.layout.entries.flatMap(({ name }) =>
-        Array.from(tensorOf(side.layout, drawn.data, name), (x) => (isFree(name) ? x : 0)),
+        Array.from(viewTensor(side.layout, drawn.data, name), (x) => (isFree(name) ? x : 0)),
       )
       const length = Math.sqrt(along.reduce((sum, x) => sum + x * x, 0))
-      const at = async (distance: number) =>
+      const computeLoss = async (distance: number) =>
         (await reference.run(start.map((x, j) => x + (distance * along[j]!) / length) as Float64Array)).loss
-      const [near, far] = [(await at(h)) - (await at(-h)), (await at(2 * h)) - (await at(-2 * h))]
+      const [near, far] = [(await computeLoss(h)) - (await computeLoss(-h)), (await computeLoss(2 * h)) - (await computeLoss(-2 * h))]
       slopes.push([(8 * near - far) / (12 * h), Array.from(gradient).reduce((sum, x, j) => sum + (x * along[j]!) / length, 0)])
     }
     return [
@@ -180,7 +180,7 @@ export const compareDifferences = async (loss: LossCase, method: MethodCase, tar
 }
 
 /** Whether the precision computes in its own dtype. Where it rounds, the reference follows the levels of one forward pass over frozen matrices. */
-export const isExact = (precision: string): boolean => precisionOf(precision).dtype === precision
+export const isExact = (precision: string): boolean => findPrecision(precision).dtype === precision
 
 /** A precision that rounds frozen matrices has none to round where every weight is trained. */
 export const canFollow = ({ settings }: MethodCase, precision: string): boolean => isExact(precision) || settings.method !== 'full'

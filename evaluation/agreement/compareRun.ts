@@ -2,7 +2,7 @@
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { closeGates, openGates, withoutNoise } from '../../accelerated/methods/salora/transitions.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { flatten, tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
+import { flatten, viewTensor, type Vector } from '../../accelerated/parameters/vectors.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import type { Engine, Results } from '../../accelerated/engines/engine.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
@@ -12,23 +12,36 @@ import { compareStates } from './compareSteps.js'
 import { levelRows, overall, type Followed } from './int8Rounding.js'
 import type { Model } from './drawModel.js'
 import { type Row, compare, retainedRanks } from './rows.js'
-import { type LockstepResult, advance, followStep, startOfRun } from './lockstep.js'
-import { type Target, boundIn, dtypeOf, runtimeOf, assemblyOf, controlOf, layoutFor, phaseIn, withLevels } from './acceleratedSide.js'
+import { type LockstepResult, advance, followStep, initializeRun } from './lockstep.js'
+import {
+  type Target,
+  boundIn,
+  findDtype,
+  openRuntime,
+  buildAssembly,
+  toControl,
+  layoutFor,
+  phaseIn,
+  withLevels,
+} from './acceleratedSide.js'
 import { headOutputs, toExamples } from './convert.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }
 
 /** What moves an accelerated state from phase to phase. */
-const contextOf = (model: Model, target: Target) => ({ layoutOf: (phase: SaloraPhase) => layoutFor(model, phase), dtype: dtypeOf(target) })
+const buildContext = (model: Model, target: Target) => ({
+  buildLayout: (phase: SaloraPhase) => layoutFor(model, phase),
+  dtype: findDtype(target),
+})
 
 const withPhase = (state: RunState, next: ReturnType<typeof openGates>): RunState => ({ ...state, ...next.vectors, phase: next.phase })
 
 export const compareRun = async (model: Model, target: Target, rules: RunRules, number = 0): Promise<readonly Row[]> => {
-  const plain = await advance(model, target, startOfRun(model, dtypeOf(target)), 'open', 3)
+  const plain = await advance(model, target, initializeRun(model, findDtype(target)), 'open', 3)
   const { accelerated } = plain
-  const context = { vectors: accelerated, ...contextOf(model, target) }
+  const context = { vectors: accelerated, ...buildContext(model, target) }
   const { settings, parameters } = model
-  const control = controlOf(settings.control, parameters.lambda)
+  const control = toControl(settings.control, parameters.lambda)
   const opening = openGates(phaseIn(accelerated), { ...settings, control }, accelerated.step, context)
   const gated = await advance(model, target, { ...plain, accelerated: withPhase(accelerated, opening) }, 'sampled', 4)
   return compareFromEnd(model, target, rules, { ...gated, levels: overall([plain.levels, gated.levels]) }, number)
@@ -46,7 +59,7 @@ export const compareFromEnd = async (
   const row = compare('run', boundIn(target), number)
   const { reference: ended, accelerated } = gated
   const [pruned, { retained, retainedDensity }] = reference.pruneState({ ...settings, ...rules, targetDensity: rules.density })(ended)
-  const context = { vectors: accelerated, ...contextOf(model, target) }
+  const context = { vectors: accelerated, ...buildContext(model, target) }
   const closed = closeGates(phaseIn(accelerated), { ...settings, ...rules, seed: 0 }, accelerated.step, context)
   const left = closed.phase.retained
   const ranks = row(
@@ -78,14 +91,14 @@ const compareAdapters = async (
   const { settings } = model
   const bound = boundIn(target)
   const compareLogits = compare('adapter', bound, number)
-  const context = contextOf(model, target)
+  const context = buildContext(model, target)
   const gates = gatesWithoutNoise(model, gated.reference)
   const soft = withoutNoise(phaseIn(gated.accelerated), settings, 1, gated.accelerated.parameters, context)
   const softLogits = await predicted(model, target, soft.phase, soft.parameters)
   const handed = withoutNoise(phaseIn(after.accelerated), settings, 1, after.accelerated.parameters, context)
   const ungated = await predicted(model, target, handed.phase, handed.parameters)
   const exported = { ...after.reference, adapters: reference.exportedAdapters(after.reference) }
-  const merged = reference.mergeAdapters(reference.scaleOf(settings))({ base: model.base, adapters: exported.adapters, gates: {} })
+  const merged = reference.mergeAdapters(reference.adapterScale(settings))({ base: model.base, adapters: exported.adapters, gates: {} })
   const bare: SaloraPhase = { ...phaseIn(after.accelerated), matrices: [] }
   const mergedModel = { ...model, base: merged }
   const mergedLogits = await predicted(mergedModel, target, bare, headOnly(model, after, bare, target))
@@ -124,8 +137,8 @@ const referenceLogits = (
   gates: Tensors,
   followed: Followed,
 ): Float64Array =>
-  reference.encoder(config, { ...followed, scale: reference.scaleOf(settings) })({ base, adapters, head, gates }, inOrder(batch)).logits
-    .data
+  reference.encoder(config, { ...followed, scale: reference.adapterScale(settings) })({ base, adapters, head, gates }, inOrder(batch))
+    .logits.data
 
 /** Predicts as evaluation does, in batches of two. → the logits, and the rounding that the reference must follow */
 const predicted = async (
@@ -134,8 +147,8 @@ const predicted = async (
   phase: SaloraPhase,
   parameters: Vector,
 ): Promise<Followed & { readonly logits: readonly number[] }> => {
-  const assembly = assemblyOf(model, target.precision)
-  const { engine, weights } = runtimeOf(target)
+  const assembly = buildAssembly(model, target.precision)
+  const { engine, weights } = openRuntime(target)
   const stepResults: Results[] = []
   const telling: Engine = {
     open: async (outputs, ...rest) => {
@@ -161,5 +174,5 @@ const predicted = async (
 /** The parameters of a model without adapters. */
 const headOnly = (model: Model, { accelerated }: LockstepResult, bare: SaloraPhase, target: Target): Vector => {
   const from = layoutFor(model, phaseIn(accelerated))
-  return flatten(layoutFor(model, bare), ({ name }) => tensorOf(from, accelerated.parameters, name), dtypeOf(target))
+  return flatten(layoutFor(model, bare), ({ name }) => viewTensor(from, accelerated.parameters, name), findDtype(target))
 }

@@ -3,8 +3,8 @@ import { type ModelConfig, objective, orthogonalityOfA, orthogonalityOfB, type G
 import { levelRows } from './int8Rounding.js'
 import type { Model } from './drawModel.js'
 import { type Part, type Row, compare } from './rows.js'
-import { type LockstepResult, advance, startOfBoth, followStep } from './lockstep.js'
-import { type Target, boundIn, dtypeOf, layoutFor, phaseIn, feedsOf, openStep, startOf } from './acceleratedSide.js'
+import { type LockstepResult, advance, initializeBoth, followStep } from './lockstep.js'
+import { type Target, boundIn, findDtype, layoutFor, phaseIn, buildFeeds, openStep, buildInitialState } from './acceleratedSide.js'
 import { namedNumbers, namedParts, gateVector } from './convert.js'
 import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
@@ -19,8 +19,8 @@ export const compareStep = async (
   number = 0,
 ): Promise<readonly Row[]> => {
   const sampled = gating === 'sampled'
-  const dtype = dtypeOf(target)
-  const state = startOf(model, gating, dtype)
+  const dtype = findDtype(target)
+  const state = buildInitialState(model, gating, dtype)
   const phase = phaseIn(state)
   const layout = layoutFor(model, phase)
   const noise = model.noiseAt(model.parameters.adapters, 0)
@@ -30,7 +30,7 @@ export const compareStep = async (
     return logTheta === null ? {} : { gates: sampleGate(model.settings)(logTheta, input('u', logTheta.shape, dtype)) }
   })
   const gradientSum = zeros(layout.size, dtype)
-  const feeds = { ...feedsOf(model, phase, noise, 1, 1, target.precision), ...stateFeeds(layout, state, dtype) }
+  const feeds = { ...buildFeeds(model, phase, noise, 1, 1, target.precision), ...stateFeeds(layout, state, dtype) }
   const results = await session.run(feeds, resultsInto(layout, { gradientSum })).finally(session.release)
   collect(layout, { gradientSum }, results)
   const followed = followStep(model, target, [results])
@@ -92,7 +92,7 @@ export const compareStates = (
 
 /** `steps` whole steps with sampled gates; values are those that the last step reports. */
 export const compareSteps = async (model: Model<ModelConfig>, target: Target, steps = 10, number = 0): Promise<readonly Row[]> => {
-  const reached = await advance(model, target, startOfBoth(model, 'sampled', dtypeOf(target)), 'sampled', steps)
+  const reached = await advance(model, target, initializeBoth(model, 'sampled', findDtype(target)), 'sampled', steps)
   const { report, results } = reached
   const row = compare('steps', boundIn(target), number)
   const result = (name: string): readonly number[] => Array.from(results[name] ?? [], Number)

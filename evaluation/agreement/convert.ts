@@ -12,7 +12,7 @@ import type { LabeledExample } from '../../accelerated/objectives/sequenceClassi
 import type { TaggedExample } from '../../finetuning/tasks/tokenClassification/objective.js'
 import { hasFourBits } from '../../accelerated/precisions/int4/fourBitLayout.js'
 import { fourBits } from '../../accelerated/precisions/int4/quantize.js'
-import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
+import { rowLevels, rowScales, transposeLevels } from '../../accelerated/precisions/int8/quantize.js'
 import { halved } from '../../accelerated/precisions/mixed.js'
 import type { Precision } from '../../accelerated/precisions/precision.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
@@ -20,7 +20,7 @@ import { floatFeed, scalarFeed } from '../../accelerated/engines/feeds.js'
 import { correctionNames } from '../../accelerated/parameters/optimizerGroup.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
-import { flatten, tensorOf } from '../../accelerated/parameters/vectors.js'
+import { flatten, viewTensor } from '../../accelerated/parameters/vectors.js'
 import { named, type Batch, type EncoderConfig, type Noise, type Parameters, type Tensor, type Tensors } from '../../reference/index.js'
 import type { Numbers } from './rows.js'
 
@@ -63,7 +63,7 @@ const quantizedConstant = ({ shape, data }: Tensor): Expression => {
   const levels = rowLevels(W, scales)
   return dequantize({
     levels: constant(levels, [rows, columns], 'int8'),
-    transposed: constant(transposedOf(levels, shape), [columns, rows], 'int8'),
+    transposed: constant(transposeLevels(levels, shape), [columns, rows], 'int8'),
     scales: constant(scales, [rows], 'float32'),
   })
 }
@@ -102,7 +102,7 @@ export const namedNumbers = ({ adapters, head, lambda }: Parameters, gated: bool
 
 /** Every tensor of a flat vector, by name. */
 export const namedParts = (layout: ParameterLayout, vector: Vector): ReadonlyMap<string, Numbers> =>
-  new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)]))
+  new Map(layout.entries.map(({ name }) => [name, viewTensor(layout, vector, name)]))
 
 /** [gates], matrix by matrix. */
 export const gateVector = (modules: readonly Pick<AdaptedMatrix, 'name'>[], byModule: Tensors): readonly number[] =>

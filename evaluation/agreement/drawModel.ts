@@ -65,7 +65,16 @@ const placements: Readonly<Record<GatePlacement, readonly number[]>> = {
   open: [1.05, 1.03],
 }
 
-const configOf = ({ family, taskType, heads, headSize, lengths, dropout, virtualTokens = 0, ...options }: ModelOptions): EncoderConfig => ({
+const buildConfig = ({
+  family,
+  taskType,
+  heads,
+  headSize,
+  lengths,
+  dropout,
+  virtualTokens = 0,
+  ...options
+}: ModelOptions): EncoderConfig => ({
   ...{ family, taskType, heads, hiddenSize: heads * headSize, vocabularySize: 11 },
   ...{ layers: options.layers, activation: options.activation, intermediateSize: options.intermediateSize },
   maxPositions: Math.max(...lengths) + virtualTokens + 3,
@@ -80,7 +89,7 @@ const noiseFor = ({ tau, gamma, zeta }: StepSettings, logTheta: number, s: numbe
   return Math.fround(reference.sigmoid(tau * Math.log(x / (1 - x)) - logTheta))
 }
 
-const decoderConfigOf = ({ heads, headSize, window, gemma, ...options }: DecoderOptions): DecoderConfig => {
+const buildDecoderConfig = ({ heads, headSize, window, gemma, ...options }: DecoderOptions): DecoderConfig => {
   const { layers, intermediateSize, keyValueHeads, biases, queryKeyNorms, tied, rotaryScaling } = options
   const hiddenSize = heads * headSize - 1 // no product of the heads, which a decoder allows
   return {
@@ -104,8 +113,8 @@ const ofGemma = (hiddenSize: number): Pick<DecoderConfig, Style> => ({
 /** The model, batch, settings and noise of these options: the same options give the same numbers. */
 export const drawModel = (options: ModelOptions): Model => {
   const { family, lengths, seed } = options
-  const config = configOf(options)
-  const inputIds = idsOf(options, config)
+  const config = buildConfig(options)
+  const inputIds = drawIds(options, config)
   const labels = {
     classification: () => integers(lengths.length, config.labels, seed, 'labels'),
     regression: () => normals([lengths.length], 1, seed, 'labels').data,
@@ -127,13 +136,13 @@ const tokenLabels = (inputIds: readonly (readonly number[])[], classes: number, 
 
 /** A decoder, with labels of next tokens. */
 export const drawDecoder = (options: DecoderOptions): Model<DecoderConfig> => {
-  const config = decoderConfigOf(options)
-  const inputIds = idsOf(options, config)
+  const config = buildDecoderConfig(options)
+  const inputIds = drawIds(options, config)
   const labels = tokenLabels(inputIds, config.vocabularySize, options.seed)
   return drawn(config, options, { inputIds, labels }, () => ({}))
 }
 
-const idsOf = ({ lengths, seed }: CommonOptions, { vocabularySize }: ModelConfig): readonly (readonly number[])[] =>
+const drawIds = ({ lengths, seed }: CommonOptions, { vocabularySize }: ModelConfig): readonly (readonly number[])[] =>
   lengths.map((length, example) => integers(length, vocabularySize, seed, `ids ${example}`))
 
 const drawn = <C extends ModelConfig>(
@@ -199,14 +208,14 @@ const integers = (count: number, below: number, seed: number, name: string): rea
   [...reference.uniform([count], 0, below)((seed + hash(name)) >>> 0)[0].data].map(Math.floor)
 
 /** The deviation of a tensor: 1 / √inputs for matrices, so that activations are about 1 and no softmax saturates; else 0.5. */
-const deviationOf = (name: string, [, inputs]: Shape): number =>
+const chooseDeviation = (name: string, [, inputs]: Shape): number =>
   inputs === undefined || name.startsWith('embed') ? 0.5 : 1 / Math.sqrt(inputs)
 
 /** Independent tensors by name: weights of norms around 1, everything else around 0. */
 const tensors = (shapes: Readonly<Record<string, Shape>>, seed: number): Tensors =>
   Object.fromEntries(
     Object.entries(shapes).map(([name, shape]) => {
-      const values = normals(shape, deviationOf(name, shape), seed, name)
+      const values = normals(shape, chooseDeviation(name, shape), seed, name)
       return [name, /norm\.weight$/i.test(name) ? rounded(reference.map((x) => 1 + x / 2)(values)) : values]
     }),
   )

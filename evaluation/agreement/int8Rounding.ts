@@ -7,10 +7,10 @@ import { showShape, topologicalOrder, type Expression, type Op } from '../../acc
 import { add, concat, constant, gather } from '../../accelerated/graph/operators.js'
 import {
   blockSize,
-  fourBitOf,
-  halfOf,
+  matchFourBit,
+  matchHalf,
   quantizedMatMul,
-  quantizedOf,
+  matchQuantized,
   type FourBitMatrix,
   type QuantizedMatrix,
 } from '../../accelerated/graph/quantizedOperators.js'
@@ -30,8 +30,8 @@ type Outputs = StepGraph['outputs']
 const operandNames = (frozen: TensorSource, modules: readonly string[]): ReadonlyMap<Expression, string> =>
   new Map(
     modules.flatMap((module): readonly [Expression, string][] => {
-      const matrix = quantizedOf(frozen(`${module}.weight`))
-      const fourBits = fourBitOf(frozen(`${module}.weight`))
+      const matrix = matchQuantized(frozen(`${module}.weight`))
+      const fourBits = matchFourBit(frozen(`${module}.weight`))
       if (fourBits !== null) return [[fourBits.levels, module]]
       return matrix === null
         ? []
@@ -69,7 +69,7 @@ export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules:
     const output = outputName(isBase ? baseName(name) : name)
     const before = rounded.get(output)
     if (before !== undefined && x.shape[0] === 'tokens') continue // of both passes, below the lowest adapter
-    const rows = inPlace(quantizedMatMul(x, identityOf(x)), x)
+    const rows = inPlace(quantizedMatMul(x, makeIdentity(x)), x)
     rounded.set(output, before === undefined ? rows : add(before, rows)) // slices of the tokens
   }
   return Object.fromEntries(rounded)
@@ -77,7 +77,7 @@ export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules:
 
 const isParameter = ({ op, attributes }: Expression): boolean => op === 'Input' && attributes.name?.startsWith('parameters') === true
 
-const identityOf = ({ shape: [, k] }: Expression) => {
+const makeIdentity = ({ shape: [, k] }: Expression) => {
   const [side, size] = [Number(k), Number(k) ** 2]
   const identity = constant(
     Int8Array.from({ length: size }, (_, i) => (i % (side + 1) === 0 ? 1 : 0)),
@@ -115,15 +115,15 @@ export type Followed = {
 export const follow = (frozen: TensorSource, modules: readonly string[], results: readonly Results[], bound: number): Followed => {
   const matrices = new Map<string, Numbers>(
     modules.flatMap((module) => {
-      const [matrix, fourBits] = [quantizedOf(frozen(`${module}.weight`)), fourBitOf(frozen(`${module}.weight`))]
+      const [matrix, fourBits] = [matchQuantized(frozen(`${module}.weight`)), matchFourBit(frozen(`${module}.weight`))]
       if (fourBits !== null) return [[`${module}.weight`, fourBitValues(fourBits)] as const]
-      return matrix === null ? [] : [[`${module}.weight`, valuesOf(matrix)] as const]
+      return matrix === null ? [] : [[`${module}.weight`, dequantizeLevels(matrix)] as const]
     }),
   )
-  const rounds = modules.some((module) => halfOf(frozen(`${module}.weight`)) !== null)
+  const rounds = modules.some((module) => matchHalf(frozen(`${module}.weight`)) !== null)
   if (matrices.size === 0)
     return { ...(rounds ? { frozenLinear: reference.halfLinear, base: { frozenLinear: reference.halfLinear } } : {}), levels: () => [] }
-  const inFourBits = new Set(modules.flatMap((module) => (fourBitOf(frozen(`${module}.weight`)) === null ? [] : [`${module}.weight`])))
+  const inFourBits = new Set(modules.flatMap((module) => (matchFourBit(frozen(`${module}.weight`)) === null ? [] : [`${module}.weight`])))
   const fits = new Map<string, Fit>()
   const fitted = (name: string, x: Tensor): Fit => {
     const reported = (): Numbers => matrices.get(name) ?? results.flatMap((part) => Array.from(part[outputName(name)] ?? [], Number))
@@ -144,18 +144,20 @@ export const follow = (frozen: TensorSource, modules: readonly string[], results
 export const levelRows = (part: Part, bound: number, model: number, levels: readonly RoundedLevels[]): readonly Row[] =>
   levels.map(({ name, ...found }) => ({ part, model, quantity: `levels of ${name}`, ...found, bound, holds: found.difference <= bound }))
 
-const valuesOf = ({ levels, scales }: QuantizedMatrix): Numbers => {
+const dequantizeLevels = ({ levels, scales }: QuantizedMatrix): Numbers => {
   const [factors, [, width]] = [scales?.attributes.data ?? [], levels.shape]
   return Array.from(levels.attributes.data ?? [], (level, i) => level * (factors[Math.floor(i / Number(width))] ?? NaN))
 }
 
 const fourBitValues = ({ levels, blockScales, scales, columns }: FourBitMatrix): Numbers => {
   const [rows = 0, blocks = 0] = levels.shape.map(Number)
-  const at = (of: Expression | undefined, i: number): number => of?.attributes.data?.[i] ?? NaN
+  const readNumber = (of: Expression | undefined, i: number): number => of?.attributes.data?.[i] ?? NaN
   return Array.from({ length: rows * columns }, (_, i) => {
     const [row, column] = [Math.floor(i / columns), i % columns]
     const block = row * blocks + Math.floor(column / blockSize)
-    return (at(levels, block * blockSize + (column % blockSize)) - 8) * (at(blockScales, block) - 16) * at(scales, row)
+    return (
+      (readNumber(levels, block * blockSize + (column % blockSize)) - 8) * (readNumber(blockScales, block) - 16) * readNumber(scales, row)
+    )
   })
 }
 

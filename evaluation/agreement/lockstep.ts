@@ -7,16 +7,16 @@ import { follow, overall, type Followed, type RoundedLevels } from './int8Roundi
 import {
   type Target,
   boundIn,
-  dtypeOf,
+  findDtype,
   type AnyModel,
-  assemblyOf,
+  buildAssembly,
   phaseIn,
   layoutFor,
   matrixNames,
   openStep,
-  feedsOf,
+  buildFeeds,
   runStep,
-  startOf,
+  buildInitialState,
 } from './acceleratedSide.js'
 
 export type LockstepResult = {
@@ -31,7 +31,7 @@ export type LockstepResult = {
 
 /** The reference's side of a step that had these results, or of runs on one part of a batch after another. */
 export const followStep = (model: AnyModel, target: Target, results: readonly Results[]): Followed => {
-  const assembly = assemblyOf(model, target.precision)
+  const assembly = buildAssembly(model, target.precision)
   return follow(assembly.frozen, matrixNames(assembly), results, boundIn(target))
 }
 
@@ -45,7 +45,7 @@ export const advance = async (
 ): Promise<LockstepResult> => {
   const phase = phaseIn(start.accelerated)
   const layout = layoutFor(model, phase)
-  const dtype = dtypeOf(target)
+  const dtype = findDtype(target)
   const session = await openStep(model, phase, 'whole', target)
   const levels: (readonly RoundedLevels[])[] = []
   let [reached, report, results] = [start, undefined as StepReport | undefined, {} as Results]
@@ -54,7 +54,7 @@ export const advance = async (
       const { reference, accelerated } = reached
       const noise = model.noiseAt(reference.adapters, reference.step)
       const gatedStep = reference.gatedStep + (gating === 'sampled' ? 1 : 0)
-      const feeds = feedsOf(model, phase, noise, reference.step + 1, gatedStep, target.precision)
+      const feeds = buildFeeds(model, phase, noise, reference.step + 1, gatedStep, target.precision)
       const stepped = await runStep(session, layout, accelerated, feeds, dtype)
       results = stepped.results
       const followed = followStep(model, target, [results])
@@ -71,14 +71,14 @@ export const advance = async (
   return { ...reached, report, results, levels: overall(levels) }
 }
 
-export const startOfBoth = (model: AnyModel, gating: Gating, dtype: FloatType): Pick<LockstepResult, 'reference' | 'accelerated'> => ({
+export const initializeBoth = (model: AnyModel, gating: Gating, dtype: FloatType): Pick<LockstepResult, 'reference' | 'accelerated'> => ({
   reference: startFrom(model.parameters),
-  accelerated: startOf(model, gating, dtype),
+  accelerated: buildInitialState(model, gating, dtype),
 })
 
 /** Before T_start: log θ = 0, and λ = 0 or its constant, as a run's gates will start. */
-export const startOfRun = (model: AnyModel, dtype: FloatType): Pick<LockstepResult, 'reference' | 'accelerated'> => {
-  const { reference, accelerated } = startOfBoth(model, 'open', dtype)
+export const initializeRun = (model: AnyModel, dtype: FloatType): Pick<LockstepResult, 'reference' | 'accelerated'> => {
+  const { reference, accelerated } = initializeBoth(model, 'open', dtype)
   const adapters = Object.fromEntries(
     Object.entries(reference.adapters).map(([name, adapter]) => [name, { ...adapter, logTheta: zerosLike(adapter.logTheta) }]),
   )

@@ -54,14 +54,14 @@ export const relative = (error: number, scale: number): number =>
   error === 0 ? 0 : Number.isNaN(error) || scale === 0 ? Infinity : error / scale
 
 /** The row of each part and kind of quantity with the largest difference, in the order of their first occurrence. `gradient of head.weight` is of kind `gradient`. */
-export const worstOfEach = (rows: readonly Row[]): readonly Row[] => {
-  const kinds = [...new Set(rows.map(kindOf))]
+export const findWorst = (rows: readonly Row[]): readonly Row[] => {
+  const kinds = [...new Set(rows.map(toKind))]
   return kinds.map((kind) =>
-    rows.filter((row) => kindOf(row) === kind).reduce((worst, row) => (row.difference > worst.difference ? row : worst)),
+    rows.filter((row) => toKind(row) === kind).reduce((worst, row) => (row.difference > worst.difference ? row : worst)),
   )
 }
 
-export const kindOf = ({ part, quantity }: Row): string => `${part}: ${quantity.replace(/ of (encoder|classifier|pooler|layers)\b.*/, '')}`
+export const toKind = ({ part, quantity }: Row): string => `${part}: ${quantity.replace(/ of (encoder|classifier|pooler|layers)\b.*/, '')}`
 
 /** What both derivations must retain at T_end, or nothing after it can be compared. */
 export const retainedRanks = 'retained ranks'

@@ -34,7 +34,7 @@ type Compared = Pick<VerifiedRow, 'method' | 'loss'> & { readonly rows: readonly
 /** All comparisons of one encoder and one decoder. */
 async function* compareAll(seed: number, number: number, target: Target): AsyncGenerator<Compared> {
   yield* compareSalora(seed, number, target)
-  for (const { method, loss, isDerived } of casesOf(seed, number)) {
+  for (const { method, loss, isDerived } of drawCases(seed, number)) {
     if (isDerived ? !canFollow(method, target.precision) : !isExact(target.precision)) continue
     const rows = isDerived ? compareDerived(loss, method, target, number) : compareDifferences(loss, method, target, number)
     yield { method: method.name, loss: loss.name, rows: await rows }
@@ -60,7 +60,7 @@ async function* compareSalora(seed: number, number: number, target: Target): Asy
 type MethodAndLoss = { readonly method: (typeof derivedMethods)[number]; readonly loss: LossCase; readonly isDerived: boolean }
 
 /** Each method with one loss, and LoRA with each: gradients of a method do not depend on the loss above them. */
-const casesOf = (seed: number, number: number): readonly MethodAndLoss[] => {
+const drawCases = (seed: number, number: number): readonly MethodAndLoss[] => {
   const options = drawOptions(seed, number)
   const plain = { dropout: 0, clip: null, lengths: [3, 2, 4, 3], classes: 3, rank: 2, heads: 2, headSize: 4, virtualTokens: 2 } as const
   const ofEncoder = encoderLosses((taskType) => drawModel({ ...options, ...plain, taskType }))

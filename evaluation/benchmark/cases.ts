@@ -3,7 +3,7 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { permutation, uniforms } from '../../accelerated/parameters/random.js'
-import { batchesOfEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
+import { planEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
 import type { Dataset } from '../../finetuning/data/index.js'
 import { loadTask } from '../../finetuning/tasks/loadTask.js'
 
@@ -47,7 +47,7 @@ export const mrpcCases = async (data: string, folder: string, count: number): Pr
   const lengths = examples.map(({ inputIds }) => inputIds.length)
   const order = [...permutation(0, 'order', 0, examples.length)]
   const batchesOf = (rows: readonly (readonly number[])[]): Batches => rows.map((batch) => batch.flatMap((row) => examples[row] ?? []))
-  const similar = (batchSize: number): Batches => batchesOf(batchesOfEpoch(0, 0, lengths, batchSize))
+  const similar = (batchSize: number): Batches => batchesOf(planEpoch(0, 0, lengths, batchSize))
   const random = (batchSize: number): Batches => batchesOf(inBatches(order, batchSize))
   const mrpc = (name: string, batches: Batches) => ({ name: `mrpc-${name}`, kind: 'encoder', dropout: 0.1, batches }) as const
   return [

@@ -16,7 +16,7 @@ import {
   type PeerMode,
 } from './cases.js'
 import { productRates, type ProductRates } from './productRates.js'
-import { decoderVocabulary, randomModel, wholeVocabulary, type RandomModel } from './randomModel.js'
+import { decoderVocabulary, randomModel, robertaVocabulary, type RandomModel } from './randomModel.js'
 import { openSide, peerFile, saloraFile, type Side, type SideRequest, type StepTaken } from './side.js'
 
 export type PeersOptions = {
@@ -79,8 +79,8 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
   yield 'writing a random model …'
   const models = new Map<BenchmarkKind, RandomModel>()
   /** Most calls need only one model: each is written when it is first asked for. */
-  const folderOf = async (kind: BenchmarkKind): Promise<string> => {
-    const vocabulary = kind === 'encoder' ? wholeVocabulary : decoderVocabulary
+  const ensureFolder = async (kind: BenchmarkKind): Promise<string> => {
+    const vocabulary = kind === 'encoder' ? robertaVocabulary : decoderVocabulary
     const model = models.get(kind) ?? (await randomModel({ layers, sequence: longest, vocabulary }, kind))
     models.set(kind, model)
     return model.folder
@@ -88,10 +88,14 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
   const rows: PeerRow[] = []
   const versions: Record<string, string> = {}
   try {
-    const cases = [evenCase(16, 64, wholeVocabulary), evenCase(16, 128, wholeVocabulary), evenCase(8, 128, decoderVocabulary, 'decoder')]
-    const mrpc = data === null ? [] : await mrpcCases(data, await folderOf('encoder'), repeats)
+    const cases = [
+      evenCase(16, 64, robertaVocabulary),
+      evenCase(16, 128, robertaVocabulary),
+      evenCase(8, 128, decoderVocabulary, 'decoder'),
+    ]
+    const mrpc = data === null ? [] : await mrpcCases(data, await ensureFolder('encoder'), repeats)
     for (const { benchmark, pairings } of chosenCases([...cases, ...mrpc], only, modes)) {
-      const requests = await requestsOf(benchmark, await folderOf(benchmark.kind), threads)
+      const requests = await requestsOf(benchmark, await ensureFolder(benchmark.kind), threads)
       for (const pairing of pairings) {
         yield `${benchmark.name}: ${pairing.method} in ${pairing.precision} …`
         const row = await measure(benchmark, pairing, requests, options, versions)

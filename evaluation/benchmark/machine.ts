@@ -6,7 +6,7 @@ import { median } from 'simple-statistics'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { evenCase } from './cases.js'
 import { openProduct } from './productRates.js'
 import { randomModel, smallVocabulary } from './randomModel.js'
@@ -52,7 +52,7 @@ const steps = 1_000_000 // more than are taken, so that no run ends or evaluates
 export const benchmark = async (options: BenchmarkOptions, note: (line: string) => void = () => undefined): Promise<BenchmarkResult> => {
   const { layers, sequence } = options
   const device = await chooseDevice(options.device)
-  await checkDevice(precisionOf(options.precision), device)
+  await checkDevice(findPrecision(options.precision), device)
   note('writing a random model …')
   const { folder, remove } = await randomModel({ layers, sequence, vocabulary: smallVocabulary })
   try {

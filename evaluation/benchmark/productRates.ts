@@ -3,10 +3,10 @@ import { execFile } from 'node:child_process'
 import { cpus } from 'node:os'
 import { promisify } from 'node:util'
 import { median } from 'simple-statistics'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import { type Engine, noWeights } from '../../accelerated/engines/engine.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { sizeOfDimension } from '../../accelerated/graph/dimension.js'
+import { resolveDimension } from '../../accelerated/graph/dimension.js'
 import { type Expression, type Op, topologicalOrder } from '../../accelerated/graph/expression.js'
 import { constant, input, matMul } from '../../accelerated/graph/operators.js'
 import { quantizedMatMul } from '../../accelerated/graph/quantizedOperators.js'
@@ -69,7 +69,7 @@ export const openProduct = async (engine: Engine, rows: number, product = float3
 /** @param python a Python with torch, or null @throws InputError if it cannot multiply */
 export const productRates = async (threads: number, python: string | null): Promise<ProductRates> => {
   const rate = async (product: (x: Expression) => Expression): Promise<number> => {
-    const { operations, run, release } = await openProduct(deviceOf('cpu').engine({ threads }), tokens, product)
+    const { operations, run, release } = await openProduct(findDevice('cpu').engine({ threads }), tokens, product)
     return operations / (await run().finally(release)) / 1e6
   }
   return {
@@ -120,10 +120,10 @@ export const productCount = (roots: readonly Expression[], sizes: Readonly<Recor
   topologicalOrder(roots).reduce((count, { op, inputs: [a], attributes, shape }) => {
     const { body } = attributes
     if (body !== undefined) {
-      const blocks = sizeOfDimension(a?.shape[0] ?? 1, sizes, 'productCount')
+      const blocks = resolveDimension(a?.shape[0] ?? 1, sizes, 'productCount')
       return count + blocks * productCount([...body.results, ...body.sums], sizes)
     }
     if (!products.has(op) || a === undefined) return count
     const terms = [...shape, a.shape.at(attributes.transposeA === true ? -2 : -1) ?? 1]
-    return count + 2 * terms.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'productCount'), 1)
+    return count + 2 * terms.reduce<number>((product, d) => product * resolveDimension(d, sizes, 'productCount'), 1)
   }, 0)

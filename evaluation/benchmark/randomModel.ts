@@ -19,7 +19,7 @@ export type RandomModel = { readonly folder: string; readonly remove: () => void
 /** A small vocabulary changes no timing if the word table is not trained, since it is in no product. */
 export const smallVocabulary = 1000
 /** RoBERTa-base's own: `full` trains it. */
-export const wholeVocabulary = 50_265
+export const robertaVocabulary = 50_265
 /** SmolLM2's: a decoder's head multiplies by it. */
 export const decoderVocabulary = 49_152
 
@@ -68,7 +68,7 @@ export const writeRandomModel = async (folder: string, config: object): Promise<
   const { header, order } = layOut([...shapes].map(([name, shape]) => ({ name, dtype: 'F32', shape })))
   async function* content(): AsyncGenerator<Uint8Array> {
     yield header
-    for (const [i, name] of order.entries()) yield new Uint8Array(weightsOf(name, shapes.get(name) ?? [], i).buffer)
+    for (const [i, name] of order.entries()) yield new Uint8Array(drawWeights(name, shapes.get(name) ?? [], i).buffer)
   }
   await writeFileAtomically(configFile, text)
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) await copyFile(join(embeddedModel, name), join(folder, name))
@@ -80,7 +80,7 @@ export const writeRandomModel = async (folder: string, config: object): Promise<
  * packed copy in ONNX Runtime, and trained models have none.
  */
 const stretch = Float32Array.from(uniforms(0, 'initialization', 0, 65_536), (u) => 0.07 * (u - 0.5))
-const weightsOf = (name: string, shape: readonly number[], number: number): Float32Array => {
+const drawWeights = (name: string, shape: readonly number[], number: number): Float32Array => {
   if (/norm\.weight$/i.test(name)) return new Float32Array(elementCount(shape)).fill(1)
   return new Float32Array(elementCount(shape)).map((_, i) => stretch[(i + 9_973 * number) % stretch.length] as number)
 }

@@ -1,7 +1,7 @@
 /** salora's side of a benchmark, a program: steps of train() on the requested batches. side.ts describes its output. */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import { reason } from '../../accelerated/errors/inputError.js'
 import { versions } from '../../finetuning/run/versions.js'
 import type { Batches } from './cases.js'
@@ -18,7 +18,7 @@ const writeLine = (fact: object): void => {
   process.stdout.write(`${JSON.stringify(fact)}\n`)
 }
 const settings = { method, precision, dropout, threads, warmupRatio: 0 }
-const engine = deviceOf('cpu').engine({ threads })
+const engine = findDevice('cpu').engine({ threads })
 const { step, operations, evaluate } = await openSteppedRun({ folder: model, engine, kind, steps, settings, batches: readBatches(batches) })
 
 await step(0)

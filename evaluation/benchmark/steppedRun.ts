@@ -11,14 +11,14 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
-import { dimensionsOf, largestBatch, forLengths } from '../../accelerated/training/batchFeeds.js'
-import { inferenceStateOf } from '../../accelerated/training/evaluation.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
+import { assemble, buildLayout } from '../../accelerated/training/assembly.js'
+import { pickDimensions, largestBatch, forLengths } from '../../accelerated/training/batchFeeds.js'
+import { toInferenceState } from '../../accelerated/training/evaluation.js'
+import { initializeRun } from '../../accelerated/training/initialState.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import { methodOf, parseSettings } from '../../accelerated/training/settings.js'
+import { findMethod, parseSettings } from '../../accelerated/training/resolveSettings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import type { BatchedExample, Batches, BenchmarkKind } from './cases.js'
@@ -57,13 +57,13 @@ export const openSteppedRun = async ({ folder, engine, kind, steps, ...options }
     ...(options.settings.method === 'salora' ? { gateStart: 0, gateEnd: 1 } : {}),
     ...options.settings,
   })
-  const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
+  const [method, precision] = [findMethod(settings.method), findPrecision(settings.precision)]
   const frozen = await openFrozen(precision, base, folder)
   const whole = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, objectives[kind])
   const assembly = forLengths(whole, batches.flat(), engine)
   const runtime = { engine, weights: frozen.weights }
-  const start = await startOfRun(assembly, checkpointNumbers(base))
-  const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
+  const start = await initializeRun(assembly, checkpointNumbers(base))
+  const layouts = { vectors: start, buildLayout: (phase: unknown) => buildLayout(assembly, phase), dtype: precision.dtype }
   const next = method.phases.advance?.(start.phase, settings, { step: 0, steps }, layouts) ?? null
   let state = next === null ? start : { ...start, ...next.vectors, phase: next.phase }
   let spare: Vector | null = null
@@ -82,12 +82,12 @@ export const openSteppedRun = async ({ folder, engine, kind, steps, ...options }
     },
     operations: (batch) => {
       const block = assembly.inBlocks === true ? largestBlock : null
-      const sizes = dimensionsOf(packBatch(batchAt(batch), 0, precision.dtype, noVirtualTokens, block))
+      const sizes = pickDimensions(packBatch(batchAt(batch), 0, precision.dtype, noVirtualTokens, block))
       return productCount(Object.values(outputs), { ...sizes, ...assembly.objective.dimensions?.(sizes['tokens'] ?? 0) })
     },
     evaluate: async (evaluation) => {
       await sessions.device?.settle(state)
-      const { phase, parameters } = inferenceStateOf(assembly, state)
+      const { phase, parameters } = toInferenceState(assembly, state)
       const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, { prepack: false })
       await predictor.predict(parameters, evaluation.flatMap(trainingExamples), settings.batchSize)
       await predictor.release()

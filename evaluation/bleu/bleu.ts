@@ -24,7 +24,7 @@ type Lines = readonly string[]
  * @throws Error if there is no reference, or a reference has another number of lines than the hypotheses
  */
 export const corpusBleu = (hypotheses: Lines, references: readonly Lines[], settings: Partial<BleuSettings> = {}): BleuScore =>
-  bleuOf(bleuStatistics(hypotheses, references, settings), settings)
+  computeBleu(bleuStatistics(hypotheses, references, settings), settings)
 
 /** BLEU of one sentence. Unless `effectiveOrder` is false, only orders that the sentence has n-grams of count. */
 export const sentenceBleu = (hypothesis: string, references: Lines, settings: Partial<BleuSettings> = {}): BleuScore =>
@@ -34,7 +34,7 @@ export const sentenceBleu = (hypothesis: string, references: Lines, settings: Pa
     { effectiveOrder: true, ...settings },
   )
 
-/** Counts of a part of a corpus: add them with `addStatistics`, score them with `bleuOf`. @throws Error as corpusBleu */
+/** Counts of a part of a corpus: add them with `addStatistics`, score them with `computeBleu`. @throws Error as corpusBleu */
 export const bleuStatistics = (
   hypotheses: Lines,
   references: readonly Lines[],
@@ -162,7 +162,7 @@ export type BleuScore = BleuStatistics & {
 }
 
 /** The score of summed counts: BLEU = BP · exp(1/4 Σₙ log pₙ), times 100. */
-export const bleuOf = (statistics: BleuStatistics, settings: Partial<BleuSettings> = {}): BleuScore => {
+export const computeBleu = (statistics: BleuStatistics, settings: Partial<BleuSettings> = {}): BleuScore => {
   const { smoothing, smoothValue, effectiveOrder } = { ...bleuDefaults, ...settings }
   const { counts, hypothesisLength, referenceLength } = statistics
   const brevityPenalty =

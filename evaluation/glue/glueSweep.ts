@@ -1,17 +1,17 @@
 /** A sweep over GLUE, from a request to its table. The sweep keeps all runs in one folder, and a later call resumes it. */
 import { dirname } from 'node:path'
-import { writeTables } from '../cells/cellFolder.js'
+import { writeTables } from '../jobs/jobFolder.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { makeFolder } from '../../accelerated/storage/folders.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../../finetuning/run/versions.js'
-import { type Cell, scoreOf } from './sweep.js'
+import { type Cell, findScore } from './sweep.js'
 import {
   type GlueSweepOptions,
   type OnSweepEvent,
-  cellsOf,
+  planCells,
   type Grid,
   gridCells,
   rateKey,
@@ -19,7 +19,7 @@ import {
   sweepPlan,
   writePlan,
 } from './plan.js'
-import { checkLengths, openSweepModel, refuseRunFolder, localExecutor, type CellOutcome, type Executor } from '../cells/executor.js'
+import { checkLengths, openSweepModel, refuseRunFolder, localExecutor, type CellOutcome, type Executor } from '../jobs/executor.js'
 import { partialTable, type EndedCell, type SweepTable } from './sweepTable.js'
 import { loadTests, writeSubmission, type Submission } from './submission.js'
 import { sweepCsv, sweepLatex, sweepMarkdown } from './sweepTableText.js'
@@ -50,7 +50,7 @@ export const glueSweep = async (
 ): Promise<GlueSweepResult> => {
   const { output, grid } = options
   const { model } = await openSweepModel(options.model)
-  const planned = cellsOf(options, model.spec) // before anything is written: a wrong request leaves nothing behind
+  const planned = planCells(options, model.spec) // before anything is written: a wrong request leaves nothing behind
   await refuseRunFolder(output)
   checkLengths(
     model,
@@ -61,11 +61,11 @@ export const glueSweep = async (
   try {
     const run = (cells: readonly Cell[]) => execute(cells, { output, signal, onEvent })
     const choice = grid === null ? noChoice : await chooseRates(options, model, grid, { onEvent, run, signal })
-    const cells = grid === null ? planned : cellsOf(options, model.spec, choice.rates)
+    const cells = grid === null ? planned : planCells(options, model.spec, choice.rates)
     await writePlan(output, sweepPlan(options, model, 'table', cells))
     onEvent({ kind: 'planned', stage: 'table', cells: cells.length })
     const ended = endedCells(cells, await run(cells))
-    const result = resultOf(options, model, ended, choice)
+    const result = buildResult(options, model, ended, choice)
     await writeResult(output, result) // before the submission, so that a wrong test file costs no table
     if (options.submission === null || signal.aborted) return result
     const submission = await writeSubmission({
@@ -108,7 +108,7 @@ const checkRow = (flag: string, row: string | null, planned: readonly Cell[]): v
 const endedCells = (cells: readonly Cell[], outcomes: readonly CellOutcome[]): readonly EndedCell[] =>
   cells.flatMap((cell, i) => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
 
-const resultOf = (options: GlueSweepOptions, model: Model, ended: readonly EndedCell[], choice: Choice): GlueSweepResult => ({
+const buildResult = (options: GlueSweepOptions, model: Model, ended: readonly EndedCell[], choice: Choice): GlueSweepResult => ({
   sweep: options.sweep.name,
   model: options.model,
   chosen: Object.fromEntries(choice.rates),
@@ -145,7 +145,7 @@ const chooseRates = async (options: GlueSweepOptions, model: Model, grid: Grid, 
   const best = new Map<string, { readonly rate: number; readonly score: number }>()
   for (const { cell, outcome } of ended) {
     if (outcome.kind !== 'done') continue
-    const [rate, score] = [cell.options.settings.learningRate, scoreOf(cell.task, options.reported, outcome.result)]
+    const [rate, score] = [cell.options.settings.learningRate, findScore(cell.task, options.reported, outcome.result)]
     if (!Number.isFinite(score)) continue // the run diverged
     const earlier = best.get(rateKey(cell))
     if (earlier === undefined || score > earlier.score) best.set(rateKey(cell), { rate, score })

@@ -1,12 +1,12 @@
 /** The cells of a sweep, in the order in which they run: a pure function of the request. */
 import { createHash } from 'node:crypto'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { ModelSpec, Model } from '../../accelerated/models/architecture.js'
 import { type GlueName, GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
-import type { ExecutorEvent } from '../cells/executor.js'
+import type { ExecutorEvent } from '../jobs/executor.js'
 import type { Cell, Reported, Row, Sweep } from './sweep.js'
-import { recipeOf, type PaperSize } from '../../finetuning/tasks/datasets/glueRecipe.js'
+import { buildRecipe, type PaperSize } from '../../finetuning/tasks/datasets/glueRecipe.js'
 import { basename, isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -33,7 +33,7 @@ export type SweepRequest = {
 }
 
 /** Which of the paper's recipes a model gets, by its width. */
-export const sizeOf = ({ hiddenSize }: Pick<ModelSpec, 'hiddenSize'>): PaperSize => (hiddenSize >= 1024 ? 'large' : 'base')
+export const choosePaperSize = ({ hiddenSize }: Pick<ModelSpec, 'hiddenSize'>): PaperSize => (hiddenSize >= 1024 ? 'large' : 'base')
 
 /** Learning rates to choose from, and the data that decides: a held-out tenth of the training examples, or the dev file. */
 export type Grid = { readonly rates: readonly number[]; readonly on: 'train' | 'dev' }
@@ -64,11 +64,11 @@ export type ChosenRates = ReadonlyMap<string, number>
 export const rateKey = ({ task, row }: Pick<Cell, 'task' | 'row'>): string => `${task}, ${row}`
 
 /** Seed by seed, so that a stopped sweep has complete tables of fewer seeds. @throws SettingsError */
-export const cellsOf = (request: SweepRequest, spec: ModelSpec, chosen: ChosenRates = new Map()): readonly Cell[] =>
+export const planCells = (request: SweepRequest, spec: ModelSpec, chosen: ChosenRates = new Map()): readonly Cell[] =>
   request.seeds.flatMap((seed) =>
-    entriesOf(request, spec).map(({ task, row }) => {
+    listEntries(request, spec).map(({ task, row }) => {
       const rate = chosen.get(rateKey({ task, row: row.name }))
-      return cellOf(request, spec, { task, row, seed, suffix: '', settings: rate === undefined ? {} : { learningRate: rate } })
+      return planCell(request, spec, { task, row, seed, suffix: '', settings: rate === undefined ? {} : { learningRate: rate } })
     }),
   )
 
@@ -77,9 +77,9 @@ export const gridSeed = 1000
 
 /** The runs that choose learning rates, with `gridSeed`. A row with a rate of its own has none. @throws SettingsError */
 export const gridCells = (request: SweepRequest, spec: ModelSpec, { rates, on }: Grid): readonly Cell[] =>
-  entriesOf(request, spec).flatMap(({ task, row }) =>
+  listEntries(request, spec).flatMap(({ task, row }) =>
     (row.overrides?.learningRate === undefined ? rates : []).map((learningRate) =>
-      cellOf(request, spec, {
+      planCell(request, spec, {
         task,
         row,
         seed: gridSeed,
@@ -96,18 +96,18 @@ export const gridCells = (request: SweepRequest, spec: ModelSpec, { rates, on }:
  */
 export const cellId = ({ task, row, seed }: Pick<Cell, 'task' | 'row' | 'seed'>, suffix = ''): string => {
   const plain = row.replace(/[^\p{L}\p{N}_.=-]+/gu, '_')
-  return `${task}.${plain.length <= longestRow ? plain : `${plain.slice(0, 80)}-${digestOf(row)}`}${suffix}.seed-${seed}`
+  return `${task}.${plain.length <= longestRow ? plain : `${plain.slice(0, 80)}-${hashText(row)}`}${suffix}.seed-${seed}`
 }
 
 /** Characters of a row's name in the name of a folder, which may have 255 bytes. */
 const longestRow = 120
 
-const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12)
+const hashText = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12)
 
 /** A task and a row: an entry of the table. */
 type Entry = { readonly task: GlueName; readonly row: Row }
 
-const entriesOf = ({ sweep, tasks, rows }: SweepRequest, spec: ModelSpec): readonly Entry[] => {
+const listEntries = ({ sweep, tasks, rows }: SweepRequest, spec: ModelSpec): readonly Entry[] => {
   const sweepRows = sweep.rows(spec, rows)
   return (tasks.length > 0 ? tasks : sweep.tasks).flatMap((task) => sweepRows.map((row) => ({ task, row })))
 }
@@ -119,7 +119,7 @@ type PlannedRun = Entry & {
   readonly holdOutTrain?: boolean
 }
 
-const cellOf = (
+const planCell = (
   { model, data, overrides, maxTrainSamples }: SweepRequest,
   spec: ModelSpec,
   { task, row, seed, suffix, settings, holdOutTrain = false }: PlannedRun,
@@ -137,7 +137,7 @@ const cellOf = (
       ...(holdOutTrain ? { holdOutTrain } : {}),
     },
     settings: resolveSettings({
-      ...recipeOf(task, sizeOf(spec), row.settings['method']),
+      ...buildRecipe(task, choosePaperSize(spec), row.settings['method']),
       ...row.settings,
       ...settings,
       ...overrides,
@@ -150,16 +150,16 @@ const cellOf = (
 /** The plan that a sweep writes for others to follow: its title, its baseline, and its cells. */
 export const sweepPlan = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stage'], cells: readonly Cell[]): SweepPlan => ({
   sweep: options.sweep.name,
-  title: titleOf(options),
+  title: formatTitle(options),
   reported: options.reported,
   baseline: options.baseline ?? 'lora',
-  paper: paperSizeOf(model),
+  paper: matchPaperSize(model),
   stage,
   cells: cells.map(({ id, row, task, seed }) => ({ id, row, task, seed })),
 })
 
 /** Everything a reader must know about the table: model, seeds, evaluation, changed settings and the grid. */
-const titleOf = ({ sweep, model, seeds, reported, maxTrainSamples, overrides, grid }: GlueSweepOptions): string =>
+const formatTitle = ({ sweep, model, seeds, reported, maxTrainSamples, overrides, grid }: GlueSweepOptions): string =>
   [
     sweep.summary,
     isAbsolute(model) ? basename(model) : model,
@@ -174,10 +174,10 @@ const gridTitle = ({ rates, on }: Grid): string =>
   `learning rates chosen from ${rates.join(', ')} on ${on === 'train' ? 'a held-out tenth of train' : 'dev'}`
 
 /** The paper's models: RoBERTa with 12 layers of 768 or 24 of 1024, and its 50,265 words; null for any other. */
-const paperSizeOf = ({ type, vocabularySize, spec }: Model): PaperSize | null => {
+const matchPaperSize = ({ type, vocabularySize, spec }: Model): PaperSize | null => {
   if (type !== 'roberta' || vocabularySize !== 50_265) return null
   const shape = `${spec.layers.length} x ${spec.hiddenSize}`
-  return shape === '12 x 768' || shape === '24 x 1024' ? sizeOf(spec) : null
+  return shape === '12 x 768' || shape === '24 x 1024' ? choosePaperSize(spec) : null
 }
 
 /** plan.json of a sweep: its planned cells and how its table is made, so that a board can show the sweep's progress. */

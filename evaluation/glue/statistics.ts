@@ -14,7 +14,7 @@ export type Summary = {
 }
 
 /** null for no values */
-export const summaryOf = (values: readonly number[]): Summary | null => {
+export const summarizeValues = (values: readonly number[]): Summary | null => {
   if (values.length === 0) return null
   const center = mean([...values])
   return {

@@ -10,8 +10,8 @@ import { readTexts } from '../../finetuning/data/delimited.js'
 import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { glueTests, glueTestsOnHub, submissionNames, type GlueTest } from '../../finetuning/data/glueTestSet.js'
 import { openTrainedAdapter, type Text } from '../../finetuning/use/openModel.js'
-import { cellFolder } from '../cells/cellFolder.js'
-import { scoreOf, type Reported } from './sweep.js'
+import { cellFolder } from '../jobs/jobFolder.js'
+import { findScore, type Reported } from './sweep.js'
 import type { EndedCell } from './sweepTable.js'
 
 export type Submission = {
@@ -68,7 +68,7 @@ export const bestRun = (ended: readonly EndedCell[], row: string, task: GlueName
   let best: { readonly run: EndedCell; readonly score: number } | null = null
   for (const run of ended) {
     if (run.cell.row !== row || run.cell.task !== task || run.outcome.kind !== 'done') continue
-    const score = scoreOf(task, reported, run.outcome.result)
+    const score = findScore(task, reported, run.outcome.result)
     if (best === null || score > best.score) best = { run, score }
   }
   return best?.run ?? null
@@ -84,7 +84,7 @@ const predictions = async ({ output }: SubmissionOptions, { cell }: EndedCell, t
   const texts = await testTexts(test)
   const adapter = await openTrainedAdapter({ model, adapter: folder, device, precision, threads, maxLength, batchSize })
   try {
-    const lines = (await adapter.predict(texts)).map((logits, i) => `${i}\t${answerOf(cell.task, logits)}\n`)
+    const lines = (await adapter.predict(texts)).map((logits, i) => `${i}\t${formatAnswer(cell.task, logits)}\n`)
     return `index\tprediction\n${lines.join('')}`
   } finally {
     await adapter.release()
@@ -102,7 +102,7 @@ const testTexts = async ({ files, columns }: GlueTest): Promise<readonly Text[]>
 }
 
 /** A label as GLUE writes it, or a similarity from 0 to 5. */
-export const answerOf = (task: GlueName, logits: readonly number[]): string => {
+export const formatAnswer = (task: GlueName, logits: readonly number[]): string => {
   const { labels } = GLUE_TASKS[task]
   return labels === null
     ? Math.min(5, Math.max(0, logits[0] ?? NaN)).toFixed(3)

@@ -2,13 +2,13 @@
 import type { SettingsInput, MethodName } from '../../accelerated/settings/settingsInput.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import { type GlueName, GLUE_TASKS, GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
-import type { RunCell } from '../cells/cellFolder.js'
+import type { RunCell } from '../jobs/jobFolder.js'
 import type { RunResult, Scores } from '../../finetuning/run/run.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Setting } from '../../accelerated/settings/setting.js'
-import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { findMethod, buildSettingTable } from '../../accelerated/training/resolveSettings.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
 import { decimal } from '../../finetuning/data/dataset.js'
 
 /** A row of a table, or a point of a figure: the settings that differ from the recipe. */
@@ -48,7 +48,7 @@ export const reportedScores = (reported: Reported, { best, last }: Pick<RunResul
   (reported === 'best' ? (best ?? last) : last).scores
 
 /** In percent; NaN if the run does not have this score. */
-export const scoreOf = (task: GlueName, reported: Reported, result: Pick<RunResult, 'best' | 'last'>): number =>
+export const findScore = (task: GlueName, reported: Reported, result: Pick<RunResult, 'best' | 'last'>): number =>
   100 * (reportedScores(reported, result)[GLUE_TASKS[task].paperMetric] ?? NaN)
 
 /**
@@ -58,7 +58,7 @@ export const scoreOf = (task: GlueName, reported: Reported, result: Pick<RunResu
 const names: readonly string[] = methods.map(({ name }) => name)
 
 /** @throws InputError for an unknown method, a rank of a method without one, or an unknown setting */
-export const rowOf = (name: string): Row => {
+export const parseRow = (name: string): Row => {
   const [method = '', ...changes] = name.split(':')
   const settings = methodSettings(method)
   if (settings === null)
@@ -81,7 +81,7 @@ const methodSettings = (name: string): SettingsInput | null => {
 /** `learning-rate=1e-4`, by the name of the flag. The range of the value is checked with all settings. */
 const parseChange = (row: string, method: string, change: string): readonly [string, unknown] => {
   const [, flag = '', value = ''] = /^([a-z][a-z0-9-]*)=(.+)$/.exec(change) ?? []
-  const entry = Object.entries(settingsOfMethod(methodOf(method))).find(([name]) => flagOf(name) === `--${flag}`)
+  const entry = Object.entries(buildSettingTable(findMethod(method))).find(([name]) => toFlag(name) === `--${flag}`)
   if (entry === undefined || entry[0] === 'seed' || entry[1].kind === 'file')
     throw inputError('--methods', `settings of ${method} after a colon, such as ${method}:learning-rate=1e-4`, quoted(row))
   return [entry[0], parseValue(row, entry[1], value)]
@@ -133,7 +133,7 @@ export const table1: Sweep = {
   name: 'table1',
   summary: 'methods by tasks',
   tasks: GLUE_NAMES.filter((task) => task !== 'wnli'),
-  rows: (_, requested) => requested ?? table1Methods.map(rowOf),
+  rows: (_, requested) => requested ?? table1Methods.map(parseRow),
 }
 
 /** Figure 5: SaLoRA at several densities, and LoRA. */
@@ -165,13 +165,13 @@ const figure4: Sweep = {
 const ranks = [1, 2, 4, 8]
 
 /** A matrix's name within its layer: --target-modules matches it in each layer. */
-const kindOf = (name: string, layer: string): string => name.slice(layer.length + 1)
+const nameInLayer = (name: string, layer: string): string => name.slice(layer.length + 1)
 
-const rowsOf = ({ layers, matrices }: ModelSpec): readonly Row[] => {
+const listRows = ({ layers, matrices }: ModelSpec): readonly Row[] => {
   const namesByLayer = layers.map(({ name }) =>
     matrices.filter((matrix) => matrix.name.startsWith(`${name}.`)).map((matrix) => matrix.name),
   )
-  const kinds = [...new Set(namesByLayer.flatMap((names, i) => names.map((name) => kindOf(name, layers[i]?.name ?? ''))))]
+  const kinds = [...new Set(namesByLayer.flatMap((names, i) => names.map((name) => nameInLayer(name, layers[i]?.name ?? ''))))]
   const rowsAt = (name: string, targetModules: readonly string[]): readonly Row[] =>
     ranks.map((rank) => ({ name: `${name}, r = ${rank}`, settings: { ...withRank('lora', rank), targetModules: [...targetModules] } }))
   return [...kinds.flatMap((kind) => rowsAt(kind, [kind])), ...namesByLayer.flatMap((names, i) => rowsAt(`layer ${i + 1}`, names))]
@@ -181,7 +181,7 @@ const figure1: Sweep = {
   name: 'figure1',
   summary: 'LoRA on one kind of matrix, or on one layer, by rank',
   tasks: ['mrpc'],
-  rows: rowsOf,
+  rows: listRows,
 }
 
 export const sweeps: readonly Sweep[] = [table1, table3, table4, figure1, figure4, figure5]

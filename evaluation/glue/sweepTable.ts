@@ -4,10 +4,10 @@ import { z } from 'zod'
 import { GLUE_NAMES, GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { secondSetMetric } from '../../finetuning/metrics/index.js'
 import type { RunResult } from '../../finetuning/run/run.js'
-import { type Cell, reportedScores, scoreOf, type Reported } from './sweep.js'
-import type { CellOutcome } from '../cells/executor.js'
+import { type Cell, reportedScores, findScore, type Reported } from './sweep.js'
+import type { CellOutcome } from '../jobs/executor.js'
 import { type PaperScore, paperScore } from './paper.js'
-import { clusteredDifference, summaryOf, tInterval } from './statistics.js'
+import { clusteredDifference, summarizeValues, tInterval } from './statistics.js'
 import type { PlannedCell, SweepPlan } from './plan.js'
 
 const text = z.string().max(10_000)
@@ -140,11 +140,11 @@ const cellOf = (row: string, task: GlueName, ended: readonly TabulatedCell[], { 
   )
   const retained = done.flatMap(({ result }) => result.retainedDensity ?? [])
   const second = secondScores(task, reported, done)
-  const values = Object.fromEntries(done.map(({ seed, result }) => [String(seed), scoreOf(task, reported, result)]))
+  const values = Object.fromEntries(done.map(({ seed, result }) => [String(seed), findScore(task, reported, result)]))
   return {
     task,
     values,
-    summary: summaryOf(Object.values(values)),
+    summary: summarizeValues(Object.values(values)),
     ...(second === undefined ? {} : { second }),
     paper: paper(row, task),
     failures: ended.flatMap(({ outcome }) => (outcome.kind === 'failed' ? [outcome.message] : [])),
@@ -160,7 +160,7 @@ const secondScores = (task: GlueName, reported: Reported, done: readonly SeedRes
     const score = reportedScores(reported, result)[secondSetMetric(second.name, paperMetric)]
     return score === undefined ? [] : [[String(seed), 100 * score] as const]
   })
-  const summary = summaryOf(values.map(([, value]) => value))
+  const summary = summarizeValues(values.map(([, value]) => value))
   return summary === null ? undefined : { name: second.name, values: Object.fromEntries(values), summary }
 }
 

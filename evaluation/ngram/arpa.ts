@@ -149,7 +149,7 @@ const ngramParser = (vocabulary: GrowingVocabulary, lineError: LineError) => {
     return word
   }
   const parse = (line: string, { words, probabilities, backoffs }: Section, order: number, isHighest: boolean): void => {
-    const [first = '', ...parts] = partsOf(line, order + 3)
+    const [first = '', ...parts] = splitParts(line, order + 3)
     if (parts.length !== order && parts.length !== order + 1)
       throw lineError(
         `a probability, ${order === 1 ? 'a word' : `${order} words`} and at most a back-off weight`,
@@ -175,7 +175,7 @@ const isUnknown = /^<unk>$/i
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09 || code === 0x0d
 
 /** At most `most` parts of a line with blanks between them: by hand, since regular expressions take twice as long. */
-const partsOf = (line: string, most: number): readonly string[] => {
+const splitParts = (line: string, most: number): readonly string[] => {
   const parts: string[] = []
   for (let at = 0; at < line.length && parts.length < most; ) {
     const from = at

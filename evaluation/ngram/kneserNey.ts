@@ -7,9 +7,9 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 /** A model's numbers have seven decimals, as in its ARPA file. */
 const decimals = 1e7
 /** Replaces the logarithm of 0, as in other tools' ARPA files. */
-const logarithmOfZero = -99
+const logZero = -99
 const logarithm = (value: number): number => {
-  const log10 = Math.max(logarithmOfZero, Math.min(0, Math.log10(value)))
+  const log10 = Math.max(logZero, Math.min(0, Math.log10(value)))
   return Math.round(log10 * decimals) / decimals + 0 // no −0
 }
 
@@ -17,7 +17,7 @@ const logarithm = (value: number): number => {
 type Estimate = { readonly probabilities: Float64Array; readonly gammas: Float64Array }
 
 /** The n-grams that are not pruned, ascending, and the index of each among them. */
-type Kept = { readonly grams: Uint32Array; readonly placeOf: Uint32Array; readonly isKept: Uint8Array }
+type Kept = { readonly grams: Uint32Array; readonly placeNumbers: Uint32Array; readonly isKept: Uint8Array }
 
 /**
  * @param discounts by order, from 1 @param thresholds by order: n-grams with this count or less are pruned, special words never
@@ -30,7 +30,7 @@ export const kneserNey = async (
   thresholds: readonly number[],
   tick: (share: number) => Promise<void>,
 ): Promise<BackoffModel> => {
-  const kept = counted.map((order, i) => keptOf(order, i + 1, thresholds[i] as number))
+  const kept = counted.map((order, i) => pruneGrams(order, i + 1, thresholds[i] as number))
   const estimates: Estimate[] = []
   for (const [i, order] of counted.entries()) {
     await tick(i / counted.length)
@@ -41,7 +41,7 @@ export const kneserNey = async (
         : estimateOrder(order, below, lower, discounts[i] as Discounts, kept[i] as Kept),
     )
   }
-  const { grams: words, placeOf: numberOf } = kept[0] as Kept // pruned words have no number any more
+  const { grams: words, placeNumbers: wordNumbers } = kept[0] as Kept // pruned words have no number any more
   const levels = counted.map(({ places }, i): Level => {
     const { grams } = kept[i] as Kept
     const logarithms = (values: Float64Array | undefined): Float32Array =>
@@ -49,52 +49,52 @@ export const kneserNey = async (
     return {
       words:
         i === 0
-          ? Uint32Array.from(grams, (gram) => numberOf[gram] as number)
-          : spokenWords(tokens, places, kept[i] as Kept, i + 1, numberOf),
+          ? Uint32Array.from(grams, (gram) => wordNumbers[gram] as number)
+          : spokenWords(tokens, places, kept[i] as Kept, i + 1, wordNumbers),
       probabilities: logarithms((estimates[i] as Estimate).probabilities),
       backoffs: logarithms(estimates[i + 1]?.gammas),
     }
   })
-  return { vocabulary: words.length === vocabulary.size() ? vocabulary : vocabularyOf(vocabulary, words), levels, tables: null }
+  return { vocabulary: words.length === vocabulary.size() ? vocabulary : selectVocabulary(vocabulary, words), levels, tables: null }
 }
 
 /** The words of kept n-grams of this order, by their numbers in the model. */
-const spokenWords = (tokens: Uint32Array, places: Uint32Array, { grams }: Kept, order: number, numberOf: Uint32Array): Uint32Array => {
+const spokenWords = (tokens: Uint32Array, places: Uint32Array, { grams }: Kept, order: number, wordNumbers: Uint32Array): Uint32Array => {
   const words = new Uint32Array(order * grams.length)
   let at = 0
   for (const gram of grams) {
     const last = places[gram] as number
-    for (let place = last - order + 1; place <= last; place++) words[at++] = numberOf[tokens[place] as number] as number
+    for (let place = last - order + 1; place <= last; place++) words[at++] = wordNumbers[tokens[place] as number] as number
   }
   return words
 }
 
-const vocabularyOf = (vocabulary: Vocabulary, words: Uint32Array): Vocabulary => {
+const selectVocabulary = (vocabulary: Vocabulary, words: Uint32Array): Vocabulary => {
   const fewer = newVocabulary()
   for (const word of words) fewer.add(vocabulary.word(word))
   return fewer
 }
 
-const keptOf = ({ raw }: Counted, order: number, threshold: number): Kept => {
+const pruneGrams = ({ raw }: Counted, order: number, threshold: number): Kept => {
   const isKept = new Uint8Array(raw.length)
-  const placeOf = new Uint32Array(raw.length)
+  const placeNumbers = new Uint32Array(raw.length)
   let count = 0
   for (let gram = 0; gram < raw.length; gram++) {
     const isSpecial = order === 1 && gram <= sentenceEnd
     if (!isSpecial && (raw[gram] as number) <= threshold) continue
     isKept[gram] = 1
-    placeOf[gram] = count++
+    placeNumbers[gram] = count++
   }
   const grams = new Uint32Array(count)
-  for (let gram = 0; gram < raw.length; gram++) if (isKept[gram] === 1) grams[placeOf[gram] as number] = gram
-  return { grams, placeOf, isKept }
+  for (let gram = 0; gram < raw.length; gram++) if (isKept[gram] === 1) grams[placeNumbers[gram] as number] = gram
+  return { grams, placeNumbers, isKept }
 }
 
-const discountOf = (discounts: Discounts, count: number): number => discounts[count < 3 ? count - 1 : 2] as number
+const findDiscount = (discounts: Discounts, count: number): number => discounts[count < 3 ? count - 1 : 2] as number
 
 /** What an n-gram adds to γ of its context: its discount, or its whole count if it is pruned. So the probabilities still sum to 1. */
 const leftBy = (discounts: Discounts, count: number, isKept: number | undefined): number =>
-  isKept === 1 ? discountOf(discounts, count) : count
+  isKept === 1 ? findDiscount(discounts, count) : count
 
 /**
  * Chen & Goodman 1998, equation 25 with the uniform distribution below the unigrams: p(w) = (a(w) − D(a(w))) / Σ a + γ / |V|.
@@ -109,7 +109,7 @@ const estimateWords = ({ adjusted }: Counted, discounts: Discounts, { isKept, gr
     gamma += leftBy(discounts, count, isKept[word])
   }
   const share = gamma / total / (grams.length - 1)
-  const probabilities = Float64Array.from(adjusted, (count) => (count === 0 ? 0 : (count - discountOf(discounts, count)) / total) + share)
+  const probabilities = Float64Array.from(adjusted, (count) => (count === 0 ? 0 : (count - findDiscount(discounts, count)) / total) + share)
   probabilities[unknownWord] = share
   probabilities[sentenceStart] = 1
   return { probabilities, gammas: Float64Array.of(gamma / total) }
@@ -125,9 +125,9 @@ const estimateOrder = (
 ): Estimate => {
   const contexts = below.raw.length
   const [totals, gammas] = [new Float64Array(contexts), new Float64Array(contexts)]
-  const contextOf = (gram: number): number => below.endingAt[(places[gram] as number) - 1] as number
+  const findContext = (gram: number): number => below.endingAt[(places[gram] as number) - 1] as number
   for (let gram = 0; gram < adjusted.length; gram++) {
-    const [context, count] = [contextOf(gram), adjusted[gram] as number]
+    const [context, count] = [findContext(gram), adjusted[gram] as number]
     totals[context] = (totals[context] as number) + count
     gammas[context] = (gammas[context] as number) + leftBy(discounts, count, isKept[gram])
   }
@@ -137,8 +137,8 @@ const estimateOrder = (
   }
   const probabilities = new Float64Array(adjusted.length)
   for (let gram = 0; gram < adjusted.length; gram++) {
-    const [context, count] = [contextOf(gram), adjusted[gram] as number]
-    const discounted = (count - discountOf(discounts, count)) / (totals[context] as number)
+    const [context, count] = [findContext(gram), adjusted[gram] as number]
+    const discounted = (count - findDiscount(discounts, count)) / (totals[context] as number)
     const shorter = lower.probabilities[below.endingAt[places[gram] as number] as number] as number
     probabilities[gram] = discounted + (gammas[context] as number) * shorter
   }
@@ -197,7 +197,7 @@ export const estimatedDiscounts = (n: CountsOfCounts): Discounts | string => {
  * The discounts of one order. @throws InputError if they cannot be estimated and there is no fallback
  * @param name of the text, for the message
  */
-export const discountsOf = (name: string, order: number, counted: Counted, fallback: Discounts | null): DiscountReport => {
+export const computeDiscounts = (name: string, order: number, counted: Counted, fallback: Discounts | null): DiscountReport => {
   const estimated = estimatedDiscounts(countsOfCounts(counted))
   if (typeof estimated !== 'string') return { order, discounts: estimated, replaced: null }
   if (fallback !== null) return { order, discounts: fallback, replaced: estimated }

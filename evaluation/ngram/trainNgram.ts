@@ -2,7 +2,7 @@
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { BackoffModel } from './backoffModel.js'
 import { readCorpus, countNgrams } from './counts.js'
-import { discountsOf, type DiscountReport, type Discounts, kneserNey } from './kneserNey.js'
+import { computeDiscounts, type DiscountReport, type Discounts, kneserNey } from './kneserNey.js'
 import type { TextSource } from './textLines.js'
 
 export const highestTrainedOrder = 6
@@ -56,7 +56,7 @@ export const trainNgram = async (
     }
   const corpus = await readCorpus(source, { order, skipSymbols }, signal)
   const counted = await countNgrams(corpus, tick('sorting'))
-  const discounts = counted.map((one, i) => discountsOf(source.name, i + 1, one, discountFallback))
+  const discounts = counted.map((one, i) => computeDiscounts(source.name, i + 1, one, discountFallback))
   const model = await kneserNey(
     corpus,
     counted,

@@ -48,7 +48,7 @@ export type NumberList<A extends Uint32Array | Float32Array> = {
   readonly numbers: () => A
 }
 
-const listOf = <A extends Uint32Array | Float32Array>(make: (length: number) => A): NumberList<A> => {
+const makeNumberList = <A extends Uint32Array | Float32Array>(make: (length: number) => A): NumberList<A> => {
   let array = make(1 << 10)
   let length = 0
   return {
@@ -65,5 +65,5 @@ const listOf = <A extends Uint32Array | Float32Array>(make: (length: number) => 
   }
 }
 
-export const uint32List = (): NumberList<Uint32Array> => listOf((length) => new Uint32Array(length))
-export const float32List = (): NumberList<Float32Array> => listOf((length) => new Float32Array(length))
+export const uint32List = (): NumberList<Uint32Array> => makeNumberList((length) => new Uint32Array(length))
+export const float32List = (): NumberList<Float32Array> => makeNumberList((length) => new Float32Array(length))

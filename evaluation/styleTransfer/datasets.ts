@@ -64,7 +64,7 @@ export const firstLine = (answer: string): string => answer.trimStart().split('\
 const mostLines = 1_000_000
 
 /** A file's lines. The last line needs no line feed. @throws InputError if the file is unreadable, empty, too long or not UTF-8 */
-export const linesOf = async (file: string): Promise<readonly string[]> => {
+export const readLines = async (file: string): Promise<readonly string[]> => {
   const lines: string[] = []
   await eachTextLine(await fileSource(file), (line, number) => {
     if (number > mostLines) throw inputError(file, `at most ${mostLines} lines`, 'more')
@@ -148,10 +148,10 @@ const readDirection = async (
 ): Promise<Direction> => {
   const { styles } = styleCorpora[name]
   const target = styles[otherStyle(from)]
-  const sources = await linesOf(file)
+  const sources = await readLines(file)
   const references: (readonly string[])[] = []
   for (const referenceFile of referenceFiles(from, target).map((one) => join(dirname(file), one))) {
-    const lines = await linesOf(referenceFile)
+    const lines = await readLines(referenceFile)
     checkLines(lines, referenceFile, sources.length, file)
     references.push(lines.map((line, i) => reference(line, `${referenceFile}, line ${i + 1}`)))
   }

@@ -1,6 +1,6 @@
 /** The three metrics of style transfer (SaLoRA, section 4.3): accuracy of the style, BLEU against human rewritings, perplexity in the target style. */
 import { corpusBleu, sentenceBleu } from '../bleu/bleu.js'
-import { normalized, otherStyle, type Direction, bothStyles, type TransferData, linesOf } from './datasets.js'
+import { normalized, otherStyle, type Direction, bothStyles, type TransferData, readLines } from './datasets.js'
 import { textScore, type NgramScorer, ngramScorer } from '../ngram/scorer.js'
 import { defaultFallback } from '../ngram/kneserNey.js'
 import { openNgramModel, writeNgramModel } from '../ngram/modelFile.js'
@@ -150,7 +150,7 @@ const trained = async function* (
   folder: string | null,
   signal: AbortSignal,
 ): AsyncGenerator<Progress, LanguageModel> {
-  const sentences = await linesOf(file)
+  const sentences = await readLines(file)
   const cached = folder === null ? null : join(folder, `language-model.${style}.${(await fileSha256(file)).slice(0, 12)}.arpa`)
   if (cached !== null && existsSync(cached))
     return { model: ngramScorer(await openNgramModel(cached)), from: file, sentences: sentences.length }

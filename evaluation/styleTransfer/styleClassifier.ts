@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { styleCorpora, type Style, type StyleName } from '../../finetuning/data/styles.js'
-import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
+import { findTaskType } from '../../finetuning/tasks/findTaskType.js'
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
 import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/use/openModel.js'
 
@@ -59,10 +59,10 @@ const ofRun = async ({ run, ...machine }: { readonly run: string } & Machine) =>
 
 /** @param where what the message calls it. @throws InputError if its classes are not the corpus' two styles */
 export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, where: string): StyleClassifier => {
-  const { styles, textOf } = styleCorpora[corpus]
+  const { styles, toText } = styleCorpora[corpus]
   const { outputs, labelNames, predict, release } = adapter
   const refusal = (got: string): InputError => inputError(where, `a classifier of two styles (${styles.join(', ')})`, got)
-  const { noun } = taskTypeOf(outputs, where)
+  const { noun } = findTaskType(outputs, where)
   if (outputs.head !== 'sequence' || outputs.problemType !== 'single_label_classification') throw refusal(noun)
   if (outputs.labels !== 2) throw refusal(`one of ${outputs.labels} ${outputs.labels === 1 ? 'class' : 'classes'}`)
   if (labelNames === undefined) throw refusal('classes without names')
@@ -71,16 +71,16 @@ export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, wher
   return {
     styles,
     logits: async (lines) =>
-      (await predict(lines.map((line) => ({ text: textOf(line) })))).map((logits) => [logits[zero] ?? NaN, logits[one] ?? NaN] as const),
+      (await predict(lines.map((line) => ({ text: toText(line) })))).map((logits) => [logits[zero] ?? NaN, logits[one] ?? NaN] as const),
     release,
   }
 }
 
 /** Lines in one batch of predictions, which bounds the memory and the delay of a stop. */
-const linesAtOnce = 256
+const predictionBatchSize = 256
 
 /**
- * The style of each line, in order; lines are read as the classifier's training lines were (styleCorpora's textOf).
+ * The style of each line, in order; lines are read as the classifier's training lines were (styleCorpora).
  * @throws InputError if an output is not finite, and the signal's reason
  */
 export const classifyStyles = async (
@@ -89,9 +89,9 @@ export const classifyStyles = async (
   { onProgress, signal }: Watch = {},
 ): Promise<readonly StyleAnswer[]> => {
   const answers: StyleAnswer[] = []
-  for (let at = 0; at < lines.length; at += linesAtOnce) {
+  for (let at = 0; at < lines.length; at += predictionBatchSize) {
     signal?.throwIfAborted()
-    for (const [zero, one] of await logits(lines.slice(at, at + linesAtOnce))) {
+    for (const [zero, one] of await logits(lines.slice(at, at + predictionBatchSize))) {
       if (!(Number.isFinite(zero) && Number.isFinite(one)))
         throw inputError(`line ${answers.length + 1}`, 'finite outputs of the classifier of styles', `${zero}, ${one}`)
       const style = one > zero ? 1 : 0

@@ -5,7 +5,7 @@ import { classifyStyles, openStyleClassifier, type StyleClassifier } from './sty
 import { bothStyles, type Direction, type TransferData } from './datasets.js'
 import {
   openTransferFolder,
-  outputsOf,
+  produceOutputs,
   type StyleTransferOptions,
   type StyleTransferEvent,
   type TransferSource,
@@ -16,13 +16,13 @@ import {
 import { createHash } from 'node:crypto'
 import { fileSha256 } from '../../accelerated/storage/digests.js'
 import { adapterFiles } from '../../finetuning/run/runFingerprint.js'
-import { writeTables } from '../cells/cellFolder.js'
+import { writeTables } from '../jobs/jobFolder.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { published, csvTable, transferLatex, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 
 // The configuration that the outputs of a style transfer depend on; all outputs in one folder share it.
 /** Everything that the outputs depend on. */
-const configOf = async (
+const describeInputs = async (
   { source, dataset }: StyleTransferOptions,
   { directions }: TransferData,
 ): Promise<Readonly<Record<string, string>>> => ({
@@ -57,7 +57,7 @@ export async function* styleTransfer(
   yield { kind: 'preparing', what: `reading ${options.data}` }
   const data = limited(await options.dataset.read(options.data), options.limit)
   if (options.output === null && 'generator' in options.source) throw inputError('--output', 'a folder for the transfers', 'none given')
-  const lock = options.output === null ? null : await openTransferFolder(options.output, await configOf(options, data))
+  const lock = options.output === null ? null : await openTransferFolder(options.output, await describeInputs(options, data))
   try {
     yield* transferredAndScored(options, data, signal)
   } finally {
@@ -71,7 +71,7 @@ const transferredAndScored = async function* (
   signal: AbortSignal,
 ): AsyncGenerator<StyleTransferEvent, void> {
   const began = performance.now()
-  const outputs = yield* outputsOf(options, data, signal)
+  const outputs = yield* produceOutputs(options, data, signal)
   if (outputs === null || signal.aborted) return
   const scoringBegan = performance.now()
   const models = yield* languageModels(data, options.languageModels, options.output, signal)
@@ -91,9 +91,9 @@ const transferredAndScored = async function* (
     const human = await scored(({ references: [first = []] }) => first)
     const seconds = { transferring: (scoringBegan - began) / 1000, scoring: (performance.now() - scoringBegan) / 1000 }
     const names = bothStyles.map((style) => describeModel(style, data.styles, models[style]))
-    const result = resultOf(options, data, { transfers, copies, human }, names, seconds)
+    const result = buildResult(options, data, { transfers, copies, human }, names, seconds)
     if (options.output !== null) await writeResult(options.output, result)
-    yield { kind: 'result', result, examples: examplesOf(options, data, outputs, transfers) }
+    yield { kind: 'result', result, examples: pickExamples(options, data, outputs, transfers) }
   } finally {
     await classifier?.release()
   }
@@ -124,7 +124,7 @@ type AllScored = Readonly<Record<'transfers' | 'copies' | 'human', readonly [Sco
 const byDirection = ({ directions }: TransferData, scored: readonly [Scored, Scored]): StyleTransferResult['directions'] =>
   Object.fromEntries(scored.map(({ scores }, i) => [directions[i]?.name ?? '', scores]))
 
-export const resultOf = (
+export const buildResult = (
   options: StyleTransferOptions,
   data: TransferData,
   scored: AllScored,
@@ -147,14 +147,14 @@ export const resultOf = (
           },
     languageModels,
     limit: options.limit,
-    table: tableOf(options, data, scored),
+    table: buildTable(options, data, scored),
     seconds,
     versions,
   }
 }
 
 /** The paper's rows, then the human rewritings and the unchanged input under our scorers, then the transfers. */
-const tableOf = (
+const buildTable = (
   { dataset, name, limit }: StyleTransferOptions,
   { directions }: TransferData,
   { transfers, copies, human }: AllScored,
@@ -172,7 +172,7 @@ const tableOf = (
   }
 }
 
-export const examplesOf = (
+export const pickExamples = (
   { dataset, name }: StyleTransferOptions,
   { directions }: TransferData,
   outputs: Outputs,

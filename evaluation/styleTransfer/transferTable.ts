@@ -28,7 +28,7 @@ const metrics = ['ACC', 'BLEU', 'PPL'] as const
 const cells = ({ scores }: TableRow, none: string): readonly string[] =>
   scores.flatMap(({ accuracy, bleu, perplexity }) => [accuracy, bleu, perplexity].map((value) => value?.toFixed(2) ?? none))
 
-const sourceOf = ({ published }: TableRow): string => (published ? 'paper' : 'here')
+const describeSource = ({ published }: TableRow): string => (published ? 'paper' : 'here')
 
 export const tableHeader = ({ directions }: Pick<TransferTable, 'directions'>): readonly string[] => [
   '',
@@ -36,7 +36,7 @@ export const tableHeader = ({ directions }: Pick<TransferTable, 'directions'>): 
   ...directions.flatMap((direction) => metrics.map((metric) => `${direction}: ${metric}`)),
 ]
 
-export const tableLine = (row: TableRow): readonly string[] => [row.method, sourceOf(row), ...cells(row, '–')]
+export const tableLine = (row: TableRow): readonly string[] => [row.method, describeSource(row), ...cells(row, '–')]
 
 export const markdownTable = (table: TransferTable): string => {
   const align = tableHeader(table).map((_, i) => (i < 2 ? 'left' : 'right'))
@@ -46,7 +46,7 @@ export const markdownTable = (table: TransferTable): string => {
 export const csvTable = ({ directions, rows }: TransferTable): string =>
   [
     ['method', 'numbers', ...directions.flatMap((direction) => metrics.map((metric) => `${direction} ${metric}`))],
-    ...rows.map((row) => [row.method, sourceOf(row), ...cells(row, '')]),
+    ...rows.map((row) => [row.method, describeSource(row), ...cells(row, '')]),
   ]
     .map(csvLine)
     .join('')

@@ -8,11 +8,11 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
+import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/generationSettings.js'
 import { orderedOutput, type Generator, openGenerator, type GeneratorOptions } from '../../finetuning/use/generator.js'
 import { appendedFile } from '../../finetuning/run/appendedFile.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
-import { type Direction, type TransferData, firstLine, normalized, checkLines, linesOf, type TransferDataset } from './datasets.js'
+import { type Direction, type TransferData, firstLine, normalized, checkLines, readLines, type TransferDataset } from './datasets.js'
 import type { Style } from '../../finetuning/data/styles.js'
 import { lockFolder, type FolderLock } from '../../accelerated/storage/folderLock.js'
 import { makeFolder } from '../../accelerated/storage/folders.js'
@@ -119,14 +119,14 @@ export type Transferring = {
 }
 
 /** Removes an incomplete batch, which is then made again. So the batches, and the last bits, are those of an uninterrupted run. */
-const keepWholeBatches = async (file: string, direction: Direction, batchSize: number): Promise<number> => {
+const dropIncompleteBatch = async (file: string, direction: Direction, batchSize: number): Promise<number> => {
   const stored = await transfersIn(file, direction)
   const kept = stored.length === direction.sources.length ? stored.length : stored.length - (stored.length % batchSize)
-  if (kept < stored.length) await writeFileAtomically(file, stored.slice(0, kept).map(lineOf).join(''))
+  if (kept < stored.length) await writeFileAtomically(file, stored.slice(0, kept).map(formatLine).join(''))
   return kept
 }
 
-const lineOf = (line: Transfer): string => `${JSON.stringify(line)}\n`
+const formatLine = (line: Transfer): string => `${JSON.stringify(line)}\n`
 
 /**
  * Makes the transfers that the file lacks, and yields their number after each. Before the first one, all sentences of the direction are checked
@@ -137,7 +137,7 @@ export async function* transferAll(
   signal: AbortSignal,
 ): AsyncGenerator<number, void> {
   const { sources, instruction } = direction
-  const first = await keepWholeBatches(file, direction, resolveGeneration(generation).batchSize)
+  const first = await dropIncompleteBatch(file, direction, resolveGeneration(generation).batchSize)
   const prompts = sources.map((input, i) => generator.encode({ template, instruction, input }, `${direction.file}, line ${i + 1}`))
   const { append, flush } = appendedFile(file)
   let done = first
@@ -148,7 +148,7 @@ export async function* transferAll(
       if (event.kind === 'piece') continue
       if (event.prompt !== done - first) break // an answer before this one was given up
       const { text, tokens, ended } = event
-      append(lineOf({ source: sources[done] ?? '', text, tokens, ended }))
+      append(formatLine({ source: sources[done] ?? '', text, tokens, ended }))
       yield ++done
     }
   } finally {
@@ -158,7 +158,7 @@ export async function* transferAll(
 
 // The lines to score: a decoder writes them, or files have them.
 /** Lines to score, by the sources' style; null where a signal came before all were made. */
-export const outputsOf = async function* (
+export const produceOutputs = async function* (
   { source, output, limit }: StyleTransferOptions,
   data: TransferData,
   signal: AbortSignal,
@@ -166,7 +166,7 @@ export const outputsOf = async function* (
   if ('files' in source) {
     const read = async (i: 0 | 1): Promise<readonly string[]> => {
       const { sources, file } = data.directions[i]
-      const lines = await linesOf(source.files[i])
+      const lines = await readLines(source.files[i])
       const expected = limit === null ? sources.length : Math.max(sources.length, lines.length)
       checkLines(lines, source.files[i], expected, file)
       const selected = lines.slice(0, sources.length)
@@ -175,11 +175,11 @@ export const outputsOf = async function* (
     return [await read(0), await read(1)]
   }
   yield { kind: 'preparing', what: `opening ${source.generator.model}` }
-  const fileOf = (from: Style): string => transferFile(output ?? '', from)
+  const toTransferFile = (from: Style): string => transferFile(output ?? '', from)
   const generator = await openGenerator(source.generator)
   try {
     for (const direction of data.directions) {
-      for await (const done of transferAll({ ...source, generator, direction, file: fileOf(direction.from) }, signal))
+      for await (const done of transferAll({ ...source, generator, direction, file: toTransferFile(direction.from) }, signal))
         yield { kind: 'transferring', direction: direction.name, done, of: direction.sources.length }
       if (signal.aborted) return null
     }
@@ -187,7 +187,7 @@ export const outputsOf = async function* (
     await generator.release()
   }
   const lines = async (i: 0 | 1): Promise<readonly string[]> =>
-    (await transfersIn(fileOf(i), data.directions[i])).map(({ text }) => normalized(firstLine(text)))
+    (await transfersIn(toTransferFile(i), data.directions[i])).map(({ text }) => normalized(firstLine(text)))
   return [await lines(0), await lines(1)]
 }
 

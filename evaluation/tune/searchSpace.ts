@@ -1,7 +1,7 @@
 /** The candidates of a search: every combination of method, learning rate and rank. */
-import { learningRateOf } from '../../accelerated/settings/defaults.js'
+import { findLearningRate } from '../../accelerated/settings/defaults.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { methodOf, resolveSettings, settingsOfMethod } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings, buildSettingTable } from '../../accelerated/training/resolveSettings.js'
 
 export type SearchSpace = {
   readonly methods: readonly string[]
@@ -22,9 +22,9 @@ export type Candidate = {
 const factors = [0.3, 1, 3]
 
 /** @throws SettingsError for a setting that no candidate of the method can have */
-export const candidatesOf = ({ methods, learningRates, ranks, overrides }: SearchSpace): readonly Candidate[] =>
+export const listCandidates = ({ methods, learningRates, ranks, overrides }: SearchSpace): readonly Candidate[] =>
   methods.flatMap((method) => {
-    const rates = learningRates ?? factors.map((factor) => Number((factor * learningRateOf(method)).toPrecision(2)))
+    const rates = learningRates ?? factors.map((factor) => Number((factor * findLearningRate(method)).toPrecision(2)))
     return rankSettings(method, ranks).flatMap(({ name, settings }) =>
       rates.map((learningRate) => {
         const all = { ...settings, ...overrides, method, learningRate } as SettingsInput
@@ -38,7 +38,7 @@ type Ranked = { readonly name: readonly string[]; readonly settings: SettingsInp
 
 /** alpha / rank stays 2, so that a rank does not change the scale of an update. AdaLoRA starts at one and a half times its final rank. */
 const rankSettings = (method: string, ranks: readonly number[]): readonly Ranked[] => {
-  const has = (setting: string): boolean => Object.hasOwn(settingsOfMethod(methodOf(method)), setting)
+  const has = (setting: string): boolean => Object.hasOwn(buildSettingTable(findMethod(method)), setting)
   if (has('targetR'))
     return ranks.map((rank) => {
       const initR = Math.ceil(1.5 * rank)
@@ -63,7 +63,7 @@ export type Rung = { readonly steps: number; readonly candidates: number }
  * The rungs of a search, the shortest first. Each costs about as much as the longest: a third of the candidates take three times the steps.
  * @param steps of the last rung
  */
-export const rungsOf = (candidates: number, steps: number): readonly Rung[] => {
+export const planRungs = (candidates: number, steps: number): readonly Rung[] => {
   const lengths = [steps]
   for (let left = candidates; left > 1 && (lengths[0] ?? 0) / third >= leastSteps; left /= third)
     lengths.unshift(Math.round((lengths[0] ?? 0) / third))

@@ -6,7 +6,7 @@ import { makeFolder } from '../../accelerated/storage/folders.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { plannedSteps } from '../../accelerated/training/runLength.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import { looksLikeFile } from '../../finetuning/data/delimited.js'
@@ -16,7 +16,7 @@ import type { LoadedMetric } from '../../finetuning/metrics/metricModule.js'
 import { storedMetric, withMetricModule } from '../../finetuning/run/runMetric.js'
 import { bindWithMetric, withMetric } from '../../finetuning/tasks/chosenMetric.js'
 import { loadTask, type LoadedTask, type TaskOptions } from '../../finetuning/tasks/index.js'
-import type { RunCell } from '../cells/cellFolder.js'
+import type { RunCell } from '../jobs/jobFolder.js'
 import {
   checkLengths,
   refuseRunFolder,
@@ -25,8 +25,8 @@ import {
   type CellOutcome,
   type Executor,
   type ExecutorEvent,
-} from '../cells/executor.js'
-import { candidatesOf, type Candidate, type SearchSpace, rungsOf, survivors, type Rung } from './searchSpace.js'
+} from '../jobs/executor.js'
+import { listCandidates, type Candidate, type SearchSpace, planRungs, survivors, type Rung } from './searchSpace.js'
 
 export type TuneOptions = SearchSpace & {
   /** a folder in Hugging Face layout, or a hub id */
@@ -89,7 +89,7 @@ export const tune = async (
   onEvent: (event: TuneEvent) => void,
   execute: Executor = localExecutor(given.jobs),
 ): Promise<TuneResult> => {
-  const candidates = candidatesOf(given)
+  const candidates = listCandidates(given)
   await refuseRunFolder(given.output)
   const { options, metric } = await withMetricModule(given)
   const tasks = heldOutTasks(options)
@@ -98,8 +98,8 @@ export const tune = async (
     base.model,
     candidates.map(({ settings }) => resolveSettings(settings)),
   )
-  const parts = await partsOf(tasks, base, metric)
-  const rungs = rungsOf(candidates.length, longestRun(candidates, parts[0]?.rows ?? 0))
+  const parts = await loadParts(tasks, base, metric)
+  const rungs = planRungs(candidates.length, longestRun(candidates, parts[0]?.rows ?? 0))
   await makeFolder(options.output)
   const lock = await lockFolder(options.output, `--output ${options.output}`)
   try {
@@ -113,7 +113,7 @@ export const tune = async (
 type Part = { readonly task: TaskOptions; readonly inputs: RunInputs; readonly rows: number }
 
 /** One after another, so that the rows of one part are in memory at a time. */
-const partsOf = async (tasks: readonly TaskOptions[], base: ModelFolder, metric: LoadedMetric | null): Promise<readonly Part[]> => {
+const loadParts = async (tasks: readonly TaskOptions[], base: ModelFolder, metric: LoadedMetric | null): Promise<readonly Part[]> => {
   const parts: Part[] = []
   for (const task of tasks) {
     const data = await loadTask(task)
@@ -141,23 +141,23 @@ const search = async (options: TuneOptions, { candidates, parts, rungs, metric }
   let selectedBy = ''
   let left: readonly Candidate[] = candidates
   for (const [rung, { steps }] of rungs.entries()) {
-    const cells = left.flatMap((candidate) => parts.map((part, fold) => cellOf(options, candidate, { ...part, fold, steps, metric })))
+    const cells = left.flatMap((candidate) => parts.map((part, fold) => planCell(options, candidate, { ...part, fold, steps, metric })))
     onEvent({ kind: 'rung', rung, rungs: rungs.length, candidates: left.length, steps, runs: cells.length })
     const outcomes = await execute(cells, { output: options.output, signal, onEvent })
     if (signal.aborted) break
-    const judged = left.map((candidate, i) => trialOf(candidate, steps, outcomes.slice(i * parts.length, (i + 1) * parts.length)))
+    const judged = left.map((candidate, i) => summarizeTrial(candidate, steps, outcomes.slice(i * parts.length, (i + 1) * parts.length)))
     trials.push(...judged)
     selectedBy = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? [outcome.result.selectedBy ?? ''] : []))[0] ?? selectedBy
     const next = rungs[rung + 1]?.candidates ?? 0
-    left = survivors(left, next, (candidate) => rankOf(judged[left.indexOf(candidate)]))
+    left = survivors(left, next, (candidate) => toRankKey(judged[left.indexOf(candidate)]))
   }
-  const [best = null] = survivors(trials, 1, rankOf)
+  const [best = null] = survivors(trials, 1, toRankKey)
   const result: TuneResult = { selectedBy, rungs, trials, best, interrupted: signal.aborted }
   if (!signal.aborted) await writeFileAtomically(join(options.output, 'tune.json'), `${JSON.stringify(result, null, 2)}\n`)
   return result
 }
 
-const rankOf = (trial: Trial | undefined): { readonly score: number; readonly loss: number } => ({
+const toRankKey = (trial: Trial | undefined): { readonly score: number; readonly loss: number } => ({
   score: trial?.score ?? NaN,
   loss: trial?.loss ?? NaN,
 })
@@ -181,7 +181,7 @@ const longestRun = (candidates: readonly Candidate[], rows: number): number => {
 
 type PlannedRun = Omit<Part, 'rows'> & { readonly fold: number; readonly steps: number } & Pick<Plan, 'metric'>
 
-const cellOf = (
+const planCell = (
   { model, folds }: TuneOptions,
   { name, settings }: Candidate,
   { task, inputs, fold, steps, metric }: PlannedRun,
@@ -197,16 +197,16 @@ const cellOf = (
   ...(metric === null ? {} : { metric: storedMetric(metric) }),
 })
 
-const trialOf = ({ name, settings }: Candidate, steps: number, outcomes: readonly CellOutcome[]): Trial => {
+const summarizeTrial = ({ name, settings }: Candidate, steps: number, outcomes: readonly CellOutcome[]): Trial => {
   const results = outcomes.flatMap((outcome) => (outcome.kind === 'done' ? [outcome.result] : []))
   const failed = outcomes.find((outcome) => outcome.kind === 'failed')
   const isStopped = outcomes.some(({ kind }) => kind === 'stopped')
-  const score = results.length === outcomes.length ? meanOf(results.map(({ best }) => best?.selection ?? NaN)) : NaN
+  const score = results.length === outcomes.length ? average(results.map(({ best }) => best?.selection ?? NaN)) : NaN
   return {
     ...{ name, settings, steps },
     score: Number.isFinite(score) ? score : null,
-    loss: finiteOr(meanOf(results.map(keptLoss))),
-    seconds: finiteOr(meanOf(results.map(({ seconds }) => seconds))),
+    loss: finiteOr(average(results.map(bestLoss))),
+    seconds: finiteOr(average(results.map(({ seconds }) => seconds))),
     failure: failed?.message ?? (isStopped ? stopped : Number.isFinite(score) ? null : 'its score is no number'),
   }
 }
@@ -214,8 +214,8 @@ const trialOf = ({ name, settings }: Candidate, steps: number, outcomes: readonl
 /** Somebody stopped the run alone, for example on a board. */
 const stopped = 'it was stopped; rerun the search to resume it'
 
-const keptLoss = ({ best }: RunResult): number => best?.scores['loss'] ?? NaN
+const bestLoss = ({ best }: RunResult): number => best?.scores['loss'] ?? NaN
 
-const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
+const average = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
 
 const finiteOr = (value: number): number | null => (Number.isFinite(value) ? value : null)

@@ -1,7 +1,7 @@
 /** A flag as data: what --help prints of it, and how the text after it becomes a value. */
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { decimal } from '../data/dataset.js'
-import { flagOf } from './shell.js'
+import { toFlag } from './shell.js'
 import { requiredError, usageError } from './usageError.js'
 
 /** What the user typed for one flag: nothing, the flag alone (`--no-…`: false), one text or several. */
@@ -44,7 +44,7 @@ type TableValues<T> = { readonly [Name in keyof T]: T[Name] extends Flag<infer V
 /** The values of all groups' flags by name. */
 export type FlagValues<G extends FlagGroups> = Intersection<{ [Heading in keyof G]: TableValues<G[Heading]> }[keyof G]>
 
-const shown: Readonly<Record<Flag['arity'], (placeholder: string) => string>> = {
+const placeholderFormats: Readonly<Record<Flag['arity'], (placeholder: string) => string>> = {
   none: () => '',
   one: (placeholder) => ` <${placeholder}>`,
   optional: (placeholder) => ` [${placeholder}]`,
@@ -54,8 +54,8 @@ const shown: Readonly<Record<Flag['arity'], (placeholder: string) => string>> = 
 }
 
 /** `--rank <r>`, `-q, --quiet` */
-export const shownFlag = (name: string, { arity, placeholder, short }: Flag): string =>
-  `${short === null ? '' : `-${short}, `}${flagOf(name)}${shown[arity](placeholder)}`
+export const formatFlag = (name: string, { arity, placeholder, short }: Flag): string =>
+  `${short === null ? '' : `-${short}, `}${toFlag(name)}${placeholderFormats[arity](placeholder)}`
 
 /** A flag with everything that is usual: one text, listed by --help. */
 export const flag = <T>(base: Pick<Flag<T>, 'description' | 'parse'> & Partial<Flag<T>>): Flag<T> => ({
@@ -96,7 +96,7 @@ type Fallback<D> = {
   readonly defaultText?: string
 }
 
-const fallbackOf = <D>({
+const describeDefault = <D>({
   default: value,
   defaultText,
 }: Fallback<D>): { readonly value: D | null; readonly defaultText: string | null } => ({
@@ -111,7 +111,7 @@ const ofText = <T, D>(
   fallback: Fallback<D>,
   read: (where: string, text: string) => T,
 ): Flag<T | D> => {
-  const { value, defaultText } = fallbackOf(fallback)
+  const { value, defaultText } = describeDefault(fallback)
   // without a default the flag's type has null for D
   return flag({
     placeholder,
@@ -126,7 +126,7 @@ export const textFlag = <D extends string | null = null>(
   placeholder: string,
   description: string,
   fallback: Fallback<D> = {},
-): Flag<string | D> => ofText(placeholder, description, fallback, textOf)
+): Flag<string | D> => ofText(placeholder, description, fallback, parseText)
 
 export const numberFlag = <D extends number | null = null>(
   placeholder: string,
@@ -134,7 +134,7 @@ export const numberFlag = <D extends number | null = null>(
   fallback: Fallback<D> & { readonly above?: number } = {},
 ): Flag<number | D> =>
   ofText(placeholder, description, fallback, (where, text) => {
-    const value = numberOf(where, text)
+    const value = parseNumber(where, text)
     if (fallback.above !== undefined && value <= fallback.above) throw usageError(where, `a number above ${fallback.above}`, text)
     return value
   })
@@ -146,7 +146,7 @@ export const countFlag = <D extends number | null = null>(
   { from = 1, to = Number.MAX_SAFE_INTEGER, ...fallback }: Fallback<D> & { readonly from?: number; readonly to?: number } = {},
 ): Flag<number | D> =>
   ofText(placeholder, description, fallback, (where, text) => {
-    const value = numberOf(where, text)
+    const value = parseNumber(where, text)
     const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`
     if (!Number.isInteger(value) || value < from || value > to) throw usageError(where, `a whole number ${range}`, text)
     return value
@@ -157,14 +157,14 @@ export const choiceFlag = <T extends string, D extends T | null = null>(
   placeholder: string,
   description: string,
   fallback: Fallback<D> = {},
-): Flag<T | D> => ofText(placeholder, description, fallback, (where, text) => choiceOf(where, text, names))
+): Flag<T | D> => ofText(placeholder, description, fallback, (where, text) => parseChoice(where, text, names))
 
 /** Texts separated by commas. */
 export const listFlag = (
   placeholder: string,
   description: string,
   fallback: Pick<Fallback<never>, 'defaultText'> = {},
-): Flag<readonly string[] | null> => ofText(placeholder, description, fallback, listOf)
+): Flag<readonly string[] | null> => ofText(placeholder, description, fallback, parseList)
 
 /** One text or several, up to the next flag. */
 export const severalFlag = (
@@ -172,7 +172,7 @@ export const severalFlag = (
   description: string,
   fallback: Pick<Fallback<never>, 'defaultText'> = {},
 ): Flag<readonly string[] | null> =>
-  flag({ arity: 'several', placeholder, description, defaultText: fallback.defaultText ?? null, parse: (_, typed) => textsOf(typed) })
+  flag({ arity: 'several', placeholder, description, defaultText: fallback.defaultText ?? null, parse: (_, typed) => parseTexts(typed) })
 
 /** One text each time that the flag is given. */
 export const repeatableFlag = (placeholder: string, description: string): Flag<readonly string[]> =>
@@ -180,33 +180,33 @@ export const repeatableFlag = (placeholder: string, description: string): Flag<r
     arity: 'repeatable',
     placeholder,
     description,
-    parse: (where, typed) => (textsOf(typed) ?? []).map((text) => textOf(where, text)),
+    parse: (where, typed) => (parseTexts(typed) ?? []).map((text) => parseText(where, text)),
   })
 
-const textsOf = (typed: Typed): readonly string[] | null => (Array.isArray(typed) ? typed.map(String) : null)
+const parseTexts = (typed: Typed): readonly string[] | null => (Array.isArray(typed) ? typed.map(String) : null)
 
 /** @throws UsageError for a text that is empty */
-export const textOf = (where: string, text: string): string => {
+export const parseText = (where: string, text: string): string => {
   if (text === '') throw usageError(where, 'a value', 'an empty one')
   return text
 }
 
 /** @throws UsageError for what is no finite decimal number */
-export const numberOf = (where: string, text: string): number => {
+export const parseNumber = (where: string, text: string): number => {
   const value = decimal(text)
   if (value === null) throw usageError(where, 'a number', quoted(text))
   return value
 }
 
 /** @throws UsageError for a part that is empty */
-export const listOf = (where: string, text: string): readonly string[] => {
+export const parseList = (where: string, text: string): readonly string[] => {
   const parts = text.split(',').map((part) => part.trim())
   if (parts.includes('')) throw usageError(where, 'names separated by commas', quoted(text))
   return parts
 }
 
 /** @throws UsageError for a name that is not among `names` */
-export const choiceOf = <T extends string>(where: string, text: string, names: readonly T[]): T => {
+export const parseChoice = <T extends string>(where: string, text: string, names: readonly T[]): T => {
   const chosen = names.find((name) => name === text)
   if (chosen === undefined) throw usageError(where, `one of ${names.join(', ')}`, quoted(text))
   return chosen

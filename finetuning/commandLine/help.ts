@@ -1,6 +1,6 @@
 /** --help: usage, one or two sentences, flags under their headings, examples with their results. */
 import { helpFlags, type Definition } from './definition.js'
-import { advanced, shownFlag, type Flag, type FlagGroups } from './flag.js'
+import { advanced, formatFlag, type Flag, type FlagGroups } from './flag.js'
 
 export type HelpOptions = {
   /** columns of the terminal */
@@ -16,14 +16,14 @@ export const helpText = (definition: Definition, { width, all }: HelpOptions): s
   const { name, description, arguments: words = [] } = definition
   const sections = [
     { heading: 'Arguments', rows: words.map((word) => ({ name: word.name, description: word.description, defaultText: null })) },
-    ...sectionsOf(definition, all),
+    ...listSections(definition, all),
   ].filter(({ rows }) => rows.length > 0)
   const left = Math.min(widestFlag, Math.max(...sections.flatMap(({ rows }) => rows.map((row) => row.name.length))))
   const examples = !all && hasAdvanced(definition.flags) ? definition.examples.slice(0, 1) : definition.examples
   return [
     ...wrapped(description, width),
     '',
-    `Usage: ${name} ${usageOf(definition)}`,
+    `Usage: ${name} ${formatUsage(definition)}`,
     ...sections.flatMap(({ heading, rows }) => ['', `${heading}:`, ...rows.flatMap((row) => rowLines(row, { left, width, all }))]),
     ...(examples.length === 0 ? [] : ['', examples.length === 1 ? 'Example:' : 'Examples:']),
     ...examples.flatMap(({ command, result }) => [`  ${command}`, ...wrapped(result, width - 4).map((line) => `    ${line}`)]),
@@ -34,39 +34,39 @@ export const helpText = (definition: Definition, { width, all }: HelpOptions): s
 type Row = { readonly name: string; readonly description: string; readonly defaultText: string | null }
 type Section = { readonly heading: string; readonly rows: readonly Row[] }
 
-const sectionsOf = ({ flags }: Definition, all: boolean): readonly Section[] =>
+const listSections = ({ flags }: Definition, all: boolean): readonly Section[] =>
   Object.entries(withHelp(flags)).map(([heading, table]) => ({
     heading,
     rows: Object.entries(table)
       .filter(([, flag]) => isListed(flag, all))
-      .map(([name, flag]) => ({ name: shownFlag(name, flag), description: flag.description, defaultText: flag.defaultText })),
+      .map(([name, flag]) => ({ name: formatFlag(name, flag), description: flag.description, defaultText: flag.defaultText })),
   }))
 
 /** The flags of help end the last group. */
 const withHelp = (flags: FlagGroups): FlagGroups => {
   const { help, helpAll, version } = helpFlags
-  const hidden = countOf(flags, true) - countOf(flags, false)
+  const hidden = countFlags(flags, true) - countFlags(flags, false)
   const helpFlag =
     hidden > 0 ? { ...help, description: `Print this help; --help-all lists ${hidden} more ${hidden === 1 ? 'option' : 'options'}` } : help
   const last = Object.keys(flags).at(-1) ?? 'Options'
   return { ...flags, [last]: { ...flags[last], help: helpFlag, helpAll: advanced(helpAll), version: advanced(version) } }
 }
 
-const hasAdvanced = (flags: FlagGroups): boolean => countOf(flags, true) > countOf(flags, false)
+const hasAdvanced = (flags: FlagGroups): boolean => countFlags(flags, true) > countFlags(flags, false)
 
 const isListed = (flag: Flag, all: boolean): boolean => !flag.hidden && (all || flag.common)
 
-const countOf = (flags: FlagGroups, all: boolean): number =>
+const countFlags = (flags: FlagGroups, all: boolean): number =>
   Object.values(flags).reduce((sum, table) => sum + Object.values(table).filter((flag) => isListed(flag, all)).length, 0)
 
 /** `Rank of each adapter (default: 8)` */
-export const descriptionOf = ({ description, defaultText }: Pick<Row, 'description' | 'defaultText'>): string =>
+export const formatDescription = ({ description, defaultText }: Pick<Row, 'description' | 'defaultText'>): string =>
   defaultText === null ? description : `${description} (default: ${defaultText})`
 
-const usageOf = ({ usage, flags, arguments: words = [] }: Definition): string => {
+const formatUsage = ({ usage, flags, arguments: words = [] }: Definition): string => {
   if (usage !== undefined) return usage
   const needed = Object.values(flags).flatMap((table) =>
-    Object.entries(table).flatMap(([name, flag]) => (flag.isRequired ? [shownFlag(name, flag)] : [])),
+    Object.entries(table).flatMap(([name, flag]) => (flag.isRequired ? [formatFlag(name, flag)] : [])),
   )
   const shownWords = words.map(({ name, several, required }) => {
     const shown = several === true ? `<${name}...>` : `<${name}>`
@@ -82,7 +82,7 @@ const rowLines = (row: Row, { left, width, all }: Layout): readonly string[] => 
   const { name } = row
   const indent = ' '.repeat(left + 4)
   const columns = Math.max(20, width - indent.length)
-  const lines = wrapped(all ? descriptionOf(row) : shortened(row, columns), columns)
+  const lines = wrapped(all ? formatDescription(row) : shortened(row, columns), columns)
   if (name.length > left) return [`  ${name}`, ...lines.map((line) => indent + line)]
   return lines.map((line, i) => (i === 0 ? `  ${name.padEnd(left)}  ${line}` : indent + line))
 }
@@ -90,7 +90,7 @@ const rowLines = (row: Row, { left, width, all }: Layout): readonly string[] => 
 /** The description that fits into one line: whole, without remarks in parentheses, or up to its first semicolon. */
 const shortened = (row: Row, columns: number): string => {
   const plain = withoutRemarks(row.description)
-  const candidates = [row.description, plain, plain.split('; ')[0] ?? ''].map((description) => descriptionOf({ ...row, description }))
+  const candidates = [row.description, plain, plain.split('; ')[0] ?? ''].map((description) => formatDescription({ ...row, description }))
   return candidates.find((text) => text.length <= columns) ?? candidates.at(-1) ?? ''
 }
 

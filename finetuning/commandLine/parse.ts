@@ -2,9 +2,9 @@
 import { Command, CommanderError, Option } from 'commander'
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { helpFlags, type Definition, type Values } from './definition.js'
-import { shownFlag, type Flag, type FlagGroups, type FlagTable, type Typed } from './flag.js'
+import { formatFlag, type Flag, type FlagGroups, type FlagTable, type Typed } from './flag.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
-import { flagOf, inShell } from './shell.js'
+import { toFlag, inShell } from './shell.js'
 import { UsageError, usageError } from './usageError.js'
 
 /** What a command line asks for. */
@@ -20,7 +20,7 @@ export type Suggest = (typed: string, known: readonly string[]) => string | null
 export const suggestNearest: Suggest = (typed, known) => {
   const suggestion = nearest(
     typed.replace(/^-+/, '').replaceAll('_', '-'),
-    known.map((name) => flagOf(name).slice(2)),
+    known.map((name) => toFlag(name).slice(2)),
   )
   return suggestion === null ? null : `did you mean --${suggestion}?`
 }
@@ -41,7 +41,7 @@ export const parseArguments = <const G extends FlagGroups>(
     .helpOption(false)
     .allowExcessArguments(true)
     .showSuggestionAfterError(false)
-  for (const [name, flag] of Object.entries(table)) for (const option of optionsOf(name, flag)) command.addOption(option)
+  for (const [name, flag] of Object.entries(table)) for (const option of toOptions(name, flag)) command.addOption(option)
   // as soon as it is read: whatever is wrong beside --help is no reason to withhold the help
   let parsed: Parsed<G> | null = null
   command.on('option:help', () => (parsed ??= { kind: 'help', all: false }))
@@ -51,34 +51,34 @@ export const parseArguments = <const G extends FlagGroups>(
     command.parse(args, { from: 'user' })
   } catch (thrown) {
     if (parsed !== null) return parsed
-    throw thrown instanceof CommanderError ? usageErrorOf(thrown, definition, table, suggest) : thrown
+    throw thrown instanceof CommanderError ? toUsageError(thrown, definition, table, suggest) : thrown
   }
   if (parsed !== null) return parsed
-  const flags = valuesOf<G>(table, command.opts())
-  return { kind: 'values', values: { flags, words: wordsOf(definition, command.args, command.opts(), table) } }
+  const flags = parseValues<G>(table, command.opts())
+  return { kind: 'values', values: { flags, words: parseWords(definition, command.args, command.opts(), table) } }
 }
 
-const optionsOf = (name: string, flag: Flag): readonly Option[] => {
-  const option = new Option(shownFlag(name, flag))
+const toOptions = (name: string, flag: Flag): readonly Option[] => {
+  const option = new Option(formatFlag(name, flag))
   if (flag.arity === 'repeatable') option.argParser((text: string, earlier: readonly string[] = []) => [...earlier, text])
-  return flag.negatable ? [option, new Option(flagOf(name).replace('--', '--no-'))] : [option]
+  return flag.negatable ? [option, new Option(toFlag(name).replace('--', '--no-'))] : [option]
 }
 
-const valuesOf = <G extends FlagGroups>(table: FlagTable, typed: Readonly<Record<string, Typed>>): Values<G>['flags'] =>
-  Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.parse(flagOf(name), typed[name])])) as Values<G>['flags']
+const parseValues = <G extends FlagGroups>(table: FlagTable, typed: Readonly<Record<string, Typed>>): Values<G>['flags'] =>
+  Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.parse(toFlag(name), typed[name])])) as Values<G>['flags']
 
 /** A flag that another one took as its value, as `--model $MODEL --task` with an empty variable does. It explains a word too many: that was to be the value. */
 type TakenFlag = { readonly flag: string; readonly value: string }
 
 const takenFlag = (table: FlagTable, typed: Readonly<Record<string, Typed>>): TakenFlag | null => {
-  const known = Object.keys(table).map(flagOf)
+  const known = Object.keys(table).map(toFlag)
   const [taken] = Object.entries(typed).flatMap(([name, value]) =>
-    typeof value === 'string' && known.includes(value) ? [{ flag: flagOf(name), value }] : [],
+    typeof value === 'string' && known.includes(value) ? [{ flag: toFlag(name), value }] : [],
   )
   return taken ?? null
 }
 
-const wordsOf = (
+const parseWords = (
   definition: Definition,
   words: readonly string[],
   typed: Readonly<Record<string, Typed>>,
@@ -92,18 +92,18 @@ const wordsOf = (
   const taken = takenFlag(table, typed)
   if (taken !== null) throw usageError(taken.flag, 'a value', `the option ${taken.value}`)
   const most = expected.length === 0 ? 'options only' : `${expected.length} argument${expected.length === 1 ? '' : 's'}`
-  throw usageError(name, most, `${quoted(extra)} (${placeOf(extra, definition, typed)})`)
+  throw usageError(name, most, `${quoted(extra)} (${suggestPlace(extra, definition, typed)})`)
 }
 
 /** Where a word too many belongs, as `use --task reviews.csv`. */
-const placeOf = (word: string, { name, looseWords }: Definition, typed: Readonly<Record<string, Typed>>): string => {
+const suggestPlace = (word: string, { name, looseWords }: Definition, typed: Readonly<Record<string, Typed>>): string => {
   const { flags = [], text } = looseWords ?? {}
   const flag = text !== undefined && /\s/.test(word) ? undefined : flags.find((one) => typed[one] === undefined)
-  return flag === undefined ? (text ?? `see ${name} --help`) : `use ${flagOf(flag)} ${word.length > 80 ? '…' : inShell(word)}`
+  return flag === undefined ? (text ?? `see ${name} --help`) : `use ${toFlag(flag)} ${word.length > 80 ? '…' : inShell(word)}`
 }
 
 /** commander writes `error: unknown option '--foo'`. */
-const usageErrorOf = ({ code, message }: CommanderError, { name }: Definition, table: FlagTable, suggest: Suggest): UsageError => {
+const toUsageError = ({ code, message }: CommanderError, { name }: Definition, table: FlagTable, suggest: Suggest): UsageError => {
   const typed = /'([^']*)'/.exec(message)?.[1] ?? ''
   if (code === 'commander.unknownOption') return unknownFlag(typed, name, table, suggest)
   if (code === 'commander.optionMissingArgument')

@@ -3,10 +3,10 @@ import { oneLine, reason, UserError } from '../../accelerated/errors/inputError.
 import type { OptionStyle } from '../../accelerated/errors/words.js'
 
 /** `gateStart` → `--gate-start` */
-export const flagOf = (setting: string): string => `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+export const toFlag = (setting: string): string => `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 /** `--max-length`, `--no-load-best-model-at-end` */
-export const asFlag: OptionStyle = ({ option, on }) => (on === false ? flagOf(option).replace('--', '--no-') : flagOf(option))
+export const asFlag: OptionStyle = ({ option, on }) => (on === false ? toFlag(option).replace('--', '--no-') : toFlag(option))
 
 /** The line of any thrown value for who reads it on the command line. */
 export const lineInFlags = (thrown: unknown): string => (thrown instanceof UserError ? oneLine(thrown.lineIn(asFlag)) : reason(thrown))
@@ -22,8 +22,8 @@ export const inShell = (word: string): string => {
 export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
 
 /** Values that are neither null nor a default, as flags. Lists are cut at commas; a switch takes nothing. */
-export const flagsOf = (values: Readonly<Record<string, unknown>>): readonly string[] =>
+export const toFlags = (values: Readonly<Record<string, unknown>>): readonly string[] =>
   Object.entries(values).flatMap(([name, value]) => {
     if (value === null || value === undefined || value === false) return []
-    return value === true ? [flagOf(name)] : [flagOf(name), String(value)]
+    return value === true ? [toFlag(name)] : [toFlag(name), String(value)]
   })

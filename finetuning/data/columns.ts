@@ -2,7 +2,7 @@
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
 import { joined, option, words, type Text, type Words } from '../../accelerated/errors/words.js'
-import { columnExpected, columnsFound, type RequestedColumn } from './table.js'
+import { columnExpected, describeColumns, type RequestedColumn } from './table.js'
 
 /** What datasets call the column of a text and of a label, the likeliest names first. */
 const usualNames: Readonly<Record<string, readonly string[]>> = {
@@ -16,7 +16,7 @@ const usualNames: Readonly<Record<string, readonly string[]>> = {
 const folded = (name: string): string => name.trim().toLowerCase()
 
 /** The column's own name among `names`; undefined if none matches, or several do without regard to case. */
-export const columnNamed = (names: readonly string[], wanted: string): string | undefined => {
+export const findColumn = (names: readonly string[], wanted: string): string | undefined => {
   if (names.includes(wanted)) return wanted
   const alike = names.filter((name) => folded(name) === folded(wanted))
   return alike.length === 1 ? alike[0] : undefined
@@ -25,18 +25,18 @@ export const columnNamed = (names: readonly string[], wanted: string): string | 
 /** The columns that are read under other names than the requested ones, in words. */
 export const renamedColumns = (file: string, names: readonly string[], requested: readonly RequestedColumn[]): readonly string[] =>
   requested.flatMap(({ name }) => {
-    const actual = columnNamed(names, name)
+    const actual = findColumn(names, name)
     return actual === undefined || actual === name ? [] : [`${file}: the column ${quoted(actual)} is read as ${quoted(name)}`]
   })
 
 /** The columns that were probably meant, by their options: `--text review --label stars`; null if no name is likely. */
 export const likelyColumns = (names: readonly string[], requested: readonly RequestedColumn[]): Words | null => {
-  const present = requested.flatMap(({ name }) => columnNamed(names, name) ?? [])
-  const missing = requested.filter(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
+  const present = requested.flatMap(({ name }) => findColumn(names, name) ?? [])
+  const missing = requested.filter(({ name, optional }) => optional !== true && findColumn(names, name) === undefined)
   let left = names.filter((name) => !present.includes(name))
   const likely = missing.flatMap(({ name, option: named = '' }) => {
     const usual = usualNames[named] ?? []
-    const [known] = usual.flatMap((usually) => columnNamed(left, usually) ?? [])
+    const [known] = usual.flatMap((usually) => findColumn(left, usually) ?? [])
     const near = nearest(name, left) ?? undefined
     const column = usual.includes(name) ? (known ?? near) : (near ?? known)
     left = left.filter((other) => other !== column)
@@ -74,12 +74,13 @@ const suggestion = (names: readonly string[], requested: readonly RequestedColum
 
 /** @throws InputError for the first requested column that is missing, with those that are there and those that were probably meant */
 export const checkColumns = (where: string, names: readonly string[], requested: readonly RequestedColumn[]): void => {
-  const missing = requested.find(({ name, optional }) => optional !== true && columnNamed(names, name) === undefined)
-  if (missing !== undefined) throw inputError(where, columnExpected(missing), words`${columnsFound(names)}${suggestion(names, requested)}`)
+  const missing = requested.find(({ name, optional }) => optional !== true && findColumn(names, name) === undefined)
+  if (missing !== undefined)
+    throw inputError(where, columnExpected(missing), words`${describeColumns(names)}${suggestion(names, requested)}`)
   const twice = requested.find(({ name }, i) => {
-    const actual = columnNamed(names, name)
-    return actual !== undefined && requested.findIndex((other) => columnNamed(names, other.name) === actual) !== i
+    const actual = findColumn(names, name)
+    return actual !== undefined && requested.findIndex((other) => findColumn(names, other.name) === actual) !== i
   })
   if (twice !== undefined)
-    throw inputError(where, 'different columns for text, text pair and label', `${quoted(columnNamed(names, twice.name) ?? '')} for two`)
+    throw inputError(where, 'different columns for text, text pair and label', `${quoted(findColumn(names, twice.name) ?? '')} for two`)
 }

@@ -5,7 +5,7 @@ import type { Example } from './dataset.js'
 const [blockRows, blockBytes] = [2 ** 14, 2 ** 20]
 
 /** One byte per character if that is enough, else two. Both are exact for every JavaScript string, lone surrogates included. */
-const encodingOf = (text: string): 'latin1' | 'utf16le' => (/^[\u0000-\u00ff]*$/.test(text) ? 'latin1' : 'utf16le')
+const chooseEncoding = (text: string): 'latin1' | 'utf16le' => (/^[\u0000-\u00ff]*$/.test(text) ? 'latin1' : 'utf16le')
 
 class Block {
   rows = 0
@@ -28,7 +28,7 @@ class Block {
   /** Call it slot by slot, in order. */
   write(slot: number, text: string | undefined): void {
     if (text !== undefined) {
-      const encoding = encodingOf(text)
+      const encoding = chooseEncoding(text)
       this.used += this.bytes.write(text, this.used, encoding)
       this.widths[slot] = encoding === 'latin1' ? 1 : 2
     }

@@ -47,7 +47,7 @@ const roles: Readonly<Record<string, string>> = {
 export const roleNames: readonly string[] = Object.keys(roles)
 
 /** Not for names that every object inherits, such as `constructor`. */
-const roleOf = (name: string): string => (Object.hasOwn(roles, name) ? (roles[name] ?? name) : name)
+const normalizeRole = (name: string): string => (Object.hasOwn(roles, name) ? (roles[name] ?? name) : name)
 
 const text = z.string().max(longestMessage)
 const part = z.looseObject({ type: z.string().max(100), text: text.optional() })
@@ -63,7 +63,7 @@ const messages = z.array(message).min(1).max(mostMessages)
 const pairs = z.array(z.tuple([text, text])).max(mostMessages)
 
 /** @throws InputError for the first thing wrong in the row */
-export const conversationOf = (cells: readonly Cell[], where: string): Conversation => {
+export const parseConversation = (cells: readonly Cell[], where: string): Conversation => {
   const values = new Map<Field, unknown>()
   for (const [i, { name }] of conversationColumns.entries()) {
     const cell = cells[i]
@@ -76,7 +76,7 @@ export const conversationOf = (cells: readonly Cell[], where: string): Conversat
     read,
   } = listed === undefined ? plainTurns(values, where) : { ...turnsIn(values.get(listed), where), read: [listed] }
   const before = turnsBefore(values, where, turns[0]?.role === 'system')
-  const tools = values.has('tools') ? toolsOf(values.get('tools'), where) : []
+  const tools = values.has('tools') ? parseTools(values.get('tools'), where) : []
   return {
     turns: [...before.turns, ...turns],
     before: before.turns.length,
@@ -89,20 +89,20 @@ export const conversationOf = (cells: readonly Cell[], where: string): Conversat
 type Turns = Pick<Conversation, 'turns'> & { readonly unread?: readonly string[]; readonly read: readonly string[] }
 
 export const turnsIn = (value: unknown, where: string): Omit<Turns, 'read'> => {
-  if (arePlain(value)) return { turns: value.map(({ role, content }) => ({ role: roleOf(role), content })) }
+  if (arePlain(value)) return { turns: value.map(({ role, content }) => ({ role: normalizeRole(role), content })) }
   const list = validate(messages, value, where, 'a list of messages, each with its role and its content')
   const unread = new Set<string>()
   const turns = list.map(({ role, from, content, value: said, tool_calls: calls, ...others }, i): Message => {
     const named = role ?? from
     if (named === undefined) throw inputError(where, `a role of message ${i + 1}`, 'none')
     for (const name of Object.keys(others)) if (!['tool_call_id', 'name'].includes(name) && others[name] !== null) unread.add(name)
-    const written = contentOf(content ?? said, where, calls != null && calls.length > 0)
+    const written = parseContent(content ?? said, where, calls != null && calls.length > 0)
     const extra = {
       ...(others['name'] == null ? {} : { name: others['name'] }),
       ...(others['tool_call_id'] == null ? {} : { tool_call_id: others['tool_call_id'] }),
     }
     return {
-      role: roleOf(named),
+      role: normalizeRole(named),
       content: written,
       ...(calls == null || calls.length === 0 ? {} : { tool_calls: calls }),
       ...extra,
@@ -122,7 +122,7 @@ const isPlain = (one: unknown): boolean => {
 }
 
 /** Parts of text are joined. @throws InputError for other parts, such as images, and for no content without calls */
-const contentOf = (
+const parseContent = (
   content: string | readonly { readonly type: string; readonly text?: string | undefined }[] | null | undefined,
   where: string,
   hasCalls: boolean,
@@ -206,7 +206,7 @@ const turnsBefore = (values: ReadonlyMap<Field, unknown>, where: string, hasSyst
 }
 
 /** Tools are a list, or its JSON text. @throws InputError */
-const toolsOf = (value: unknown, where: string): readonly unknown[] => {
+const parseTools = (value: unknown, where: string): readonly unknown[] => {
   const list = typeof value === 'string' && value.trim() !== '' ? parseExact(value, where, 'written') : value === '' ? [] : value
   return validate(z.array(z.unknown()).max(mostParts), list, where, 'a list of tools')
 }

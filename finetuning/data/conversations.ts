@@ -4,12 +4,12 @@ import { alternatives, nearest } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { type Dataset, type Example, type SkippedRow, atRow } from './dataset.js'
-import { objectReaderOf } from './formats.js'
-import { promptOf, type PromptTemplate } from './promptTemplates.js'
+import { makeObjectReader } from './formats.js'
+import { promptFormats, type PromptTemplate } from './promptTemplates.js'
 import type { Cell } from './rows.js'
 import { exampleStore } from './compactExamples.js'
 import { exactJson, parseStored } from '../../accelerated/storage/json.js'
-import { conversationColumns, conversationOf, roleNames, type Conversation, type UserMessage } from './conversationRows.js'
+import { conversationColumns, parseConversation, roleNames, type Conversation, type UserMessage } from './conversationRows.js'
 
 /** The messages and tools of a `chat` example. Its text is their JSON: only the model's own template can render them. */
 export const conversationIn = (text: string): Pick<Conversation, 'turns' | 'tools'> => {
@@ -26,7 +26,7 @@ export const readConversations = async (
   template: PromptTemplate,
   { skipMissing = false, encoding }: { readonly skipMissing?: boolean; readonly encoding?: string } = {},
 ): Promise<Dataset> => {
-  const read = objectReaderOf(file, 'instructions or messages', encoding)
+  const read = makeObjectReader(file, 'instructions or messages', encoding)
   const store = exampleStore()
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
@@ -34,11 +34,11 @@ export const readConversations = async (
   let names: readonly string[] = []
   const takeRow = (row: number, cells: readonly Cell[]): void => {
     const where = atRow(file, row)
-    const conversation = conversationOf(cells, where)
+    const conversation = parseConversation(cells, where)
     const { turns, read: used } = template === 'chat' ? conversation : withoutChat(conversation)
     unread.add(names.filter((name) => !used.includes(name)))
     unread.add(conversation.unread.map((name) => `messages.${name}`))
-    otherRoles.add(new Set(turns.map(({ role }) => role).filter((role) => !knownRoles.includes(role))))
+    otherRoles.add(new Set(turns.map(({ role }) => role).filter((role) => !commonRoles.includes(role))))
     const responses = turns.filter(({ role }) => role === 'assistant')
     if (responses.length === 0 && !skipMissing)
       throw inputError(
@@ -49,7 +49,7 @@ export const readConversations = async (
     if (responses.length === 0 || responses.some((response) => response.content.trim() === '' && response.tool_calls === undefined)) {
       if (!skipMissing) throw inputError(where, words`a response (or ${option('skipMissing', true)})`, 'an empty one')
       skipped.push({ row, reason: 'no response' })
-    } else examples.push(store({ ...textsOf({ ...conversation, turns }, template, where), label: 0, row }))
+    } else examples.push(store({ ...renderTexts({ ...conversation, turns }, template, where), label: 0, row }))
   }
   const keys = (found: readonly string[]): void => {
     names = found
@@ -78,7 +78,7 @@ const withoutChat = ({ turns, before, read }: Conversation): Pick<Conversation, 
 /** Fields that `paper` and `alpaca` cannot show. */
 const chatOnly: readonly string[] = ['system', 'history', 'tools']
 
-const textsOf = ({ turns, tools }: Conversation, template: PromptTemplate, where: string): Pick<Example, 'text' | 'textPair'> => {
+const renderTexts = ({ turns, tools }: Conversation, template: PromptTemplate, where: string): Pick<Example, 'text' | 'textPair'> => {
   if (template === 'chat') {
     const plain = turns.map(({ parts: _, ...message }: UserMessage) => message)
     return { text: exactJson(tools.length === 0 ? plain : { messages: plain, tools }) }
@@ -93,7 +93,7 @@ const textsOf = ({ turns, tools }: Conversation, template: PromptTemplate, where
   if (response.tool_calls !== undefined)
     throw inputError(where, words`a response that is a text (or ${option('promptTemplate')} chat)`, 'tool calls')
   const { instruction, input } = user.parts ?? { instruction: user.content, input: '' }
-  return { text: promptOf[template]({ instruction, input }), textPair: response.content }
+  return { text: promptFormats[template]({ instruction, input }), textPair: response.content }
 }
 
 /** Counts rows by name, such as that of a field that is not read: at most this many names. */
@@ -123,14 +123,14 @@ const unreadNotes = (file: string, counts: ReadonlyMap<string, number>, template
 }
 
 /** What most chat templates know. One of another role may be right, so it is no error. */
-const knownRoles: readonly string[] = ['system', 'developer', 'user', 'assistant', 'tool']
+const commonRoles: readonly string[] = ['system', 'developer', 'user', 'assistant', 'tool']
 
 /** At most one line: the roles that are probably misspelled. */
 const roleWarnings = (file: string, counts: ReadonlyMap<string, number>): readonly string[] => {
   const found = [...counts].slice(0, 12).map((one) => {
-    const near = nearest(one[0].toLowerCase(), [...knownRoles, ...roleNames])
+    const near = nearest(one[0].toLowerCase(), [...commonRoles, ...roleNames])
     return inRows(one) + (near === null ? '' : ` (did you mean ${quoted(near)}?)`)
   })
   if (found.length === 0) return []
-  return [`${file}: expected roles among ${alternatives(knownRoles)}, got ${found.join(', ')}; only messages of the assistant are learned`]
+  return [`${file}: expected roles among ${alternatives(commonRoles)}, got ${found.join(', ')}; only messages of the assistant are learned`]
 }

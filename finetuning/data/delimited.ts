@@ -1,10 +1,10 @@
 /** A file of the user's own with named columns, as labeled examples. formats.ts lists the formats. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
-import { endingOf } from '../../accelerated/storage/paths.js'
+import { fileExtension } from '../../accelerated/storage/paths.js'
 import { type Dataset, type SkippedRow, atRow } from './dataset.js'
-import { encodingNamed } from './encoding.js'
-import { delimiterOf, readerOf } from './formats.js'
+import { parseEncoding } from './encoding.js'
+import { parseDelimiter, findReader } from './formats.js'
 import { classColumn, type LabelColumn } from './labelColumn.js'
 import type { Cell, Placed, RowFormat } from './rows.js'
 import { exampleStore, type StoredExample } from './compactExamples.js'
@@ -39,7 +39,7 @@ export type DelimitedOptions = TextColumns &
   }
 
 /** Whether `task` names a file of the user's own rather than a known task. */
-export const looksLikeFile = (task: string): boolean => endingOf(task) !== '' || task.includes('/') || task.includes('\\')
+export const looksLikeFile = (task: string): boolean => fileExtension(task) !== '' || task.includes('/') || task.includes('\\')
 
 /** What a caller learns of a file beside its cells. */
 export type Observers = Pick<RowFormat, 'note' | 'whole'>
@@ -50,7 +50,7 @@ export const readTexts = async (
   options: TextColumns & Placed,
   take: (row: number, text: string | null, textPair: string | null | undefined) => void,
   observers?: Observers,
-): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair), observers)
+): Promise<void> => readTextRows(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair), observers)
 
 /**
  * The examples of `file`. Blanks around a label do not count.
@@ -82,7 +82,7 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
       throw inputError(atRow(file, row), words`${what} (or ${option('skipMissing', true)})`, cell === null ? 'null' : 'an empty one')
     skipped.push({ row, reason: `no ${what.slice(2)}` })
   }
-  await rowsOf(file, options, [column], takeRow, { note: (line) => notes.push(line) })
+  await readTextRows(file, options, [column], takeRow, { note: (line) => notes.push(line) })
   const [first] = skipped
   if (examples.length === 0 && first !== undefined)
     throw inputError(file, 'at least one row of data', `none: ${skipped.length} lack a text or a label, the first is row ${first.row}`)
@@ -109,7 +109,7 @@ const missingCell = (
 const isMissing = (cell: Cell): boolean => cell === null || cell.trim() === ''
 
 /** The requested columns of each row: those of `before`, then the texts. */
-const rowsOf = async (
+const readTextRows = async (
   file: string,
   { text, textPair, delimiter, quote, encoding, storage }: TextColumns & Placed,
   before: readonly RequestedColumn[],
@@ -124,13 +124,13 @@ const rowsOf = async (
   const twice = requested.find(({ name }, index) => requested.findIndex((other) => other.name === name) !== index)
   if (twice !== undefined) throw inputError(file, 'different columns for text, text pair and label', `${quoted(twice.name)} named twice`)
   const format: RowFormat = {
-    ...(delimiter === undefined ? {} : { delimiter: delimiterOf(delimiter) }),
+    ...(delimiter === undefined ? {} : { delimiter: parseDelimiter(delimiter) }),
     ...(quote === undefined ? {} : { quote }),
-    ...(encoding === undefined ? {} : { encoding: encodingNamed(encoding) }),
+    ...(encoding === undefined ? {} : { encoding: parseEncoding(encoding) }),
     ...(storage === undefined ? {} : { storage }),
     ...observers,
   }
-  const read = readerOf(file, format)
+  const read = findReader(file, format)
   await checkSize(file, storage)
   await read(file, requested, format, take)
 }

@@ -9,7 +9,7 @@ export const utf8 = 'utf-8'
 const windows1252 = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'
 
 /** The encoding's name in the standard of the web: `latin1` is windows-1252. @throws InputError for an unknown name */
-export const encodingNamed = (given: string): string => {
+export const parseEncoding = (given: string): string => {
   try {
     return new TextDecoder(given.trim()).encoding
   } catch {

@@ -2,8 +2,8 @@
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted, type InputError } from '../../accelerated/errors/inputError.js'
 import { option } from '../../accelerated/errors/words.js'
-import { endingOf, unpackedName } from '../../accelerated/storage/paths.js'
-import { encodingNamed } from './encoding.js'
+import { fileExtension, unpackedName } from '../../accelerated/storage/paths.js'
+import { parseEncoding } from './encoding.js'
 import { jsonLineRows, jsonRows } from './jsonRows.js'
 import { parquetRows } from './parquetRows.js'
 import type { ReadRows, RowFormat } from './rows.js'
@@ -48,8 +48,8 @@ const remedies: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-const unknownEnding = (file: string): InputError => {
-  const ending = endingOf(unpackedName(file))
+const unknownExtension = (file: string): InputError => {
+  const ending = fileExtension(unpackedName(file))
   const remedy = Object.entries(remedies).find(([, endings]) => endings.includes(ending.toLowerCase()))?.[0]
   const none = unpackedName(file) === file ? 'no ending' : '".gz" alone (call it .csv.gz, after what it holds)'
   const got = ending === '' ? none : `${quoted(ending)}${remedy === undefined ? '' : ` (${remedy})`}`
@@ -60,18 +60,18 @@ const unknownEnding = (file: string): InputError => {
 export const fileHelp = `a ${alternatives(fileEndings)} file`
 
 /** The ending that says what a file holds, in lower case: `.csv` for `reviews.CSV.gz`. */
-export const contentEnding = (file: string): string => endingOf(unpackedName(file)).toLowerCase()
+export const contentExtension = (file: string): string => fileExtension(unpackedName(file)).toLowerCase()
 
 /** Whether the rows of this file are objects, with typed values. */
-export const hasObjects = (file: string): boolean => formats[contentEnding(file)]?.cells === false
+export const hasObjects = (file: string): boolean => formats[contentExtension(file)]?.cells === false
 
 /**
  * Reads a file whose rows are objects. @param what they are, in messages
  * @throws InputError for a file of cells, for one that is too large, and for an unknown encoding
  */
-export const objectReaderOf = (file: string, what: string, encoding: string | undefined): ObjectReader => {
-  const format = encoding === undefined ? {} : { encoding: encodingNamed(encoding) }
-  const read = readerOf(file, format)
+export const makeObjectReader = (file: string, what: string, encoding: string | undefined): ObjectReader => {
+  const format = encoding === undefined ? {} : { encoding: parseEncoding(encoding) }
+  const read = findReader(file, format)
   if (!hasObjects(file)) throw inputError(file, `a .json, .jsonl or .parquet file of ${what}`, 'another')
   return async (requested, take, keys) => {
     await checkSize(file)
@@ -83,10 +83,10 @@ export const objectReaderOf = (file: string, what: string, encoding: string | un
 type ObjectReader = (requested: Parameters<ReadRows>[1], take: Parameters<ReadRows>[3], keys?: RowFormat['keys']) => ReturnType<ReadRows>
 
 /** The reader of this file. @throws InputError for an unknown ending, or for a delimiter or quotes in a format without cells */
-export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat): ReadRows => {
-  const ending = contentEnding(file)
+export const findReader = (file: string, { delimiter, quote, encoding }: RowFormat): ReadRows => {
+  const ending = contentExtension(file)
   const format = formats[ending]
-  if (format === undefined) throw unknownEnding(file)
+  if (format === undefined) throw unknownExtension(file)
   if (!format.cells && (delimiter !== undefined || quote === true))
     throw inputError(delimiter === undefined ? option('quote', true) : option('delimiter'), 'a .csv or .tsv file to go with it', file)
   if (ending === '.parquet' && unpackedName(file) !== file) throw inputError(file, 'a .parquet file', 'a gzipped one (unpack it first)')
@@ -95,7 +95,7 @@ export const readerOf = (file: string, { delimiter, quote, encoding }: RowFormat
 }
 
 /** The delimiter that a user typed: a character, or `tab`. @throws InputError for anything else */
-export const delimiterOf = (given: string): string => {
+export const parseDelimiter = (given: string): string => {
   const character = given === 'tab' || given === '\\t' ? '\t' : given
   if ([...character].length !== 1 || ['"', '\n', '\r'].includes(character))
     throw inputError(option('delimiter'), 'one character, or tab', quoted(given))

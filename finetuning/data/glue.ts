@@ -5,7 +5,7 @@ import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset, type Example, atRow } from './dataset.js'
 import { GLUE_TASKS, type GlueColumns, type GlueName } from './glueTasks.js'
-import { pickNamed, pickPlaces, type CellRecord, type RaggedRows, type Table, type TableRow } from './table.js'
+import { pickByName, pickPlaces, type CellRecord, type RaggedRows, type Table, type TableRow } from './table.js'
 import { textIn, lines } from './textFile.js'
 import { MAXIMUM_BYTES, tooLarge } from './textPieces.js'
 
@@ -48,11 +48,11 @@ const fileName = (name: GlueName, split: GlueSplit): string => {
 export const readGlue = (name: GlueName, file: string): Dataset => {
   const pickColumns = pick(file, GLUE_TASKS[name].columns, name === 'qqp' ? 'skip' : 'refuse')
   const { rows, skipped } = pickColumns(tabSeparated(readLocalText(file)))
-  return { source: file, examples: rows.map(exampleOf(name, file)), labelNames: labelNamesOf(name), skipped }
+  return { source: file, examples: rows.map(makeExampleReader(name, file)), labelNames: glueLabelNames(name), skipped }
 }
 
 /** The classes of a task in Hugging Face's order; null for STS-B. */
-export const labelNamesOf = (name: GlueName): readonly string[] | null => GLUE_TASKS[name].labels?.map((label) => label.name) ?? null
+export const glueLabelNames = (name: GlueName): readonly string[] | null => GLUE_TASKS[name].labels?.map((label) => label.name) ?? null
 
 /** Label, text and, of a pair, the second text, in that order. */
 const pick =
@@ -60,14 +60,14 @@ const pick =
   (records: Iterable<CellRecord>): Table => {
     if (!columns.header) return pickPlaces(file, columns.width, [columns.label, columns.text], ragged)(records)
     const requested = [columns.label, columns.text, ...(columns.textPair === undefined ? [] : [columns.textPair])]
-    return pickNamed(
+    return pickByName(
       file,
       requested.map((column) => ({ name: column })),
       ragged,
     )(records)
   }
 
-const exampleOf = (name: GlueName, file: string) => {
+const makeExampleReader = (name: GlueName, file: string) => {
   const readLabel = GLUE_TASKS[name].labels === null ? scoreReader(name, file) : classReader(name, file)
   return ({ row, cells }: TableRow): Example => {
     const [written = '', sentence = '', textPair] = cells

@@ -5,7 +5,7 @@ import type { WantedFiles } from '../../accelerated/checkpoints/hub/hub.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset, type Example, atRow } from './dataset.js'
 import type { TextColumns } from './delimited.js'
-import { labelNamesOf, type GlueSplit } from './glue.js'
+import { glueLabelNames, type GlueSplit } from './glue.js'
 import { GLUE_TASKS, type GlueName } from './glueTasks.js'
 import { parquetRows } from './parquetRows.js'
 import { exampleStore } from './compactExamples.js'
@@ -75,7 +75,7 @@ export const readGlueParquet = async (name: GlueName, files: readonly string[]):
   const store = exampleStore()
   const examples: Example[] = []
   const [text, second] = texts[name]
-  const labels = labelNamesOf(name)
+  const labels = glueLabelNames(name)
   const columns = [{ name: 'label' }, { name: text }, ...(second === undefined ? [] : [{ name: second }])]
   for (const file of files)
     await parquetRows(file, columns, {}, (row, [written, first, other]) => {

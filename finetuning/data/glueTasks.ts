@@ -38,10 +38,10 @@ const pair = (text: string, textPair: string, label: string): GlueColumns => ({ 
 const numbered = (...names: readonly string[]) => names.map((name, index) => ({ written: String(index), name }))
 
 /** Classes written by name. */
-const named = (...names: readonly string[]) => names.map((name) => ({ written: name, name }))
+const classesByName = (...names: readonly string[]) => names.map((name) => ({ written: name, name }))
 
 const byOne = (metric: GlueMetric) => ({ metrics: [metric], selectionMetric: metric, paperMetric: metric }) as const
-const byMeanOf = (first: GlueMetric, second: GlueMetric) =>
+const byMean = (first: GlueMetric, second: GlueMetric) =>
   ({ metrics: [first, second], selectionMetric: 'mean', paperMetric: first }) as const
 
 export const GLUE_TASKS: Readonly<Record<GlueName, GlueTask>> = {
@@ -61,37 +61,37 @@ export const GLUE_TASKS: Readonly<Record<GlueName, GlueTask>> = {
     ...files('MRPC'),
     columns: pair('#1 String', '#2 String', 'Quality'),
     labels: numbered('not_equivalent', 'equivalent'),
-    ...byMeanOf('accuracy', 'f1'),
+    ...byMean('accuracy', 'f1'),
   },
   stsb: {
     ...files('STS-B'),
     columns: pair('sentence1', 'sentence2', 'score'),
     labels: null,
-    ...byMeanOf('pearson', 'spearman'),
+    ...byMean('pearson', 'spearman'),
   },
   rte: {
     ...files('RTE'),
     columns: pair('sentence1', 'sentence2', 'label'),
-    labels: named('entailment', 'not_entailment'),
+    labels: classesByName('entailment', 'not_entailment'),
     ...byOne('accuracy'),
   },
   qnli: {
     ...files('QNLI'),
     columns: pair('question', 'sentence', 'label'),
-    labels: named('entailment', 'not_entailment'),
+    labels: classesByName('entailment', 'not_entailment'),
     ...byOne('accuracy'),
   },
   qqp: {
     ...files('QQP'),
     columns: pair('question1', 'question2', 'is_duplicate'),
     labels: numbered('not_duplicate', 'duplicate'),
-    ...byMeanOf('accuracy', 'f1'),
+    ...byMean('accuracy', 'f1'),
   },
   mnli: {
     ...files('MNLI', 'dev_matched.tsv'),
     second: { name: 'mismatched', devFile: 'dev_mismatched.tsv', split: 'validation_mismatched' },
     columns: pair('sentence1', 'sentence2', 'gold_label'),
-    labels: named('entailment', 'neutral', 'contradiction'),
+    labels: classesByName('entailment', 'neutral', 'contradiction'),
     ...byOne('accuracy'),
   },
   wnli: {

@@ -31,20 +31,20 @@ export const holdOut =
       keys[index] = textKey(seed, example)
     })
     const groups = distinct(keys)
-    const groupOf = new Int32Array(keys.length)
-    const firstOf = new Int32Array(groups.length).fill(-1)
+    const groupIndices = new Int32Array(keys.length)
+    const firstRows = new Int32Array(groups.length).fill(-1)
     keys.forEach((key, index) => {
-      const group = placeOf(key, groups)
-      groupOf[index] = group
-      if (firstOf[group] === -1) firstOf[group] = index
+      const group = findKey(key, groups)
+      groupIndices[index] = group
+      if (firstRows[group] === -1) firstRows[group] = index
     })
-    const isFirst = (_: unknown, index: number): boolean => firstOf[groupOf[index] ?? NaN] === index
+    const isFirst = (_: unknown, index: number): boolean => firstRows[groupIndices[index] ?? NaN] === index
     const firsts = examples.filter(isFirst)
-    const stratumOf = strata(firsts, share)
+    const findStratum = strata(firsts, share)
     const stratumOfGroup = new Array<Stratum>(groups.length)
     const found = new Map<string | number, Stratum>()
-    groupOf.filter(isFirst).forEach((group, index) => {
-      const name = stratumOf(firsts[index] as B, index)
+    groupIndices.filter(isFirst).forEach((group, index) => {
+      const name = findStratum(firsts[index] as B, index)
       const stratum = found.get(name) ?? { size: 0, place: 0, before: 0 }
       found.set(name, stratum)
       stratumOfGroup[group] = stratum
@@ -60,25 +60,25 @@ export const holdOut =
       }
       held[group] = isHeld(stratum.place++, stratum.size, stratum.before) ? 1 : 0
     })
-    const isIn = (part: number) => (_: B, index: number) => held[groupOf[index] ?? NaN] === part
+    const isIn = (part: number) => (_: B, index: number) => held[groupIndices[index] ?? NaN] === part
     return { kept: examples.filter(isIn(0)), held: examples.filter(isIn(1)) }
   }
 
 type Stratum = { size: number; place: number; before: number }
 
 /** A share of a stratum, rounded; at least one if another remains, and never all. */
-export const shareOf = (share: number): HoldOutPart => ({
+export const holdOutShare = (share: number): HoldOutPart => ({
   share,
   isHeld: (place, size) => place < Math.min(size - 1, Math.max(1, Math.round(size * share))),
 })
 
 /** The share that is held out by default. */
-export const tenth = shareOf(0.1)
+export const tenth = holdOutShare(0.1)
 
 /** One of `of` parts that are disjoint and together hold all texts; `index` counts from 0. Sizes differ by one at most, also within a stratum. */
 export type Fold = { readonly index: number; readonly of: number }
 
-export const foldOf = ({ index, of }: Fold): HoldOutPart => ({
+export const holdOutFold = ({ index, of }: Fold): HoldOutPart => ({
   share: 1 / of,
   isHeld: (place, _, before) => (before + place) % of === index,
 })
@@ -97,7 +97,7 @@ export const heldOutShare = ({
     throw inputError(option('evalShare'), 'a share between 0 and 1, such as 0.2', quoted(String(evalShare)))
   if (evalData !== undefined)
     throw inputError(option('evalShare'), words`no ${option('evalData')}, as a share of the file itself is held out`, quoted(evalData))
-  return shareOf(share)
+  return holdOutShare(share)
 }
 
 /** The first 52 bits of the hash as a number: it sorts texts like their hashes, in an eighth of the memory. */
@@ -115,7 +115,7 @@ const distinct = (keys: Float64Array): Float64Array => {
 }
 
 /** The index of `key` in ascending `keys`, by binary search. */
-const placeOf = (key: number, keys: Float64Array): number => {
+const findKey = (key: number, keys: Float64Array): number => {
   let [low, high] = [0, keys.length - 1]
   while (low < high) {
     const middle = (low + high) >> 1

@@ -1,7 +1,7 @@
 /** Labeled texts: GLUE's official files, files of the user's own, and the embedded sentences. No tokenizer, no model. */
 export type { Dataset, Example, FileRows, SkippedRow } from './dataset.js'
 export { GLUE_NAMES, GLUE_TASKS, isGlueName, type GlueColumns, type GlueName, type GlueTask } from './glueTasks.js'
-export { glueFile, labelNamesOf, readGlue, type GlueSplit } from './glue.js'
+export { glueFile, glueLabelNames, readGlue, type GlueSplit } from './glue.js'
 export { fileHelp } from './formats.js'
 export { labelSeparator } from './labels.js'
 export { classColumn, labelSetColumn, scoreColumn, type LabelColumn } from './labelColumn.js'

@@ -1,10 +1,10 @@
 /** Rows as JSON objects: one per line, or one list. Only the named columns are read. */
-import { InputError, inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
+import { InputError, inputError, quoted, reason, formatValue } from '../../accelerated/errors/inputError.js'
 import { eachLine } from './lineStream.js'
 import { renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
 import { isLarge, mayHold, spelledJson, withDigits, type Kept } from '../../accelerated/storage/json.js'
-import { cellsOf, isObject, longestRow, type ReadRows, type RowFormat, wholeRow } from './rows.js'
+import { toCells, isObject, longestRow, type ReadRows, type RowFormat, toWholeRow } from './rows.js'
 import type { RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
 import { atRow } from './dataset.js'
@@ -12,7 +12,7 @@ import { atRow } from './dataset.js'
 type JsonObject = Readonly<Record<string, unknown>>
 
 export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
-  const [noted, kept] = [notedOnce(file, requested, format), keptFor(requested)]
+  const [noted, kept] = [notedOnce(file, requested, format), chooseKeptNumbers(requested)]
   let rows = 0
   await eachLine(
     file,
@@ -21,10 +21,10 @@ export const jsonLineRows: ReadRows = async (file, requested, format, take) => {
       rows++
       const where = atRow(file, row)
       const object = objectIn(line.toString('utf8'), where, kept)
-      const cells = cellsOf(where, requested, object)
+      const cells = toCells(where, requested, object)
       noted(object)
-      format.whole?.(wholeRow(object))
-      format.keys?.(keysOf(object))
+      format.whole?.(toWholeRow(object))
+      format.keys?.(listKeys(object))
       take(row, cells)
     },
     format.encoding ?? utf8,
@@ -58,10 +58,11 @@ const notedOnce = (file: string, requested: readonly RequestedColumn[], { note }
   }
 }
 
-const keysOf = (object: JsonObject): readonly string[] => Object.keys(object).filter((name) => object[name] !== null)
+const listKeys = (object: JsonObject): readonly string[] => Object.keys(object).filter((name) => object[name] !== null)
 
 /** Columns that are taken as JSON keep all numbers as they are written. */
-const keptFor = (requested: readonly RequestedColumn[]): Kept => (requested.some(({ json }) => json === true) ? 'written' : 'large')
+const chooseKeptNumbers = (requested: readonly RequestedColumn[]): Kept =>
+  requested.some(({ json }) => json === true) ? 'written' : 'large'
 
 /** The object of a line; a whole number beyond 2^53 is a bigint. @throws InputError */
 export const objectIn = (text: string, where: string, kept: Kept = 'large'): JsonObject => {
@@ -82,21 +83,25 @@ const parsedOrNull = (text: string): unknown => {
 /** A row's number is its place in the list, from 1. */
 export const jsonRows: ReadRows = async (file, requested, format, take) => {
   const text = await jsonText(file, format)
-  const [noted, kept] = [notedOnce(file, requested, format), keptFor(requested)]
+  const [noted, kept] = [notedOnce(file, requested, format), chooseKeptNumbers(requested)]
   const list = parsed(text, file)
   if (!Array.isArray(list))
-    throw inputError(file, "a list of objects (pandas: orient='records'; one a line is .jsonl)", isObject(list) ? 'an object' : shown(list))
+    throw inputError(
+      file,
+      "a list of objects (pandas: orient='records'; one a line is .jsonl)",
+      isObject(list) ? 'an object' : formatValue(list),
+    )
   if (list.length === 0) throw inputError(file, 'at least one row', 'an empty list')
   let spelled = kept === 'written' && mayHold(text, kept) ? (spelledJson(text, kept) as readonly unknown[]) : null
   list.forEach((plain: unknown, index) => {
     const where = atRow(file, index + 1)
-    if (!isObject(plain)) throw inputError(where, 'a JSON object', shown(plain))
+    if (!isObject(plain)) throw inputError(where, 'a JSON object', formatValue(plain))
     if (hasLarge(plain, where)) spelled ??= spelledJson(text, kept) as readonly unknown[]
     const value = spelled === null ? plain : (withDigits(plain, spelled[index]) as JsonObject)
-    const cells = cellsOf(where, requested, value)
+    const cells = toCells(where, requested, value)
     noted(value)
-    format.whole?.(wholeRow(value))
-    format.keys?.(keysOf(value))
+    format.whole?.(toWholeRow(value))
+    format.keys?.(listKeys(value))
     take(index + 1, cells)
   })
 }

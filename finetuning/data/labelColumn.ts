@@ -2,7 +2,7 @@
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { StoredExample } from './compactExamples.js'
 import { type Example, atRow } from './dataset.js'
-import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf, type Classes } from './labels.js'
+import { findClasses, findSetClasses, classIndex, labelSeparator, labelsIn, parseScore, type Classes } from './labels.js'
 
 export type LabelColumn = {
   /** separates the labels of one cell, which may then be empty; absent: a cell has exactly one label */
@@ -28,7 +28,7 @@ export type LabelReader = {
 export const classColumn: LabelColumn = {
   named: true,
   open: (file, labelNames, asText) => {
-    const classes = classReader(file, labelNames, classesOf, asText)
+    const classes = classReader(file, labelNames, findClasses, asText)
     let merged: readonly (readonly string[])[] = []
     return {
       read: (written, row) => ({ label: classes.read(written, row) }),
@@ -53,7 +53,7 @@ export const labelSetColumn: LabelColumn = {
   separator: labelSeparator,
   named: true,
   open: (file, labelNames) => {
-    const classes = classReader(file, labelNames, classesOfSets, true)
+    const classes = classReader(file, labelNames, findSetClasses, true)
     return {
       read: (written, row) => ({ label: 0, labels: labelsIn(written).map((part) => classes.read(part, row)) }),
       finish: (examples) => {
@@ -69,15 +69,15 @@ export const labelSetColumn: LabelColumn = {
 /** A number per row. */
 export const scoreColumn: LabelColumn = {
   open: (file) => ({
-    read: (written, row) => ({ label: scoreOf(written, () => atRow(file, row)) }),
+    read: (written, row) => ({ label: parseScore(written, () => atRow(file, row)) }),
     finish: () => null,
   }),
   /** the part of the sorted scores that an example is in */
   strata: (examples, share) => {
     const parts = partsFor(Math.min(share, 1 - share) * examples.length)
     const order = examples.map((_, index) => index).sort((i, j) => (examples[i]?.label ?? 0) - (examples[j]?.label ?? 0) || i - j)
-    const partOf = new Map(order.map((index, rank) => [index, Math.floor((parts * rank) / examples.length)]))
-    return (_, index) => partOf.get(index) ?? 0
+    const partIndices = new Map(order.map((index, rank) => [index, Math.floor((parts * rank) / examples.length)]))
+    return (_, index) => partIndices.get(index) ?? 0
   },
 }
 

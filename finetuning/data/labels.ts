@@ -18,10 +18,10 @@ export type Classes = {
  * @param written each label with the row where it first occurs @param asText labels are texts, whatever they look like
  * @throws InputError if there are fewer than two classes, or if all labels are numbers and one is not whole: a regression is meant then
  */
-export const classesOf = (file: string, written: ReadonlyMap<string, number>, asText = false): Classes => {
+export const findClasses = (file: string, written: ReadonlyMap<string, number>, asText = false): Classes => {
   const labels = [...written.keys()]
   const numbers = !asText && areNumbers(labels)
-  const fraction = numbers ? labels.find((label) => !isInteger(whole(label))) : undefined
+  const fraction = numbers ? labels.find((label) => !isInteger(normalizeInteger(label))) : undefined
   if (fraction !== undefined)
     throw inputError(
       atRow(file, written.get(fraction) ?? 1),
@@ -30,7 +30,7 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>, as
     )
   const forms = new Map<string, string[]>()
   for (const label of labels) {
-    const key = numbers ? whole(label) : label
+    const key = numbers ? normalizeInteger(label) : label
     forms.set(key, [...(forms.get(key) ?? []), label])
   }
   const classes = Array.from(forms, ([key, [only = key, ...more]]) => ({ key, name: more.length === 0 ? only : key }))
@@ -40,7 +40,7 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>, as
   const places = new Map(classes.map(({ key }, index) => [key, index]))
   return {
     names: classes.map(({ name }) => name),
-    indexOf: new Map(labels.map((label) => [label, places.get(numbers ? whole(label) : label) ?? NaN])),
+    indexOf: new Map(labels.map((label) => [label, places.get(numbers ? normalizeInteger(label) : label) ?? NaN])),
     merged: [...forms.values()].filter((labels) => labels.length > 1),
   }
 }
@@ -48,11 +48,11 @@ export const classesOf = (file: string, written: ReadonlyMap<string, number>, as
 const areNumbers = (labels: readonly string[]): boolean => labels.every((label) => decimal(label) !== null)
 
 /** 1.0 → 1 */
-const whole = (label: string): string => /^([+-]?\d+)\.0*$/.exec(label)?.[1] ?? label
+const normalizeInteger = (label: string): string => /^([+-]?\d+)\.0*$/.exec(label)?.[1] ?? label
 
 /** The names with which data is recognized, whether its file writes 1 or 1.0. */
 export const comparableNames = (labelNames: readonly string[]): readonly string[] => {
-  const wholes = labelNames.map(whole)
+  const wholes = labelNames.map(normalizeInteger)
   return areNumbers(labelNames) && new Set(wholes).size === labelNames.length ? wholes : labelNames
 }
 
@@ -61,12 +61,12 @@ export type Respelled = { readonly first: string; readonly second: string; reado
 
 /** The first class that two lists spell differently, if they have the same classes but for how numbers are written, and for case; else null. */
 export const respelled = (first: readonly string[], second: readonly string[]): Respelled | null => {
-  const keyOf = (name: string): string => String(decimal(name) ?? name.toLowerCase())
-  const bySpelling = new Map(second.map((name) => [keyOf(name), name]))
-  const pairs = first.map((name) => ({ first: name, second: bySpelling.get(keyOf(name)) }))
+  const toKey = (name: string): string => String(decimal(name) ?? name.toLowerCase())
+  const bySpelling = new Map(second.map((name) => [toKey(name), name]))
+  const pairs = first.map((name) => ({ first: name, second: bySpelling.get(toKey(name)) }))
   const differing = pairs.find((pair) => pair.second !== pair.first)?.first
-  const other = differing === undefined ? undefined : bySpelling.get(keyOf(differing))
-  const same = bySpelling.size === second.length && second.length === first.length && new Set(first.map(keyOf)).size === first.length
+  const other = differing === undefined ? undefined : bySpelling.get(toKey(differing))
+  const same = bySpelling.size === second.length && second.length === first.length && new Set(first.map(toKey)).size === first.length
   if (!same || pairs.some((pair) => pair.second === undefined) || differing === undefined || other === undefined) return null
   return { first: differing, second: other, as: decimal(differing) === null ? 'case' : 'number' }
 }
@@ -75,15 +75,15 @@ export const respelled = (first: readonly string[], second: readonly string[]): 
 export const labelIndexIn = (labelNames: readonly string[]): ((label: string) => number | undefined) => {
   const wholes = new Map(comparableNames(labelNames).map((name, index) => [name, index]))
   const indices = new Map(labelNames.map((name, index) => [name, index]))
-  return (label) => indices.get(label) ?? wholes.get(whole(label))
+  return (label) => indices.get(label) ?? wholes.get(normalizeInteger(label))
 }
 
 /** Returns the index of a written label among `labelNames`. @throws InputError for an unknown label */
 export const classIndex = (labelNames: readonly string[], asText = false) => {
   const exact = new Map(labelNames.map((name, index) => [name, index]))
-  const indexOf = asText ? (label: string) => exact.get(label) : labelIndexIn(labelNames)
+  const findIndex = asText ? (label: string) => exact.get(label) : labelIndexIn(labelNames)
   return (label: string, where: () => string): number =>
-    indexOf(label) ?? raise(inputError(where(), `a label of the training data (${alternatives(labelNames)})`, quoted(label)))
+    findIndex(label) ?? raise(inputError(where(), `a label of the training data (${alternatives(labelNames)})`, quoted(label)))
 }
 
 /** Separates the labels of one cell. */
@@ -94,7 +94,7 @@ export const labelsIn = (cell: string): readonly string[] =>
   [...new Set(cell.split(labelSeparator).map((part) => part.trim()))].filter((part) => part !== '')
 
 /** The classes among cells with any number of labels, sorted. @throws InputError if there are fewer than two */
-export const classesOfSets = (file: string, written: ReadonlyMap<string, number>): Classes => {
+export const findSetClasses = (file: string, written: ReadonlyMap<string, number>): Classes => {
   const names = [...written.keys()].sort()
   if (names.length < 2)
     throw inputError(
@@ -106,7 +106,7 @@ export const classesOfSets = (file: string, written: ReadonlyMap<string, number>
 }
 
 /** The number that a label writes. @throws InputError */
-export const scoreOf = (label: string, where: () => string): number => {
+export const parseScore = (label: string, where: () => string): number => {
   const score = decimal(label)
   if (score === null) throw inputError(where(), 'a real number as label', quoted(label))
   if (Math.abs(score) > largestScore) throw inputError(where(), 'a score from −1e30 to 1e30', quoted(label))

@@ -59,7 +59,7 @@ export const checkParquetPages = async (
     const end = start + Number(chunk.total_compressed_size)
     if (!(start >= 0 && start <= end && end <= size))
       throw inputError(file, `pages of ${column} within ${size} bytes`, `bytes ${start} to ${end}`)
-    for (const page of pagesOf(await read(start, end), file)) {
+    for (const page of readPages(await read(start, end), file)) {
       if (!(page.bytes >= 0 && page.bytes <= largestPage))
         throw inputError(file, `pages of at most ${largestPage} bytes in ${column}`, `${page.bytes}`)
       bytes += page.bytes
@@ -75,12 +75,12 @@ export const checkParquetPages = async (
 type Page = { readonly bytes: number; readonly values: number }
 
 /** @throws InputError if a header cannot be read */
-function* pagesOf(chunk: ArrayBufferLike, file: string): Iterable<Page> {
+function* readPages(chunk: ArrayBufferLike, file: string): Iterable<Page> {
   const reader = { view: new DataView(chunk), offset: 0 }
   // as the reader's own loop ends
   while (reader.offset < reader.view.byteLength - 1) {
     checkStruct(reader.view, reader.offset, file)
-    const header = headerOf(reader, file)
+    const header = readHeader(reader, file)
     const { data_page_header: data, data_page_header_v2: second, dictionary_page_header: dictionary } = header
     if (!(header.compressed_page_size >= 0)) throw inputError(file, 'a page of some size', `${header.compressed_page_size} bytes`)
     reader.offset += header.compressed_page_size
@@ -88,7 +88,7 @@ function* pagesOf(chunk: ArrayBufferLike, file: string): Iterable<Page> {
   }
 }
 
-const headerOf = (reader: Parameters<typeof parquetHeader>[0], file: string): ReturnType<typeof parquetHeader> => {
+const readHeader = (reader: Parameters<typeof parquetHeader>[0], file: string): ReturnType<typeof parquetHeader> => {
   try {
     return parquetHeader(reader)
   } catch (thrown) {
@@ -114,7 +114,7 @@ export const structEnd = (bytes: DataView, at: number, levels = deepest): number
   for (;;) {
     const head = bytes.getUint8(next++)
     if ((head & 15) === stop) return next
-    if (head >> 4 === 0) next = varintAt(bytes, next).end
+    if (head >> 4 === 0) next = readVarint(bytes, next).end
     next = elementEnd(bytes, next, head & 15, levels)
   }
 }
@@ -122,12 +122,12 @@ export const structEnd = (bytes: DataView, at: number, levels = deepest): number
 const elementEnd = (bytes: DataView, at: number, type: number, levels: number): number => {
   if (type === yes || type === no) return at // a field of this type has no bytes besides
   if (type === byte) return at + 1
-  if (type === int16 || type === int32 || type === int64) return varintAt(bytes, at).end
+  if (type === int16 || type === int32 || type === int64) return readVarint(bytes, at).end
   if (type === double) return at + 8
   if (type === struct) return structEnd(bytes, at, levels - 1)
   if (type === list) return listEnd(bytes, at, levels - 1)
   if (type !== binary) throw new Error(`expected a type of Thrift that Parquet has, got ${type}`)
-  const { value: length, end } = varintAt(bytes, at)
+  const { value: length, end } = readVarint(bytes, at)
   return within(bytes, end, length, 'bytes')
 }
 
@@ -135,7 +135,7 @@ const listEnd = (bytes: DataView, at: number, levels: number): number => {
   if (levels === 0) throw new Error(`expected at most ${deepest} levels of Thrift, got more`)
   const head = bytes.getUint8(at)
   const long = head >> 4 === 15
-  const { value: count, end } = long ? varintAt(bytes, at + 1) : { value: head >> 4, end: at + 1 }
+  const { value: count, end } = long ? readVarint(bytes, at + 1) : { value: head >> 4, end: at + 1 }
   within(bytes, end, count, 'elements')
   const type = (head & 15) === yes || (head & 15) === no ? byte : head & 15
   let next = end
@@ -149,7 +149,7 @@ const within = (bytes: DataView, at: number, count: number, what: string): numbe
   return at + count
 }
 
-const varintAt = (bytes: DataView, at: number): { readonly value: number; readonly end: number } => {
+const readVarint = (bytes: DataView, at: number): { readonly value: number; readonly end: number } => {
   let value = 0
   for (let [end, scale] = [at, 1]; ; scale *= 128) {
     const part = bytes.getUint8(end++)

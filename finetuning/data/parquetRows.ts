@@ -2,8 +2,8 @@
 import { inputError, reason, InputError } from '../../accelerated/errors/inputError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { withFile } from '../../accelerated/storage/storage.js'
-import { checkColumns, columnNamed, renamedColumns } from './columns.js'
-import { cellsOf, type ReadRows } from './rows.js'
+import { checkColumns, findColumn, renamedColumns } from './columns.js'
+import { toCells, type ReadRows } from './rows.js'
 import type { RequestedColumn } from './table.js'
 import { atRow } from './dataset.js'
 import { z } from 'zod'
@@ -33,7 +33,7 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys, stor
     const named = namedColumns(names, requested, classNamesIn(metadata.key_value_metadata))
     const rows = Number(metadata.num_rows)
     if (rows === 0) throw inputError(file, 'at least one row of data', 'none')
-    const columns = whole === undefined ? requested.flatMap(({ name }) => columnNamed(names, name) ?? []) : [...names]
+    const columns = whole === undefined ? requested.flatMap(({ name }) => findColumn(names, name) ?? []) : [...names]
     await refusing(checkParquetPages(file, metadata, { columns, size, read: bytes.slice }))
     for (let rowStart = 0; rowStart < rows; rowStart += portion) {
       const rowEnd = Math.min(rows, rowStart + portion)
@@ -42,7 +42,7 @@ export const parquetRows: ReadRows = (file, requested, { note, whole, keys, stor
       objects.forEach((object, i) => {
         const where = atRow(file, rowStart + i + 1)
         const read = named.map(([column, classes]) => [column, withNames(object[column], classes, () => where)])
-        const cells = cellsOf(where, requested, read.length === 0 ? object : { ...object, ...Object.fromEntries(read) })
+        const cells = toCells(where, requested, read.length === 0 ? object : { ...object, ...Object.fromEntries(read) })
         keys?.(names)
         whole?.({ names, values: names.map((name) => object[name]) })
         take(rowStart + i + 1, cells)
@@ -57,7 +57,7 @@ const namedColumns = (
   classes: ReadonlyMap<string, readonly string[]>,
 ): readonly (readonly [string, readonly string[]])[] =>
   requested.flatMap(({ name, named }) => {
-    const column = named === true ? columnNamed(names, name) : undefined
+    const column = named === true ? findColumn(names, name) : undefined
     const ofColumn = column === undefined ? undefined : classes.get(column)
     return column === undefined || ofColumn === undefined ? [] : [[column, ofColumn] as const]
   })

@@ -8,7 +8,7 @@ export const promptTemplates = ['paper', 'alpaca', 'chat'] as const
 export type PromptTemplate = (typeof promptTemplates)[number]
 
 /** @throws InputError for an unknown name */
-export const templateOf = ({ promptTemplate = 'paper' }: { readonly promptTemplate?: string }): PromptTemplate => {
+export const parseTemplate = ({ promptTemplate = 'paper' }: { readonly promptTemplate?: string }): PromptTemplate => {
   const template = promptTemplates.find((name) => name === promptTemplate)
   if (template === undefined) throw inputError(option('promptTemplate'), alternatives(promptTemplates), quoted(promptTemplate))
   return template
@@ -20,7 +20,7 @@ const task = 'Below is an instruction that describes a task'
 const request = 'Write a response that appropriately completes the request.'
 
 /** The paper's table does not show the blank lines between sections; they are Stanford's. */
-export const promptOf: Readonly<Record<Exclude<PromptTemplate, 'chat'>, (of: Instruction) => string>> = {
+export const promptFormats: Readonly<Record<Exclude<PromptTemplate, 'chat'>, (of: Instruction) => string>> = {
   paper: (of) => `${task}. ${request}\n\n${sections(of)}`,
   alpaca: (of) =>
     `${of.input === '' ? `${task}.` : `${task}, paired with an input that provides further context.`} ${request}\n\n${sections(of)}`,

@@ -1,7 +1,7 @@
 /** Rows of a user's file in any format: the requested columns of one row after another, so that no file is in memory twice. */
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
-import { checkColumns, columnNamed } from './columns.js'
+import { checkColumns, findColumn } from './columns.js'
 import type { RequestedColumn } from './table.js'
 import { atRow } from './dataset.js'
 import { exactJson } from '../../accelerated/storage/json.js'
@@ -33,7 +33,7 @@ export type RowFormat = Placed & {
 /** All columns of a row, in the order of the file. A table may have several of one name. */
 export type WholeRow = { readonly names: readonly string[]; readonly values: readonly unknown[] }
 
-export const wholeRow = (object: Readonly<Record<string, unknown>>): WholeRow => ({
+export const toWholeRow = (object: Readonly<Record<string, unknown>>): WholeRow => ({
   names: Object.keys(object),
   values: Object.values(object),
 })
@@ -48,7 +48,7 @@ export const rowTooLong = (file: string, row: number, bytes: number): InputError
   inputError(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
 /** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects, dates and infinity */
-export const cellOf = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
+export const toCell = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
   if (json === true) return exactJson(value)
   if (typeof value === 'string') return value
@@ -62,18 +62,18 @@ export const cellOf = (where: string, { name, list, json }: RequestedColumn, val
 }
 
 /** The requested values of an object. @throws InputError if one is missing */
-export const cellsOf = (
+export const toCells = (
   where: string,
   requested: readonly RequestedColumn[],
   object: Readonly<Record<string, unknown>>,
 ): readonly Cell[] => {
   const isComplete = requested.every(({ name, optional }) => optional === true || Object.hasOwn(object, name))
-  if (isComplete) return requested.map((column) => cellOf(where, column, Object.hasOwn(object, column.name) ? object[column.name] : null))
+  if (isComplete) return requested.map((column) => toCell(where, column, Object.hasOwn(object, column.name) ? object[column.name] : null))
   const names = Object.keys(object)
   checkColumns(where, names, requested)
   return requested.map((column) => {
-    const name = columnNamed(names, column.name)
-    return cellOf(where, column, name === undefined ? null : object[name])
+    const name = findColumn(names, column.name)
+    return toCell(where, column, name === undefined ? null : object[name])
   })
 }
 

@@ -28,7 +28,7 @@ export const readSentiment = (): Sentiment => {
   const distinct = withoutRepetitions(all)
   const { kept, held } = holdOut<SentimentExample>({
     seed: SPLIT_SEED,
-    strata: () => stratumOf,
+    strata: () => toStratum,
     share: DEV_SENTENCES / 500,
     isHeld: (place) => place < DEV_SENTENCES,
   })(distinct)
@@ -37,7 +37,7 @@ export const readSentiment = (): Sentiment => {
   return { train: dataset('train', kept, skipped), dev: dataset('dev', held, []) }
 }
 
-const stratumOf = ({ source, label }: SentimentExample): string => `${source} ${label}`
+const toStratum = ({ source, label }: SentimentExample): string => `${source} ${label}`
 
 const dataset = (part: string, examples: readonly SentimentExample[], skipped: Dataset['skipped']): Dataset => ({
   source: `sentiment (${part})`,

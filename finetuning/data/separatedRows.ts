@@ -4,9 +4,9 @@ import { InputError, inputError, quoted } from '../../accelerated/errors/inputEr
 import { option, words } from '../../accelerated/errors/words.js'
 import { eachLine } from './lineStream.js'
 import { longestRow, rowTooLong, type RowFormat, type TakeRow } from './rows.js'
-import { checkColumns, columnNamed, renamedColumns } from './columns.js'
+import { checkColumns, findColumn, renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
-import { columnCount, columnsFound, type RequestedColumn } from './table.js'
+import { columnCount, describeColumns, type RequestedColumn } from './table.js'
 import { readUtf8 } from './textFile.js'
 import { atRow } from './dataset.js'
 
@@ -98,7 +98,7 @@ const delimiterIn = (bytes: Buffer, requested: readonly RequestedColumn[]): stri
     }
   }
   const [only = '', ...more] = cells(comma)
-  if (more.length > 0 || requested.some(({ name }) => columnNamed([only], name) !== undefined)) return comma
+  if (more.length > 0 || requested.some(({ name }) => findColumn([only], name) !== undefined)) return comma
   return otherDelimiters.find((delimiter) => cells(delimiter).length > 1) ?? comma
 }
 
@@ -158,11 +158,11 @@ export const placesIn = (
     throw inputError(
       where,
       expected,
-      words`${columnsFound(header)} (${option('delimiter')} ${other === '\t' ? 'tab' : `"${other}"`} would cut it)`,
+      words`${describeColumns(header)} (${option('delimiter')} ${other === '\t' ? 'tab' : `"${other}"`} would cut it)`,
     )
   }
   return requested.map(({ name }) => {
-    const place = header.indexOf(columnNamed(header, name) ?? name)
+    const place = header.indexOf(findColumn(header, name) ?? name)
     if (place !== header.lastIndexOf(header[place] ?? ''))
       throw inputError(atRow(file, 1), `one column ${quoted(name)}`, 'more than one of that name')
     return place

@@ -24,7 +24,7 @@ type StyleCorpus = {
   /** the official folder, if `--data` may be its parent */
   readonly folder?: string
   /** A line as the style classifier sees it, in training and later (TSST's preprocessing). */
-  readonly textOf: (line: string) => string
+  readonly toText: (line: string) => string
   /** the folder, and where to get it, in messages */
   readonly description: string
 }
@@ -41,7 +41,7 @@ export const styleCorpora: Readonly<Record<StyleName, StyleCorpus>> = {
       ['.0', '.1'],
       ['.neg', '.pos'], // fastnlp/style-transformer and TSST
     ],
-    textOf: (line) => line.trim().toLowerCase(), // the files are tokenized
+    toText: (line) => line.trim().toLowerCase(), // the files are tokenized
     description: "the folder of Yelp's sentences (train.0, train.1, dev.0, …, of lijuncen/Sentiment-and-Style-Transfer)",
   },
   gyafc: {
@@ -52,7 +52,7 @@ export const styleCorpora: Readonly<Record<StyleName, StyleCorpus>> = {
       ['.informal', '.formal'], // TSST
     ],
     folder: 'Family_Relationships',
-    textOf: (line) => treebankWords(line.toLowerCase()).join(' '),
+    toText: (line) => treebankWords(line.toLowerCase()).join(' '),
     description: "the Family_Relationships folder of GYAFC (licensed: ask Yahoo for its L6 corpus, and with its answer GYAFC's authors)",
   },
 }
@@ -68,21 +68,21 @@ export const isStyleName = (task: string): task is StyleName => Object.hasOwn(st
  * @throws InputError if the folder or a file is missing, empty or not UTF-8
  */
 export const readStyles = async (name: StyleName, part: string, folder: string | undefined): Promise<Dataset> => {
-  const { styles, textOf } = styleCorpora[name]
+  const { styles, toText } = styleCorpora[name]
   const files = styleFiles(name, part, folder)
   const store = exampleStore()
   const examples: Example[] = []
   for (const [label, file] of files.entries())
     await eachLine(file, (_, bytes) => {
-      examples.push(store({ text: textOf(bytes.toString('utf8')), label, row: examples.length + 1 }))
+      examples.push(store({ text: toText(bytes.toString('utf8')), label, row: examples.length + 1 }))
     })
   return { source: bothFiles(files), examples, labelNames: styles, skipped: [] }
 }
 
 /** The lines of style 0, and those of style 1. */
 export const linesByStyle = ({ examples }: Dataset): readonly [readonly string[], readonly string[]] => {
-  const of = (style: Style) => examples.filter(({ label }) => label === style).map(({ text }) => text)
-  return [of(0), of(1)]
+  const selectTexts = (style: Style) => examples.filter(({ label }) => label === style).map(({ text }) => text)
+  return [selectTexts(0), selectTexts(1)]
 }
 
 /** The files of both styles of a part. @throws InputError if one is missing */

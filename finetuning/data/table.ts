@@ -32,7 +32,7 @@ export const columnExpected = ({ name, option: named }: RequestedColumn): Words 
 const MOST_COLUMNS = 12
 
 /** `the columns "a", "b"`, or `no columns` */
-export const columnsFound = (names: readonly string[]): string => {
+export const describeColumns = (names: readonly string[]): string => {
   const more = names.length > MOST_COLUMNS ? ` and ${names.length - MOST_COLUMNS} more` : ''
   const first = names.slice(0, MOST_COLUMNS).map((name) => quoted(name))
   return names.length === 0 ? 'no columns' : `the columns ${first.join(', ')}${more}`
@@ -54,7 +54,7 @@ export const pickPlaces =
   }
 
 /** The requested columns of records whose first is the header. @throws InputError */
-export const pickNamed =
+export const pickByName =
   (file: string, requested: readonly RequestedColumn[], ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): Table => {
     const iterator = records[Symbol.iterator]()
@@ -69,7 +69,7 @@ const placeIn =
   (file: string, header: readonly string[]) =>
   (requested: RequestedColumn): number => {
     const place = header.indexOf(requested.name)
-    if (place === -1) throw inputError(atRow(file, 1), columnExpected(requested), columnsFound(header))
+    if (place === -1) throw inputError(atRow(file, 1), columnExpected(requested), describeColumns(header))
     if (place !== header.lastIndexOf(requested.name))
       throw inputError(atRow(file, 1), `one column ${quoted(requested.name)}`, 'more than one of that name')
     return place

@@ -6,7 +6,7 @@ import { withFile, type Storage } from '../../accelerated/storage/storage.js'
 import { isUtf8 } from '../../accelerated/storage/native.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
 import { atRow } from './dataset.js'
-import { MAXIMUM_BYTES, tooLarge, wholeText } from './textPieces.js'
+import { MAXIMUM_BYTES, tooLarge, readAllText } from './textPieces.js'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -18,7 +18,7 @@ const CARRIAGE_RETURN = 0x0d
  */
 export const readUtf8 = async (file: string, encoding?: string, storage: Storage = nodeFiles): Promise<Buffer> => {
   await checkSize(file, storage)
-  const read = await readable(file, () => withFile(storage, file, (open) => wholeText(file, open)))
+  const read = await readable(file, () => withFile(storage, file, (open) => readAllText(file, open)))
   return textIn(file, read, encoding)
 }
 
@@ -26,7 +26,7 @@ export const readUtf8 = async (file: string, encoding?: string, storage: Storage
 export const textIn = (file: string, read: Buffer, encoding?: string): Buffer => {
   const bytes =
     encoding === undefined || encoding === utf8 ? withoutMark(file, read, encoding !== undefined) : transcoded(file, read, encoding)
-  if (endOfText(bytes) === 0) throw inputError(file, 'at least one row', 'an empty file')
+  if (findTextEnd(bytes) === 0) throw inputError(file, 'at least one row', 'an empty file')
   return bytes
 }
 
@@ -48,7 +48,7 @@ export type Line = { readonly row: number; readonly start: number; readonly end:
  * They are ranges, not strings: a cell that is decoded alone does not keep its whole line in memory. MNLI's parses are four fifths of its file.
  */
 export function* lines(bytes: Buffer): Generator<Line> {
-  const last = endOfText(bytes)
+  const last = findTextEnd(bytes)
   for (let start = 0, row = 1; start <= last && last > 0; row++) {
     const feed = bytes.indexOf(LINE_FEED, start)
     const next = feed === -1 || feed > last ? last : feed
@@ -97,7 +97,7 @@ export const utf16Mark = (bytes: Buffer): 'utf-16le' | 'utf-16be' | null =>
   bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : null
 
 /** The end of the last line that is not empty. */
-const endOfText = (bytes: Buffer): number => {
+const findTextEnd = (bytes: Buffer): number => {
   let end = bytes.length
   while (end > 0 && (bytes[end - 1] === LINE_FEED || bytes[end - 1] === CARRIAGE_RETURN)) end--
   return end

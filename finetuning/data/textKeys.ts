@@ -20,7 +20,7 @@ export const firstRows = (keys: BigUint64Array): ((key: BigUint64Array, at: numb
   const rows = new Int32Array(mask + 1).fill(-1)
   const words = new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length)
   /** The slot of a key: where it is, or where it belongs. */
-  const slotOf = (low: number, high: number): number => {
+  const findSlot = (low: number, high: number): number => {
     let slot = low & mask
     for (let row = rows[slot] ?? -1; row !== -1; row = rows[slot] ?? -1) {
       if (words[2 * row] === low && words[2 * row + 1] === high) break
@@ -29,11 +29,11 @@ export const firstRows = (keys: BigUint64Array): ((key: BigUint64Array, at: numb
     return slot
   }
   for (let row = 0; row < keys.length; row++) {
-    const slot = slotOf(words[2 * row] ?? 0, words[2 * row + 1] ?? 0)
+    const slot = findSlot(words[2 * row] ?? 0, words[2 * row + 1] ?? 0)
     if (rows[slot] === -1) rows[slot] = row
   }
   return (others, at) => {
     const pair = new Uint32Array(others.buffer, others.byteOffset + 8 * at, 2)
-    return rows[slotOf(pair[0] ?? 0, pair[1] ?? 0)] ?? -1
+    return rows[findSlot(pair[0] ?? 0, pair[1] ?? 0)] ?? -1
   }
 }

@@ -18,20 +18,20 @@ export async function* textPieces(file: string, open: OpenFile): AsyncGenerator<
     for (let at = 0; at < size; at += piece) yield await read(at, Math.min(piece, size - at))
   }
   if (!(await isPacked(file, open))) {
-    for await (const bytes of stored()) yield bufferOf(bytes)
+    for await (const bytes of stored()) yield toBuffer(bytes)
     return
   }
   let unpacked = 0
   for await (const bytes of gunzipped(file, stored())) {
     unpacked += bytes.length
     if (unpacked > MAXIMUM_BYTES) throw tooLarge(file, unpacked)
-    yield bufferOf(bytes)
+    yield toBuffer(bytes)
   }
 }
 
 /** The same at once. @throws InputError */
-export const wholeText = async (file: string, open: OpenFile): Promise<Buffer> => {
-  if (!(await isPacked(file, open))) return bufferOf(await open.read(0, open.size))
+export const readAllText = async (file: string, open: OpenFile): Promise<Buffer> => {
+  if (!(await isPacked(file, open))) return toBuffer(await open.read(0, open.size))
   const pieces: Buffer[] = []
   for await (const bytes of textPieces(file, open)) pieces.push(bytes)
   return Buffer.concat(pieces)
@@ -42,4 +42,4 @@ const isPacked = async (file: string, { size, read }: OpenFile): Promise<boolean
   return isGzip(await read(0, Math.min(2, size)))
 }
 
-const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+const toBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)

@@ -57,17 +57,17 @@ export const dataFacts = (dataset: Dataset, keys: BigUint64Array, hasScores = fa
     rows: examples.length,
     files: dataset.files ?? null,
     skipped: skipped.length,
-    classes: labelNames === null || isTagged ? null : countsOf(labelNames, examples),
+    classes: labelNames === null || isTagged ? null : countClasses(labelNames, examples),
     hasLabelSets: !isTagged && examples[0]?.labels !== undefined,
     entities: labelNames === null || !isTagged ? null : entityCounts(labelNames, examples),
-    scores: hasScores && Number.isFinite(examples[0]?.label) ? scoresOf(examples) : null,
+    scores: hasScores && Number.isFinite(examples[0]?.label) ? summarizeScores(examples) : null,
     ...repetitions(examples, keys),
     merged: mergedLabels,
     lengths: null,
   }
 }
 
-const countsOf = (labelNames: readonly string[], examples: readonly Example[]): readonly ClassCount[] => {
+const countClasses = (labelNames: readonly string[], examples: readonly Example[]): readonly ClassCount[] => {
   const counts = new Array<number>(labelNames.length).fill(0)
   for (const { label, labels } of examples) for (const at of labels ?? [label]) counts[at] = (counts[at] ?? 0) + 1
   return labelNames.map((label, i) => ({ label, rows: counts[i] ?? 0 }))
@@ -75,17 +75,17 @@ const countsOf = (labelNames: readonly string[], examples: readonly Example[]): 
 
 /** Tags are read as IOB2, where each entity begins with a tag of its own. */
 const entityCounts = (labelNames: readonly string[], examples: readonly Example[]): readonly ClassCount[] =>
-  countsOf(labelNames, examples).flatMap(({ label, rows }) => {
+  countClasses(labelNames, examples).flatMap(({ label, rows }) => {
     const { kind, type } = parseTag(label)
     return kind === 'begin' ? [{ label: type, rows }] : []
   })
 
-const scoresOf = (examples: readonly Example[]): DataFacts['scores'] => {
+const summarizeScores = (examples: readonly Example[]): DataFacts['scores'] => {
   const sorted = Float64Array.from(examples, ({ label }) => label).sort()
   return { least: sorted[0] ?? NaN, median: percentile(sorted, 50), most: sorted.at(-1) ?? NaN }
 }
 
-const labelOf = ({ label, labels, words }: Example): string | number => {
+const toLabelKey = ({ label, labels, words }: Example): string | number => {
   if (labels === undefined) return label
   return (words === undefined ? [...labels].sort((a, b) => a - b) : labels).join(',')
 }
@@ -100,7 +100,7 @@ const repetitions = (examples: readonly Example[], keys: BigUint64Array): Pick<D
     const earlier = examples[at]
     if (at === i || earlier === undefined || earlier === example) return // a mixture repeats examples
     duplicates++
-    if (Object.is(labelOf(earlier), labelOf(example))) return // NaN: rows without labels
+    if (Object.is(toLabelKey(earlier), toLabelKey(example))) return // NaN: rows without labels
     contradicted.add(at)
     first ??= [earlier.row, example.row]
   })

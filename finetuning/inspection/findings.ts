@@ -122,7 +122,7 @@ export const alikeLabels = (labels: readonly string[]): readonly Alike[] => {
     const key = foldedLabel(label)
     groups.set(key, [...(groups.get(key) ?? []), label])
   }
-  return [...groups.values()].filter((group) => group.length > 1).map((group) => ({ labels: group, differ: differenceOf(group) }))
+  return [...groups.values()].filter((group) => group.length > 1).map((group) => ({ labels: group, differ: describeDifference(group) }))
 }
 
 const withoutBlanks = (label: string): string => label.normalize('NFKC').replaceAll(/\s+/g, ' ').trim()
@@ -132,7 +132,7 @@ const foldedLabel = (label: string): string => {
   return number === null ? `text ${withoutBlanks(label).toLowerCase()}` : `number ${number}`
 }
 
-const differenceOf = (group: readonly string[]): string => {
+const describeDifference = (group: readonly string[]): string => {
   if (group.every((label) => decimal(label.trim()) !== null)) return 'the form of a number'
   if (new Set(group.map((label) => label.toLowerCase())).size === 1) return 'case'
   return new Set(group.map(withoutBlanks)).size === 1 ? 'blanks' : 'case and blanks'

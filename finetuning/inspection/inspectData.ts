@@ -6,7 +6,7 @@ import { openTextTokens, type TextTokenOptions } from '../tasks/texts/tokens.js'
 import { textKeys } from '../data/textKeys.js'
 import { loadSets, withModelTemplate, type LoadedSets, type TaskOptions } from '../tasks/index.js'
 import { dataFacts, lengthFacts, wordLengths, type DataFacts, type LengthFacts, type RowKeys } from './dataFacts.js'
-import { shownExamples, type ShownExample } from './shownExamples.js'
+import { previewExamples, type ShownExample } from './previewExamples.js'
 import { findingsIn, lengthFindings, overlapFindings, readerFindings, type Choices, type Finding } from './findings.js'
 
 export type InspectOptions = {
@@ -41,8 +41,8 @@ export const inspectData = async ({
   const base = model === undefined ? null : await openBase(model)
   const loaded = await loadSets(base === null ? task : await withModelTemplate(task, base.folder))
   const { training, evaluation, test } = loaded.sets
-  const keysOf = (set: Dataset | undefined): BigUint64Array => textKeys(set?.examples ?? [])
-  const keys: RowKeys = { training: keysOf(training), evaluation: keysOf(evaluation), test: keysOf(test) }
+  const collectKeys = (set: Dataset | undefined): BigUint64Array => textKeys(set?.examples ?? [])
+  const keys: RowKeys = { training: collectKeys(training), evaluation: collectKeys(evaluation), test: collectKeys(test) }
   const hasScores = loaded.labelNames === null && loaded.taskType.command !== 'generate'
   const areChats = loaded.text?.promptTemplate === 'chat'
   const sets: DataFacts[] = []
@@ -52,7 +52,8 @@ export const inspectData = async ({
       lengths: base === null ? lengthFacts(wordLengths(set.examples, areChats), 'words') : await tokenFacts(loaded, set, base, maxLength),
     })
   const choices: Choices = { classWeights, selectionMetric: loaded.selectionMetric }
-  const examples = base === null || loaded.text === undefined ? [] : await shownExamples(base, loaded.text, training, { count, maxLength })
+  const examples =
+    base === null || loaded.text === undefined ? [] : await previewExamples(base, loaded.text, training, { count, maxLength })
   return { sets, findings: allFindings(loaded, sets, keys, choices), examples }
 }
 
@@ -78,12 +79,12 @@ const tokenFacts = async (loaded: LoadedSets, set: Dataset, base: ModelFolder, m
   const lengths = Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
   if (text?.promptTemplate === null) return lengthFacts(lengths, 'tokens') // cut into pieces, which lose nothing
   const longer = set.examples.filter((_, i) => (lengths[i] ?? 0) > maxLength)
-  const byTurns = text?.truncation === 'turns' ? { wholeExchanges: await withWholeExchanges(base, text, longer, maxLength) } : {}
+  const byTurns = text?.truncation === 'turns' ? { wholeExchanges: await countExchangeCuts(base, text, longer, maxLength) } : {}
   return lengthFacts(lengths, 'tokens', { texts: longer.length, maxLength, ...byTurns })
 }
 
 /** How many of the examples lose whole exchanges alone. */
-const withWholeExchanges = async (
+const countExchangeCuts = async (
   base: ModelFolder,
   text: TextTokenOptions,
   longer: readonly Example[],

@@ -13,12 +13,12 @@ const chunk = 1_024
 /** The largest magnitude in a chunk, after scaling: below float16's 65,504. */
 const largestExponent = 15
 
-const chunksOf = (size: number): number => Math.ceil(size / chunk)
+const countChunks = (size: number): number => Math.ceil(size / chunk)
 
 /** @returns bytes whose number follows from the vector's size */
-export const bytesOf = (numbers: Vector, exchange: Exchange): Uint8Array => {
+export const encodeVector = (numbers: Vector, exchange: Exchange): Uint8Array => {
   if (exchange === 'float32') return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength)
-  const exponents = new Int16Array(chunksOf(numbers.length))
+  const exponents = new Int16Array(countChunks(numbers.length))
   const scaled = numbers.slice()
   for (let c = 0; c < exponents.length; c++) {
     const [start, end] = [c * chunk, Math.min(scaled.length, (c + 1) * chunk)]
@@ -40,15 +40,15 @@ export const bytesOf = (numbers: Vector, exchange: Exchange): Uint8Array => {
 }
 
 /** The number of bytes of `size` numbers. */
-export const byteLengthOf = (size: number, dtype: FloatType, exchange: Exchange): number =>
-  exchange === 'float16' ? 2 * (chunksOf(size) + size) : size * (dtype === 'float64' ? 8 : 4)
+export const encodedLength = (size: number, dtype: FloatType, exchange: Exchange): number =>
+  exchange === 'float16' ? 2 * (countChunks(size) + size) : size * (dtype === 'float64' ? 8 : 4)
 
 /** The numbers of `bytesOf`; null for another number of bytes. */
-export const numbersOf = (bytes: Uint8Array, size: number, dtype: FloatType, exchange: Exchange): Vector | null => {
-  if (bytes.byteLength !== byteLengthOf(size, dtype, exchange)) return null
+export const decodeVector = (bytes: Uint8Array, size: number, dtype: FloatType, exchange: Exchange): Vector | null => {
+  if (bytes.byteLength !== encodedLength(size, dtype, exchange)) return null
   const aligned = new Uint8Array(bytes).buffer // a copy: Buffer's own slice() is a view
   if (exchange === 'float32') return dtype === 'float64' ? new Float64Array(aligned) : new Float32Array(aligned)
-  const exponents = new Int16Array(aligned, 0, chunksOf(size))
+  const exponents = new Int16Array(aligned, 0, countChunks(size))
   const numbers = zeros(size, dtype)
   numbers.set(fromFloat16(new Uint16Array(aligned, exponents.byteLength)))
   for (const [c, exponent] of exponents.entries()) {
@@ -61,4 +61,4 @@ export const numbersOf = (bytes: Uint8Array, size: number, dtype: FloatType, exc
 
 /** What a gradient is after it has traveled. */
 export const traveled = (numbers: Vector, dtype: FloatType, exchange: Exchange): Vector =>
-  exchange === 'float32' ? numbers : (numbersOf(bytesOf(numbers, exchange), numbers.length, dtype, exchange) as Vector)
+  exchange === 'float32' ? numbers : (decodeVector(encodeVector(numbers, exchange), numbers.length, dtype, exchange) as Vector)

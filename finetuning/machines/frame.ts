@@ -53,7 +53,7 @@ export const toFrame = (header: object, body: Uint8Array, signer: Signer): Buffe
 export type FrameForm<T> = {
   readonly schema: z.ZodType<T>
   /** the public key that must have signed the frame */
-  readonly keyOf: (header: T) => string
+  readonly findKey: (header: T) => string
   /** name the value in messages */
   readonly where: string
   readonly what: string
@@ -62,13 +62,13 @@ export type FrameForm<T> = {
 /** @throws InputError for bytes of another form, or that nobody signed with this key */
 export const fromFrame = <T>(
   frame: Buffer,
-  { schema, keyOf, where, what }: FrameForm<T>,
+  { schema, findKey, where, what }: FrameForm<T>,
 ): { readonly header: T; readonly body: Buffer } => {
   const content = frame.subarray(signatureBytes)
   const length = content.length < lengthBytes ? Infinity : content.readUInt32LE()
   if (length > Math.min(headerLimit, content.length - lengthBytes)) throw inputError(where, what, `${frame.length} bytes of another form`)
   const header = validate(schema, parseJson(content.toString('utf8', lengthBytes, lengthBytes + length), where), where, what)
-  if (!isSigned(keyOf(header), content, frame.subarray(0, signatureBytes)))
+  if (!isSigned(findKey(header), content, frame.subarray(0, signatureBytes)))
     throw inputError(where, `${what} as its sender signed it`, 'an altered one')
   return { header, body: content.subarray(lengthBytes + length) }
 }

@@ -4,12 +4,12 @@ import type { Redis } from 'ioredis'
 import { InputError, inputError, reason } from '../../accelerated/errors/inputError.js'
 import { TrainingError } from '../../accelerated/errors/expectedErrors.js'
 import { option } from '../../accelerated/errors/words.js'
-import type { PartExecutor, PartGradient, AnswersExecutor } from '../../accelerated/training/partGradient.js'
+import type { PartExecutor, MicroBatchGradient, AnswersExecutor } from '../../accelerated/training/microBatchGradient.js'
 import type { Work } from './frame.js'
 import { openPace, type WorkersReport } from './pace.js'
 import { loadBullmq, settlesWithin, type QueueEvent } from './redis.js'
-import { endRun, liveRuns, offerRun, openPartQueue, runIdOf } from './runKeys.js'
-import { spreadParts, type Leading } from './spreadParts.js'
+import { endRun, liveRuns, offerRun, openPartQueue, hashRunId } from './runKeys.js'
+import { spreadMicroBatches, type Leading } from './spreadMicroBatches.js'
 
 export type LeaderEvent =
   | { readonly kind: 'warning'; readonly message: string }
@@ -39,7 +39,7 @@ const [signInterval, retryDelay, openPatience, closePatience] = [10_000, 1_000, 
 export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
   const { client, place, setup } = options
   const bullmq = await loadBullmq()
-  const offered = { place, id: runIdOf(setup) }
+  const offered = { place, id: hashRunId(setup) }
   const [events, said]: [LeaderEvent[], Set<string>] = [[], new Set()]
   const warn = (message: string): void => {
     if (!said.has(message)) events.push({ kind: 'warning', message })
@@ -60,7 +60,7 @@ export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
     refused: new Set(),
     warn,
     nextToken: () => String(++published),
-    attempt: attemptAt(client, warn),
+    attempt: makeAttempt(client, warn),
   }
   const signs = setInterval(() => void leading.attempt(offer), signInterval).unref()
   const look = (work: Work, step: number): void => {
@@ -69,13 +69,13 @@ export const openLeader = async (options: LeaderOptions): Promise<Leader> => {
   }
   return {
     executor: async (step) => {
-      const gradients = new Array<PartGradient>(step.parts)
-      for await (const [part, gradient] of spreadParts(leading, 'gradients', step)) gradients[part] = gradient
+      const gradients = new Array<MicroBatchGradient>(step.parts)
+      for await (const [part, gradient] of spreadMicroBatches(leading, 'gradients', step)) gradients[part] = gradient
       look('gradients', step.step + 1)
       return gradients
     },
     answers: async function* (evaluation) {
-      for await (const part of spreadParts(leading, 'answers', evaluation)) {
+      for await (const part of spreadMicroBatches(leading, 'answers', evaluation)) {
         look('answers', evaluation.step)
         yield part
       }
@@ -111,7 +111,7 @@ const firstOffer = (client: Redis, offer: () => Promise<void>): Promise<void> =>
     throw inputError(option('redis'), 'a Redis that stores what a run publishes', reason(thrown))
   })
 
-const attemptAt = (client: Redis, warn: Leading['warn']): Leading['attempt'] => {
+const makeAttempt = (client: Redis, warn: Leading['warn']): Leading['attempt'] => {
   let failedAt = -Infinity
   return async (work) => {
     if (client.status !== 'ready' || performance.now() - failedAt < retryDelay) return null

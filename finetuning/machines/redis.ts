@@ -67,7 +67,7 @@ const unreachableError = (url: string, thrown: unknown): Error =>
   )
 
 /** Why Redis refuses a command (it is full, only a replica, or loads its data); null for another error. */
-export const refusalOf = (thrown: unknown): string | null =>
+export const findRefusal = (thrown: unknown): string | null =>
   thrown instanceof Error && thrown.name === 'ReplyError' ? oneLine(thrown.message) : null
 
 /** The error for a Redis that answers, and refuses commands. */
@@ -81,7 +81,7 @@ export const refusalReports = (
   const reported = new Set<string>()
   return {
     refused: (thrown) => {
-      const refusal = refusalOf(thrown)
+      const refusal = findRefusal(thrown)
       const kind = refusal?.split(' ')[0] ?? ''
       if (refusal !== null && !reported.has(kind)) onEvent({ kind: 'queue', connected: true, refusal })
       reported.add(kind)
@@ -127,7 +127,7 @@ export const checkConnected = async (
   })
   await settlesWithin(connectTimeout, ready)
   if (!isReady) throw unreachableError(url, lastError())
-  const refusal = refusalOf(lastError())
+  const refusal = findRefusal(lastError())
   if (refusal !== null) throw refusedError(url, refusal)
 }
 

@@ -22,11 +22,11 @@ export const placeKey = (place: string): string => `salora-run:${place}`
 export const ended = 'ended'
 
 /** The digest of a setup. A leader's setup has its own public key, so no two leaders have the same id. */
-export const runIdOf = (setup: string): string => createHash('sha256').update(setup).digest('hex').slice(0, 32)
+export const hashRunId = (setup: string): string => createHash('sha256').update(setup).digest('hex').slice(0, 32)
 
 const isId = (text: string | null): text is string => text !== null && /^[0-9a-f]{32}$/.test(text)
 
-export const keysOf = (id: string) => ({
+export const makeRunKeys = (id: string) => ({
   /** what workers need to join, as JSON */
   setup: `salora-run:${id}:setup`,
   /** of the newest step or evaluation, and its frame */
@@ -54,7 +54,7 @@ export type OfferedRun = { readonly place: string; readonly id: string }
 
 /** Offers a run to workers, and shows that its leader lives. */
 export const offerRun = async (client: Redis, { place, id }: OfferedRun, setup: string): Promise<void> => {
-  const keys = keysOf(id)
+  const keys = makeRunKeys(id)
   await client.set(keys.setup, setup, 'PX', lifetime)
   await client.set(placeKey(place), id, 'PX', leaderLifetime)
   await client.hset(places, place, id)
@@ -77,7 +77,7 @@ export const liveRuns = async (bullmq: Bullmq, client: Redis): Promise<readonly 
 
 /** Removes everything that Redis has of a run. */
 export const removeRun = async (bullmq: Bullmq, client: Redis, id: string): Promise<void> => {
-  const { setup, token, step, parts } = keysOf(id)
+  const { setup, token, step, parts } = makeRunKeys(id)
   await client.del(setup, token, step, parts)
   await openPartQueue(bullmq, client, id).obliterate({ force: true })
 }

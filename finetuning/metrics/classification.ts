@@ -10,15 +10,15 @@ export type ClassCount = { readonly predicted: number; readonly labeled: number;
 export const classCounts = (predictions: Classes, labels: Classes, metric = 'classCounts'): ReadonlyMap<number, ClassCount> => {
   assertSameLength(metric, predictions, labels)
   const counts = new Map<number, { predicted: number; labeled: number; both: number }>()
-  const of = (value: number) => {
+  const findCount = (value: number) => {
     const count = counts.get(value) ?? { predicted: 0, labeled: 0, both: 0 }
     counts.set(value, count)
     return count
   }
   predictions.forEach((prediction, i) => {
-    of(prediction).predicted += 1
-    of(labels[i] as number).labeled += 1
-    if (prediction === labels[i]) of(prediction).both += 1
+    findCount(prediction).predicted += 1
+    findCount(labels[i] as number).labeled += 1
+    if (prediction === labels[i]) findCount(prediction).both += 1
   })
   return new Map([...counts].sort(([a], [b]) => a - b))
 }
@@ -30,27 +30,27 @@ export const accuracy = (predictions: Classes, labels: Classes): number => {
 }
 
 /** F1 = 2·TP / (2·TP + FP + FN), in [0, 1]; 0 if the class is neither labeled nor predicted, as in scikit-learn's `f1_score`. */
-const f1OfCount = ({ predicted, labeled, both }: ClassCount): number => (predicted + labeled === 0 ? 0 : (2 * both) / (predicted + labeled))
+const countToF1 = ({ predicted, labeled, both }: ClassCount): number => (predicted + labeled === 0 ? 0 : (2 * both) / (predicted + labeled))
 
 const never: ClassCount = { predicted: 0, labeled: 0, both: 0 }
 
 /** F1 of one class, the positive one, against all others. */
-export const f1Of =
+export const f1ForClass =
   (positive: number) =>
   (predictions: Classes, labels: Classes): number =>
-    f1OfCount(classCounts(predictions, labels, 'f1').get(positive) ?? never)
+    countToF1(classCounts(predictions, labels, 'f1').get(positive) ?? never)
 
 /** F1 of class 1 of a binary task. @throws Error for any other class than 0 and 1 */
 export const f1 = (predictions: Classes, labels: Classes): number => {
   const other = [...classCounts(predictions, labels, 'f1').keys()].find((value) => value !== 0 && value !== 1)
   if (other !== undefined) throw new Error(`f1: expected classes 0 and 1, got ${other}`)
-  return f1Of(1)(predictions, labels)
+  return f1ForClass(1)(predictions, labels)
 }
 
 /** The unweighted mean of F1 over the classes that occur among predictions or labels, as scikit-learn's `f1_score(average='macro')`. */
 export const macroF1 = (predictions: Classes, labels: Classes): number => {
   const counts = [...classCounts(predictions, labels, 'macroF1').values()]
-  return counts.reduce((sum, count) => sum + f1OfCount(count), 0) / counts.length
+  return counts.reduce((sum, count) => sum + countToF1(count), 0) / counts.length
 }
 
 /**
@@ -86,7 +86,7 @@ export const reportByClass = (predictions: Classes, labels: Classes, classes: Cl
     return {
       precision: predicted === 0 ? 0 : both / predicted,
       recall: labeled === 0 ? 0 : both / labeled,
-      f1: f1OfCount(count),
+      f1: countToF1(count),
       examples: labeled,
     }
   })

@@ -1,5 +1,5 @@
 /** A metric of the user's own: its type, and a score of it that is a number or one clear line. */
-import { inputError, quoted, reason, shown } from '../../accelerated/errors/inputError.js'
+import { inputError, quoted, reason, formatValue } from '../../accelerated/errors/inputError.js'
 
 /** A class by name, the classes that hold, the tags of a sentence's words, or a number. */
 export type MetricValue = string | number | readonly string[]
@@ -32,20 +32,21 @@ export const metricIn = (exports: Readonly<Record<string, unknown>>, file: strin
     Record<string, unknown>
   >
   if (typeof name !== 'string' || !/^[A-Za-z]\w{0,63}$/.test(name))
-    throw inputError(file, 'an export "name" of at most 64 letters, digits and underscores', shown(name))
-  if (typeof higherIsBetter !== 'boolean') throw inputError(file, 'an export "higherIsBetter", true or false', shown(higherIsBetter))
-  if (typeof score !== 'function') throw inputError(file, 'an export "score", a function of predictions and labels', shown(score))
+    throw inputError(file, 'an export "name" of at most 64 letters, digits and underscores', formatValue(name))
+  if (typeof higherIsBetter !== 'boolean') throw inputError(file, 'an export "higherIsBetter", true or false', formatValue(higherIsBetter))
+  if (typeof score !== 'function') throw inputError(file, 'an export "score", a function of predictions and labels', formatValue(score))
   return { name, higherIsBetter, score: score as MetricDefinition['score'] }
 }
 
 /** @throws InputError if the function throws, or returns something other than a finite number */
-export const scoreOf = ({ name, score }: MetricDefinition, file: string, { predictions, labels }: Compared): number => {
+export const computeScore = ({ name, score }: MetricDefinition, file: string, { predictions, labels }: Compared): number => {
   let value: unknown
   try {
     value = score(predictions, labels)
   } catch (thrown) {
     throw inputError(file, `a number from the metric ${name}`, `an error: ${quoted(reason(thrown), 200)}`)
   }
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw inputError(file, `a finite number from the metric ${name}`, shown(value))
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    throw inputError(file, `a finite number from the metric ${name}`, formatValue(value))
   return value
 }

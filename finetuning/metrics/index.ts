@@ -1,5 +1,5 @@
 /** Metrics of predictions against labels: pure functions of two lists. No data, no model, no task. */
-export { accuracy, confusionMatrix, f1, f1Of, macroF1, matthews, reportByClass, type ClassReport } from './classification.js'
+export { accuracy, confusionMatrix, f1, f1ForClass, macroF1, matthews, reportByClass, type ClassReport } from './classification.js'
 export { pearson, spearman } from './correlation.js'
 export { constantPrediction, majorityClass, type MajorityClass } from './classification.js'
 export { crossEntropy, mae, mse } from './losses.js'

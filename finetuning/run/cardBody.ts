@@ -1,5 +1,5 @@
 /** The Markdown of a model card: data, scores, settings, budget, and the command that makes the same adapter again. */
-import { flagsOf, inShell } from '../commandLine/shell.js'
+import { toFlags, inShell } from '../commandLine/shell.js'
 import { mixedFiles } from '../tasks/index.js'
 import { metricTitle } from '../metrics/index.js'
 import {
@@ -17,7 +17,7 @@ import {
   escapeHeading,
   shellBlock,
 } from './cardFacts.js'
-import { usageCode, usageOf, type Usage } from './usage.js'
+import { usageCode, buildUsage, type Usage } from './usageExamples.js'
 import type { RunResult, Scores } from './run.js'
 
 export const cardBody = (facts: CardFacts): string =>
@@ -74,7 +74,7 @@ const cardUsage = ({
   readsEmbeddings = false,
   data: { labelNames, taskType },
 }: CardFacts): Usage =>
-  usageOf(library, {
+  buildUsage(library, {
     base: hubId ?? lastName(model),
     place: library === 'transformers' ? 'MODEL' : 'ADAPTER',
     pipelineTag: taskType.pipelineTag,
@@ -198,16 +198,16 @@ const command = ({ options: { model, adapter, task, settings }, hubId }: CardFac
   const changed = Object.entries(changedSettings(settings)).map(([key, value]) =>
     value === false ? [`no-${key}`, true] : [key, isObject(value) ? `${key}.json` : value],
   )
-  const shown = (key: string, value: unknown): unknown => {
+  const displayValue = (key: string, value: unknown): unknown => {
     if (key === 'mixData') return mixedFiles(task.mixData).map(lastName).join(',')
     if (key === 'mixWeights') return String(value)
     return ['data', 'evalData', 'testData'].includes(key) ? lastName(String(value)) : value
   }
-  const flags = flagsOf({
+  const flags = toFlags({
     model: hubId ?? lastName(model),
     ...(adapter === undefined ? {} : { adapter: lastName(adapter) }),
     task: lastName(name),
-    ...Object.fromEntries(Object.entries(ofTask).map(([key, value]) => [key, shown(key, value)])),
+    ...Object.fromEntries(Object.entries(ofTask).map(([key, value]) => [key, displayValue(key, value)])),
     method: settings.method,
     ...Object.fromEntries(changed),
   })

@@ -2,10 +2,10 @@
 import { basename } from 'node:path'
 import { isHubAddress } from '../../accelerated/checkpoints/hub/hubRules.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
+import { findMethod, buildSettingTable } from '../../accelerated/training/resolveSettings.js'
 import type { Dataset } from '../data/index.js'
 import { taskNames, type LoadedTask } from '../tasks/index.js'
-import type { Opener } from './usage.js'
+import type { Opener } from './usageExamples.js'
 import type { RunOptions, RunResult, Scores } from './run.js'
 
 type Source = Pick<Dataset, 'source' | 'files'>
@@ -52,7 +52,7 @@ export const sourceNames = ({ source, files }: Source): readonly string[] => (fi
 
 /** The settings that differ from their defaults. */
 export const changedSettings = ({ method, ...values }: RunOptions['settings']): Readonly<Record<string, unknown>> => {
-  const table = settingsOfMethod(methodOf(method))
+  const table = buildSettingTable(findMethod(method))
   return Object.fromEntries(
     Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(table[name]?.schema.parse(undefined))),
   )

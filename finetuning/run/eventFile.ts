@@ -13,7 +13,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { readBytes, withRegularFile } from '../../accelerated/storage/nodeFiles.js'
 import { appendedFile } from './appendedFile.js'
 import type { MetricsLog } from './metricsLog.js'
-import { scalarsOf } from './metricsLine.js'
+import { toScalars } from './metricsLine.js'
 import type * as tensorBoard from './tensorBoardEvents.js'
 
 /** Names of event files: TensorBoard requires the prefix, and reads files in the order of the number, seconds since 1970. */
@@ -28,14 +28,14 @@ export const withEventFile = async (log: MetricsLog, output: string, tensorboard
   if (!tensorboard && earlier.length === 0) return log
   const events = await import('./tensorBoardEvents.js')
   const file = join(output, nameAfter(earlier.at(-1)))
-  await writeFileAtomically(file, await recordsOf(output, log.lines(), earlier.at(-1), events))
+  await writeFileAtomically(file, await encodeRecords(output, log.lines(), earlier.at(-1), events))
   for (const name of earlier) await rm(join(output, name), { force: true })
   const { append, flush } = appendedFile(file)
   return {
     ...log,
     append: (event) => {
       log.append(event)
-      append(recordOf(JSON.stringify(event), seconds(), events))
+      append(encodeRecord(JSON.stringify(event), seconds(), events))
     },
     flush: async () => {
       await log.flush()
@@ -55,13 +55,13 @@ const nameAfter = (earlier: string | undefined): string => {
 }
 
 /** The records of the lines in metrics.jsonl, with the wall times of the earlier event file. */
-const recordsOf = async (output: string, lines: number, earlier: string | undefined, events: Events): Promise<Uint8Array> => {
+const encodeRecords = async (output: string, lines: number, earlier: string | undefined, events: Events): Promise<Uint8Array> => {
   const times = earlier === undefined ? [] : events.wallTimes(await read(join(output, earlier)))
   const now = seconds()
   const records = [events.openingRecords(times[0] ?? now)]
   const text = lines === 0 ? '' : String(await read(join(output, 'metrics.jsonl')))
   for (const line of text.split('\n').slice(0, lines))
-    records.push(recordOf(line, times[records.length - 1 + events.openings] ?? now, events))
+    records.push(encodeRecord(line, times[records.length - 1 + events.openings] ?? now, events))
   return Buffer.concat(records)
 }
 
@@ -77,9 +77,9 @@ const read = (file: string): Promise<Buffer> =>
 const lineSchema = z.looseObject({ kind: z.string(), step: z.int().min(0), scores: z.record(z.string(), z.unknown()).optional() })
 
 /** The record of a line of metrics.jsonl. A malformed line becomes an empty record, so that record n belongs to line n. */
-const recordOf = (line: string, wallTime: number, { scalarRecord }: Events): Uint8Array => {
+const encodeRecord = (line: string, wallTime: number, { scalarRecord }: Events): Uint8Array => {
   const { success, data } = lineSchema.safeParse(parsed(line))
-  return success ? scalarRecord(wallTime, data.step, scalarsOf(data)) : scalarRecord(wallTime, 0, [])
+  return success ? scalarRecord(wallTime, data.step, toScalars(data)) : scalarRecord(wallTime, 0, [])
 }
 
 const parsed = (line: string): unknown => {

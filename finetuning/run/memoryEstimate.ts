@@ -1,13 +1,13 @@
 /** Estimates a run's memory from its graphs: weights, activations, optimizer state and dropout pools. */
-import { elementsOf, slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
-import { allocations, bytesOf, nodeCount, weightMemory } from '../../accelerated/graph/liveness.js'
+import { countElements, slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
+import { allocations, countBytes, nodeCount, weightMemory } from '../../accelerated/graph/liveness.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { hasFixedOutputs } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { prepacks } from '../../accelerated/engines/sessionOptions.js'
-import { layoutOf, memoryNames, type Assembly } from '../../accelerated/training/assembly.js'
-import { graphToCount } from '../../accelerated/training/countedGraph.js'
+import { buildLayout, memoryNames, type Assembly } from '../../accelerated/training/assembly.js'
+import { graphToCount } from '../../accelerated/training/graphCache.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
 import type { StepGraph } from '../../accelerated/training/stepGraph.js'
 import { dimensionsInBlocks, forSequence } from '../../accelerated/training/batchFeeds.js'
@@ -32,7 +32,7 @@ export type MemoryEstimate = {
 type Outputs = Readonly<Record<string, Expression>>
 
 /** Bytes of a node in the session, its kernel and our expression. Measured (RoBERTa-base, LLaMA): 6 to 8 KB. */
-export const bytesOfNode = 7_000
+export const bytesPerNode = 7_000
 
 /** @param training the largest training batch @param evaluation the largest evaluation batch; null: no evaluation @param samples bytes of their session */
 export const memoryEstimate = (
@@ -50,12 +50,12 @@ export const memoryEstimate = (
   const inference = evaluation === null ? null : inferenceGraph(evaluator, phase)
   const all = [...graphs.map(({ outputs }) => outputs), ...(inference === null ? [] : [inference])]
   return {
-    weights: sum(graphs.map(({ outputs }) => weightsOf(outputs, sizes))),
-    activations: sum(graphs.map(({ outputs }) => valuesOf(outputs, sizes))),
-    state: stateOf(assembly, phase) + sum(graphs.slice(0, 1).map((graph) => poolsOf(assembly, graph, sizes))),
-    evaluation: inference === null ? 0 : weightsOf(inference, evaluationSizes) + valuesOf(inference, evaluationSizes),
+    weights: sum(graphs.map(({ outputs }) => countWeightBytes(outputs, sizes))),
+    activations: sum(graphs.map(({ outputs }) => simulateValues(outputs, sizes))),
+    state: countStateBytes(assembly, phase) + sum(graphs.slice(0, 1).map((graph) => countPoolBytes(assembly, graph, sizes))),
+    evaluation: inference === null ? 0 : countWeightBytes(inference, evaluationSizes) + simulateValues(inference, evaluationSizes),
     samples: samples(phase),
-    graphs: sum(all.map((outputs) => nodeCount(outputs) * bytesOfNode)),
+    graphs: sum(all.map((outputs) => nodeCount(outputs) * bytesPerNode)),
   }
 }
 
@@ -70,26 +70,27 @@ const forLongest = (assembly: Assembly, batch: Dimensions): readonly [Assembly, 
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0)
 
-const weightsOf = (outputs: Outputs, sizes: Dimensions): number => weightMemory(outputs, sizes, prepacks(outputs, { prepack: false }))
+const countWeightBytes = (outputs: Outputs, sizes: Dimensions): number =>
+  weightMemory(outputs, sizes, prepacks(outputs, { prepack: false }))
 
 /** Simulates two steps: the second starts with the arena that the first left. */
-const valuesOf = (outputs: Outputs, sizes: Dimensions): number => {
+const simulateValues = (outputs: Outputs, sizes: Dimensions): number => {
   const events = allocations(outputs, sizes, hasFixedOutputs(outputs))
   return simulateArena([...events, ...events])
 }
 
 /** Parameters of two steps, the moments, the method's optimizer vectors, and the best parameters. */
-const stateOf = (assembly: Assembly, phase: unknown): number => {
+const countStateBytes = (assembly: Assembly, phase: unknown): number => {
   const { precision } = assembly
-  const vector = bytesOf({ shape: [layoutOf(assembly, phase).size], dtype: precision.dtype }, {})
+  const vector = countBytes({ shape: [buildLayout(assembly, phase).size], dtype: precision.dtype }, {})
   const perStep = 3 + memoryNames(assembly, phase).length
   return vector * (perStep + 1 + 1)
 }
 
-const poolsOf = ({ precision }: Assembly, { sites }: StepGraph, sizes: Dimensions): number =>
+const countPoolBytes = ({ precision }: Assembly, { sites }: StepGraph, sizes: Dimensions): number =>
   sum(
     [...new Set(sites.map(({ probability }) => probability))].map((p) => {
-      const most = Math.max(...sites.filter(({ probability }) => probability === p).map((site) => elementsOf(site, sizes)))
-      return bytesOf({ shape: [most + slack], dtype: precision.dtype }, {})
+      const most = Math.max(...sites.filter(({ probability }) => probability === p).map((site) => countElements(site, sizes)))
+      return countBytes({ shape: [most + slack], dtype: precision.dtype }, {})
     }),
   )

@@ -3,7 +3,7 @@ import type { TrainingEvent } from '../../accelerated/training/events.js'
 
 type LoggedEvent = Exclude<TrainingEvent, { readonly kind: 'start' | 'checkpoint' | 'evaluating' | 'sampling' }>
 
-export const lineOf = (event: LoggedEvent): { readonly kind: string; readonly step: number } => {
+export const toMetricsLine = (event: LoggedEvent): { readonly kind: string; readonly step: number } => {
   if (event.kind === 'phase') return { kind: event.name, step: event.step, ...event.facts }
   if (event.kind !== 'step') return event
   const { columns, ...common } = event
@@ -22,11 +22,11 @@ export type MetricsLine = {
 }
 
 /** Prefixes `train/` and `evaluation/`, since both may have a `loss`. NaN (null in JSON) has no point. */
-export const scalarsOf = ({ kind, step: _, scores, ...columns }: MetricsLine): Scalars => {
-  if (kind === 'step') return numbersOf('train', columns)
-  return kind === 'evaluation' || kind === 'test' ? numbersOf(kind, scores ?? {}) : []
+export const toScalars = ({ kind, step: _, scores, ...columns }: MetricsLine): Scalars => {
+  if (kind === 'step') return pickNumbers('train', columns)
+  return kind === 'evaluation' || kind === 'test' ? pickNumbers(kind, scores ?? {}) : []
 }
 
 /** The numbers among the values, with their group's prefix. */
-export const numbersOf = (group: string, values: Readonly<Record<string, unknown>>): Scalars =>
+export const pickNumbers = (group: string, values: Readonly<Record<string, unknown>>): Scalars =>
   Object.entries(values).flatMap(([name, value]) => (typeof value === 'number' ? [[`${group}/${name}`, value] as const] : []))

@@ -4,11 +4,11 @@
  */
 import { cardBody, precisionSection, useSection, type RoundedScores } from './cardBody.js'
 import { type CardFacts, cardTitle, lastName, savedScores, sourceNames, wellFormed } from './cardFacts.js'
-import type { Opener, Usage } from './usage.js'
+import type { Opener, Usage } from './usageExamples.js'
 import { parseDatasetAddress } from '../../accelerated/checkpoints/hub/hubRules.js'
 import { metricTitle } from '../metrics/index.js'
 import { mixedFiles } from '../tasks/index.js'
-import { glueSource } from '../tasks/datasets/glue.js'
+import { glueSource } from '../tasks/datasets/glueSource.js'
 
 export const cardFile = 'README.md'
 
@@ -18,7 +18,7 @@ export const modelCard = (facts: CardFacts): string => `---\n${frontMatter(facts
  * The card of an export. @param opener what opens it; null: the same as before @param usage how it is opened @param rounded its scores in
  * another precision @returns null for a card that salora did not write
  */
-export const cardOfExport = (
+export const buildExportCard = (
   card: string,
   opener: Opener | null,
   usage: Usage | null = null,
@@ -48,7 +48,7 @@ const frontMatter = (facts: CardFacts): string => {
     hubId === null ? '' : `base_model: ${yamlText(hubId)}\nbase_model_relation: ${library === 'transformers' ? 'finetune' : 'adapter'}\n`,
     `pipeline_tag: ${data.taskType.pipelineTag}\n`,
     yamlList('tags', [...new Set(['salora', settings.method])]),
-    yamlList('datasets', datasetsOf(task)),
+    yamlList('datasets', listDatasets(task)),
     yamlList('metrics', types),
     `model-index:\n- name: ${yamlText(cardTitle(facts))}\n`,
     scores.length === 0 ? '  results: []\n' : resultsText(facts, scores),
@@ -56,7 +56,7 @@ const frontMatter = (facts: CardFacts): string => {
 }
 
 /** The hub's ids of the training data. */
-const datasetsOf = ({ task, data = '', mixData }: CardFacts['options']['task']): readonly string[] => {
+const listDatasets = ({ task, data = '', mixData }: CardFacts['options']['task']): readonly string[] => {
   if (glueSource.recognizes(task)) return [glueDataset]
   return [...new Set([task, data, ...mixedFiles(mixData)].flatMap((file) => parseDatasetAddress(file)?.id ?? []))]
 }
@@ -68,7 +68,7 @@ const finiteScores = ({ result }: CardFacts): NamedScores =>
 
 const resultsText = ({ options: { task }, data, result }: CardFacts, scores: NamedScores): string => {
   const isGlue = glueSource.recognizes(task.task)
-  const [dataset = lastName(task.task)] = datasetsOf(task)
+  const [dataset = lastName(task.task)] = listDatasets(task)
   return [
     `  results:\n  - task:\n      type: ${data.taskType.pipelineTag}\n`,
     `    dataset:\n      name: ${yamlText(sourceNames((result.test === undefined ? null : data.test) ?? data.evaluation).join(', '))}\n      type: ${yamlText(dataset)}\n`,

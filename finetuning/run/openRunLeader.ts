@@ -1,7 +1,7 @@
 /** Opens the leader of a run: connects to Redis, and offers the run to workers. */
 import { hostname } from 'node:os'
 import type { RunState } from '../../accelerated/parameters/runState.js'
-import { remoteRunOf, remoteRunPlace } from './remoteRun.js'
+import { describeRemoteRun, remoteRunPlace } from './remoteRun.js'
 import type { RunFacts, RunOptions } from './run.js'
 import type { RunInputs } from './runFingerprint.js'
 import type { RunAssembly } from './runResult.js'
@@ -12,7 +12,7 @@ import type { Redis } from 'ioredis'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option } from '../../accelerated/errors/words.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import { byteLengthOf, type Exchange } from '../machines/exchange.js'
+import { encodedLength, type Exchange } from '../machines/exchange.js'
 
 /** The parts of a prepared run that decide what travels. */
 type SharedRun = {
@@ -31,7 +31,7 @@ export const openRunLeader = async (
   const outages: LeaderEvent[] = []
   const client = await openRedis(options.redis, { signal, onEvent: (event) => outages.push(event) })
   const signer = newSigner()
-  const run = remoteRunOf(options, { inputs, device: facts.device, revision: facts.revision, key: signer.key })
+  const run = describeRemoteRun(options, { inputs, device: facts.device, revision: facts.revision, key: signer.key })
   const { dtype } = task.precision
   const [parts, exchange] = [task.settings.gradientAccumulationSteps, options.exchange ?? 'float32']
   try {
@@ -60,12 +60,12 @@ export type RunFootprint = {
 const [overhead, jobBytes] = [1_000_000, 2_000]
 
 /** Bytes of a run in Redis at most: the trained numbers, the next ones while they arrive, and a gradient and a job for each part. */
-export const footprintOf = ({ size, parts, dtype, exchange }: RunFootprint): number => {
-  return 2 * byteLengthOf(size, dtype, 'float32') + parts * (byteLengthOf(size, dtype, exchange) + jobBytes) + overhead
+export const estimateFootprint = ({ size, parts, dtype, exchange }: RunFootprint): number => {
+  return 2 * encodedLength(size, dtype, 'float32') + parts * (encodedLength(size, dtype, exchange) + jobBytes) + overhead
 }
 
 /** What INFO says, in bytes; null: there is no limit, or this user may not ask. */
-export const memoryOf = async (client: Redis): Promise<{ readonly limit: number; readonly used: number } | null> => {
+export const readMemory = async (client: Redis): Promise<{ readonly limit: number; readonly used: number } | null> => {
   const info = await client.info('memory').catch(() => '')
   const numberOf = (name: string): number => Number(new RegExp(`^${name}:(\\d+)\\r?$`, 'm').exec(info)?.[1] ?? 0)
   const limit = numberOf('maxmemory')
@@ -74,8 +74,8 @@ export const memoryOf = async (client: Redis): Promise<{ readonly limit: number;
 
 /** @returns a warning if others leave too little room; null: there is room @throws InputError if the run could never fit */
 export const checkRoom = async (client: Redis, footprint: RunFootprint): Promise<string | null> => {
-  const memory = await memoryOf(client)
-  const needed = footprintOf(footprint)
+  const memory = await readMemory(client)
+  const needed = estimateFootprint(footprint)
   if (memory === null) return null
   if (needed > memory.limit)
     throw inputError(

@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { differing, without } from '../../accelerated/checkpoints/fingerprint.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TaskOptions } from '../tasks/index.js'
 import type { RunOptions } from './run.js'
@@ -29,7 +29,7 @@ export const remoteOptionsSchema = z.strictObject({
 export type RemoteOptions = Pick<RunOptions, 'model' | 'task' | 'settings'>
 
 /** @throws InputError for a task without a name; SettingsError for settings that are invalid */
-export const remoteOptionsOf = ({ model, task, settings }: z.infer<typeof remoteOptionsSchema>, where: string): RemoteOptions => {
+export const parseRemoteOptions = ({ model, task, settings }: z.infer<typeof remoteOptionsSchema>, where: string): RemoteOptions => {
   if (typeof task['task'] !== 'string') throw inputError(where, 'a task whose name is a text', 'none')
   return { model, task: task as object as TaskOptions, settings: resolveSettings(settings as SettingsInput) }
 }
@@ -65,7 +65,7 @@ export type RemoteRun = z.infer<typeof remoteRunSchema>
  * @param inputs the digests of the run's inputs; those of an adapter that it starts from do not matter to parts
  * @param leader.revision the model's commit on the hub, which workers open too; null: it is a folder
  */
-export const remoteRunOf = (
+export const describeRemoteRun = (
   { output, model, task, settings }: Pick<RunOptions, 'output' | 'model' | 'task' | 'settings'>,
   { inputs, ...leader }: { readonly inputs: RunInputs } & Pick<RemoteRun, 'device' | 'revision' | 'key'>,
 ): RemoteRun => ({

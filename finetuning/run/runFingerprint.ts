@@ -10,7 +10,7 @@ import { modelDigests, differing, without, type Fingerprint } from '../../accele
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
-import { methodOf, settingsOfMethod, type Settings } from '../../accelerated/training/settings.js'
+import { findMethod, buildSettingTable, type Settings } from '../../accelerated/training/resolveSettings.js'
 import { comparableNames } from '../data/labels.js'
 import type { LoadedTask } from '../tasks/index.js'
 import { rowsDigest } from './runRows.js'
@@ -24,13 +24,13 @@ export const runInputs = async (base: ModelFolder, data: LoadedTask, adapter: st
   'evaluation rows': rowsDigest(data.evaluation),
   ...(data.test === undefined ? {} : { 'test rows': rowsDigest(data.test) }),
   ...(data.scalesScores === true ? { 'scale of scores': 'mean 0, deviation 1' } : {}),
-  ...(data.labelNames === null ? {} : { classes: classesOf(comparableNames(data.labelNames)) }),
+  ...(data.labelNames === null ? {} : { classes: summarizeClasses(comparableNames(data.labelNames)) }),
   ...(await modelFiles(base)),
   ...(adapter === undefined ? {} : await adapterFiles(adapter, base.storage)),
 })
 
 /** The class names if they are short, otherwise their digest. */
-const classesOf = (names: readonly string[]): string => {
+const summarizeClasses = (names: readonly string[]): string => {
   const text = names.join(', ')
   if (text.length <= 200) return text
   const digest = sha256()
@@ -52,7 +52,7 @@ export const adapterFiles = async (folder: string, storage: Storage = nodeFiles)
   return Object.fromEntries(digests)
 }
 
-export const fingerprintOf = (settings: Settings, device: string, inputs: RunInputs): Fingerprint => ({
+export const buildFingerprint = (settings: Settings, device: string, inputs: RunInputs): Fingerprint => ({
   ...decisiveSettings(settings),
   device,
   ...inputs,
@@ -62,8 +62,8 @@ export const fingerprintOf = (settings: Settings, device: string, inputs: RunInp
 export const decisiveSettings = (settings: Settings): Fingerprint => without(numericallyNeutralSettings, settings)
 
 /** What a run of an earlier version did where it did not have a setting: its default, unless the setting changed what had been done before. */
-export const defaultsOf = ({ method }: Settings): Fingerprint => ({
-  ...Object.fromEntries(Object.entries(settingsOfMethod(methodOf(method))).map(([name, { schema }]) => [name, schema.parse(undefined)])),
+export const earlierDefaults = ({ method }: Settings): Fingerprint => ({
+  ...Object.fromEntries(Object.entries(buildSettingTable(findMethod(method))).map(([name, { schema }]) => [name, schema.parse(undefined)])),
   ...beforeTheSetting,
 })
 

@@ -9,13 +9,13 @@ import { option, words, type Text } from '../../accelerated/errors/words.js'
 import { scheduleSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
-import type { Settings } from '../../accelerated/training/settings.js'
+import type { Settings } from '../../accelerated/training/resolveSettings.js'
 import { inShell } from '../commandLine/shell.js'
 import type { StoredMetric } from '../metrics/metricModule.js'
 import type { MetricsLog } from './metricsLog.js'
 import type { Extended, RunConfig, RunOptions, RunResult } from './run.js'
 import { readRunResult, runFormatVersion } from './runFiles.js'
-import { decisiveSettings, defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
+import { decisiveSettings, earlierDefaults, buildFingerprint, type RunInputs } from './runFingerprint.js'
 
 /** An open folder. Nothing in it changes before `begin`. */
 export type RunFolder = FolderPlan & {
@@ -87,7 +87,7 @@ export const planFolder = (
   const extended = [...(earlier?.extended ?? []), ...(extension === null ? [] : [extension])]
   const config = toConfig(options, sources, earlier, extended, versions)
   if (earlier !== null) refuseChanges(output, earlier, config, extension, hasAdapter)
-  const fingerprintAt = (at: Settings): Fingerprint => fingerprintOf(at, sources.device, sources.inputs)
+  const fingerprintAt = (at: Settings): Fingerprint => buildFingerprint(at, sources.device, sources.inputs)
   return {
     config: `${JSON.stringify(config, null, 2)}\n`,
     fingerprint: fingerprintAt(settings),
@@ -162,7 +162,7 @@ const changedMetric = (earlier: RunConfig, config: RunConfig): readonly string[]
   earlier.metric?.sha256 === config.metric?.sha256 ? [] : [`the module of the metric ${config.metric?.name} has changed`]
 
 const newSettings = (earlier: RunConfig, { settings }: RunConfig): readonly string[] =>
-  newDefaults(decisiveSettings(earlier.settings), decisiveSettings(settings), defaultsOf(settings)).map(
+  newDefaults(decisiveSettings(earlier.settings), decisiveSettings(settings), earlierDefaults(settings)).map(
     (name) => `${name} ${JSON.stringify((settings as Readonly<Record<string, unknown>>)[name])}`,
   )
 
@@ -176,7 +176,7 @@ export const differingChoices = (before: RunConfig, after: Choices): readonly st
   return differing(
     flatten({ revision, ...before }),
     flatten({ revision: before.revision ?? null, device: before.device, ...after }),
-    defaultsOf(after.settings),
+    earlierDefaults(after.settings),
   )
 }
 

@@ -2,12 +2,12 @@
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { peakMemory } from '../../accelerated/engines/memoryLimit.js'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
-import { headOf, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import { selectHead, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { InferenceState, RunState } from '../../accelerated/parameters/runState.js'
-import { tensorOf } from '../../accelerated/parameters/vectors.js'
-import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { viewTensor } from '../../accelerated/parameters/vectors.js'
+import { buildLayout, type Assembly } from '../../accelerated/training/assembly.js'
 import type { TrainingResult } from '../../accelerated/training/events.js'
-import type { Settings } from '../../accelerated/training/settings.js'
+import type { Settings } from '../../accelerated/training/resolveSettings.js'
 import type { LoadedTask } from '../tasks/index.js'
 import type { ChosenMetric, Scoring, TaskData } from '../tasks/taskType.js'
 import type { Extended, RunFacts, RunResult, TestScores } from './run.js'
@@ -32,7 +32,10 @@ export const describeRun = (
     ...(data.test === undefined ? {} : { test: data.test.examples.length }),
   },
   ...(others.modelParameters === undefined ? {} : { modelParameters: others.modelParameters }),
-  trainableParameters: { ...method.reporting?.parameterCounts?.(phase, settings), ...countHead(headOf(model, outputs, method).tensors) },
+  trainableParameters: {
+    ...method.reporting?.parameterCounts?.(phase, settings),
+    ...countHead(selectHead(model, outputs, method).tensors),
+  },
   selectedBy: nameSelector(data),
   ...(data.metric === undefined ? {} : { customMetric: toDirection(data.metric) }),
   ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),
@@ -109,9 +112,9 @@ export const toAdapter = (
   labelNames: readonly string[] | undefined,
 ): Adapter => {
   const { method, settings, objective } = run
-  const layout = layoutOf(run, phase)
-  const trained = (name: string): ArrayLike<number> => tensorOf(layout, parameters, name)
-  const shapes = headOf(model, outputs, method).tensors
+  const layout = buildLayout(run, phase)
+  const trained = (name: string): ArrayLike<number> => viewTensor(layout, parameters, name)
+  const shapes = selectHead(model, outputs, method).tensors
   const head = new Map([...shapes.keys()].map((name) => [name, trained(name)]))
   const inFile = objective.headInFiles?.write(head) ?? head
   return {

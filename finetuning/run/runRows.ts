@@ -46,23 +46,23 @@ export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
 export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
   const digest = sha256()
   const names = labelNames === null ? null : comparableNames(labelNames)
-  const nameOf = (label: number): string | number => names?.[label] ?? label
+  const nameLabel = (label: number): string | number => names?.[label] ?? label
   for (const { text, textPair, label, labels, words } of examples) {
     const ofWords = words === undefined ? [] : [Array.from(words)]
-    digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label), ...ofWords])}\n`)
+    digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameLabel) ?? nameLabel(label), ...ofWords])}\n`)
   }
   return `${examples.length} of sha256 ${digest.hex()}`
 }
 
 /** A key per row, in the order of the rows. */
-export const rowKeysOf = ({ train, evaluation, test }: Pick<LoadedTask, 'train' | 'evaluation' | 'test'>): RowKeys => ({
+export const computeRowKeys = ({ train, evaluation, test }: Pick<LoadedTask, 'train' | 'evaluation' | 'test'>): RowKeys => ({
   training: textKeys(train.examples),
   evaluation: textKeys(evaluation.examples),
   test: textKeys(test?.examples ?? []),
 })
 
 /** The content of rows.json, computed early so that the task's texts can be released. */
-export const runRowsOf = (task: LoadedTask, { training, evaluation }: RowKeys = rowKeysOf(task)): string => {
+export const encodeRunRows = (task: LoadedTask, { training, evaluation }: RowKeys = computeRowKeys(task)): string => {
   const base64 = (keys: BigUint64Array): string => Buffer.from(keys.buffer).toString('base64')
   return `${JSON.stringify({ heldOut: task.heldOut, training: base64(training), evaluation: base64(evaluation) })}\n`
 }

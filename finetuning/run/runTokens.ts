@@ -1,5 +1,5 @@
 /** The tokens whose rows a run trains: new ones, which its base model then has, and those that it names. */
-import { extendedFolder } from '../../accelerated/checkpoints/extendedFolder.js'
+import { extendVocabulary } from '../../accelerated/checkpoints/extendVocabulary.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { tableRows } from '../../accelerated/checkpoints/frozenWeights.js'
 import { tokenTable } from '../../accelerated/checkpoints/tokenizer/addedTokens.js'
@@ -10,7 +10,7 @@ import type { TokenRows } from '../../accelerated/methods/trainedTokens.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { requiredFile } from '../../accelerated/storage/paths.js'
-import type { Settings } from '../../accelerated/training/settings.js'
+import type { Settings } from '../../accelerated/training/resolveSettings.js'
 
 export type RunTokens = {
   /** the base model with the new tokens */
@@ -26,17 +26,17 @@ export const runTokens = async (
 ): Promise<RunTokens> => {
   if (added === null && named === null) return { base, tokens: [] }
   const file = await requiredFile(base.folder, 'tokenizer.json', base.storage)
-  const { idOf } = tokenTable(await readText(file, undefined, base.storage), file)
-  const known = added?.find((token) => idOf(token) !== undefined)
+  const { findId } = tokenTable(await readText(file, undefined, base.storage), file)
+  const known = added?.find((token) => findId(token) !== undefined)
   if (known !== undefined)
     throw new SettingsError(
       'newTokens',
       words`tokens that the tokenizer lacks (${option('trainableTokens')} trains those that it has)`,
-      `${quoted(known)}, token ${idOf(known)}`,
+      `${quoted(known)}, token ${findId(known)}`,
     )
   const { vocabularySize } = base.model
-  const extended = await extendedFolder(base, added ?? [])
-  const ids = new Set((named ?? []).map((token) => idOfNamed(token, idOf, vocabularySize)))
+  const extended = await extendVocabulary(base, added ?? [])
+  const ids = new Set((named ?? []).map((token) => findTokenId(token, findId, vocabularySize)))
   added?.forEach((_, i) => ids.add((extended.added?.from ?? NaN) + i))
   const sorted = [...ids].sort((a, b) => a - b)
   const { words: input } = base.model.spec
@@ -50,12 +50,12 @@ export const runTokens = async (
 }
 
 /** The id of a token's text, or an id as a number. */
-const idOfNamed = (token: string, idOf: (token: string) => number | undefined, vocabularySize: number): number => {
+const findTokenId = (token: string, findId: (token: string) => number | undefined, vocabularySize: number): number => {
   if (/^\d+$/.test(token)) {
     if (Number(token) < vocabularySize) return Number(token)
     throw new SettingsError('trainableTokens', `ids below the vocabulary's ${vocabularySize}`, token)
   }
-  const id = idOf(token)
+  const id = findId(token)
   if (id !== undefined) return id
   throw new SettingsError(
     'trainableTokens',

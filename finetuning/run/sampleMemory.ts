@@ -4,10 +4,10 @@ import { simulateArena } from '../../accelerated/engines/arena.js'
 import { prepacks } from '../../accelerated/engines/sessionOptions.js'
 import { cacheKind, usualChunk } from '../../accelerated/generation/decoder.js'
 import { decodingGraph } from '../../accelerated/generation/graph.js'
-import { generationSettings } from '../../accelerated/generation/settings.js'
-import { allocations, bytesOf, nodeCount, weightMemory } from '../../accelerated/graph/liveness.js'
+import { generationSettings } from '../../accelerated/generation/generationSettings.js'
+import { allocations, countBytes, nodeCount, weightMemory } from '../../accelerated/graph/liveness.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
-import { bytesOfNode } from './memoryEstimate.js'
+import { bytesPerNode } from './memoryEstimate.js'
 
 /** Numbers of prompts, and of tokens of the longest. */
 export type SampledTexts = { readonly prompts: number; readonly tokens: number; readonly newTokens: number }
@@ -15,7 +15,7 @@ export type SampledTexts = { readonly prompts: number; readonly tokens: number; 
 /** Bytes of a session that answers these prompts in a phase of the run. A cache that is full grows by half. */
 export type SampleMemory = (phase: unknown) => number
 
-export const sampleMemoryOf =
+export const estimateSampleMemory =
   (assembly: Assembly, { prompts, tokens, newTokens }: SampledTexts): SampleMemory =>
   (phase) => {
     const { model, precision } = assembly
@@ -31,7 +31,7 @@ export const sampleMemoryOf =
     return (
       weightMemory(outputs, step, prepacks(outputs, {})) +
       simulateArena([prompt, step].flatMap((sizes) => allocations(outputs, sizes, true))) +
-      bytesOf({ shape: [numbers], dtype: precision.dtype }, {}) +
-      nodeCount(outputs) * bytesOfNode
+      countBytes({ shape: [numbers], dtype: precision.dtype }, {}) +
+      nodeCount(outputs) * bytesPerNode
     )
   }

@@ -44,7 +44,7 @@ export const checkSamplePrompts = (prompts: readonly SamplePrompt[]): void => {
 }
 
 /** The prompt as it is written beside an answer. */
-export const shownPrompt = (prompt: SamplePrompt): unknown => {
+export const displayPrompt = (prompt: SamplePrompt): unknown => {
   if (typeof prompt === 'string') return prompt
   if ('text' in prompt) return prompt.text
   if ('prompt' in prompt) return prompt.prompt
@@ -57,9 +57,9 @@ export const checkGenerates = ({ command }: TaskType, { task }: TaskOptions, pro
     throw inputError(
       option('samplePrompts'),
       words`none with ${option('task')} ${task}, whose model writes no text`,
-      `${prompts.length}, ${firstOf(prompts)}`,
+      `${prompts.length}, ${describeFirst(prompts)}`,
     )
 }
 
-const firstOf = ([first = '']: readonly SamplePrompt[]): string =>
-  `the first ${quoted(typeof first === 'string' ? first : JSON.stringify(shownPrompt(first)))}`
+const describeFirst = ([first = '']: readonly SamplePrompt[]): string =>
+  `the first ${quoted(typeof first === 'string' ? first : JSON.stringify(displayPrompt(first)))}`

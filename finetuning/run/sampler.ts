@@ -10,11 +10,11 @@ import type { Assembly } from '../../accelerated/training/assembly.js'
 import type { Sample, TrainingTask } from '../../accelerated/training/events.js'
 import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
-import { templateOf } from '../data/promptTemplates.js'
+import { parseTemplate } from '../data/promptTemplates.js'
 import { takesPromptTemplate, type TaskOptions } from '../tasks/index.js'
 import { framed, promptTokens } from '../tasks/texts/prompts.js'
-import { sampleMemoryOf, type SampleMemory } from './sampleMemory.js'
-import { sampleTokens, shownPrompt, type SamplePrompt } from './samplePrompts.js'
+import { estimateSampleMemory, type SampleMemory } from './sampleMemory.js'
+import { sampleTokens, displayPrompt, type SamplePrompt } from './samplePrompts.js'
 
 type SampledRun = { readonly assembly: Assembly; readonly runtime: Runtime; readonly base: ModelFolder; readonly task: TaskOptions }
 
@@ -29,12 +29,12 @@ export const openSampler = async ({ assembly, runtime, base, task }: SampledRun,
   const { folder, model, storage } = base
   const { method, settings } = assembly
   const tokenizer = await loadTokenizer(folder, model, storage)
-  const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
+  const [tokenizePrompt, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
   const { left, description } = availablePositions(method, settings, model)
-  const template = takesPromptTemplate(task.task) ? templateOf(task) : null
+  const template = takesPromptTemplate(task.task) ? parseTemplate(task) : null
   const ids = prompts.map((prompt, i) => {
     const where = words`${option('samplePrompts')}, prompt ${i + 1}`
-    const tokens = tokensOf(framed(prompt, template, where))
+    const tokens = tokenizePrompt(framed(prompt, template, where))
     if (tokens.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
     if (tokens.length >= left) throw inputError(where, `a prompt of at most ${left - 1} tokens (of ${description})`, String(tokens.length))
     return tokens
@@ -47,7 +47,7 @@ export const openSampler = async ({ assembly, runtime, base, task }: SampledRun,
       for await (const event of answersTo(decoder, text, ids, { maxNewTokens: sampleTokens }, signal)) {
         if (event.kind !== 'answer') continue
         const { prompt, text: answer, tokens, ended } = event
-        samples.set(prompt, { prompt: shownPrompt(prompts[prompt] ?? ''), text: answer, tokens, ended })
+        samples.set(prompt, { prompt: displayPrompt(prompts[prompt] ?? ''), text: answer, tokens, ended })
         yield samples.size
       }
       return signal.aborted ? null : prompts.flatMap((_, i) => samples.get(i) ?? [])
@@ -56,5 +56,5 @@ export const openSampler = async ({ assembly, runtime, base, task }: SampledRun,
     }
   }
   const longest = Math.max(...ids.map(({ length }) => length))
-  return { sample, memory: sampleMemoryOf(assembly, { prompts: ids.length, tokens: longest, newTokens: sampleTokens }) }
+  return { sample, memory: estimateSampleMemory(assembly, { prompts: ids.length, tokens: longest, newTokens: sampleTokens }) }
 }

@@ -3,7 +3,7 @@ import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { option } from '../../accelerated/errors/words.js'
 import type { LabelLoss } from '../../accelerated/objectives/sequenceClassification.js'
-import { scoreOf } from '../metrics/customMetric.js'
+import { computeScore } from '../metrics/customMetric.js'
 import type { LoadedMetric } from '../metrics/metricModule.js'
 import type { BoundTask, ChosenMetric, Scoring, TaskData } from './taskType.js'
 
@@ -34,7 +34,7 @@ const scoredBy = (task: BoundTask, { definition, file, selects }: ChosenMetric, 
     ...task,
     score: (answers) => {
       const scored = score(answers)
-      const value = scoreOf(definition, file, compared(answers))
+      const value = computeScore(definition, file, compared(answers))
       if (!selects) return { ...scored, scores: { ...scored.scores, [name]: value } }
       // the first score is the one that reports show
       return { ...scored, scores: { [name]: value, ...scored.scores }, selection: higherIsBetter ? value : -value }

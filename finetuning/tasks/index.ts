@@ -1,6 +1,6 @@
 /** Tasks: what to train and evaluate on, and how it is scored. Reading files is data/; training is runs/. */
 export { checkTask, isPart, loadEvaluation, loadSets, loadTask, taskNames } from './loadTask.js'
-export { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withTemplateOf } from './loadTask.js'
+export { leavesPromptTemplate, takesPromptTemplate, withModelTemplate, withEarlierTemplate } from './loadTask.js'
 export { mixedFiles } from './files/mixture.js'
 export { taskFlags } from './taskFlags.js'
 export { taskSources } from './sources.js'

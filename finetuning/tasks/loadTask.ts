@@ -3,7 +3,7 @@ import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import type { Dataset } from '../data/dataset.js'
-import { loadFrom, withChosenMetrics } from './loadFrom.js'
+import { loadFromSource, withChosenMetrics } from './loadFromSource.js'
 import type { Evaluation, LoadedTask, TaskSource, TaskOptions } from './task.js'
 import { withLocalFiles } from './files/localFiles.js'
 import { checkTaskOptions, taskFlags } from './taskFlags.js'
@@ -18,17 +18,17 @@ export const isPart = (task: string, evalData: string): boolean =>
   taskSources.find(({ recognizes }) => recognizes(task))?.parts?.includes(evalData) === true
 
 /** Checks a task and its options without reading data. @throws InputError for an unknown task, an unknown option, and an option of another task */
-export const checkTask = (options: TaskOptions): void => void sourceOf(options)
+export const checkTask = (options: TaskOptions): void => void findSource(options)
 
 /** The training and evaluation data of a task. @throws InputError for the first thing wrong */
 export const loadTask = async (options: TaskOptions): Promise<LoadedTask> => {
-  const source = sourceOf(options)
-  return loadFrom(source, await withLocalFiles(source, options))
+  const source = findSource(options)
+  return loadFromSource(source, await withLocalFiles(source, options))
 }
 
 /** Only the evaluation data: the task's own, the file `evalData`, or the whole file `task`. @throws InputError */
 export const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => {
-  const source = sourceOf(options)
+  const source = findSource(options)
   const task = await source.loadEvaluation(await withLocalFiles(source, options))
   return withChosenMetrics(task, task.evaluation.labelNames, options)
 }
@@ -44,7 +44,7 @@ export type LoadedSets = Pick<
 /** Reads everything that a run would read, and holds out nothing. @throws InputError */
 export const loadSets = async (options: TaskOptions): Promise<LoadedSets> => {
   const { evalData, testData, ...others } = options
-  if (sourceOf(options).isOneFile !== true) {
+  if (findSource(options).isOneFile !== true) {
     const { train, evaluation, test, ...task } = await loadTask(options)
     return { ...task, sets: { training: train, evaluation, ...(test === undefined ? {} : { test }) } }
   }
@@ -63,11 +63,11 @@ export const loadSets = async (options: TaskOptions): Promise<LoadedSets> => {
 }
 
 /** @throws InputError for an unknown task, an unknown option, and an option of another source */
-const sourceOf = (options: TaskOptions): TaskSource => {
+const findSource = (options: TaskOptions): TaskSource => {
   checkTaskOptions(options)
   const { task } = options
   const source = taskSources.find(({ recognizes }) => recognizes(task))
-  if (source === undefined) throw inputError(option('task'), knownTasks(), quoted(task))
+  if (source === undefined) throw inputError(option('task'), listTasks(), quoted(task))
   const stray = taskFlags.find(({ name }) => options[name] !== undefined && source.flags?.some((flag) => flag.name === name) !== true)
   if (stray !== undefined)
     throw inputError(option(stray.name), words`none with ${option('task')} ${task}`, quoted(String(options[stray.name])))
@@ -75,7 +75,7 @@ const sourceOf = (options: TaskOptions): TaskSource => {
 }
 
 /** All names, and descriptions of the tasks without a name. */
-const knownTasks = (): string =>
+const listTasks = (): string =>
   [alternatives(taskNames, Infinity), ...taskSources.filter(({ names }) => names.length === 0).map(({ help }) => help)].join(', or ')
 
 // What the model decides where a task's options do not: the prompt template, and with a chat template truncation by turns.
@@ -102,7 +102,7 @@ export const withModelTemplate = async (options: TaskOptions, folder: string): P
 }
 
 /** The options as an earlier run began with them. A run of a version without one of these choices keeps the default of that version. */
-export const withTemplateOf = (earlier: TaskOptions, options: TaskOptions): TaskOptions => {
+export const withEarlierTemplate = (earlier: TaskOptions, options: TaskOptions): TaskOptions => {
   if (!takesPromptTemplate(options.task)) return options
   const { promptTemplate, truncation } = earlier
   return { ...(promptTemplate === undefined ? {} : { promptTemplate }), ...(truncation === undefined ? {} : { truncation }), ...options }

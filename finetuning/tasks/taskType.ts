@@ -206,7 +206,7 @@ export type TaskType = {
 }
 
 /** The `count` worst errors; a loss that is not finite is none. */
-export const worstOf = <E extends Pick<EvaluationError, 'index' | 'loss'>>(errors: readonly E[], count: number): readonly E[] =>
+export const selectWorst = <E extends Pick<EvaluationError, 'index' | 'loss'>>(errors: readonly E[], count: number): readonly E[] =>
   errors
     .filter(({ loss }) => Number.isFinite(loss))
     .sort((a, b) => b.loss - a.loss || a.index - b.index)

@@ -1,7 +1,7 @@
 /** A conversation with a decoder: messages in turn, each answered as it is generated. */
 import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { resolveAnswers } from '../../accelerated/generation/answers.js'
-import type { GenerationInput } from '../../accelerated/generation/settings.js'
+import type { GenerationInput } from '../../accelerated/generation/generationSettings.js'
 import type { AnswerEnds, AnswerEvent, Generator } from './generator.js'
 
 export type Conversation = {

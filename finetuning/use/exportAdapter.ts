@@ -13,13 +13,13 @@ import { writePaddedLora } from '../../accelerated/formats/peft/lora.js'
 import { isBare } from '../../accelerated/models/modelOutputs.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { fileInFolder } from '../../accelerated/storage/paths.js'
-import { cardFile, cardOfExport } from '../run/modelCard.js'
-import { usageOf, type Opener, type Usage } from '../run/usage.js'
+import { cardFile, buildExportCard } from '../run/modelCard.js'
+import { buildUsage, type Opener, type Usage } from '../run/usageExamples.js'
 import type { Evaluation } from '../tasks/index.js'
-import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { findTaskType } from '../tasks/findTaskType.js'
 import { comparedTexts, compareExport, compareScores, type Comparison, type ScoreComparison } from './exportComparison.js'
-import { asLora, precisionsOf, supportedFormats, unsupported, type ExportFormat } from './exportFormats.js'
-import { resolveLabels } from './modelWithAdapter.js'
+import { asLora, listPrecisions, supportedFormats, unsupported, type ExportFormat } from './exportFormats.js'
+import { resolveLabels } from './attachAdapter.js'
 import { inNewFolder } from './newFolder.js'
 import type { Text } from '../tasks/taskType.js'
 import { type TrainedAdapterOptions, loadTrainedModel, type TrainedModel } from './openModel.js'
@@ -73,12 +73,12 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
         : null
     await writeCard(stage, folder, options, trained, scores)
     const havePairs = arePairs(texts)
-    const ofTask = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
+    const ofTask = findTaskType(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
     const warnings = [...ofTask, ...tokenWarnings(trained, format)]
     return {
       format,
       output,
-      files: await filesOf(stage),
+      files: await listFiles(stage),
       comparison,
       scores,
       usage: usageFor(trained, options, format === 'transformers.js' ? asFolder(output) : output).call,
@@ -100,7 +100,7 @@ const checkFormat = ({ adapter }: TrainedModel, { format, precision }: ExportOpt
   const formats = supportedFormats(adapter)
   if (!formats.includes(format))
     throw inputError(option('format'), `one of ${formats.join(', ')} for ${unsupported(adapter, format)}`, format)
-  const precisions = precisionsOf(format)
+  const precisions = listPrecisions(format)
   if (!precisions.includes(precision))
     throw inputError(option('precision'), words`${precisions.join(' or ')} for ${option('format')} ${format}`, precision)
 }
@@ -140,10 +140,10 @@ const usageFor = (
   { format, precision, texts = [] }: ExportOptions,
   place: string,
 ): Usage =>
-  usageOf(openers[format], {
+  buildUsage(openers[format], {
     base: base.baseModelName,
     place,
-    pipelineTag: taskTypeOf(outputs, base.folder).pipelineTag,
+    pipelineTag: findTaskType(outputs, base.folder).pipelineTag,
     labels: outputs.labels,
     havePairs: arePairs(texts),
     readsEmbeddings: outputs.head === 'sequence' && isBare(model, outputs),
@@ -166,7 +166,7 @@ const writeCard = async (
   const opener = openers[options.format]
   const library = opener === 'peft' || opener === 'adapter-transformers' ? null : opener
   const usage = library === null ? null : usageFor(trained, options, 'MODEL') // a published card has no folders
-  const card = cardOfExport(
+  const card = buildExportCard(
     await readFile(file, 'utf8'),
     library,
     usage,
@@ -175,7 +175,7 @@ const writeCard = async (
   if (card !== null) await writeFileAtomically(join(stage, cardFile), card)
 }
 
-const filesOf = async (folder: string): Promise<ExportReport['files']> => {
+const listFiles = async (folder: string): Promise<ExportReport['files']> => {
   const names = (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name))

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { convertWeights } from '../../accelerated/checkpoints/gguf/convertModel.js'
 import { readGguf, ggufModelFiles } from '../../accelerated/checkpoints/gguf/ggufHeader.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
@@ -16,7 +16,7 @@ import { readText } from '../../accelerated/storage/text.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Evaluation } from '../tasks/index.js'
 import type { ExportFormat } from './exportFormats.js'
-import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
+import { nextTokenLogits, onnxNextTokenLogits } from './nextTokenLogits.js'
 import { resolveMaxLength, type OnProgress, openReading, openPredictions } from './modelSessions.js'
 import type { EncodedText, Text } from '../tasks/taskType.js'
 import { scoreAdapter } from './scoreAdapter.js'
@@ -59,8 +59,8 @@ export const compareExport = async (
   texts: readonly Text[],
   options: TrainedModelOptions & { readonly maxLength: number | null },
 ): Promise<Comparison> => {
-  const before = await logitsOf(trained, texts, options.maxLength)
-  const after = await logitsOfExport(exported, trained, texts, options)
+  const before = await computeLogits(trained, texts, options.maxLength)
+  const after = await exportLogits(exported, trained, texts, options)
   const broken = [...before, ...after].find((x) => !Number.isFinite(x))
   if (broken !== undefined)
     throw inputError(options.adapter ?? options.model, 'finite outputs of model, adapter and export', String(broken))
@@ -75,9 +75,9 @@ export const compareExport = async (
 const largest = (values: readonly number[]): number => values.reduce((most, x) => (Number.isNaN(x) ? NaN : Math.max(most, Math.abs(x))), 0)
 
 /** All logits of the texts; of a decoder those of each text's next token. */
-const logitsOf = async (trained: TrainedModel, texts: readonly Text[], maxLength: number | null): Promise<readonly number[]> => {
+const computeLogits = async (trained: TrainedModel, texts: readonly Text[], maxLength: number | null): Promise<readonly number[]> => {
   if (trained.adapter.outputs.head === 'causal') return nextTokenLogits(trained, texts)
-  const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize: texts.length, maxLength }, deviceOf('cpu'))
+  const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize: texts.length, maxLength }, findDevice('cpu'))
   try {
     return (await opened.predict(texts)).flat()
   } finally {
@@ -85,26 +85,26 @@ const logitsOf = async (trained: TrainedModel, texts: readonly Text[], maxLength
   }
 }
 
-const logitsOfExport = async (
+const exportLogits = async (
   { folder, format, precision }: Exported,
   trained: TrainedModel,
   texts: readonly Text[],
   options: TrainedModelOptions & { readonly maxLength: number | null },
 ): Promise<readonly number[]> => {
-  if (format === 'gguf-merged') return logitsOfGguf(folder, trained, texts)
+  if (format === 'gguf-merged') return ggufLogits(folder, trained, texts)
   if (format !== 'merged' && format !== 'transformers.js')
-    return logitsOf(await loadTrainedModel({ ...options, adapter: folder }), texts, options.maxLength)
+    return computeLogits(await loadTrainedModel({ ...options, adapter: folder }), texts, options.maxLength)
   const maxLength = await modelMaxLength(folder) // a tool that knows only the folder truncates here
-  if (format === 'merged') return logitsOf(await loadTrainedModel({ model: folder, adapter: null }), texts, maxLength)
+  if (format === 'merged') return computeLogits(await loadTrainedModel({ model: folder, adapter: null }), texts, maxLength)
   const onnx = onnxFiles(precision)
   const file = join(folder, onnx.folder, onnx.model)
   return trained.adapter.outputs.head === 'causal'
-    ? nextTokenLogitsOfOnnx(file, trained, texts)
-    : (await answersOfOnnx(file, trained, texts, maxLength)).flat()
+    ? onnxNextTokenLogits(file, trained, texts)
+    : (await onnxAnswers(file, trained, texts, maxLength)).flat()
 }
 
 /** Converts the weights back, beside them, for as long as they are read. */
-const logitsOfGguf = async (folder: string, trained: TrainedModel, texts: readonly Text[]): Promise<readonly number[]> => {
+const ggufLogits = async (folder: string, trained: TrainedModel, texts: readonly Text[]): Promise<readonly number[]> => {
   const [file, converted] = [join(folder, ggufModelFiles.model), join(folder, 'converted')]
   await mkdir(converted)
   try {
@@ -149,7 +149,7 @@ export const compareScores = async (
   const examples = all.filter((_, i) => i % every === 0)
   const taken: Evaluation = { ...labeled, evaluation: { ...labeled.evaluation, examples } }
   const onnx = onnxFiles(precision)
-  const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize, maxLength }, deviceOf('cpu'))
+  const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize, maxLength }, findDevice('cpu'))
   try {
     const { called, labelNames } = opened
     const score = async (predict: TrainedAdapter['predict'], done: number): Promise<Scores> =>
@@ -161,7 +161,7 @@ export const compareScores = async (
     const before = await score(opened.predict, 0)
     const file = join(folder, onnx.folder, onnx.model)
     const ofExport: TrainedAdapter['predict'] = async (texts, report) =>
-      answersOfOnnx(file, trained, texts, await modelMaxLength(folder), report)
+      onnxAnswers(file, trained, texts, await modelMaxLength(folder), report)
     const after = await score(ofExport, examples.length)
     return { rows: examples.length, ofRows: all.length, source: labeled.evaluation.source, before, after }
   } finally {
@@ -178,7 +178,7 @@ const modelMaxLength = async (folder: string): Promise<number> => {
 const batchSize = 32
 
 /** The answer to each text of an ONNX file that paddedInference wrote: logits, those of each word one after another, or a vector. */
-const answersOfOnnx = async (
+const onnxAnswers = async (
   file: string,
   trained: TrainedModel,
   texts: readonly Text[],
@@ -225,7 +225,7 @@ const answerBatch = async (
     ),
   })
   const numbers = Array.from(logits ?? hidden ?? [], Number)
-  if (head === 'embedding') return embeddingsOf(numbers, encodings, sequence, model.spec.hiddenSize)
+  if (head === 'embedding') return meanEmbeddings(numbers, encodings, sequence, model.spec.hiddenSize)
   return head === 'token'
     ? ofWords(numbers, encodings, sequence, labels)
     : encodings.map((_, i) => numbers.slice(i * labels, (i + 1) * labels))
@@ -243,7 +243,7 @@ const ofWords = (
   )
 
 /** The mean of each text's hidden states, at length 1: [texts · sequence · width] → [texts][width] */
-const embeddingsOf = (
+const meanEmbeddings = (
   hidden: readonly number[],
   encodings: readonly EncodedText[],
   sequence: number,

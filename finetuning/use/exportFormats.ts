@@ -1,7 +1,7 @@
 /** The formats of an export, and which models and precisions each supports. */
 import type { Adapter } from '../../accelerated/formats/adapter.js'
-import { noModelOfLlamaCpp, notForLlamaCpp } from '../../accelerated/formats/gguf/ggufAdapter.js'
-import { formatOf } from '../../accelerated/formats/index.js'
+import { findLlamaCppObstacle, notForLlamaCpp } from '../../accelerated/formats/gguf/ggufAdapter.js'
+import { findFormat } from '../../accelerated/formats/index.js'
 import { notForPadded } from '../../accelerated/formats/peft/lora.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 
@@ -19,11 +19,11 @@ const supports: Readonly<Record<ExportFormat, Supports>> = {
   'transformers.js': ({ method, model, outputs }) =>
     model.spec.kind === 'encoder' || (outputs.head === 'causal' && method.train.virtualTokens === undefined),
   gguf: (adapter) => notForLlamaCpp(adapter, asLora(adapter)) === null,
-  'gguf-merged': (adapter) => adapter.method.export.merge !== undefined && noModelOfLlamaCpp(adapter) === null,
+  'gguf-merged': (adapter) => adapter.method.export.merge !== undefined && findLlamaCppObstacle(adapter) === null,
 }
 
 /** The same function as plain LoRA; undefined if there is none. */
-export const asLora = (adapter: Adapter): Adapter | undefined => formatOf(adapter.method).asLora?.(adapter)
+export const asLora = (adapter: Adapter): Adapter | undefined => findFormat(adapter.method).asLora?.(adapter)
 
 export const supportedFormats = (adapter: Adapter): readonly ExportFormat[] => exportFormats.filter((format) => supports[format](adapter))
 
@@ -36,7 +36,7 @@ const notPadded = (adapter: Adapter): string | null | undefined => {
 const reasons: Readonly<Partial<Record<ExportFormat, (adapter: Adapter) => string | null | undefined>>> = {
   'peft-padded': notPadded,
   gguf: (adapter) => notForLlamaCpp(adapter, asLora(adapter)),
-  'gguf-merged': noModelOfLlamaCpp,
+  'gguf-merged': findLlamaCppObstacle,
 }
 
 /** Why a format does not hold an adapter, as `an adapter of …`. */
@@ -47,7 +47,7 @@ export const unsupported = (adapter: Adapter, format: ExportFormat): string => {
 }
 
 /** The precisions of a format, the default first. */
-export const precisionsOf = (format: ExportFormat): readonly OnnxPrecision[] => {
+export const listPrecisions = (format: ExportFormat): readonly OnnxPrecision[] => {
   if (format === 'merged' || format === 'gguf') return ['float32', 'float16']
   return format === 'transformers.js' || format === 'gguf-merged' ? ['float32', 'float16', 'int8'] : ['float32']
 }

@@ -4,7 +4,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { keepingCache } from '../../accelerated/generation/decoder.js'
 import { answersTo, type AnswerEnds, type AnswerEvent } from '../../accelerated/generation/answers.js'
-import type { GenerationInput } from '../../accelerated/generation/settings.js'
+import type { GenerationInput } from '../../accelerated/generation/generationSettings.js'
 import { framed, promptTokens, type Prompt } from '../tasks/texts/prompts.js'
 import { openTextDecoder } from './modelSessions.js'
 import { openModel, type OpenedModel, type TrainedAdapterOptions } from './openModel.js'
@@ -45,7 +45,7 @@ export const generatorOn = async (
 ): Promise<Generator> => {
   const { folder, model, storage } = trained.base
   const tokenizer = await loadTokenizer(folder, model, storage)
-  const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
+  const [tokenizePrompt, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
   const opened = await openTextDecoder(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder
@@ -53,7 +53,7 @@ export const generatorOn = async (
   return {
     device: device.name,
     encode: (prompt, where = 'prompt') => {
-      const ids = tokensOf(framed(prompt, null, where), counted)
+      const ids = tokenizePrompt(framed(prompt, null, where), counted)
       if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
       if (ids.length >= positions)
         throw inputError(

@@ -1,9 +1,9 @@
 /** Sessions of a trained model on a device: under an objective, as predictions of texts, or as a decoder. From any storage. */
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { inputError, shown } from '../../accelerated/errors/inputError.js'
+import { inputError, formatValue } from '../../accelerated/errors/inputError.js'
 import { option } from '../../accelerated/errors/words.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import { labelsOf } from '../../accelerated/formats/modelConfig.js'
+import { nameOutputs } from '../../accelerated/formats/modelConfig.js'
 import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
 import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { Examples } from '../../accelerated/models/packing.js'
@@ -12,14 +12,14 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { flatten } from '../../accelerated/parameters/vectors.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import { checkDevice, openFrozen, type Precision } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { buildLayout, type Assembly } from '../../accelerated/training/assembly.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 import type { EncodedText, Text, Reading } from '../tasks/taskType.js'
-import { taskTypeOf } from '../tasks/taskTypeOf.js'
-import { resolveLabels, calledOf } from './modelWithAdapter.js'
+import { findTaskType } from '../tasks/findTaskType.js'
+import { resolveLabels, adapterNoun } from './attachAdapter.js'
 
 /** Names that editors complete; others are refused when the model is opened. */
 export type DeviceName = NonNullable<SettingsInput['device']> | (string & {})
@@ -46,7 +46,7 @@ export const openAssembly = async (
   const { model, method, settings, phase } = adapter
   const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
   const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
-  const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
+  const parameters = flatten(buildLayout(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
   return { assembly, phase, parameters, runtime: { engine: device.engine({ threads }), weights: frozen.weights } }
 }
 
@@ -69,7 +69,7 @@ export const openAnswers = async <E extends TrainingExample, O>(
   const { assembly, phase, parameters, runtime } = await openAssembly(
     trained,
     objective,
-    { precision: precisionOf(precision), threads },
+    { precision: findPrecision(precision), threads },
     device,
   )
   const predictor = await openPredictor(assembly, objective, phase, runtime, {}, use === 'answering' ? parameters : undefined)
@@ -96,7 +96,7 @@ export const openTextDecoder = async (
   device: Device,
 ): Promise<Decoder> => {
   const { model, method } = trained.adapter
-  const precision = precisionOf(name)
+  const precision = findPrecision(name)
   const machine = { precision: precision.decoding ?? precision, threads }
   const { assembly, phase, parameters, runtime } = await openAssembly(trained, causalLM(model, method), machine, device)
   return openDecoder(assembly, phase, parameters, runtime)
@@ -148,20 +148,20 @@ export const openPredictions = async (
       'a classifier, or an adapter of one',
       'what writes text (salora generate, or salora evaluate)',
     )
-  const taskType = taskTypeOf(outputs, base.folder)
+  const taskType = findTaskType(outputs, base.folder)
   const limit = resolveMaxLength(trained, maxLength)
   const reader = await openReader(trained, limit, machine, device)
   const { call, release } = untilRelease(base.folder, reader.release)
-  const encode: OpenAdapter['encode'] = (text) => reader.encode(givenText(text))
+  const encode: OpenAdapter['encode'] = (text) => reader.encode(checkText(text))
   const answer: OpenAdapter['answer'] = (encodings, onProgress) => call(() => reader.answer(encodings, onProgress))
   const labelNames = resolveLabels(trained)
-  const predict: OpenAdapter['predict'] = async (texts, onProgress) => answer(givenTexts(texts).map(encode), onProgress)
+  const predict: OpenAdapter['predict'] = async (texts, onProgress) => answer(checkTexts(texts).map(encode), onProgress)
   return {
-    called: calledOf(trained),
+    called: adapterNoun(trained),
     ...{ device: device.name, outputs, labelNames, maxLength: limit, encode, answer, predict, release },
     predictions: async (texts, onProgress) => {
-      const names = labelsOf(outputs, labelNames)
-      const encodings = givenTexts(texts).map(encode)
+      const names = nameOutputs(outputs, labelNames)
+      const encodings = checkTexts(texts).map(encode)
       const answers = await answer(encodings, onProgress)
       return answers.map(
         (output, i) =>
@@ -173,18 +173,20 @@ export const openPredictions = async (
 
 // Texts that a program hands to an open model, checked: a caller in JavaScript has no types, and a number has no tokens.
 /** @throws InputError for what is no list, and for the first element that is no text */
-const givenTexts = (given: unknown): readonly Text[] => {
-  if (!Array.isArray(given)) throw inputError('texts', 'a list such as [{ text: "…" }]', shown(given))
-  return given.map((one: unknown, i) => givenText(one, `texts[${i}]`))
+const checkTexts = (given: unknown): readonly Text[] => {
+  if (!Array.isArray(given)) throw inputError('texts', 'a list such as [{ text: "…" }]', formatValue(given))
+  return given.map((one: unknown, i) => checkText(one, `texts[${i}]`))
 }
 
 /** @throws InputError */
-const givenText = (given: unknown, where = 'text'): Text => {
-  if (typeof given !== 'object' || given === null) throw inputError(where, 'an object with a text, such as { text: "…" }', shown(given))
+const checkText = (given: unknown, where = 'text'): Text => {
+  if (typeof given !== 'object' || given === null)
+    throw inputError(where, 'an object with a text, such as { text: "…" }', formatValue(given))
   const { text, textPair } = given as Readonly<Record<string, unknown>>
   if (typeof text !== 'string')
-    throw inputError(where, 'an object with a text, such as { text: "…" }', shown(text === undefined ? given : text))
-  if (textPair !== undefined && typeof textPair !== 'string') throw inputError(`${where}.textPair`, 'a text, or none', shown(textPair))
+    throw inputError(where, 'an object with a text, such as { text: "…" }', formatValue(text === undefined ? given : text))
+  if (textPair !== undefined && typeof textPair !== 'string')
+    throw inputError(`${where}.textPair`, 'a text, or none', formatValue(textPair))
   return given as Text
 }
 
@@ -234,7 +236,7 @@ const openReader = async (trained: TrainedModel, maxLength: number, machine: Bat
 /** The tokens of texts, as the task type of a model that predicts reads them. */
 export const openReading = async (trained: TrainedModel, maxLength: number): Promise<Reading> => {
   const { outputs } = trained.adapter
-  const { name, openReading: open } = taskTypeOf(outputs, trained.base.folder)
+  const { name, openReading: open } = findTaskType(outputs, trained.base.folder)
   if (open === undefined) throw new Error(`openReading: expected a task type that predicts, got ${name}`)
   return open(trained, outputs, maxLength)
 }

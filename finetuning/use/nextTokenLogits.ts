@@ -4,7 +4,7 @@ import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { parts } from '../../accelerated/generation/graph.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { openTextDecoder } from './modelSessions.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
@@ -13,8 +13,8 @@ import type { Text } from './openModel.js'
 
 /** Next-token logits of each text, concatenated: [texts · vocabulary]. @param tokenizing the model whose tokenizer reads the texts */
 export const nextTokenLogits = async (trained: TrainedModel, texts: readonly Text[], tokenizing = trained): Promise<readonly number[]> => {
-  const prompts = await promptsOf(tokenizing, texts)
-  const decoder = await openTextDecoder(trained, { precision: 'float32', threads: 0 }, deviceOf('cpu'))
+  const prompts = await tokenizePrompts(tokenizing, texts)
+  const decoder = await openTextDecoder(trained, { precision: 'float32', threads: 0 }, findDevice('cpu'))
   try {
     return (await decoder.begin(prompts)).logits().flatMap((row) => Array.from(row))
   } finally {
@@ -25,17 +25,19 @@ export const nextTokenLogits = async (trained: TrainedModel, texts: readonly Tex
 /** Tokens of each text: an export returns [tokens, vocabulary] logits, which are large. */
 const longestPrompt = 64
 
-const promptsOf = async (
+const tokenizePrompts = async (
   { base: { folder, model, storage }, adapter: { method, settings } }: TrainedModel,
   texts: readonly Text[],
 ): Promise<readonly (readonly number[])[]> => {
-  const tokensOf = await promptTokens(folder, await loadTokenizer(folder, model, storage))
-  return texts.map(({ text }) => tokensOf({ text }).slice(0, Math.min(longestPrompt, availablePositions(method, settings, model).left)))
+  const tokenizePrompt = await promptTokens(folder, await loadTokenizer(folder, model, storage))
+  return texts.map(({ text }) =>
+    tokenizePrompt({ text }).slice(0, Math.min(longestPrompt, availablePositions(method, settings, model).left)),
+  )
 }
 
 /** The same from an ONNX file that cachedInference wrote, with an empty cache and texts padded on the left. */
-export const nextTokenLogitsOfOnnx = async (file: string, trained: TrainedModel, texts: readonly Text[]): Promise<readonly number[]> => {
-  const prompts = await promptsOf(trained, texts)
+export const onnxNextTokenLogits = async (file: string, trained: TrainedModel, texts: readonly Text[]): Promise<readonly number[]> => {
+  const prompts = await tokenizePrompts(trained, texts)
   const { vocabularySize, spec } = trained.adapter.model
   const sequence = Math.max(...prompts.map(({ length }) => length))
   const padded = (value: (ids: readonly number[], position: number) => number): Feed => ({

@@ -13,9 +13,9 @@ import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
 import { type PlacementReport, devicePlacement, placementLine, placementWarns } from '../run/devicePlacement.js'
 import { checkModelFiles, type RunInputs } from '../run/runFingerprint.js'
 import type { Text } from '../tasks/taskType.js'
-import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { findTaskType } from '../tasks/findTaskType.js'
 import { type DeviceName, type MachineOptions, openPredictions, type OpenAdapter, type TrainedAdapter } from './modelSessions.js'
-import { withLabelNames, adapterIn, completeHead, withCheckedHead } from './modelWithAdapter.js'
+import { withLabelNames, adapterIn, completeHead, withCheckedHead } from './attachAdapter.js'
 
 export type { OpenAdapter, Text, TrainedAdapter, TrainedModel }
 
@@ -91,7 +91,7 @@ export const loadTextModel = async (options: Omit<TrainedModelOptions, 'labelNam
     throw inputError(
       options.adapter,
       'an adapter that writes text (task_type CAUSAL_LM)',
-      `one of ${taskTypeOf(adapter.outputs, options.adapter).noun}`,
+      `one of ${findTaskType(adapter.outputs, options.adapter).noun}`,
     )
   if (causalHead === undefined) throw inputError(base.folder, 'a decoder, which writes text', `a model of type ${type}, an ${spec.kind}`)
   const textAdapter = { ...adapter, outputs: causalOutputs }
@@ -112,7 +112,7 @@ const openModelAndAdapter = async (options: TrainedModelOptions): Promise<Pick<T
 /** @param report called once, and again if a later graph leaves other nodes */
 export const watchedDevice = (device: Device, report: PlacementReport): Device => {
   const { onPlacement, news } = devicePlacement(device.name)
-  const engineOf: Device['engine'] = (settings) =>
+  const openEngine: Device['engine'] = (settings) =>
     device.engine({
       ...settings,
       onPlacement: (placement) => {
@@ -120,5 +120,5 @@ export const watchedDevice = (device: Device, report: PlacementReport): Device =
         for (const event of news()) report(placementLine(event), placementWarns(event))
       },
     })
-  return { ...device, engine: engineOf }
+  return { ...device, engine: openEngine }
 }

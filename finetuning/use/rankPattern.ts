@@ -6,7 +6,7 @@ import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
-import { methodOf, parseSettings, type Settings } from '../../accelerated/training/settings.js'
+import { findMethod, parseSettings, type Settings } from '../../accelerated/training/resolveSettings.js'
 import { readRunConfig, readRunResult } from '../run/runFiles.js'
 
 /** Arguments of PEFT's LoraConfig. Paths begin inside the encoder, so they fit the bare encoder and a classifier. */
@@ -34,7 +34,7 @@ export const rankPatternOfRun = async (run: string, force = false): Promise<Rank
   const { initR, rank = initR, loraAlpha, useRslora = false } = config.settings
   if (result.ranks === undefined || rank === undefined || loraAlpha === undefined)
     throw inputError(file, 'the ranks of a method that has some', `a run of ${config.settings.method}`)
-  const method = methodOf(config.settings.method)
+  const method = findMethod(config.settings.method)
   const settings = { ...parseSettings({ method: method.name }), ...config.settings }
   const [warning] = method.reporting?.warnings?.(settings, { step: 0, steps: result.extended?.[0]?.steps ?? result.steps }) ?? []
   if (warning !== undefined && !force)

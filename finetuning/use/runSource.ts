@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/paths.js'
-import { resolveSettings, type Settings } from '../../accelerated/training/settings.js'
+import { resolveSettings, type Settings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TrainedAdapterOptions } from './openModel.js'
 import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
@@ -36,7 +36,7 @@ export const runSource = async (run: string, machine: MachineChoice = {}): Promi
   return {
     config,
     adapter: { ...trainedIn(run, config), ...machineIn(settings), maxLength: settings.maxLength },
-    columns: columnsOf(config),
+    columns: runColumns(config),
   }
 }
 
@@ -57,7 +57,7 @@ export const machineIn = ({ device, precision, threads, batchSize }: Settings): 
 })
 
 /** GLUE's pairs have other columns in each of its sources, so they have our own names. */
-export const columnsOf = ({ task: { task, text = 'text', textPair } }: Pick<RunConfig, 'task'>): RunColumns => {
+export const runColumns = ({ task: { task, text = 'text', textPair } }: Pick<RunConfig, 'task'>): RunColumns => {
   const second = textPair ?? (isGluePair(task) ? 'textPair' : undefined)
   return { text, ...(second === undefined ? {} : { textPair: second }) }
 }

@@ -6,14 +6,14 @@ import { isAmong, type RunRows, rowsDigest } from '../run/runRows.js'
 import { type Evaluation, loadEvaluation, loadTask, type TaskOptions } from '../tasks/index.js'
 import { bindWithMetric } from '../tasks/chosenMetric.js'
 import type { Answer, BoundTask, EvaluationReport, TaskData } from '../tasks/taskType.js'
-import { resolveLabels, calledOf } from './modelWithAdapter.js'
+import { resolveLabels, adapterNoun } from './attachAdapter.js'
 import { openAnswers, resolveMaxLength, type OnProgress } from './modelSessions.js'
 import type { TrainedAdapter, TrainedAdapterOptions } from './openModel.js'
 import { option } from '../../accelerated/errors/words.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { labelIndexIn } from '../data/labels.js'
 import type { Example } from '../data/index.js'
-import { taskTypeOf } from '../tasks/taskTypeOf.js'
+import { findTaskType } from '../tasks/findTaskType.js'
 
 export type AdapterScore = EvaluationReport & {
   readonly scores: Readonly<Record<string, number>>
@@ -47,7 +47,7 @@ export const scoreTrained = async (
   { rows = null, onProgress, onWarning = () => undefined }: ScoringOptions = {},
 ): Promise<AdapterScore> => {
   const { model, method, outputs } = trained.adapter
-  const data = alignLabels(labeled, { outputs, labelNames: resolveLabels(trained), called: calledOf(trained) })
+  const data = alignLabels(labeled, { outputs, labelNames: resolveLabels(trained), called: adapterNoun(trained) })
   const task = bindWithMetric(data)
   const tokenizer = await task.tokenizer(trained.base, resolveMaxLength(trained, maxLength))
   const opened = await openAnswers(trained, task.objective(model, method), machine, device, 'scoring')
@@ -78,10 +78,10 @@ const scoreAnswers = (
   task: BoundTask,
   { evaluation: { source, examples }, labelNames, positive }: TaskData,
   answers: readonly Answer[],
-  rowOf: (answer: number) => number | undefined,
+  findRow: (answer: number) => number | undefined,
   rows: RunRows | null,
 ): AdapterScore => {
-  checkFiniteAnswers(answers, (i) => `${source}, row ${rowOf(i)}`)
+  checkFiniteAnswers(answers, (i) => `${source}, row ${findRow(i)}`)
   const { scores, constant } = task.score(answers)
   return {
     scores,
@@ -97,9 +97,9 @@ const scoreAnswers = (
 
 /** An average would hide an output that is not finite. @throws InputError that names the row */
 const checkFiniteAnswers = (answers: readonly unknown[], where: (answer: number) => string): void => {
-  const numbersOf = (answer: unknown): readonly unknown[] => (Array.isArray(answer) ? answer : Object.values(answer as object).flat())
-  const at = answers.findIndex((answer) => !numbersOf(answer).every(Number.isFinite))
-  if (at >= 0) throw inputError(where(at), 'finite outputs of model and adapter', numbersOf(answers[at]).slice(0, 8).join(', '))
+  const listNumbers = (answer: unknown): readonly unknown[] => (Array.isArray(answer) ? answer : Object.values(answer as object).flat())
+  const at = answers.findIndex((answer) => !listNumbers(answer).every(Number.isFinite))
+  if (at >= 0) throw inputError(where(at), 'finite outputs of model and adapter', listNumbers(answers[at]).slice(0, 8).join(', '))
 }
 
 // Reloads the data that a run was evaluated on.
@@ -111,7 +111,7 @@ type StoredRows = { readonly rows: RunRows; readonly digest: string | undefined 
  * another split of a file that has grown would hold out rows that the run trained on.
  * @throws InputError
  */
-export const evaluationOfRun = async (
+export const loadRunEvaluation = async (
   { testData: _, ...task }: TaskOptions,
   stored: StoredRows | null = null,
 ): Promise<Evaluation & { readonly warning: string | null }> => {
@@ -143,7 +143,7 @@ export type ModelClasses = {
 export const alignLabels = (labeled: Evaluation, model: ModelClasses): TaskData => {
   const { evaluation } = labeled
   const { source } = evaluation
-  const trainedFor = taskTypeOf(model.outputs, source)
+  const trainedFor = findTaskType(model.outputs, source)
   const [head, trainedHead] = [labeled.taskType, trainedFor].map(({ outputs }) => outputs(null).head)
   // embeddings compare any texts, and a decoder gives any text a probability
   if (labeled.taskType !== trainedFor && (head !== trainedHead || (head !== 'embedding' && head !== 'causal')))
@@ -151,14 +151,14 @@ export const alignLabels = (labeled: Evaluation, model: ModelClasses): TaskData 
   const names = evaluation.labelNames
   if (names === null) return { ...labeled, labelNames: null }
   const indices = outputIndices(names, labeled, model)
-  const outputOf = (label: number): number => indices[label] ?? label
+  const toOutput = (label: number): number => indices[label] ?? label
   const isSameOrder = indices.every((output, i) => output === i)
-  const examples = isSameOrder ? evaluation.examples : evaluation.examples.map((example) => new RelabeledExample(example, outputOf))
+  const examples = isSameOrder ? evaluation.examples : evaluation.examples.map((example) => new RelabeledExample(example, toOutput))
   return {
     ...labeled,
     evaluation: { ...evaluation, examples },
     labelNames: model.labelNames ?? namesByOutput(names, indices),
-    ...(labeled.positive === undefined ? {} : { positive: outputOf(labeled.positive) }),
+    ...(labeled.positive === undefined ? {} : { positive: toOutput(labeled.positive) }),
   }
 }
 
@@ -166,7 +166,7 @@ export const alignLabels = (labeled: Evaluation, model: ModelClasses): TaskData 
 class RelabeledExample implements Example {
   constructor(
     private readonly example: Example,
-    private readonly outputOf: (label: number) => number,
+    private readonly toOutput: (label: number) => number,
   ) {}
   get text(): string {
     return this.example.text
@@ -175,10 +175,10 @@ class RelabeledExample implements Example {
     return this.example.textPair
   }
   get label(): number {
-    return this.outputOf(this.example.label)
+    return this.toOutput(this.example.label)
   }
   get labels(): readonly number[] | undefined {
-    return this.example.labels?.map(this.outputOf)
+    return this.example.labels?.map(this.toOutput)
   }
   get words(): ArrayLike<number> | undefined {
     return this.example.words

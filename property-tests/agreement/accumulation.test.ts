@@ -7,13 +7,13 @@ import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import {
-  assemblyOf,
-  feedsOf,
+  buildAssembly,
+  buildFeeds,
   layoutFor,
   openStep,
   phaseIn,
   runStep,
-  startOf,
+  buildInitialState,
   type Target,
 } from '../../evaluation/agreement/acceleratedSide.js'
 import { headOutputs, namedNumbers, namedParts, toExamples } from '../../evaluation/agreement/convert.js'
@@ -29,15 +29,15 @@ describe('gradient accumulation', () => {
     async (gating) => {
       // Masks belong to a batch's shape, so parts of it have others: no dropout here.
       const model = drawModel(someOptions({ dropout: 0, lengths: [2, 4, 1, 3], clip: 0.2 }))
-      const state = startOf(model, gating, 'float64')
+      const state = buildInitialState(model, gating, 'float64')
       const phase = phaseIn(state)
       const layout = layoutFor(model, phase)
-      const assembly = assemblyOf(model, 'float64')
+      const assembly = buildAssembly(model, 'float64')
       const noise = model.noiseAt(model.parameters.adapters, 0)
       const [add, finish] = [await openStep(model, phase, 'add', target), await openStep(model, phase, 'finish', target)]
       const examples = toExamples(model.batch)
       const feeds = (from: number, to: number) => ({
-        ...feedsOf(model, phase, noise, 1, 1, 'float64'),
+        ...buildFeeds(model, phase, noise, 1, 1, 'float64'),
         ...stateFeeds(layout, state, 'float64'),
         ...batchFeeds(
           assembly,

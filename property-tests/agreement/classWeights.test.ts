@@ -5,11 +5,11 @@ import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
 import { stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { assemblyOf, feedsOf, layoutFor, phaseIn, startOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, buildFeeds, layoutFor, phaseIn, buildInitialState } from '../../evaluation/agreement/acceleratedSide.js'
 import { headOutputs, toExamples } from '../../evaluation/agreement/convert.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { bindTask } from '../../finetuning/recipe.js'
-import { classWeightsOf } from '../../finetuning/tasks/classification/index.js'
+import { parseClassWeights } from '../../finetuning/tasks/classification/index.js'
 import type { LoadedTask } from '../../finetuning/tasks/index.js'
 import { regression } from '../../finetuning/tasks/regression/index.js'
 import { assertClose } from '../support/assertClose.js'
@@ -18,16 +18,16 @@ import { someOptions } from './modelOptions.js'
 
 describe('class weights', () => {
   const model = drawModel(someOptions({ dropout: 0, lengths: [2, 4, 1, 3] }))
-  const state = startOf(model, 'open', 'float64')
+  const state = buildInitialState(model, 'open', 'float64')
   const [phase, examples] = [phaseIn(state), toExamples(model.batch).map((example, i) => ({ ...example, label: i % model.config.labels }))]
 
   const step = async (batch: typeof examples, weights: readonly number[] | null) => {
-    const plain = assemblyOf(model, 'float64')
+    const plain = buildAssembly(model, 'float64')
     const objective = sequenceClassification(plain.model, headOutputs(model.config), weights === null ? {} : { classWeights: weights })
     const prepared = objective.prepare(batch, { seed: 0, step: 0 })
     const noise = model.noiseAt(model.parameters.adapters, 0)
     const results = await evaluate(stepGraph({ ...plain, objective }, phase, 'whole').outputs, {
-      ...feedsOf(model, phase, noise, 1, 1, 'float64'),
+      ...buildFeeds(model, phase, noise, 1, 1, 'float64'),
       ...stateFeeds(layoutFor(model, phase), state, 'float64'),
       ...batchFeeds(plain, prepared, prepared.weight).feeds,
     })
@@ -65,13 +65,13 @@ describe('class weights', () => {
 describe('--class-weights', () => {
   const names = ['ham', 'spam']
   it("the value `balanced` gives the weights of scikit-learn's compute_class_weight", () => {
-    expect(classWeightsOf('balanced', names, [1, 1, 1, 1, 0, 0])).toEqual([1.5, 0.75])
-    expect(classWeightsOf('balanced', ['a', 'b', 'c'], [0, 0, 1, 1])).toEqual([2 / 3, 2 / 3, 1])
+    expect(parseClassWeights('balanced', names, [1, 1, 1, 1, 0, 0])).toEqual([1.5, 0.75])
+    expect(parseClassWeights('balanced', ['a', 'b', 'c'], [0, 0, 1, 1])).toEqual([2 / 3, 2 / 3, 1])
   })
 
   it('takes weights by label, and 1 for other labels', () => {
-    expect(classWeightsOf('spam=3', names, [])).toEqual([1, 3])
-    expect(classWeightsOf(' a=b = 0.5 ', ['a=b', 'c'], [])).toEqual([0.5, 1])
+    expect(parseClassWeights('spam=3', names, [])).toEqual([1, 3])
+    expect(parseClassWeights(' a=b = 0.5 ', ['a=b', 'c'], [])).toEqual([0.5, 1])
   })
 
   it.each([
@@ -80,7 +80,7 @@ describe('--class-weights', () => {
     ['spam=0', 'balanced, equal, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam=0"'],
     ['spam=1,ham=1e9', 'balanced, equal, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "ham=1e9"'],
   ])('refuses %s', (given, message) => {
-    expect(() => classWeightsOf(given, names, [])).toThrow(`--class-weights: expected ${message}`)
+    expect(() => parseClassWeights(given, names, [])).toThrow(`classWeights: expected ${message}`)
   })
 
   it('is refused in a regression', () => {
@@ -88,7 +88,7 @@ describe('--class-weights', () => {
     const scored = { taskType: regression, metrics: ['pearson'], selectionMetric: 'pearson' }
     const task: LoadedTask = { ...scored, name: 'scores', train: empty, evaluation: empty, labelNames: null, heldOut: false }
     expect(() => bindTask(task, { classWeights: 'balanced' })).toThrow(
-      '--class-weights: expected none, as a regression has no classes, got "balanced"',
+      'classWeights: expected none, as a regression has no classes, got "balanced"',
     )
   })
 })
@@ -98,16 +98,16 @@ const labelSets = [[1], [], [0, 1, 2], [0, 2]]
 
 it('the loss of a step with several labels is the mean over examples and labels, whole or in parts', async () => {
   const model = drawModel(someOptions({ dropout: 0, lengths: [2, 4, 1, 3], classes: 3 }))
-  const state = startOf(model, 'open', 'float64')
+  const state = buildInitialState(model, 'open', 'float64')
   const phase = phaseIn(state)
-  const plain = assemblyOf(model, 'float64')
+  const plain = buildAssembly(model, 'float64')
   const objective = sequenceClassification(plain.model, { labels: 3, problemType: 'multi_label_classification' })
   const assembly = { ...plain, objective }
   const examples = toExamples(model.batch).map((example, i) => ({ ...example, label: 0, labels: labelSets[i] ?? [] }))
   const resultsOf = (outputs: Parameters<typeof evaluate>[0], from: number, to: number) => {
     const prepared = objective.prepare(examples.slice(from, to), { seed: 0, step: 0 })
     return evaluate(outputs, {
-      ...feedsOf(model, phase, model.noiseAt(model.parameters.adapters, 0), 1, 1, 'float64'),
+      ...buildFeeds(model, phase, model.noiseAt(model.parameters.adapters, 0), 1, 1, 'float64'),
       ...stateFeeds(layoutFor(model, phase), state, 'float64'),
       ...batchFeeds(plain, prepared, examples.length).feeds,
     })

@@ -10,7 +10,7 @@ import { density, densityPenalty, gateCosts } from '../../accelerated/methods/sa
 import { addLowRank } from '../../accelerated/methods/lowRank.js'
 import { orthogonality } from '../../accelerated/methods/salora/orthogonality.js'
 import { gatedRows } from '../../accelerated/methods/salora/stackedFactors.js'
-import { boundOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { findBound } from '../../evaluation/agreement/acceleratedSide.js'
 import * as reference from '../../reference/index.js'
 import { lowRankShape } from '../support/arbitraries/shapes.js'
 import { tensorOf } from '../support/arbitraries/tensors.js'
@@ -18,7 +18,7 @@ import { assertClose } from '../support/assertClose.js'
 import { evaluate, float64, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 
-const relative = boundOf('cpu', 'float64')
+const relative = findBound('cpu', 'float64')
 const vector = (name: string, size: number) => input(name, [size], 'float64')
 const feed = ({ data, shape }: reference.Tensor) => float64(data, shape)
 const settingsOf = (tau: number) => ({ tau, gamma: -0.1, zeta: 1.1 })

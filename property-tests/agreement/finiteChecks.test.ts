@@ -3,17 +3,17 @@ import { describe, expect, it } from 'vitest'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { layoutOf } from '../../accelerated/training/assembly.js'
+import { buildLayout } from '../../accelerated/training/assembly.js'
 import { checkAnswers, checkStep } from '../../accelerated/training/finiteChecks.js'
 import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { TrainingError } from '../../accelerated/errors/expectedErrors.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
+import { initializeRun } from '../../accelerated/training/initialState.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
-import { assemblyOf, phaseIn, runtimeOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, phaseIn, openRuntime } from '../../evaluation/agreement/acceleratedSide.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
 import { someOptions } from './modelOptions.js'
 
@@ -34,17 +34,17 @@ const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, mor
     device: 'cpu',
     ...change,
   })
-  const assembly = { ...assemblyOf(model, 'float64'), method: methodOf(settings.method), settings }
+  const assembly = { ...buildAssembly(model, 'float64'), method: findMethod(settings.method), settings }
   const task: Task = {
     ...assembly,
     objective: assembly.objective as Task['objective'],
-    runtime: runtimeOf({ device: 'cpu', precision: 'float64' }),
+    runtime: openRuntime({ device: 'cpu', precision: 'float64' }),
     training: examples,
     evaluation: examples,
     score: () => ({ scores: {}, selection: 0, constant: null }),
     ...more,
   }
-  const start = await startOfRun(assembly, async () => undefined)
+  const start = await initializeRun(assembly, async () => undefined)
   const events = train(task, { ...start, ...state }, null, new AbortController().signal)
   for (;;) {
     const next = await events.next()
@@ -88,9 +88,12 @@ describe('a run after its last step', () => {
 
 describe('numbers that are not finite', () => {
   const fine = { step: 7, loss: 1, gradientNorm: 1 }
-  const [first] = layoutOf(
-    assemblyOf(model, 'float64'),
-    salora.phases.start(assemblyOf(model, 'float64').model.spec, resolveSettings({ method: 'salora', rank: model.settings.rank }) as never),
+  const [first] = buildLayout(
+    buildAssembly(model, 'float64'),
+    salora.phases.start(
+      buildAssembly(model, 'float64').model.spec,
+      resolveSettings({ method: 'salora', rank: model.settings.rank }) as never,
+    ),
   ).blocks
   const layout = { size: 2, blocks: first === undefined ? [] : [{ ...first, offset: 0, size: 2 }] }
   const message = (check: () => void): string => {
@@ -156,8 +159,8 @@ describe('numbers that are not finite', () => {
   })
 
   it('stop training: a step reports the rows of all its batches, an evaluation its row', async () => {
-    const assembly = assemblyOf(model, 'float64')
-    const { size } = layoutOf(
+    const assembly = buildAssembly(model, 'float64')
+    const { size } = buildLayout(
       assembly,
       salora.phases.start(assembly.model.spec, resolveSettings({ method: 'salora', rank: model.settings.rank }) as never),
     )

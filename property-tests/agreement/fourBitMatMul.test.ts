@@ -14,12 +14,12 @@ import {
   blockSize,
   fourBitDequantize,
   fourBitMatMul,
-  fourBitOf,
+  matchFourBit,
   type FourBitMatrix,
 } from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { packedNibbles } from '../../accelerated/graph/onnxProto.js'
-import { fourBits, scalesOfBlocks } from '../../accelerated/precisions/int4/quantize.js'
+import { fourBits, computeBlockScales } from '../../accelerated/precisions/int4/quantize.js'
 import { roundBlocks } from '../../reference/layers/blockLinear.js'
 import { quantizeFourBits } from '../../reference/layers/fourBitLinear.js'
 import {
@@ -115,7 +115,7 @@ describe(`a product with a matrix in four bits (seed ${SEED})`, () => {
         assertClose(graph.scales.attributes.data ?? [], expected.scales.data, { relative: 1e-7 })
         const { whole } = await evaluate({ whole: fourBitDequantize(graph) })
         assertClose(whole as Float32Array, dequantize(expected).data, { relative: 1e-6 })
-        expect(fourBitOf(fourBitDequantize(graph))).toEqual(graph)
+        expect(matchFourBit(fourBitDequantize(graph))).toEqual(graph)
       }),
       { seed: SEED, numRuns: 60 },
     ))
@@ -160,7 +160,7 @@ describe('a matrix in four bits for generation', () => {
     const rounded = fourBits(Float32Array.from(W.data), [p, k])
     const blocks = Math.ceil(k / blockSize)
     const levels = constant(rounded.levels, [p, blocks, blockSize / 2], 'uint8')
-    return blockDequantize(levels, constant(scalesOfBlocks(rounded), [p, blocks], 'float32'), k)
+    return blockDequantize(levels, constant(computeBlockScales(rounded), [p, blocks], 'float32'), k)
   }
 
   it('is the matrix that training has, as a whole and in its products with rounded blocks of x', () =>

@@ -5,8 +5,8 @@ import { numberBackend, probabilityNonZeroOn } from '../../accelerated/methods/s
 import { gateAdam, gateControl, type ControlledWindow, gateSchedule } from '../../accelerated/methods/salora/gateControl.js'
 import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
 import { normals } from '../../accelerated/parameters/random.js'
-import { controlOf } from '../../evaluation/agreement/acceleratedSide.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { toControl } from '../../evaluation/agreement/acceleratedSide.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import * as reference from '../../reference/index.js'
 import { SEED } from '../support/seed.js'
 
@@ -70,7 +70,7 @@ describe(`the gate window's control (seed ${SEED})`, () => {
     fc.assert(
       fc.property(windows, fc.constantFrom('ramp', 'adam', 'descent', 'constant'), fc.nat(), (window, control, at) => {
         const t = 1 + (at % window.steps)
-        const actual = gateControl({ ...window, control: controlOf(control, 0.3) })(t)
+        const actual = gateControl({ ...window, control: toControl(control, 0.3) })(t)
         const expected = reference.gateControl({ ...window, control })(t)
         for (const name of ['targetDensity', 'controlLearningRate', 'multiplierLearningRate'] as const)
           expect(Math.abs(actual[name] - expected[name]), name).toBeLessThanOrEqual(1e-12 * Math.abs(expected[name]))

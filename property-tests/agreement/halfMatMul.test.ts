@@ -8,9 +8,9 @@ import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { cast, constant, input, mul, reduceSum, transpose } from '../../accelerated/graph/operators.js'
-import { halfMatMul, halfOf } from '../../accelerated/graph/quantizedOperators.js'
+import { halfMatMul, matchHalf } from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
-import { deviceOf, probeDevice } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice, probeDevice } from '../../accelerated/engines/deviceProbe.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { nativeDevice, type Device } from '../../accelerated/engines/devices/device.js'
 import { noWeights, type Results } from '../../accelerated/engines/engine.js'
@@ -113,7 +113,7 @@ describe(`a product in float16 (seed ${SEED})`, () => {
         ofX: halfMatMul(input('x', [n, k], 'float32'), half(identity(k))),
       }
       const feeds = { one: float32(identity(k).data, [k, k]), x: float32(x.data, [n, k]) }
-      const results = await evaluate(outputs, feeds, deviceOf('webgpu'))
+      const results = await evaluate(outputs, feeds, findDevice('webgpu'))
       expect(resultOf(results, 'ofW')).toEqual(
         Array.from({ length: k * p }, (_, i) => roundToHalf(W.data[(i % p) * k + Math.floor(i / p)]!)),
       )
@@ -173,9 +173,9 @@ describe(`a product in float16 (seed ${SEED})`, () => {
 
   it('takes a float16 matrix only from its own cast', () => {
     const W = half(tensor([1, 1], [1]))
-    expect(halfOf(cast(W, 'float32'))).toBe(W)
-    expect(halfOf(W)).toBeNull()
-    expect(halfOf(constant([1], [1, 1], 'float32'))).toBeNull()
+    expect(matchHalf(cast(W, 'float32'))).toBe(W)
+    expect(matchHalf(W)).toBeNull()
+    expect(matchHalf(constant([1], [1, 1], 'float32'))).toBeNull()
     expect(() => halfMatMul(input('x', [1, 2], 'float32'), W)).toThrow('expected matrices that fit')
     expect(() => halfMatMul(input('x', [1, 1], 'float16'), W)).toThrow('expected float32 and float16')
   })

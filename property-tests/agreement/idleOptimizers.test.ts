@@ -12,11 +12,11 @@ import { startPhase } from '../../accelerated/methods/startPhase.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import type { MethodName, SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { decoderFamilies, fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -41,7 +41,7 @@ const optimized = async (model: Uint8Array, weights: string, without: readonly s
 const expectSame = async (family: string, given: SettingsInput, causal = false): Promise<void> => {
   const settings = resolveSettings({ maxSteps: 10, dropout: 0.2, ...given })
   const base = await openModelFolder(join(fixtures, family))
-  const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
+  const [method, precision] = [findMethod(settings.method), findPrecision(settings.precision)]
   const frozen = await openFrozen(precision, base, folder)
   const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, (model) =>
     causal ? causalLM(model) : sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }),

@@ -11,17 +11,17 @@ import type { Model } from '../../evaluation/agreement/drawModel.js'
 import { drawDecoder, drawModel } from '../../evaluation/agreement/drawModel.js'
 import type { Row } from '../../evaluation/agreement/rows.js'
 import {
-  assemblyOf,
-  feedsOf,
+  buildAssembly,
+  buildFeeds,
   openStep,
   phaseIn,
   runStep,
-  startOf,
+  buildInitialState,
   layoutFor,
-  runtimeOf,
+  openRuntime,
 } from '../../evaluation/agreement/acceleratedSide.js'
 import { constant, input, selectRows } from '../../accelerated/graph/operators.js'
-import { dequantize, quantizedMatMul, quantizedOf } from '../../accelerated/graph/quantizedOperators.js'
+import { dequantize, quantizedMatMul, matchQuantized } from '../../accelerated/graph/quantizedOperators.js'
 import { rowSelection } from '../../accelerated/models/batchInputs.js'
 import { selectionFeeds } from '../../accelerated/models/packing.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
@@ -111,12 +111,12 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
 
   it("are the production graph's, bit by bit, with or without reported levels", async () => {
     const model = drawModel(someOptions({ layers: 2 }))
-    const state = startOf(model, 'sampled', 'float32')
+    const state = buildInitialState(model, 'sampled', 'float32')
     const [phase, noise] = [phaseIn(state), model.noiseAt(model.parameters.adapters, 0)]
-    const plain = await runtimeOf(int8).engine.open(stepGraph(assemblyOf(model, 'int8'), phase, 'whole').outputs, noWeights)
+    const plain = await openRuntime(int8).engine.open(stepGraph(buildAssembly(model, 'int8'), phase, 'whole').outputs, noWeights)
     const reporting = await openStep(model, phase, 'whole', int8)
     const run = (session: typeof plain) =>
-      runStep(session, layoutFor(model, phase), state, feedsOf(model, phase, noise, 1, 1, 'int8'), 'float32').finally(session.release)
+      runStep(session, layoutFor(model, phase), state, buildFeeds(model, phase, noise, 1, 1, 'int8'), 'float32').finally(session.release)
     const [withoutReport, withReport] = [await run(plain), await run(reporting)]
     expect(withReport.state).toEqual(withoutReport.state)
     expect(Object.keys(withReport.results).length).toBeGreaterThan(Object.keys(withoutReport.results).length)
@@ -131,7 +131,7 @@ describe('a graph that rounds', () => {
     const x = input('x', ['tokens', k], 'float32')
     const part = (of: string) => {
       const { index, inverse } = rowSelection(`rows${of}`, of)
-      return quantizedMatMul(selectRows(x, index, inverse, { partial: true }), quantizedOf(W)!)
+      return quantizedMatMul(selectRows(x, index, inverse, { partial: true }), matchQuantized(W)!)
     }
     const outputs = { first: part('0'), second: part('1') }
     const operands = roundedOperands(outputs, () => W, ['module'])

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { print } from '../../accelerated/graph/expression.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
-import { phaseIn, startOf, stepOutputs } from '../../evaluation/agreement/acceleratedSide.js'
+import { phaseIn, buildInitialState, stepOutputs } from '../../evaluation/agreement/acceleratedSide.js'
 import { someOptions } from './modelOptions.js'
 
 const gateInputs =
@@ -12,7 +12,7 @@ const gateInputs =
 
 const graphOf = (gating: 'open' | 'sampled', change: { readonly tau?: number; readonly beta?: number } = {}): string => {
   const model = drawModel(someOptions(change))
-  return print(stepOutputs(model, phaseIn(startOf(model, gating, 'float32')), 'whole', 'float32').outputs)
+  return print(stepOutputs(model, phaseIn(buildInitialState(model, gating, 'float32')), 'whole', 'float32').outputs)
 }
 const operators = (text: string): readonly string[] => [...text.matchAll(/ = (\w+)\(/g)].map(([, op]) => op ?? '')
 const inputs = (text: string): readonly string[] => [...text.matchAll(/^(\S+): .* = Input\(/gm)].map(([, name]) => name ?? '')

@@ -8,15 +8,15 @@ import { zeros, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
 import { toTexts } from '../../evaluation/agreement/convert.js'
-import { assemblyOf, startOf, runtimeOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, buildInitialState, openRuntime } from '../../evaluation/agreement/acceleratedSide.js'
 import { drawDecoder } from '../../evaluation/agreement/drawModel.js'
-import { modelOf, scaleOf } from '../../reference/index.js'
+import { buildModel, adapterScale } from '../../reference/index.js'
 import { someDecoder } from './modelOptions.js'
 import { assertClose } from '../support/assertClose.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
@@ -33,19 +33,19 @@ import {
 import { float32, float64, withGraph } from '../support/runGraph.js'
 
 const dtype = 'float64'
-const runtime = runtimeOf({ device: 'cpu', precision: dtype })
+const runtime = openRuntime({ device: 'cpu', precision: dtype })
 
 /** A tiny decoder with adapters away from 0, and two pairs of texts of different lengths. No penalty of the method is in the loss. */
 const model = drawDecoder(someDecoder({ lengths: [5, 3, 4, 6], beta: 0 }))
 const [a, b, c, d] = toTexts(model.batch) as [LabeledText, LabeledText, LabeledText, LabeledText]
 const examples = [preferenceExample(1, a, b), preferenceExample(2, c, d)]
-const state = startOf(model, 'open', dtype)
+const state = buildInitialState(model, 'open', dtype)
 
 const settingsOf = (loss: PreferenceSettings['loss']): PreferenceSettings => ({ loss, beta: 0.3, labelSmoothing: 0.1, gamma: 0.4 })
 
 const bind = (settings: PreferenceSettings) => {
-  const objective = preference(assemblyOf(model, dtype).model, settings)
-  return { objective, assembly: { ...assemblyOf(model, dtype), objective } }
+  const objective = preference(buildAssembly(model, dtype).model, settings)
+  return { objective, assembly: { ...buildAssembly(model, dtype), objective } }
 }
 
 /** Loss and gradient of the examples, by the graph. */
@@ -76,7 +76,7 @@ const openObjective = async (assembly: Assembly, prepared: ReturnType<Objective[
 const tokenLogs = ({ inputIds, targets }: LabeledText, adapted: boolean): readonly number[] => {
   const adapters = adapted ? model.parameters.adapters : {}
   const operands = { base: model.base, adapters, gates: {}, head: {} }
-  const { logits } = modelOf(model.config, { scale: scaleOf(model.settings) })(operands, { inputIds: [Array.from(inputIds)] })
+  const { logits } = buildModel(model.config, { scale: adapterScale(model.settings) })(operands, { inputIds: [Array.from(inputIds)] })
   const words = logits.shape[1] ?? NaN
   return Array.from(targets).flatMap((label, row) => {
     if (label < 0) return []
@@ -181,7 +181,7 @@ describe('a preference loss', () => {
     const phase = { shape: [2, model.config.hiddenSize] }
     const prompted = (loss: PreferenceSettings['loss']) => {
       const { assembly, objective } = bind(settingsOf(loss))
-      return { ...assembly, objective: objective as Objective, method: methodOf('prompt'), settings }
+      return { ...assembly, objective: objective as Objective, method: findMethod('prompt'), settings }
     }
     expect(() => stepGraph(prompted('dpo'), phase, 'whole')).toThrow(/^method: expected a method without virtual tokens, .* got prompt$/)
     expect(() => stepGraph(prompted('orpo'), phase, 'whole')).not.toThrow()
@@ -261,7 +261,7 @@ describe('the loss kto', () => {
     return sum(losses) / whole
   }
   const inGraph = async (rated: readonly RatedExample[], whole: number): Promise<number> => {
-    const own = assemblyOf(model, dtype)
+    const own = buildAssembly(model, dtype)
     const objective = kto(own.model, settings) as unknown as Objective
     const { lossAndGradient, release } = await openObjective({ ...own, objective }, objective.prepare(rated, { seed: 0, step: 0 }), whole)
     return lossAndGradient(state.parameters)

@@ -10,13 +10,13 @@ import { gradient } from '../../accelerated/graph/gradient.js'
 import { add, constant, gather, input, mul, reduceSum, weight } from '../../accelerated/graph/operators.js'
 import {
   quantizedMatMul,
-  quantizedOf,
+  matchQuantized,
   transposedView,
   type QuantizedMatrix,
   dequantize as dequantized,
 } from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
-import { rowLevels, rowScales, transposedOf, unsignedLevels } from '../../accelerated/precisions/int8/quantize.js'
+import { rowLevels, rowScales, transposeLevels, unsignedLevels } from '../../accelerated/precisions/int8/quantize.js'
 import { dequantize, largestLevel, quantizedLinear, quantizedLinearInputVjp, quantizeRows } from '../../reference/layers/quantizedLinear.js'
 import { filled, generate, multiplyRow, tensor, type Tensor } from '../../reference/tensor/tensor.js'
 import { evenlyMany } from '../support/arbitraries/graphNumbers.js'
@@ -39,7 +39,7 @@ const stored = (W: Tensor, type: 'int8' | 'uint8' = 'int8') => {
   const [p = 0, k = 0] = W.shape
   const scales = rowScales(numbers, W.shape)
   const levels = rowLevels(numbers, scales)
-  const transposed = transposedOf(levels, W.shape)
+  const transposed = transposeLevels(levels, W.shape)
   return {
     graph: {
       levels: constant(type === 'int8' ? levels : unsignedLevels(levels), [p, k], type),
@@ -224,7 +224,7 @@ describe('a matrix in int8', () => {
             assertClose(actual as Float32Array, expected, { relative: 1e-6 })
             assertClose(rows as Float32Array, [...expected.slice((p - 1) * k), ...expected.slice(0, k)], { relative: 1e-6 })
           }
-          expect(quantizedOf(dequantized(graph))).toEqual(graph)
+          expect(matchQuantized(dequantized(graph))).toEqual(graph)
         },
       ),
       { seed: SEED, numRuns: 40 },

@@ -1,7 +1,7 @@
 /** A step with --gradient-checkpointing has the bits of one without: every method, every family of models, every precision. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
@@ -11,12 +11,12 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { MethodName, SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { assemble, buildLayout } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
+import { initializeRun } from '../../accelerated/training/initialState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 import { decoderFamilies, fixtures } from '../golden/golden.js'
@@ -34,7 +34,7 @@ const bitsOf = async (
 ): Promise<Readonly<Record<string, ArrayLike<number>>>> => {
   const settings = resolveSettings({ maxSteps: 10, dropout: 0.2, learningRate: 0.01, warmupRatio: 0, ...given })
   const base = await openModelFolder(join(fixtures, family))
-  const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
+  const [method, precision] = [findMethod(settings.method), findPrecision(settings.precision)]
   const frozen = await openFrozen(precision, base, cache)
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
   const examples = lengths.map((length, row) => {
@@ -47,9 +47,9 @@ const bitsOf = async (
       ? (causalLM(model) as unknown as Objective<TrainingExample>)
       : (sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }) as unknown as Objective<TrainingExample>),
   )
-  let state = await startOfRun(assembly, checkpointNumbers(base))
+  let state = await initializeRun(assembly, checkpointNumbers(base))
   const progress = { step: 0, steps: 10 }
-  const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
+  const layouts = { vectors: state, buildLayout: (phase: unknown) => buildLayout(assembly, phase), dtype: precision.dtype }
   const next = method.phases.advance?.(state.phase, settings, progress, layouts) ?? null
   if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
   const runtime = { engine: cpu.engine({ threads: 1 }), weights: frozen.weights }

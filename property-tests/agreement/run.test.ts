@@ -4,9 +4,9 @@ import { compareFromEnd, compareRun, type RunRules } from '../../evaluation/agre
 import type { ModelOptions } from '../../evaluation/agreement/drawModel.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { layoutFor, phaseIn } from '../../evaluation/agreement/acceleratedSide.js'
-import { advance, startOfBoth } from '../../evaluation/agreement/lockstep.js'
+import { advance, initializeBoth } from '../../evaluation/agreement/lockstep.js'
 import { describeSkipped } from '../../evaluation/agreement/rows.js'
-import { tensorOf } from '../../accelerated/parameters/vectors.js'
+import { viewTensor } from '../../accelerated/parameters/vectors.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
 const cases: readonly (readonly [RunRules, Partial<ModelOptions>, 'float64' | 'float32'])[] = [
@@ -31,12 +31,12 @@ describe('a run', () => {
 
   it('ends with the retained ranks where the two derivations retain different ones, and names the run that it skipped', async () => {
     const [model, target] = [drawModel(someOptions({ rank: 3 })), { device: 'cpu', precision: 'float64' }]
-    const gated = await advance(model, target, startOfBoth(model, 'sampled', 'float64'), 'sampled', 1)
+    const gated = await advance(model, target, initializeBoth(model, 'sampled', 'float64'), 'sampled', 1)
     const rules: RunRules = { retain: 'budget', gateAfter: 'soft', density: 0.5 }
     const agreeing = await compareFromEnd(model, target, rules, gated, 2)
     expect([disagreements(agreeing), describeSkipped(agreeing)]).toEqual([[], []])
 
-    tensorOf(layoutFor(model, phaseIn(gated.accelerated)), gated.accelerated.parameters, 'logTheta').reverse()
+    viewTensor(layoutFor(model, phaseIn(gated.accelerated)), gated.accelerated.parameters, 'logTheta').reverse()
     const rows = await compareFromEnd(model, target, rules, gated, 2)
     expect(rows.at(-1)).toMatchObject({ quantity: 'retained ranks', holds: false })
     expect(describeSkipped(rows)).toEqual([

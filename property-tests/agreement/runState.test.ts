@@ -4,29 +4,29 @@ import { describe, expect, it } from 'vitest'
 import { numberBackend, deterministicGateOn } from '../../accelerated/methods/salora/hardConcrete.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { closeGates, openGates, withoutNoise } from '../../accelerated/methods/salora/transitions.js'
-import { tensorOf } from '../../accelerated/parameters/vectors.js'
+import { viewTensor } from '../../accelerated/parameters/vectors.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
-import { layoutFor, phaseIn, startOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { layoutFor, phaseIn, buildInitialState } from '../../evaluation/agreement/acceleratedSide.js'
 import { rootMeanSquareGate, tensor } from '../../reference/index.js'
 import { SEED } from '../support/seed.js'
 import { someOptions } from './modelOptions.js'
 
 const model = drawModel(someOptions({ rank: 3 }))
 const settings = { tau: 1, gamma: -0.1, zeta: 1.1 }
-const layoutOf = (phase: SaloraPhase) => layoutFor(model, phase)
-const relayout = (state: RunState) => ({ vectors: state, layoutOf, dtype: 'float64' as const })
+const buildLayout = (phase: SaloraPhase) => layoutFor(model, phase)
+const relayout = (state: RunState) => ({ vectors: state, buildLayout, dtype: 'float64' as const })
 const gateOf = (logTheta: number): number => deterministicGateOn(numberBackend)(settings)([logTheta])[0] ?? NaN
 const noisy = (state: RunState, seed: number): RunState => {
-  const size = layoutOf(phaseIn(state)).size
+  const size = buildLayout(phaseIn(state)).size
   const draw = (place: number, low: number, high: number) => uniforms(seed, 'split', place, size).map((u) => low + (high - low) * u)
   return { ...state, parameters: draw(0, -2, 2), firstMoment: draw(1, -1, 1), secondMoment: draw(2, 0, 1) }
 }
 const vectors = ['parameters', 'firstMoment', 'secondMoment'] as const
 type Moved = Pick<RunState, (typeof vectors)[number] | 'phase'>
 const part = (state: Moved, vector: (typeof vectors)[number], name: string): readonly number[] => [
-  ...tensorOf(layoutOf(phaseIn(state)), state[vector], name),
+  ...viewTensor(buildLayout(phaseIn(state)), state[vector], name),
 ]
 const opened = (state: RunState): RunState => {
   const { phase, vectors: moved } = openGates(phaseIn(state), { ...settings, control: 'ramp' }, state.step, relayout(state))
@@ -38,13 +38,13 @@ const closed = (state: RunState, rules: Omit<Parameters<typeof closeGates>[1], '
 }
 
 describe(`the state of a run (seed ${SEED})`, () => {
-  const plain = noisy(startOf(model, 'open', 'float64'), SEED)
+  const plain = noisy(buildInitialState(model, 'open', 'float64'), SEED)
   const gated = noisy(opened(plain), SEED + 1)
   const { matrices } = phaseIn(plain)
 
   it('the state gains log θ and λ at T_start, with moments of 0, and keeps every other number', () => {
     const after = opened(plain)
-    layoutOf(phaseIn(plain)).entries.forEach(({ name }) =>
+    buildLayout(phaseIn(plain)).entries.forEach(({ name }) =>
       vectors.forEach((vector) => expect(part(after, vector, name)).toEqual(part(plain, vector, name))),
     )
     vectors.forEach((vector) => expect(part(after, vector, 'logTheta')).toEqual(new Array(18).fill(0)))
@@ -69,7 +69,7 @@ describe(`the state of a run (seed ${SEED})`, () => {
           expect(phase.retained?.ranks).toEqual(
             Object.fromEntries(matrices.map(({ name }) => [name, phase.matrices.find((m) => m.name === name)?.r ?? 0])),
           )
-          layoutOf(phase)
+          buildLayout(phase)
             .entries.filter(({ name }) => !/\.[AB]$/.test(name))
             .forEach(({ name }) => vectors.forEach((vector) => expect(part(after, vector, name)).toEqual(part(state, vector, name))))
           matrices.forEach(({ name, r, d, k }, i) => {
@@ -137,10 +137,10 @@ describe(`the state of a run (seed ${SEED})`, () => {
   it("the state without noise is the function of ĝ: only B's columns change, and nothing in a state without gates", () => {
     const folded = withoutNoise(phaseIn(gated), settings, 1, gated.parameters, relayout(gated))
     const logTheta = part(gated, 'parameters', 'logTheta')
-    layoutOf(folded.phase).entries.forEach(({ name, shape: [, r = 1] }) => {
+    buildLayout(folded.phase).entries.forEach(({ name, shape: [, r = 1] }) => {
       const matrix = matrices.findIndex((m) => `${m.name}.B` === name)
       const expected = part(gated, 'parameters', name).map((x, i) => (matrix < 0 ? x : x * gateOf(logTheta[3 * matrix + (i % r)] ?? NaN)))
-      expect([...tensorOf(layoutOf(folded.phase), folded.parameters, name)]).toEqual(expected)
+      expect([...viewTensor(buildLayout(folded.phase), folded.parameters, name)]).toEqual(expected)
     })
     expect(withoutNoise(phaseIn(plain), settings, 1, plain.parameters, relayout(plain)).parameters).toBe(plain.parameters)
   })
@@ -151,19 +151,19 @@ describe(`the state of a run (seed ${SEED})`, () => {
     const { matrices: left, gates } = phaseIn(kept)
     left.forEach(({ name, r }, i) => {
       const expected = part(kept, 'parameters', `${name}.B`).map((x, at) => x * (gates?.[i]?.[at % r] ?? NaN))
-      expect([...tensorOf(layoutOf(handed.phase), handed.parameters, `${name}.B`)]).toEqual(expected)
+      expect([...viewTensor(buildLayout(handed.phase), handed.parameters, `${name}.B`)]).toEqual(expected)
     })
     const early = withoutNoise(phaseIn(plain), settings, 0.5, plain.parameters, relayout(plain))
     const [first] = matrices
     const B = part(plain, 'parameters', `${first?.name}.B`)
-    expect([...tensorOf(layoutOf(early.phase), early.parameters, `${first?.name}.B`)]).toEqual(B.map((x) => x / 2))
+    expect([...viewTensor(buildLayout(early.phase), early.parameters, `${first?.name}.B`)]).toEqual(B.map((x) => x / 2))
   })
 
   it('keeps only the head with a budget of 0', () => {
     const after = closed(gated, { density: 1e-6, gateAfter: 'soft', retain: 'budget' })
     const phase = phaseIn(after)
     expect([phase.matrices, phase.retained?.retainedDensity]).toEqual([[], 0])
-    expect(layoutOf(phase).entries.map(({ name }) => name)).toEqual([
+    expect(buildLayout(phase).entries.map(({ name }) => name)).toEqual([
       'classifier.dense.weight',
       'classifier.out_proj.weight',
       'classifier.dense.bias',

@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { schedules, type ScheduleName } from '../../accelerated/schedules/index.js'
-import { learningRateAt } from '../../accelerated/training/learningRate.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
-import { warmupStepsOf } from '../../reference/index.js'
+import { makeLearningRate } from '../../accelerated/training/learningRate.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import { countWarmupSteps } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { referenceSchedules } from '../support/referenceSchedules.js'
 import { SEED } from '../support/seed.js'
@@ -24,11 +24,11 @@ describe.each(names)('the schedule %s', (name) => {
   it(`has the same rates in training and in the reference (seed ${SEED})`, () =>
     fc.assert(
       fc.property(settings, fc.integer({ min: 1, max: 60 }), (given, steps) => {
-        const rate = learningRateAt(resolveSettings({ ...given, lrSchedulerType: name }), steps)
+        const rate = makeLearningRate(resolveSettings({ ...given, lrSchedulerType: name }), steps)
         const expected = referenceSchedules[name]({
           peak: given.learningRate,
           steps,
-          warmupSteps: given.warmupSteps ?? warmupStepsOf(given.warmupRatio, steps),
+          warmupSteps: given.warmupSteps ?? countWarmupSteps(given.warmupRatio, steps),
           cycles: given.lrSchedulerNumCycles ?? undefined,
           power: given.lrSchedulerPower,
           end: given.lrEnd,
@@ -42,14 +42,14 @@ describe.each(names)('the schedule %s', (name) => {
 
   it('begins at 0 with warm-up steps, and at the peak without', () => {
     const first = (warmupSteps: number): number =>
-      learningRateAt(resolveSettings({ lrSchedulerType: name, learningRate: 0.5, warmupSteps }), 10)(0)
+      makeLearningRate(resolveSettings({ lrSchedulerType: name, learningRate: 0.5, warmupSteps }), 10)(0)
     expect(first(0)).toBe(0.5)
     expect(first(4)).toBe(name === 'constant' ? 0.5 : 0)
   })
 })
 
 it('steps of warm-up override the fraction', () => {
-  const rate = learningRateAt(resolveSettings({ learningRate: 1, warmupRatio: 0.5, warmupSteps: 2 }), 10)
+  const rate = makeLearningRate(resolveSettings({ learningRate: 1, warmupRatio: 0.5, warmupSteps: 2 }), 10)
   expect([rate(1), rate(2)]).toEqual([0.5, 1])
 })
 

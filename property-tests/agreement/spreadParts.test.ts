@@ -9,14 +9,14 @@ import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { type LabeledExample, sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { namedVectors } from '../../accelerated/parameters/vectors.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import type { TrainingEvent, TrainingTask } from '../../accelerated/training/events.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
-import type { PartExecutor, PartGradient, AnswersExecutor } from '../../accelerated/training/partGradient.js'
-import { openPartWorker } from '../../accelerated/training/partWorker.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { initializeRun } from '../../accelerated/training/initialState.js'
+import type { PartExecutor, MicroBatchGradient, AnswersExecutor } from '../../accelerated/training/microBatchGradient.js'
+import { openMicroBatchWorker } from '../../accelerated/training/microBatchWorker.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -65,9 +65,9 @@ const openTask = async (input: SettingsInput) => {
   const settings = resolveSettings({ ...common, ...input })
   const base = await openModelFolder(join(root, 'tiny'), { baseModelName: 'tiny' })
   const tokenizer = await loadTokenizer(base.folder, base.model)
-  const precision = precisionOf(settings.precision)
+  const precision = findPrecision(settings.precision)
   const { tensor, weights } = await openFrozen(precision, base, join(root, 'cache'))
-  const parts = { model: base.model, frozen: tensor, method: methodOf(settings.method), settings, precision }
+  const parts = { model: base.model, frozen: tensor, method: findMethod(settings.method), settings, precision }
   const assembly = assemble(parts, (model) => sequenceClassification(model, outputs))
   const examples = texts.map((text, row) => ({ ...tokenizer.encode(text, undefined, 16), label: row % 2, row }))
   const task: TrainingTask<LabeledExample, unknown> = {
@@ -78,7 +78,7 @@ const openTask = async (input: SettingsInput) => {
     evaluation: examples,
     score: (answers) => ({ scores: { answers: answers.length, sum: weightedSum(answers.flat()) }, selection: 0, constant: null }),
   }
-  return { task, start: await startOfRun(assembly, checkpointNumbers(base)) }
+  return { task, start: await initializeRun(assembly, checkpointNumbers(base)) }
 }
 
 type Checkpoint = Extract<TrainingEvent, { readonly kind: 'checkpoint' }>
@@ -117,7 +117,7 @@ const traceOf = async (
   }
 }
 
-const copyOf = ({ gradient, tokens, results }: PartGradient): PartGradient => ({
+const copyOf = ({ gradient, tokens, results }: MicroBatchGradient): MicroBatchGradient => ({
   gradient: gradient.slice(),
   tokens,
   results: structuredClone(results),
@@ -125,23 +125,23 @@ const copyOf = ({ gradient, tokens, results }: PartGradient): PartGradient => ({
 
 /** Parts in the order of their ranks; odd ranks go to a worker that sees only copies of what a leader publishes. Every fourth is done twice. */
 const shuffled =
-  (worker: ReturnType<typeof openPartWorker>, ranks: readonly number[]): PartExecutor =>
+  (worker: ReturnType<typeof openMicroBatchWorker>, ranks: readonly number[]): PartExecutor =>
   async ({ step, phase, parameters, progress, parts, compute }) => {
-    const atWorker = (part: number): Promise<PartGradient> => worker.gradients.compute(source, part)
+    const atWorker = (part: number): Promise<MicroBatchGradient> => worker.gradients.compute(source, part)
     const source = { step, phase: JSON.parse(JSON.stringify(phase)) as unknown, parameters: parameters.slice(), progress: { ...progress } }
     const rankOf = (part: number): number => ranks[(step * 7 + part) % ranks.length] ?? 0
     const order = Array.from({ length: parts }, (_, part) => part).sort((a, b) => rankOf(a) - rankOf(b))
-    const done = new Map<number, PartGradient>()
+    const done = new Map<number, MicroBatchGradient>()
     for (const part of order) {
       const rank = rankOf(part)
       if (rank % 4 === 0) await atWorker(part) // late: ignored
       done.set(part, copyOf(rank % 2 === 1 ? await atWorker(part) : await compute(part)))
     }
-    return Array.from({ length: parts }, (_, part) => done.get(part) as PartGradient)
+    return Array.from({ length: parts }, (_, part) => done.get(part) as MicroBatchGradient)
   }
 
 /** The batches of an evaluation, the last first; every second one from a worker. */
-const backwards = (worker: ReturnType<typeof openPartWorker>): AnswersExecutor =>
+const backwards = (worker: ReturnType<typeof openMicroBatchWorker>): AnswersExecutor =>
   async function* ({ step, phase, parameters, progress, parts, compute, fits }) {
     const source = { step, phase: JSON.parse(JSON.stringify(phase)) as unknown, parameters: parameters.slice(), progress: { ...progress } }
     for (let part = parts - 1; part >= 0; part--) {
@@ -156,7 +156,7 @@ describe('a run in spread parts', () => {
     const alone = await traceOf(input)
     expect(alone.length).toBeGreaterThan(input.maxSteps ?? common.maxSteps)
     const ranks = fc.sample(fc.array(fc.nat(99), { minLength: 5, maxLength: 11 }), { numRuns: 1, seed: 7 })[0] ?? []
-    const worker = openPartWorker((await openTask(input)).task)
+    const worker = openMicroBatchWorker((await openTask(input)).task)
     const together = await traceOf(input, { executor: shuffled(worker, ranks), answers: backwards(worker) }).finally(worker.release)
     expect(together).toEqual(alone)
   })
@@ -165,7 +165,7 @@ describe('a run in spread parts', () => {
 describe('a worker of parts', () => {
   it('refuses a phase that is not of the method, and parameters of another size', async () => {
     const { task, start } = await openTask(cases[0] ?? {})
-    const worker = openPartWorker(task)
+    const worker = openMicroBatchWorker(task)
     const progress = { step: 0, steps: 12 }
     await expect(worker.gradients.open({ stage: 'other' })).rejects.toThrow(/^the published step: expected a phase of salora, got /)
     const short = { ...start, parameters: start.parameters.slice(1), progress }

@@ -5,7 +5,15 @@ import { tokenClassification } from '../../finetuning/tasks/tokenClassification/
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { zeros } from '../../accelerated/parameters/vectors.js'
-import { assemblyOf, feedsOf, layoutFor, openStep, phaseIn, runStep, startOf } from '../../evaluation/agreement/acceleratedSide.js'
+import {
+  buildAssembly,
+  buildFeeds,
+  layoutFor,
+  openStep,
+  phaseIn,
+  runStep,
+  buildInitialState,
+} from '../../evaluation/agreement/acceleratedSide.js'
 import { compareStep, compareSteps } from '../../evaluation/agreement/compareSteps.js'
 import { namedNumbers, namedParts, toTaggedExamples } from '../../evaluation/agreement/convert.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
@@ -53,8 +61,8 @@ describe('accumulated token classification', () => {
   it('counts tokens: a part of one labeled token and a part of six equal a step on all seven', async () => {
     const target = { device: 'cpu', precision: 'float64' } as const
     const model = drawModel(someOptions({ ...tokens, dropout: 0, lengths: [2, 4, 1, 3], clip: 0.2 }))
-    const state = startOf(model, 'open', 'float64')
-    const [phase, assembly] = [phaseIn(state), assemblyOf(model, 'float64')]
+    const state = buildInitialState(model, 'open', 'float64')
+    const [phase, assembly] = [phaseIn(state), buildAssembly(model, 'float64')]
     const layout = layoutFor(model, phase)
     const examples = toTaggedExamples(model.batch)
     const { prepare } = tokenClassification(assembly.model, model.config)
@@ -62,7 +70,7 @@ describe('accumulated token classification', () => {
     const [whole, first, rest] = [examples, examples.slice(0, 1), examples.slice(1)].map((part) => prepare(part, { seed: 0, step: 0 }))
     expect([whole?.weight, first?.weight, rest?.weight]).toEqual([7, 1, 6])
     const feeds = (part: NonNullable<typeof first>) => ({
-      ...feedsOf(model, phase, noise, 1, 1, 'float64'),
+      ...buildFeeds(model, phase, noise, 1, 1, 'float64'),
       ...stateFeeds(layout, state, 'float64'),
       ...batchFeeds(assembly, part, 7).feeds,
     })

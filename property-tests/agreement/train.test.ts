@@ -1,6 +1,6 @@
 /** The trainer against the reference: the same run, replayed step by step by the reference's own schedule, window, control, order and dropout. */
 import { describe, expect, it } from 'vitest'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { dropoutOffsets, dropoutPools } from '../../accelerated/training/dropoutFeeds.js'
@@ -14,17 +14,17 @@ import { offsetName, poolName } from '../../accelerated/models/layers/dropout.js
 import { compareStates } from '../../evaluation/agreement/compareSteps.js'
 import type { Model, ModelOptions } from '../../evaluation/agreement/drawModel.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
-import { startOfRun } from '../../evaluation/agreement/lockstep.js'
-import { assemblyOf, matricesOf, phaseIn, phaseOf, runtimeOf, type Target } from '../../evaluation/agreement/acceleratedSide.js'
+import { initializeRun } from '../../evaluation/agreement/lockstep.js'
+import { buildAssembly, listMatrices, phaseIn, buildPhase, openRuntime, type Target } from '../../evaluation/agreement/acceleratedSide.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
 import {
-  batchesOfEpoch,
+  planEpoch,
   density,
   dropoutMask,
   gateControl,
   gateSteps,
   linearSchedule,
-  warmupStepsOf,
+  countWarmupSteps,
   pruneState,
   tensor,
   type ControlRule,
@@ -43,7 +43,7 @@ type Task = TrainingTask<LabeledExample, unknown> & { readonly settings: ReturnT
 const taskOf = (model: Model, change: SettingsInput): Task => {
   const examples = toExamples(model.batch)
   const { rank, alpha, beta, weightDecay, loraPlusRatio } = model.settings
-  const assembly = assemblyOf(model, 'float64')
+  const assembly = buildAssembly(model, 'float64')
   return {
     ...assembly,
     objective: assembly.objective as Task['objective'],
@@ -66,7 +66,7 @@ const taskOf = (model: Model, change: SettingsInput): Task => {
       device: 'cpu',
       ...change,
     }),
-    runtime: runtimeOf(target),
+    runtime: openRuntime(target),
     training: examples,
     evaluation: examples,
     score: () => ({ scores: {}, selection: 0, constant: null }),
@@ -96,7 +96,7 @@ const drawnPool = once((seed: number, place: number, size: number) => uniforms(s
 /** The masks of step t. The run's seed determines the offsets in a pool. The pool itself is the reference's rule on its uniforms. */
 const masksOf = (model: Model, task: Task, state: TrainingState, gated: boolean, t: number, batch: Batch): Tensors => {
   const { seed, batchSize } = task.settings
-  const { sites } = stepGraph(assemblyOf(model, 'float64'), phaseOf(model, state.adapters, gated ? 'sampled' : 'open'), 'whole')
+  const { sites } = stepGraph(buildAssembly(model, 'float64'), buildPhase(model, state.adapters, gated ? 'sampled' : 'open'), 'whole')
   const lengths = batch.inputIds.map(({ length }) => length)
   const sizes = { batch: lengths.length, sequence: Math.max(...lengths), tokens: lengths.reduce((a, b) => a + b, 0) }
   const pools = poolsOf(seed, sites, largestBatch(task.training, batchSize, 0))
@@ -126,10 +126,10 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
   }
   const { start, end } = gateSteps({ gateStart, gateEnd, steps })
   const stepsPerEpoch = Math.ceil(training.length / (settings.batchSize * settings.gradientAccumulationSteps))
-  const rate = linearSchedule({ peak: settings.learningRate, steps, warmupSteps: warmupStepsOf(settings.warmupRatio, steps) })
+  const rate = linearSchedule({ peak: settings.learningRate, steps, warmupSteps: countWarmupSteps(settings.warmupRatio, steps) })
   const lengths = Array.from({ length: training.length }, (_, i) => training.at(i)?.inputIds.length ?? NaN)
-  let state = { ...startOfRun(model, 'float64').reference, lambda: typeof given === 'number' ? given : 0 }
-  const gates = matricesOf(model, state.adapters).flatMap(({ name, r }) => Array.from({ length: r }, () => name))
+  let state = { ...initializeRun(model, 'float64').reference, lambda: typeof given === 'number' ? given : 0 }
+  const gates = listMatrices(model, state.adapters).flatMap(({ name, r }) => Array.from({ length: r }, () => name))
   const control = gateControl({
     control: rule,
     steps: end - start,
@@ -149,7 +149,7 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
     }
     const epoch = Math.floor(t / stepsPerEpoch)
     const batches = Math.ceil(training.length / settings.batchSize)
-    const order = batchesOfEpoch(lengths, settings.batchSize, {
+    const order = planEpoch(lengths, settings.batchSize, {
       examples: [...permutation(settings.seed, 'order', 2 * epoch, training.length)],
       batches: [...permutation(settings.seed, 'order', 2 * epoch + 1, batches)],
     })
@@ -172,7 +172,7 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
 }
 
 const runOf = async (model: Model, task: Task): Promise<{ readonly reports: readonly StepReport[]; readonly result: TrainingResult }> => {
-  const events = train(task, startOfRun(model, 'float64').accelerated, null, new AbortController().signal)
+  const events = train(task, initializeRun(model, 'float64').accelerated, null, new AbortController().signal)
   const reports: StepReport[] = []
   for (;;) {
     const next = await events.next()
@@ -220,7 +220,7 @@ describe("a resumed run with the paper's constants and Adam", () => {
     const task = taskOf(model, { control: 'adam', retain: 'paper', saveSteps: 1 })
     const signal = new AbortController().signal
     const states: RunState[] = []
-    const start = startOfRun(model, 'float64').accelerated
+    const start = initializeRun(model, 'float64').accelerated
     const finish = async (from: RunState): Promise<RunState> => {
       const events = train(task, from, null, signal)
       for (;;) {
@@ -252,7 +252,7 @@ describe('the best evaluation of a run', () => {
     const task = { ...taskOf(model, { maxSteps: 20, evalSteps: 1, earlyStoppingPatience }), score }
     const best: number[] = []
     let last = 0
-    for await (const event of train(task, startOfRun(model, 'float64').accelerated, null, new AbortController().signal)) {
+    for await (const event of train(task, initializeRun(model, 'float64').accelerated, null, new AbortController().signal)) {
       if (event.kind === 'step') last = event.step
       if (event.kind === 'evaluation' && event.best) best.push(event.step)
     }
@@ -294,7 +294,7 @@ describe('the best evaluation of a run', () => {
     const score: Task['score'] = () => ({ scores: {}, selection: 1, constant: null }) // the first that can be the best stays it
     const events = train(
       { ...taskOf(model, { maxSteps: 20, evalSteps: 1 }), score },
-      startOfRun(model, 'float64').accelerated,
+      initializeRun(model, 'float64').accelerated,
       null,
       new AbortController().signal,
     )

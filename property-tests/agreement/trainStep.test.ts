@@ -6,7 +6,7 @@ import type { Objective } from '../../accelerated/objectives/objective.js'
 import type { Session } from '../../accelerated/engines/engine.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
-import { assemblyOf, phaseIn, startOf, runtimeOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, phaseIn, buildInitialState, openRuntime } from '../../evaluation/agreement/acceleratedSide.js'
 import { headOutputs, namedParts, toExamples } from '../../evaluation/agreement/convert.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { startFrom, trainingStep } from '../../reference/index.js'
@@ -18,11 +18,11 @@ const sizes = { batch: 4, sequence: 8, tokens: 32 }
 /** A small SaLoRA run before its gates open, whose steps have `steps` parts. */
 const runOf = (dropout: 0 | 0.5, gradientAccumulationSteps: number) => {
   const model = drawModel(someOptions({ dropout, lengths: [2, 4, 1, 3], clip: null }))
-  const state = startOf(model, 'open', 'float64')
-  const plain = assemblyOf(model, 'float64')
+  const state = buildInitialState(model, 'open', 'float64')
+  const plain = buildAssembly(model, 'float64')
   const assembly = { ...plain, settings: { ...plain.settings, gradientAccumulationSteps } }
   const objective = sequenceClassification(plain.model, headOutputs(model.config))
-  const open = () => openPhaseSessions(assembly, phaseIn(state), runtimeOf({ device: 'cpu', precision: 'float64' }), sizes)
+  const open = () => openPhaseSessions(assembly, phaseIn(state), openRuntime({ device: 'cpu', precision: 'float64' }), sizes)
   return { model, state, assembly, objective, examples: toExamples(model.batch), open }
 }
 const context = { progress: { step: 0, steps: 10 }, learningRate: 1e-3, spare: null }
@@ -65,8 +65,8 @@ describe('the clipping of a step', () => {
     const { model, state, assembly, objective, examples } = runOf(0, 1)
     const stateWith = async (maxGradNorm: number | null) => {
       const clipped = { ...assembly, settings: { ...assembly.settings, maxGradNorm } }
-      const sessions = await openPhaseSessions(clipped, phaseIn(state), runtimeOf({ device: 'cpu', precision: 'float64' }), sizes)
-      const start = startOf(model, 'open', 'float64') // a step overwrites its moments
+      const sessions = await openPhaseSessions(clipped, phaseIn(state), openRuntime({ device: 'cpu', precision: 'float64' }), sizes)
+      const start = buildInitialState(model, 'open', 'float64') // a step overwrites its moments
       return trainStep({ ...context, assembly: clipped, objective }, sessions, start, [examples]).finally(sessions.release)
     }
     const [free, wide, narrow] = [await stateWith(null), await stateWith(1e6), await stateWith(1e-3)]

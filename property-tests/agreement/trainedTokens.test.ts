@@ -3,20 +3,20 @@ import { describe, expect, it } from 'vitest'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { rowsName, withTrainedTokens, type TokenRows } from '../../accelerated/methods/trainedTokens.js'
-import { withVocabulary } from '../../accelerated/checkpoints/extendedFolder.js'
+import { withVocabulary } from '../../accelerated/checkpoints/extendVocabulary.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { preference, preferenceExample } from '../../finetuning/tasks/preferences/objective.js'
 import type { LabeledText } from '../../accelerated/objectives/labeledTokens.js'
 import type { Objective } from '../../accelerated/objectives/objective.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { flatten, tensorOf, zeros } from '../../accelerated/parameters/vectors.js'
-import { type Assembly, layoutOf } from '../../accelerated/training/assembly.js'
+import { flatten, viewTensor, zeros } from '../../accelerated/parameters/vectors.js'
+import { type Assembly, buildLayout } from '../../accelerated/training/assembly.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { openDecoder } from '../../accelerated/generation/decoder.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { blockFeeds, collect, resultsInto } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { assemblyOf, phaseOf, type AnyModel, runtimeOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, buildPhase, type AnyModel, openRuntime } from '../../evaluation/agreement/acceleratedSide.js'
 import { frozenTensors, headOutputs, namedNumbers, toExamples, toTexts } from '../../evaluation/agreement/convert.js'
 import { drawDecoder, drawModel, normals } from '../../evaluation/agreement/drawModel.js'
 import {
@@ -24,8 +24,8 @@ import {
   causalLossVjp,
   crossEntropy,
   crossEntropyVjp,
-  modelOf,
-  scaleOf,
+  buildModel,
+  adapterScale,
   withRows,
   withRowsVjp,
   type Tensor,
@@ -64,7 +64,7 @@ const bind = (model: AnyModel, tables: Tables, dtype: FloatType, of: (assembly: 
   const { base, tokens } = split(model, tables, isExtended)
   const { config } = model
   const sizes = { ...model, config: { ...config, vocabularySize: isExtended ? 9 : 11 }, base }
-  const plain = assemblyOf(sizes, dtype)
+  const plain = buildAssembly(sizes, dtype)
   const extended: Assembly = {
     ...plain,
     model: withVocabulary(plain.model, 11).withDropout(0),
@@ -73,8 +73,8 @@ const bind = (model: AnyModel, tables: Tables, dtype: FloatType, of: (assembly: 
   }
   const objective = of(extended)
   const assembly = { ...extended, objective }
-  const phase = phaseOf(model, model.parameters.adapters, 'open')
-  const layout = layoutOf(assembly, phase)
+  const phase = buildPhase(model, model.parameters.adapters, 'open')
+  const layout = buildLayout(assembly, phase)
   const numbers = new Map([
     ...namedNumbers(model.parameters, false),
     ...tokens.map(({ table, values }) => [rowsName(table), values.data] as const),
@@ -88,7 +88,7 @@ const byGraph = async (bound: ReturnType<typeof bind>, examples: readonly unknow
   const { assembly, objective, phase, layout, parameters } = bound
   const prepared = objective.prepare(examples as readonly never[], { seed: 0, step: 0 })
   const { outputs } = stepGraph(assembly, phase, 'add')
-  const session = await runtimeOf({ device: 'cpu', precision: dtype }).engine.open(outputs, noWeights)
+  const session = await openRuntime({ device: 'cpu', precision: dtype }).engine.open(outputs, noWeights)
   const gradientSum = zeros(layout.size, dtype)
   const results = await session.run(
     {
@@ -100,7 +100,7 @@ const byGraph = async (bound: ReturnType<typeof bind>, examples: readonly unknow
   )
   collect(layout, { gradientSum }, results)
   await session.release()
-  return { loss: Number(results['taskLoss']?.[0]), gradientOf: (name: string) => tensorOf(layout, gradientSum, name) }
+  return { loss: Number(results['taskLoss']?.[0]), gradientOf: (name: string) => viewTensor(layout, gradientSum, name) }
 }
 
 /** The reference on the whole tables. */
@@ -109,7 +109,7 @@ const byHand = (model: AnyModel, { base, tokens }: Pick<ReturnType<typeof bind>,
     ...base,
     ...Object.fromEntries(tokens.map(({ table, ids, values }) => [table, withRows(base[table] as Tensor, ids, values)] as const)),
   }
-  const run = modelOf(model.config, { scale: scaleOf(model.settings), baseGradients: true })
+  const run = buildModel(model.config, { scale: adapterScale(model.settings), baseGradients: true })
   const { adapters, head } = model.parameters
   const traced = run({ base: whole, adapters, gates: {}, head }, model.batch)
   const { labels } = model.batch
@@ -191,7 +191,7 @@ describe('trained rows', () => {
   it.each(decoders)('give logits in the order of the words: %s', async (_, change, tables) => {
     const model = decoderOf(change)
     const bound = bind(model, tables, 'float64', ({ model: accelerated }) => causalLM(accelerated) as unknown as Objective<never>)
-    const decoder = await openDecoder(bound.assembly, bound.phase, bound.parameters, runtimeOf({ device: 'cpu', precision: 'float64' }))
+    const decoder = await openDecoder(bound.assembly, bound.phase, bound.parameters, openRuntime({ device: 'cpu', precision: 'float64' }))
     const rows = await decoder.begin(model.batch.inputIds)
     const { logits } = byHand(model, bound)
     let last = -1
@@ -214,7 +214,7 @@ describe('trained rows', () => {
     )
     const [chosen, rejected] = toTexts(model.batch) as [LabeledText, LabeledText]
     const objective = bound.objective as unknown as ReturnType<typeof preference>
-    const predictor = await openPredictor(bound.assembly, objective, bound.phase, runtimeOf({ device: 'cpu', precision: 'float64' }))
+    const predictor = await openPredictor(bound.assembly, objective, bound.phase, openRuntime({ device: 'cpu', precision: 'float64' }))
     const example = preferenceExample(1, chosen, rejected)
     const [answer] = await predictor.predict(bound.parameters, [example], 1)
     await predictor.release()
@@ -223,7 +223,7 @@ describe('trained rows', () => {
     /** of tokens 9 and 10 alone */
     const before = { shape: [2, width], data: Float64Array.from(Array.from(initial).slice(width)) }
     const logOf = (text: LabeledText, base: Tensors, adapters: AnyModel['parameters']['adapters']): number => {
-      const run = modelOf(model.config, { scale: scaleOf(model.settings) })
+      const run = buildModel(model.config, { scale: adapterScale(model.settings) })
       const { logits } = run({ base, adapters, gates: {}, head: {} }, { inputIds: [Array.from(text.inputIds)] })
       const labels = Array.from(text.targets)
       return -causalLoss(logits, labels) * labels.filter((label) => label >= 0).length

@@ -1,15 +1,15 @@
 /** What `salora verify` runs: every row says what it compared, and a row fails when it must. */
 import { describe, expect, it } from 'vitest'
-import { boundOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { findBound } from '../../evaluation/agreement/acceleratedSide.js'
 import { verify, type VerifiedRow } from '../../evaluation/agreement/verify.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
-import { compare, describeRow, worstOfEach } from '../../evaluation/agreement/rows.js'
+import { compare, describeRow, findWorst } from '../../evaluation/agreement/rows.js'
 
 describe('verification', () => {
   it.each(['float64', 'float32', 'int8'] as const)('holds on the CPU in %s, for every kind of quantity', async (precision) => {
     const rows: VerifiedRow[] = []
     for await (const row of verify({ device: 'cpu', precisions: [precision], seed: 3, cases: 1 })) rows.push(row)
-    const worst = worstOfEach(rows)
+    const worst = findWorst(rows)
     expect(rows.filter(({ holds }) => !holds).map(describeRow)).toEqual([])
     expect([...new Set(rows.map(({ part }) => part))]).toEqual(['values', 'gradients', 'steps', 'run', 'adapter'])
     const compared = new Set(rows.map(({ method, loss }) => `${method}: ${loss}`))
@@ -43,7 +43,7 @@ describe('verification', () => {
 
   it('has one bound with its reason for each device and dtype, and none for other dtypes', () => {
     for (const { tolerances } of devices) for (const { because } of Object.values(tolerances)) expect(because.length).toBeGreaterThan(40)
-    expect([boundOf('cpu', 'float64'), boundOf('cpu', 'float32'), boundOf('webgpu', 'float32')]).toEqual([1e-9, 1e-4, 1e-3])
-    expect(() => boundOf('webgpu', 'float64')).toThrow('expected a device that computes in float64, got webgpu')
+    expect([findBound('cpu', 'float64'), findBound('cpu', 'float32'), findBound('webgpu', 'float32')]).toEqual([1e-9, 1e-4, 1e-3])
+    expect(() => findBound('webgpu', 'float64')).toThrow('expected a device that computes in float64, got webgpu')
   })
 })

@@ -8,10 +8,10 @@ import { webgpu } from '../../accelerated/engines/devices/webgpu.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import type { Placement } from '../../accelerated/engines/placement.js'
-import { deviceOf, probeDevice } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice, probeDevice } from '../../accelerated/engines/deviceProbe.js'
 import { compareStep, compareSteps } from '../../evaluation/agreement/compareSteps.js'
 import { drawDecoder, drawModel } from '../../evaluation/agreement/drawModel.js'
-import { phaseIn, startOf, stepOutputs, type Target } from '../../evaluation/agreement/acceleratedSide.js'
+import { phaseIn, buildInitialState, stepOutputs, type Target } from '../../evaluation/agreement/acceleratedSide.js'
 import { readModel } from '../support/runGraph.js'
 import { disagreements, someDecoder, someOptions } from './modelOptions.js'
 
@@ -24,7 +24,10 @@ describe('a graph for webgpu', () => {
   it('has no node with more outputs than a shader has buffers (regression: `Too many storage buffers in shader`)', () => {
     const model = drawModel(someOptions())
     const { node } = readModel(
-      toOnnx(stepOutputs(model, phaseIn(startOf(model, 'sampled', 'float32')), 'whole', 'float32').outputs, deviceOf('webgpu').target),
+      toOnnx(
+        stepOutputs(model, phaseIn(buildInitialState(model, 'sampled', 'float32')), 'whole', 'float32').outputs,
+        findDevice('webgpu').target,
+      ),
     )
     expect(Math.max(...node.map(({ output }) => output.length))).toBeLessThanOrEqual(7)
     expect(node.filter(({ opType }) => opType === 'FusedMatMul')).toEqual([])

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startBoard, type Board } from '../../reporting/board/server.js'
-import { idOf } from '../../reporting/board/watch.js'
+import { hashName } from '../../reporting/board/watch.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { follow, pageHeaders, send, tokenOf } from './boardClient.js'
 
@@ -130,7 +130,7 @@ describe('the board rejects', () => {
 
 describe('a page with the token', () => {
   it('receives the state of a run, also through a tunnel with another port', async () => {
-    const view = await follow(board, `view=run&id=${idOf('secretive')}`)
+    const view = await follow(board, `view=run&id=${hashName('secretive')}`)
     await expect.poll(() => view.state().run).toMatchObject({ line: { name: 'secretive', status: 'finished' } })
     view.close()
     const through = { Authorization: `Bearer ${tokenOf(board)}`, Host: 'localhost:9999', Origin: 'http://localhost:9999' }

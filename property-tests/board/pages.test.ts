@@ -7,12 +7,12 @@ import { streamSSE } from 'hono/streaming'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { BoardState, View } from '../../reporting/board/events.js'
 import { openPages } from '../../reporting/board/pages.js'
-import { idOf, openWatch } from '../../reporting/board/watch.js'
+import { hashName, openWatch } from '../../reporting/board/watch.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const { folder } = temporaryFolder('pages')
-const line = `run ${idOf('grows')}` as const
+const line = `run ${hashName('grows')}` as const
 let step = 4
 beforeAll(async () => {
   for (const name of ['grows', 'rests']) await writeRun(join(folder, name), {})
@@ -50,7 +50,7 @@ describe('an open page', () => {
   it('receives everything once, and then only what has changed', async () => {
     const page = await opened().open()
     const first = await page.next()
-    expect(first.order?.toSorted()).toEqual([idOf('grows'), idOf('rests')].toSorted())
+    expect(first.order?.toSorted()).toEqual([hashName('grows'), hashName('rests')].toSorted())
     expect(first[line]).toMatchObject({ step, status: 'running' })
     for (let i = 0; i < 2; i++) {
       await grow()
@@ -64,7 +64,7 @@ describe('an open page', () => {
     const metrics = join(folder, 'rests/metrics.jsonl')
     await rename(metrics, join(folder, 'elsewhere'))
     await symlink(join(folder, 'elsewhere'), metrics)
-    const page = await opened({ kind: 'run', ids: [idOf('rests')] }).open()
+    const page = await opened({ kind: 'run', ids: [hashName('rests')] }).open()
     const { run, figures, board } = await page.next()
     expect([run?.line.name, board?.problem, figures?.names]).toEqual(['rests', null, []])
     expect(figures?.problems).toEqual([expect.stringMatching(/metrics\.jsonl: expected a file within the folder, got ELOOP/)])

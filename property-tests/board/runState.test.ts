@@ -1,8 +1,8 @@
 /** What a list shows of a run: the numbers of its metrics.jsonl, its status, and the remaining time. */
 import { describe, expect, it } from 'vitest'
-import { etaEstimator, metricsSummarizer, noMetrics, plannedSteps } from '../../reporting/board/metrics.js'
+import { etaEstimator, metricsSummarizer, noMetrics, plannedSteps } from '../../reporting/board/metricsSummary.js'
 import { runLine } from '../../reporting/board/views.js'
-import { statusOf, type WatchedRun } from '../../reporting/board/watchRun.js'
+import { chooseStatus, type WatchedRun } from '../../reporting/board/watchRun.js'
 
 const summaryOf = (...events: readonly (object | string)[]) => {
   const { onLine, summary, onReset } = metricsSummarizer()
@@ -73,7 +73,7 @@ describe('the status of a run', () => {
     ['waiting', { hasConfig: false }],
     ['failed', {}],
   ] as const)('is %s with the signs %j', (status, signs) => {
-    expect(statusOf({ hasConfig: true, result: null, locks: [], hasFailed: false, isDamaged: false, ...signs })).toBe(status)
+    expect(chooseStatus({ hasConfig: true, result: null, locks: [], hasFailed: false, isDamaged: false, ...signs })).toBe(status)
   })
 })
 

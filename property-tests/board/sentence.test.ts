@@ -5,10 +5,10 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/run/run.js'
 import type { OpenRun } from '../../finetuning/use/serving/openRun.js'
-import { shownAnswer } from '../../reporting/views/board.js'
+import { formatAnswer } from '../../reporting/views/boardView.js'
 import { openSentenceModel, sentenceLimit, waitingLimit } from '../../reporting/board/sentenceModel.js'
 import { startBoard, type Board } from '../../reporting/board/server.js'
-import { idOf } from '../../reporting/board/watch.js'
+import { hashName } from '../../reporting/board/watch.js'
 import { saloraIn } from '../cli/inProcess.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
@@ -58,7 +58,7 @@ const ask = async (body: unknown) => {
 
 describe('a sentence on the board', () => {
   const viewOf = async (name: string) => {
-    const view = await follow(board, `view=run&id=${idOf(name)}`)
+    const view = await follow(board, `view=run&id=${hashName(name)}`)
     await expect.poll(() => view.state().run ?? null).not.toBeNull()
     const { run } = view.state()
     view.close()
@@ -72,7 +72,7 @@ describe('a sentence on the board', () => {
 
   it('has the prediction of salora predict', async () => {
     expect(await viewOf('toy')).toEqual({ sentence: 'text', obstacle: null })
-    const { status, answer } = await ask({ id: idOf('toy'), text: ' good fine film ' })
+    const { status, answer } = await ask({ id: hashName('toy'), text: ' good fine film ' })
     expect({ status, answer }).toEqual({
       status: 200,
       answer: { message: '', prediction: nearly(await predicted('toy', 'good fine film')) },
@@ -83,25 +83,25 @@ describe('a sentence on the board', () => {
     'has two texts where the run was trained on pairs, with the prediction of salora predict: %s',
     async (name) => {
       expect(await viewOf(name)).toEqual({ sentence: 'pair', obstacle: null })
-      const body = { id: idOf(name), text: 'the film 3', textPair: 'a soup of 4' }
+      const body = { id: hashName(name), text: 'the film 3', textPair: 'a soup of 4' }
       const { status, answer } = await ask(body)
       const expected = await predicted(name, 'the film 3\ta soup of 4\n')
       expect({ status, answer }).toEqual({ status: 200, answer: { message: '', prediction: nearly(expected) } })
       expect((await ask({ ...body, textPair: 'the film 3' })).answer.prediction).not.toEqual(expected)
-      expect(await ask({ id: idOf(name), text: 'the film 3' })).toEqual({
+      expect(await ask({ id: hashName(name), text: 'the film 3' })).toEqual({
         status: 409,
         answer: { message: expect.stringMatching(new RegExp(`${name}: expected two texts, as in the data of the run, got one$`)) },
       })
-      if (name !== 'pair') expect(shownAnswer('the film 3', expected as object).headline).toMatch(/^cosine -?\d\.\d{4}$/)
+      if (name !== 'pair') expect(formatAnswer('the film 3', expected as object).headline).toMatch(/^cosine -?\d\.\d{4}$/)
     },
   )
 
   it('shows the entities of token classification within the text', async () => {
     expect(await viewOf('tagged')).toEqual({ sentence: 'text', obstacle: null })
     const text = '😀 Ann Sue went to Rome'
-    const { answer } = await ask({ id: idOf('tagged'), text })
+    const { answer } = await ask({ id: hashName('tagged'), text })
     expect(answer.prediction).toEqual(await predicted('tagged', text))
-    const { parts } = shownAnswer(text, answer.prediction as object)
+    const { parts } = formatAnswer(text, answer.prediction as object)
     expect(parts.map((part) => part.text).join('')).toBe(text)
     const { entities } = answer.prediction as { readonly entities: readonly { readonly word: string; readonly entity_group: string }[] }
     expect(entities.map(({ word }) => word)).toContain('Rome')
@@ -120,10 +120,10 @@ describe('a sentence on the board', () => {
 
   it.each([
     ['an unknown run', { id: 'x', text: 'good' }, 409, /^the board: expected a run of this folder, got an unknown one$/],
-    ['a run without an adapter', { id: idOf('empty'), text: 'good' }, 409, /empty: expected a run with an adapter, got one without/],
-    ['an empty text', { id: idOf('toy'), text: ' ' }, 400, /^expected a text of 1 to 5000 characters$/],
-    ['a long text', { id: idOf('toy'), text: 'x'.repeat(sentenceLimit + 1) }, 400, /^expected a text of 1 to 5000 characters$/],
-    ['a body that is too long', { id: idOf('toy'), text: 'x'.repeat(9 * sentenceLimit) }, 413, /^expected at most 40000 bytes$/],
+    ['a run without an adapter', { id: hashName('empty'), text: 'good' }, 409, /empty: expected a run with an adapter, got one without/],
+    ['an empty text', { id: hashName('toy'), text: ' ' }, 400, /^expected a text of 1 to 5000 characters$/],
+    ['a long text', { id: hashName('toy'), text: 'x'.repeat(sentenceLimit + 1) }, 400, /^expected a text of 1 to 5000 characters$/],
+    ['a body that is too long', { id: hashName('toy'), text: 'x'.repeat(9 * sentenceLimit) }, 413, /^expected at most 40000 bytes$/],
     ['no object', 3, 400, /^expected a text of 1 to 5000 characters$/],
   ])('has one line for %s', async (_, body, status, message) => {
     expect(await ask(body)).toEqual({ status, answer: { message: expect.stringMatching(message) } })
@@ -144,7 +144,7 @@ describe('the answer to a sentence', () => {
           }),
         ),
         (text, entities) => {
-          const { parts, headline } = shownAnswer(text, { entities })
+          const { parts, headline } = formatAnswer(text, { entities })
           expect(parts.map((part) => part.text).join('')).toBe(text)
           expect(headline).toBe(entities.length === 0 ? 'no entity' : null)
         },
@@ -160,7 +160,7 @@ describe('the answer to a sentence', () => {
     [{ similarity: 0.98765 }, 'cosine 0.9877'],
     [{ embedding: [1, 2, 3] }, 'an embedding of 3 numbers'],
   ])('has a headline for %j', (prediction, headline) => {
-    expect(shownAnswer('x', prediction).headline).toBe(headline)
+    expect(formatAnswer('x', prediction).headline).toBe(headline)
   })
 })
 

@@ -8,11 +8,11 @@ import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { birthOf, lockFolder } from '../../accelerated/storage/folderLock.js'
+import { readStartTime, lockFolder } from '../../accelerated/storage/folderLock.js'
 import { findRunProcess, stopRunProcess } from '../../reporting/board/runProcess.js'
 import { startBoard, type Board } from '../../reporting/board/server.js'
 import { stopEffect } from '../../reporting/board/views.js'
-import { idOf } from '../../reporting/board/watch.js'
+import { hashName } from '../../reporting/board/watch.js'
 import { bytesIn } from '../cli/jobRun.js'
 import { program, salora } from '../cli/spawnSalora.js'
 import { toyFolder, toyTrain } from '../cli/toyFolder.js'
@@ -36,7 +36,7 @@ const started = (...words: readonly string[]): ChildProcess => {
 const isAlive = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null
 
 const stop = (name: string) =>
-  send(board, '/stop', { method: 'POST', headers: pageHeaders(board), body: JSON.stringify({ id: idOf(name) }) }).then(
+  send(board, '/stop', { method: 'POST', headers: pageHeaders(board), body: JSON.stringify({ id: hashName(name) }) }).then(
     ({ status, text }) => ({
       status,
       message: (JSON.parse(text) as { readonly message: string }).message,
@@ -69,7 +69,7 @@ describe.skipIf(process.platform !== 'linux')('a running run (on Linux)', () => 
     const result = JSON.parse(await readFile(at('runs/stopped/result.json'), 'utf8')) as { readonly stepsDone: number }
     expect(result).toMatchObject({ interrupted: true })
     expect(result.stepsDone).toBeLessThan(800)
-    const view = await follow(board, `view=run&id=${idOf('stopped')}`)
+    const view = await follow(board, `view=run&id=${hashName('stopped')}`)
     await expect.poll(() => view.state().run?.line.status).toBe('interrupted')
     expect(view.state().run).toMatchObject({
       stopEffect: null,
@@ -106,7 +106,7 @@ describe.skipIf(process.platform !== 'linux')('a forged lock (on Linux)', () => 
     await writeRun(at('runs', run), {})
     await rm(at('runs', run, 'result.json'))
     const file = at('runs', run, 'lock-0123456789ab.json')
-    await writeFile(file, JSON.stringify({ ...(await ownLock()), pid, born: await birthOf(pid), ...change }))
+    await writeFile(file, JSON.stringify({ ...(await ownLock()), pid, born: await readStartTime(pid), ...change }))
     return file
   }
   const notIt = /^process \d+, which the lock names, is not the one that holds it$/
@@ -161,7 +161,7 @@ setInterval(() => undefined, 1000)\n`,
     const child = await startImpostor(file, options)
     // written in place, so that it stays the open file
     const handle = await open(file, 'r+')
-    const lock = JSON.stringify({ ...(await ownLock()), pid: child.pid, born: await birthOf(child.pid ?? 0) })
+    const lock = JSON.stringify({ ...(await ownLock()), pid: child.pid, born: await readStartTime(child.pid ?? 0) })
     await handle.truncate()
     await handle.write(lock, 0)
     await handle.close()
@@ -171,7 +171,7 @@ setInterval(() => undefined, 1000)\n`,
   it.each([
     ['train', 'cli/salora.js'],
     ['quickstart', 'cli/salora.js'],
-    ['cell', 'cells/cellProcess.js'],
+    ['cell', 'jobs/jobProcess.js'],
   ])('a lock that becomes true of a salora process (%s) stops that process', async (command, script) => {
     const { child } = await lockedBy(`held-${command}`, { command, script })
     expect(await stopRunProcess(at('runs', `held-${command}`))).toEqual({ pid: child.pid, command })

@@ -10,10 +10,10 @@ import { openGenerator, openRun } from '../../index.js'
 import { ChangedFileError } from '../../accelerated/errors/inputError.js'
 import type { Engine, Session } from '../../accelerated/engines/engine.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { openPartWorker } from '../../accelerated/training/partWorker.js'
+import { openMicroBatchWorker } from '../../accelerated/training/microBatchWorker.js'
 import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import { assemblyOf, startOf, runtimeOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, buildInitialState, openRuntime } from '../../evaluation/agreement/acceleratedSide.js'
 import { headOutputs, toExamples } from '../../evaluation/agreement/convert.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
@@ -96,8 +96,8 @@ describe('a run whose weights are overwritten', () => {
 
 describe('a batch during which the weights change', () => {
   const model = drawModel(someOptions({ dropout: 0, lengths: [2, 4, 1, 3], clip: null }))
-  const { phase, parameters } = startOf(model, 'open', 'float64')
-  const plain = assemblyOf(model, 'float64')
+  const { phase, parameters } = buildInitialState(model, 'open', 'float64')
+  const plain = buildAssembly(model, 'float64')
   const objective = sequenceClassification(plain.model, headOutputs(model.config))
   const assembly = {
     ...plain,
@@ -105,7 +105,7 @@ describe('a batch during which the weights change', () => {
     settings: { ...plain.settings, gradientAccumulationSteps: 2, batchSize: 2, maxSteps: 20, maxLength: 4 },
   }
   const examples = toExamples(model.batch)
-  const { engine: cpu } = runtimeOf({ device: 'cpu', precision: 'float64' })
+  const { engine: cpu } = openRuntime({ device: 'cpu', precision: 'float64' })
   /** Weights that change while a session runs for the first time. */
   const changing = (): Runtime => {
     let isChanged = false
@@ -134,7 +134,7 @@ describe('a batch during which the weights change', () => {
 
   it('is not returned by a worker of several machines, whose leader then computes the gradient itself', async () => {
     const score = () => ({ scores: {}, selection: 0, constant: null })
-    const worker = openPartWorker({ ...assembly, runtime: changing(), training: examples, evaluation: examples, score })
+    const worker = openMicroBatchWorker({ ...assembly, runtime: changing(), training: examples, evaluation: examples, score })
     await worker.gradients.open(phase)
     const source = { step: 0, phase, progress: { step: 0, steps: 2 }, parameters }
     await expect(worker.gradients.compute(source, 0)).rejects.toThrow(changes)

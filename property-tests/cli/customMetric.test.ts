@@ -2,10 +2,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { scoreOf } from '../../finetuning/metrics/customMetric.js'
+import { computeScore } from '../../finetuning/metrics/customMetric.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
-import { seriesOf } from '../../reporting/runs/series.js'
+import { groupSeries } from '../../reporting/runs/series.js'
 import { bestRun, bestSeries } from '../../reporting/runs/scores.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
@@ -127,7 +127,7 @@ describe('a custom metric', () => {
 
   it('that is asynchronous is refused', () => {
     const late = { name: 'late', higherIsBetter: true, score: async () => 1 } as never
-    expect(() => scoreOf(late, 'late.mjs', { predictions: [], labels: [] })).toThrow(
+    expect(() => computeScore(late, 'late.mjs', { predictions: [], labels: [] })).toThrow(
       /^late\.mjs: expected a finite number from the metric late, got \{\}$/,
     )
   })
@@ -151,7 +151,7 @@ describe('a custom metric', () => {
         customMetric: { name: 'errorRate', higherIsBetter: false },
       },
     })
-    const series = seriesOf([made('worse', 0.5), made('better', 0.25), made('worst', 0.75)] as never)
+    const series = groupSeries([made('worse', 0.5), made('better', 0.25), made('worst', 0.75)] as never)
     expect(series[0]).toMatchObject({ metric: 'errorRate', lowerIsBetter: true })
     expect(bestSeries(series).map((one) => bestRun(one)?.name)).toEqual(['better'])
   })

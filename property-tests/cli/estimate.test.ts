@@ -2,14 +2,14 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { estimateLine, estimateWarning } from '../../cli/format/estimate.js'
-import { estimateOf, type Estimate } from '../../finetuning/run/estimate.js'
+import { buildEstimate, type Estimate } from '../../finetuning/run/estimateRun.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { writeRandomModel } from '../../evaluation/benchmark/randomModel.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -45,11 +45,11 @@ const document = async (args: readonly string[]): Promise<unknown> => {
 const estimated = async (given: SettingsInput, base: number, memory?: number): Promise<Estimate> => {
   const settings = resolveSettings({ method: 'lora', batchSize: 32, maxLength: 128, ...given })
   const opened = await openModelFolder(join(cwd, 'deep'))
-  const precision = precisionOf(settings.precision)
+  const precision = findPrecision(settings.precision)
   const parts = {
     model: opened.model,
     frozen: await precision.placeholders(opened),
-    method: methodOf(settings.method),
+    method: findMethod(settings.method),
     settings,
     precision,
   }
@@ -58,7 +58,7 @@ const estimated = async (given: SettingsInput, base: number, memory?: number): P
     settings,
   }
   const examples = { length: 32, at: () => ({ inputIds: new Int32Array(128) }) }
-  return estimateOf(assembly, { training: examples, evaluation: examples }, 100, base, memory)
+  return buildEstimate(assembly, { training: examples, evaluation: examples }, 100, base, memory)
 }
 
 /** Bytes that Node's garbage collector may leave: more than a seventh of a small run. */

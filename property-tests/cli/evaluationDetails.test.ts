@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { errorLimit, readDetails, textLimit, type EvaluationDetails } from '../../finetuning/run/evaluationDetails.js'
 import { readRunResult } from '../../finetuning/run/runFiles.js'
-import { makeReport } from '../../reporting/report/report.js'
+import { makeReport } from '../../reporting/report/makeReport.js'
 import { saloraIn } from './inProcess.js'
 import { toyFolder } from './toyFolder.js'
 

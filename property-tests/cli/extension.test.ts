@@ -2,7 +2,7 @@
 import { cp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { linearSchedule, warmupStepsOf } from '../../reference/training/schedules.js'
+import { linearSchedule, countWarmupSteps } from '../../reference/training/schedules.js'
 import type { RunConfig, RunResult } from '../../finetuning/run/run.js'
 import { treeOf } from '../hostile/survival.js'
 import { jsonLines } from '../support/jsonLines.js'
@@ -39,7 +39,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     const after = await lines('salora')
     expect(after.slice(0, before.length)).toEqual(before)
     const rates = after.filter(({ kind, step }) => kind === 'step' && step > 12).map(({ learningRate }) => learningRate)
-    const rate = linearSchedule({ peak: 4e-4, steps: 18, warmupSteps: warmupStepsOf(0.06, 18) })
+    const rate = linearSchedule({ peak: 4e-4, steps: 18, warmupSteps: countWarmupSteps(0.06, 18) })
     expect(rates).toEqual([12, 13, 14, 15, 16, 17].map((step) => expect.closeTo(rate(step), 15) as number))
     expect(await readFile(at('salora', 'adapter', 'README.md'), 'utf8')).toContain('The run had ended after step 12 and was made longer.')
     expect((await saloraIn(['train', '--resume', '--output', 'salora'], { cwd })).stderr).toContain('this run is already finished')

@@ -6,23 +6,23 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { methods } from '../../accelerated/methods/index.js'
-import { chooseDevice, deviceOf, probeDevice, probeDevices } from '../../accelerated/engines/deviceProbe.js'
+import { chooseDevice, findDevice, probeDevice, probeDevices } from '../../accelerated/engines/deviceProbe.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
 import type * as OnnxRuntimeNode from '../../accelerated/engines/onnxRuntimeNode.js'
-import { allSettings, methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { allSettings, findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
+import { initializeRun } from '../../accelerated/training/initialState.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import { openProgress } from '../../cli/terminal/progress.js'
 import { summaryText } from '../../cli/format/summary.js'
 import { allTrainFlags, configKinds, trainFlags } from '../../cli/options/trainFlags.js'
 import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
-import { descriptionOf } from '../../finetuning/commandLine/help.js'
+import { formatDescription } from '../../finetuning/commandLine/help.js'
 import { typedRequest } from './typedFlags.js'
 import { drawModel } from '../../evaluation/agreement/drawModel.js'
-import { assemblyOf, runtimeOf } from '../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, openRuntime } from '../../evaluation/agreement/acceleratedSide.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
 import { loadEvaluation, loadTask, taskNames } from '../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
@@ -63,7 +63,7 @@ vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
 
 /** Settings as a user's text gives them: the types do not know the added ones. */
 const given = (settings: Readonly<Record<string, unknown>>): SettingsInput => settings as SettingsInput
-const helpOf = (name: string): string => descriptionOf(allTrainFlags[name]!)
+const helpOf = (name: string): string => formatDescription(allTrainFlags[name]!)
 
 /** What a command writes, with its lines joined. */
 const written = async (stream: 'stdout' | 'stderr', ...args: readonly string[]): Promise<string> =>
@@ -85,7 +85,7 @@ it('each table of extension points has one more entry', () => {
 
 describe('a new method', () => {
   it('resolves its setting from a value or its default, and refuses a value out of bounds', () => {
-    expect(methodOf('shift').name).toBe('shift')
+    expect(findMethod('shift').name).toBe('shift')
     expect(resolveSettings(given({ method: 'shift' }))).toMatchObject({ method: 'shift', shiftScale: 2, learningRate: 4e-4 })
     expect(resolveSettings(given({ method: 'shift', shiftScale: 3 }))).toMatchObject({ shiftScale: 3 })
     expect(() => resolveSettings(given({ method: 'shift', shiftScale: 0 }))).toThrow(/^shiftScale: expected a number above 0, got 0$/)
@@ -131,16 +131,16 @@ describe('a new method', () => {
     const settings = resolveSettings(
       given({ method: 'shift', shiftScale: 3, maxSteps: 4, warmupRatio: 0, batchSize: 2, precision: 'float64', maxLength: 5 }),
     )
-    const assembly = { ...assemblyOf(model, 'float64'), method: methodOf('shift'), settings }
+    const assembly = { ...buildAssembly(model, 'float64'), method: findMethod('shift'), settings }
     const task: TrainingTask<LabeledExample, unknown> = {
       ...assembly,
       objective: assembly.objective as TrainingTask<LabeledExample, unknown>['objective'],
-      runtime: runtimeOf({ device: 'abacus', precision: 'float64' }),
+      runtime: openRuntime({ device: 'abacus', precision: 'float64' }),
       training: examples,
       evaluation: examples,
       score: () => ({ scores: {}, selection: 0, constant: null }),
     }
-    const events = train(task, await startOfRun(assembly, async () => undefined), null, new AbortController().signal)
+    const events = train(task, await initializeRun(assembly, async () => undefined), null, new AbortController().signal)
     const shifts: (number | null | undefined)[] = []
     let result: TrainingResult | null = null
     while (result === null) {
@@ -191,12 +191,12 @@ describe('a new source of tasks', () => {
 
 describe('a new device', () => {
   it('is found by its name, probed like the others, and chosen by auto according to its priority', async () => {
-    expect(await deviceOf('abacus').remedy()).toBe('buy one')
-    expect(await chooseDevice('abacus')).toBe(deviceOf('abacus'))
+    expect(await findDevice('abacus').remedy()).toBe('buy one')
+    expect(await chooseDevice('abacus')).toBe(findDevice('abacus'))
     expect(await probeDevice('abacus')).toEqual({ device: 'abacus', works: true, detail: 'ran a training step', remedy: null })
     expect((await probeDevices()).map(({ device }) => device)).toEqual(['cpu', 'webgpu', 'cuda', 'abacus'])
     expect((await chooseDevice('auto')).name).toBe('abacus')
-    expect(() => deviceOf('abaci')).toThrow('device: expected one of cpu, webgpu, cuda, abacus, got abaci')
+    expect(() => findDevice('abaci')).toThrow('device: expected one of cpu, webgpu, cuda, abacus, got abaci')
   })
 
   it('is a value of the setting, and is listed in the help of --device and by salora doctor', async () => {

@@ -5,11 +5,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { summaryText } from '../../cli/format/summary.js'
 import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
-import { evaluationOfRun, scoreTrained } from '../../finetuning/use/scoreAdapter.js'
+import { loadRunEvaluation, scoreTrained } from '../../finetuning/use/scoreAdapter.js'
 import { openTrainedAdapter, loadTrainedModel } from '../../finetuning/use/openModel.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { RunResult } from '../../finetuning/run/run.js'
@@ -77,7 +77,7 @@ describe('a new task', () => {
     const trainedModel = await loadTrainedModel({ model: at('tiny'), adapter: adapter() })
     const machine = { precision: 'float32', threads: 0, batchSize: 8, maxLength: 16 }
     const data = { task: 'essays', data: at('year.essays'), evalData: at('day.essays') }
-    const scored = await scoreTrained(trainedModel, await evaluationOfRun(data), machine, deviceOf('cpu'))
+    const scored = await scoreTrained(trainedModel, await loadRunEvaluation(data), machine, findDevice('cpu'))
     expect(scored).toMatchObject({ scores, examples: 8, byClass: null, confusion: null })
   })
 

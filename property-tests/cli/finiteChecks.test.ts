@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import { outputOf, trainOnce, type Killable } from './killedRun.js'
 import { savedState } from './savedState.js'

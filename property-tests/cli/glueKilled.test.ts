@@ -63,7 +63,7 @@ const cellProcesses = async (): Promise<readonly number[]> => {
         readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
         readlink(`/proc/${pid}/cwd`).catch(() => ''),
       ])
-      return words.includes('cellProcess.js') && cwd === (await realpath(root)) ? [Number(pid)] : []
+      return words.includes('jobProcess.js') && cwd === (await realpath(root)) ? [Number(pid)] : []
     }),
   )
   return processIds.flat()

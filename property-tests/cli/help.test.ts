@@ -2,12 +2,12 @@ import { tmpdir } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { commandGroups } from '../../cli/commandGroups.js'
 import { otherCommand, otherCommandNames } from '../../cli/program.js'
-import { otherNames, otherValues } from '../../cli/options/otherNames.js'
+import { aliases, otherValues } from '../../cli/options/aliases.js'
 import { suggestFlag, suggestSetting } from '../../cli/options/suggestions.js'
 import { withSuggestion } from '../../cli/terminal/reportError.js'
 import type { Command } from '../../cli/terminal/command.js'
 import { flagsIn } from '../../finetuning/commandLine/parse.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
 import { helpText, wrapped } from '../../finetuning/commandLine/help.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { saloraHere } from './inProcess.js'
@@ -62,7 +62,7 @@ describe('salora --help', () => {
       expect(names.map((name) => name.split(' ')[0])).not.toContain(typed)
       const [name = '', flag] = otherCommand(typed)?.split(' ') ?? []
       const { definition } = await load(name)
-      if (flag !== undefined) expect(Object.keys(flagsIn(definition.flags)).map(flagOf)).toContain(flag)
+      if (flag !== undefined) expect(Object.keys(flagsIn(definition.flags)).map(toFlag)).toContain(flag)
     }
   })
 })
@@ -103,7 +103,7 @@ describe.each(names)('salora %s', (name) => {
       if (hidden) continue
       expect(description, flag).toMatch(/^([A-Z]|β|ε|\d)/)
       expect(description, flag).not.toMatch(/\.$|\(default/)
-      expect(all, flag).toContain(`${flagOf(flag)} `)
+      expect(all, flag).toContain(`${toFlag(flag)} `)
       expect(all, flag).toContain(description.replaceAll(/\s+/g, ' '))
       if (defaultText !== null) expect(all, flag).toContain(`${description} (default: ${defaultText})`)
     }
@@ -149,14 +149,14 @@ describe('the names of other tools', () => {
     const flags = new Set<string>()
     for (const name of ['train', 'generate', 'export'])
       for (const flag of Object.keys(flagsIn((await load(name)).definition.flags))) flags.add(flag)
-    const all = Object.values(otherNames).flatMap((table) => Object.entries(table))
+    const all = Object.values(aliases).flatMap((table) => Object.entries(table))
     for (const [name, meant] of all) {
       expect(flags, name).toContain(meant.split(' ')[0])
       expect(name).toMatch(/^[a-z0-9_]+$/)
     }
     expect(all.length).toBeGreaterThanOrEqual(60)
     for (const tool of ['Trainer', 'PEFT', 'TRL', 'LLaMA-Factory', 'Axolotl'])
-      expect(Object.keys(otherNames[tool] ?? {}).length).toBeGreaterThan(8)
+      expect(Object.keys(aliases[tool] ?? {}).length).toBeGreaterThan(8)
   })
 })
 

@@ -12,7 +12,7 @@ import { errorReport } from '../../cli/terminal/reportError.js'
 import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
 import { exportFormats, type ExportFormat } from '../../finetuning/use/exportFormats.js'
 import { rankPatternOfRun } from '../../finetuning/use/rankPattern.js'
-import { evaluationOfRun, scoreAdapter } from '../../finetuning/use/scoreAdapter.js'
+import { loadRunEvaluation, scoreAdapter } from '../../finetuning/use/scoreAdapter.js'
 import { openTrainedAdapter } from '../../finetuning/use/openModel.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { folderOf } from '../golden/golden.js'
@@ -125,7 +125,7 @@ describe.each(Object.entries(cases))(
     it('has its parameters, and is scored as it was when it is read again', async () => {
       expect(result.trainableParameters).toMatchObject(trained)
       const opened = await openTrainedAdapter({ model, adapter: at(name, 'adapter'), ...machine, maxLength: name.includes('-') ? 12 : 16 })
-      const scored = await scoreAdapter(opened, await evaluationOfRun({ task: at('toy.tsv') })).finally(opened.release)
+      const scored = await scoreAdapter(opened, await loadRunEvaluation({ task: at('toy.tsv') })).finally(opened.release)
       const { kept, best, last } = result
       expect([opened.labelNames, scored.scores['accuracy']]).toEqual([
         ['bad', 'good'],

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { counted, duration, megabytes, percent, plural, short } from '../../cli/format/numbers.js'
-import { barLine, numbersOf, openProgress } from '../../cli/terminal/progress.js'
+import { barLine, formatStep, openProgress } from '../../cli/terminal/progress.js'
 import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { SEED } from '../support/seed.js'
@@ -80,8 +80,8 @@ const shownLines = (...events: readonly FinetuneEvent[]): readonly string[] => {
 
 describe('the progress of a run', () => {
   it("has the task's loss by its name in metrics.jsonl, without what the method adds to it", () => {
-    expect(numbersOf({ ...step, loss: 246.9 })[0]).toBe('taskLoss 0.5')
-    expect(numbersOf({ ...step, columns: {} })).toEqual(['taskLoss 0.5', '1,234 tokens/s'])
+    expect(formatStep({ ...step, loss: 246.9 })[0]).toBe('taskLoss 0.5')
+    expect(formatStep({ ...step, columns: {} })).toEqual(['taskLoss 0.5', '1,234 tokens/s'])
   })
 
   it('shows whether the adapter of an evaluation can be saved', () => {

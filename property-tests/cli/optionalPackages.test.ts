@@ -5,8 +5,8 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { idOf } from '../../reporting/board/watch.js'
-import type { ReportResult } from '../../reporting/report/report.js'
+import { hashName } from '../../reporting/board/watch.js'
+import type { ReportResult } from '../../reporting/report/makeReport.js'
 import { follow } from '../board/boardClient.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { installWithout } from '../support/installWithout.js'
@@ -59,7 +59,7 @@ describe('salora board', () => {
     const child = spawn(process.execPath, [program, 'board', 'runs', '--port', '0', '--json'], { cwd: root })
     const [printed] = (await once(child.stdout, 'data')) as [Buffer]
     const board = JSON.parse(printed.toString()) as { readonly folder: string; readonly port: number; readonly url: string }
-    const view = await follow({ ...board, close: async () => undefined }, `view=run&id=${idOf('seed-0')}`)
+    const view = await follow({ ...board, close: async () => undefined }, `view=run&id=${hashName('seed-0')}`)
     await expect.poll(() => view.state().figures?.problems).toEqual([])
     expect(view.state().run?.line.name).toBe('seed-0')
     expect(view.state()['figure loss']).toMatchObject({

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { uploadFiles } from '../../accelerated/checkpoints/hub/hubUpload.js'
-import { sharedFiles } from '../../finetuning/use/sharedFiles.js'
+import { publishableFiles } from '../../finetuning/use/publishableFiles.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { saloraHere, type Output } from './inProcess.js'
 import { commitLines, filesOf, hub, lines, sha256, token, useUploadHub } from './push/uploadHub.js'
@@ -50,7 +50,7 @@ const push = async (...args: readonly string[]): Promise<Output> => {
 
 /** The files of the run, or of a folder, to the hub without waiting between attempts. */
 const upload = async (source = run, more: Partial<Parameters<typeof uploadFiles>[1]> = {}) =>
-  uploadFiles((await sharedFiles(source, null)).files, {
+  uploadFiles((await publishableFiles(source, null)).files, {
     ...{ repository: 'me/reviews', message: 'Upload', isPrivate: false, environment: environment(), firstDelay: 1, timeout: 2_000 },
     ...more,
   })
@@ -296,7 +296,7 @@ describe('the files of salora push', () => {
 
   it('are refused in one line where there is no adapter, a link leads out, or the base model is a folder of this machine', async () => {
     const refused = async (source: string, base: string | null = null): Promise<string> =>
-      sharedFiles(source, base).then(
+      publishableFiles(source, base).then(
         () => 'no error',
         (thrown: unknown) => (thrown as Error).message.replaceAll(folder, '@'),
       )
@@ -317,7 +317,7 @@ describe('the files of salora push', () => {
   it('name the base model of --base-model in place of a folder, in the configuration and in the card', async () => {
     const source = await writeAdapter(at('renamed'), at('bert'))
     await writeFile(at('renamed', 'README.md'), card)
-    const { files } = await sharedFiles(source, 'me/bert')
+    const { files } = await publishableFiles(source, 'me/bert')
     const text = (path: string): string => {
       const content = files.find((file) => file.path === path)!.content
       return 'text' in content ? content.text : ''
@@ -330,9 +330,9 @@ describe('the files of salora push', () => {
 
   it('are warned of where a text names a folder of this machine, and where there is no card', async () => {
     const source = await writeTinyModel(at('told'))
-    expect((await sharedFiles(source, null)).warnings).toEqual(['there is no README.md: the page will have no model card'])
+    expect((await publishableFiles(source, null)).warnings).toEqual(['there is no README.md: the page will have no model card'])
     await writeFile(at('told', 'README.md'), `Trained in ${at('told')}.\n`)
-    expect((await sharedFiles(source, null)).warnings).toEqual(['README.md names a folder of this machine'])
+    expect((await publishableFiles(source, null)).warnings).toEqual(['README.md names a folder of this machine'])
     await rm(source, { recursive: true })
   })
 })

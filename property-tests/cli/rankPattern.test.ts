@@ -7,7 +7,7 @@ import { lookUpPattern, matchModules } from '../../accelerated/formats/peft/modu
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { lora, type LoraSettings } from '../../accelerated/methods/lora.js'
 import { adaptedMatrices } from '../../accelerated/methods/lowRank.js'
-import { parseSettings } from '../../accelerated/training/settings.js'
+import { parseSettings } from '../../accelerated/training/resolveSettings.js'
 import { typedRequest } from './typedFlags.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/use/rankPattern.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeReport } from '../../reporting/report/report.js'
+import { makeReport } from '../../reporting/report/makeReport.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { hasChromium, launchChromium, openPage, type OpenedPage, longestFrame } from '../support/chromium.js'
 

@@ -2,9 +2,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { promptsOf } from '../../cli/input/promptInput.js'
+import { readPrompts } from '../../cli/input/promptInput.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
-import { layer, settingsOf } from '../../cli/options/layers.js'
+import { layer, resolveLayers } from '../../cli/options/precedence.js'
 import { madeRun } from '../property/reporting/reportRuns.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { typedRequest } from './typedFlags.js'
@@ -22,9 +22,9 @@ const runWith = async (name: string, more: object): Promise<string> => {
 
 describe('settings of several sources', () => {
   it('are those of the last source, which an error names', () => {
-    expect(settingsOf([layer('a.json', { rank: 4 }), layer('b.json', { rank: 2 }), layer(null, {})]).rank).toBe(2)
-    expect(() => settingsOf([layer('a.json', { rank: 4 }), layer('b.json', { rank: 0 }), layer(null, {})])).toThrow(/^b\.json: rank: /)
-    expect(() => settingsOf([layer('a.json', { rank: 4 }), layer(null, { rank: 0 })])).toThrow(/^--rank: /)
+    expect(resolveLayers([layer('a.json', { rank: 4 }), layer('b.json', { rank: 2 }), layer(null, {})]).rank).toBe(2)
+    expect(() => resolveLayers([layer('a.json', { rank: 4 }), layer('b.json', { rank: 0 }), layer(null, {})])).toThrow(/^b\.json: rank: /)
+    expect(() => resolveLayers([layer('a.json', { rank: 4 }), layer(null, { rank: 0 })])).toThrow(/^--rank: /)
   })
 
   it('of a run that is continued for a number of epochs have no number of steps any more', async () => {
@@ -50,7 +50,7 @@ describe('a file of prompts', () => {
   it('may begin with a byte-order mark, have blank lines and carriage returns, and is numbered by its lines', async () => {
     const input = join(folder, 'prompts.jsonl')
     await writeFile(input, '\ufeff{"prompt":"one"}\r\n\n{"instruction":"two"}')
-    expect(await promptsOf({ prompt: null, input, template: null }, 'alpaca')).toEqual([
+    expect(await readPrompts({ prompt: null, input, template: null }, 'alpaca')).toEqual([
       { where: `${input}, line 1`, prompt: { text: 'one' }, shown: 'one' },
       { where: `${input}, line 3`, prompt: { template: 'alpaca', instruction: 'two', input: '' }, shown: 'two' },
     ])

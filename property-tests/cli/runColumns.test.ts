@@ -4,9 +4,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { columnsOfRun } from '../../cli/options/taskRequest.js'
+import { inheritColumns } from '../../cli/options/taskRequest.js'
 import { openOutput } from '../../cli/format/answers.js'
-import { wholeRow, type WholeRow } from '../../finetuning/data/rows.js'
+import { toWholeRow, type WholeRow } from '../../finetuning/data/rows.js'
 import { finetuneJob } from '../../index.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
@@ -114,9 +114,9 @@ describe('the columns of a run', () => {
 
   it('say how cells are separated only for a file of the same ending, and nothing of a task with a name', () => {
     const task = { task: 'a.csv', text: 'review', label: 'stars', delimiter: ';', positiveLabel: 'good' }
-    expect(columnsOfRun(task, 'b.CSV')).toEqual({ text: 'review', label: 'stars', delimiter: ';' })
-    for (const file of ['b.tsv', null]) expect(columnsOfRun(task, file)).toEqual({ text: 'review', label: 'stars' })
-    for (const none of [null, { task: 'sst2', data: 'glue' }]) expect(columnsOfRun(none, 'b.csv')).toEqual({})
+    expect(inheritColumns(task, 'b.CSV')).toEqual({ text: 'review', label: 'stars', delimiter: ';' })
+    for (const file of ['b.tsv', null]) expect(inheritColumns(task, file)).toEqual({ text: 'review', label: 'stars' })
+    for (const none of [null, { task: 'sst2', data: 'glue' }]) expect(inheritColumns(none, 'b.csv')).toEqual({})
   })
 })
 
@@ -133,7 +133,7 @@ describe('the output of predict', () => {
 
   it('writes a header even without a row, and whole numbers of any size', () => {
     const written = (format: 'csv' | 'jsonl', row?: Readonly<Record<string, unknown>>) =>
-      writtenRow(format, row === undefined ? undefined : wholeRow(row))
+      writtenRow(format, row === undefined ? undefined : toWholeRow(row))
     expect(written('csv')).toBe('text,value,error\n')
     expect(written('csv', { text: 'a', n: 7n, none: null, list: [1n] })).toBe('text,n,none,list,value,error\na,7,,[1],1,\n')
     expect(written('jsonl', { text: 'a', n: 7n })).toBe('{"n":7,"value":1}\n')

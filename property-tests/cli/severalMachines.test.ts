@@ -8,7 +8,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { offerRun, runIdOf } from '../../finetuning/machines/runKeys.js'
+import { offerRun, hashRunId } from '../../finetuning/machines/runKeys.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { codeBlocksOf } from '../documentation/pages.js'
 import { saloraWords, shellCommands, shellLines } from '../documentation/shellCommands.js'
@@ -113,7 +113,7 @@ describe.skipIf(!hasRedis)('a run on several machines (skipped without redis-ser
     }
     const names = new Map<string, string>()
     const offer = async (place: string, run: object, stored = JSON.stringify(run)): Promise<void> => {
-      const id = runIdOf(JSON.stringify(run))
+      const id = hashRunId(JSON.stringify(run))
       names.set(id, place)
       await offerRun(client, { place, id }, stored)
     }

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { promptOf } from '../../finetuning/data/promptTemplates.js'
+import { promptFormats } from '../../finetuning/data/promptTemplates.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/datasets.js'
 import { styleTransfer } from '../../evaluation/styleTransfer/styleTransfer.js'
 import {
@@ -150,7 +150,7 @@ it.skipIf(!existsSync(join(shared, 'paper/salora-paper.txt')))(
     const folders = { yelp: at('yelp'), gyafc: at('gyafc') } as Readonly<Record<string, string>>
     for (const dataset of transferDatasets)
       for (const { instruction } of (await dataset.read(folders[dataset.name] ?? '')).directions) {
-        const shown = promptOf.paper({ instruction: `{${instruction}}`, input: '{$Sentence}' }).replace(/\s+/g, ' ')
+        const shown = promptFormats.paper({ instruction: `{${instruction}}`, input: '{$Sentence}' }).replace(/\s+/g, ' ')
         expect(paper).toContain(`“${shown}”`)
       }
   },

@@ -7,16 +7,16 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { fromSentError, toSentError } from '../../accelerated/errors/sentError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
 import { settingNames } from '../../cli/options/settingFlags.js'
-import { cellsOf } from '../../evaluation/glue/plan.js'
-import { rowOf, table1 } from '../../evaluation/glue/sweep.js'
+import { planCells } from '../../evaluation/glue/plan.js'
+import { parseRow, table1 } from '../../evaluation/glue/sweep.js'
 import { heatMap, summaryText } from '../../cli/format/summary.js'
 import { trainFlags } from '../../cli/options/trainFlags.js'
 import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
-import { settingsOfFlags } from '../../cli/options/layers.js'
+import { resolveFlags } from '../../cli/options/precedence.js'
 import { typedRequest, type TypedFlags } from './typedFlags.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
@@ -30,8 +30,8 @@ describe('the flags of salora train', () => {
   })
 
   it('change nothing at their defaults', () => {
-    const defaults = settingsOfFlags({})
-    expect(settingsOfFlags(defaults)).toEqual(defaults)
+    const defaults = resolveFlags({})
+    expect(resolveFlags(defaults)).toEqual(defaults)
   })
 
   it('are properties in the errors of the library and flags on the command line, and names in a text stay', () => {
@@ -101,7 +101,7 @@ describe('a preset', () => {
       model: 'm',
       data: 'd',
       tasks: ['mrpc'],
-      rows: [rowOf('salora')],
+      rows: [parseRow('salora')],
       seeds: [0],
       overrides: {},
       maxTrainSamples: null,
@@ -110,7 +110,7 @@ describe('a preset', () => {
       ['glue', 768],
       ['glue-large', 1024],
     ] as const) {
-      const [cell] = cellsOf(request, { hiddenSize } as ModelSpec)
+      const [cell] = planCells(request, { hiddenSize } as ModelSpec)
       expect(await settingsOf({ preset, task: 'mrpc', data: 'd' }), preset).toEqual(cell?.options.settings)
     }
     await expect(settingsOf({ preset: 'glue' })).rejects.toThrow(/^preset: expected task cola, .*, got "sentiment"$/)

@@ -2,10 +2,10 @@
 import { trainRequest, type TrainRequest } from '../../cli/options/trainRequest.js'
 import { allTrainFlags } from '../../cli/options/trainFlags.js'
 import type { Typed } from '../../finetuning/commandLine/flag.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
 
 export type TypedFlags = Readonly<Record<string, Typed>>
 
 /** @throws UsageError for a text that is wrong */
 export const typedRequest = async (typed: TypedFlags): Promise<TrainRequest> =>
-  trainRequest(Object.fromEntries(Object.entries(allTrainFlags).map(([name, flag]) => [name, flag.parse(flagOf(name), typed[name])])))
+  trainRequest(Object.fromEntries(Object.entries(allTrainFlags).map(([name, flag]) => [name, flag.parse(toFlag(name), typed[name])])))

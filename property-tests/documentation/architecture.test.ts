@@ -105,7 +105,11 @@ describe('the architecture', () => {
       needed.add(file)
       for (const of of values(file)) if (of.startsWith('.')) visit(posix.join(posix.dirname(file), of).replace(/\.js$/, '.ts'))
     }
-    for (const file of ['accelerated/training/trainingLoop.ts', 'accelerated/training/initialState.ts', 'accelerated/training/settings.ts'])
+    for (const file of [
+      'accelerated/training/trainingLoop.ts',
+      'accelerated/training/initialState.ts',
+      'accelerated/training/resolveSettings.ts',
+    ])
       visit(file)
     expect(needed.size).toBeGreaterThan(40)
     const touching = [...needed].flatMap((file) =>
@@ -158,7 +162,7 @@ describe('the architecture', () => {
     const given = ['accelerated/engines/sharedSessions.ts', 'accelerated/training/phaseSessions.ts'] // by the recipe and by parts, which watch them
     expect(opening.sort()).toEqual([...given, 'accelerated/generation/decoder.ts', 'accelerated/training/prediction.ts'].sort())
     expect(watching.sort()).toEqual(
-      ['generation/decoder', 'training/partWorker', 'training/prediction']
+      ['generation/decoder', 'training/microBatchWorker', 'training/prediction']
         .map((name) => `accelerated/${name}.ts`)
         .concat('finetuning/recipe.ts'),
     )

@@ -1,19 +1,19 @@
 /** Every command line of the documentation parses by the command's own definition, and every option that it names exists. */
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { commandGroups } from '../../cli/commandGroups.js'
 import { generationRequest } from '../../cli/options/generationRequest.js'
-import { settingsOfFlags } from '../../cli/options/layers.js'
+import { resolveFlags } from '../../cli/options/precedence.js'
 import { presetValues } from '../../cli/options/presets.js'
-import { givenOf, type Values } from '../../cli/options/settingFlags.js'
+import { dropUndefined, type Values } from '../../cli/options/settingFlags.js'
 import { suggestFlag } from '../../cli/options/suggestions.js'
 import { taskOptions } from '../../cli/options/taskRequest.js'
-import { rowOf } from '../../evaluation/glue/sweep.js'
+import { parseRow } from '../../evaluation/glue/sweep.js'
 import type { Definition } from '../../finetuning/commandLine/definition.js'
 import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import { flagsIn as flagsOfGroups, parseArguments } from '../../finetuning/commandLine/parse.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
 import { pagesBelow } from './pages.js'
 import { saloraCommands, saloraSpans, shellCommands, shellLines, withoutBlocks, type PlacedCommand } from './shellCommands.js'
 
@@ -30,16 +30,16 @@ beforeAll(async () => {
 /** What the command checks before it opens a file: settings, presets, tasks, rows of a sweep, generation. @throws one line */
 const checkValues = (command: string, all: Values): void => {
   // a file of ranks is read when the command runs
-  const flags = Object.fromEntries(Object.entries(givenOf(all)).filter(([name, value]) => value !== null && name !== 'rankPattern'))
+  const flags = Object.fromEntries(Object.entries(dropUndefined(all)).filter(([name, value]) => value !== null && name !== 'rankPattern'))
   // verify accepts a list
   const precisions = command === 'verify' ? String(flags['precision'] ?? 'float32').split(',') : [flags['precision']]
   for (const precision of precisions)
-    settingsOfFlags({ ...(command === 'quickstart' ? quickstartSettings : {}), ...flags, ...givenOf({ precision }) })
+    resolveFlags({ ...(command === 'quickstart' ? quickstartSettings : {}), ...flags, ...dropUndefined({ precision }) })
   if (typeof flags['preset'] === 'string') presetValues(flags['preset'], null, String(flags['task']))
   if (typeof flags['task'] === 'string') taskOptions(flags)
   if (command === 'generate' || command === 'style-transfer') generationRequest(flags)
   if (command === 'glue' && Array.isArray(flags['methods']))
-    for (const row of flags['methods'].map(String).map(rowOf)) resolveSettings({ ...row.settings, ...row.overrides })
+    for (const row of flags['methods'].map(String).map(parseRow)) resolveSettings({ ...row.settings, ...row.overrides })
 }
 
 /** null, or what the command would print. */
@@ -115,8 +115,8 @@ describe('CHANGELOG', () => {
         .filter(([name]) => command === undefined || name === command)
         .flatMap(([, { flags }]) =>
           Object.entries(flagsOfGroups(flags)).flatMap(([name, { negatable }]) => [
-            flagOf(name),
-            ...(negatable ? [flagOf(name).replace('--', '--no-')] : []),
+            toFlag(name),
+            ...(negatable ? [toFlag(name).replace('--', '--no-')] : []),
           ]),
         ),
     )
@@ -142,7 +142,7 @@ describe('the sentences of the documentation', () => {
     const known = new Set(
       [...definitions.values()].flatMap(({ flags }) =>
         Object.entries(flagsOfGroups(flags)).flatMap(([name, { hidden, negatable }]) =>
-          hidden ? [] : [flagOf(name), ...(negatable ? [flagOf(name).replace('--', '--no-')] : [])],
+          hidden ? [] : [toFlag(name), ...(negatable ? [toFlag(name).replace('--', '--no-')] : [])],
         ),
       ),
     )

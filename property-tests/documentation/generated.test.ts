@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { commandGroups } from '../../cli/commandGroups.js'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
 import { kernelsPage } from '../../docs/generate/kernels.js'
 import { commandsPage, otherNamesTables, settingsPage, withRegion } from '../../docs/generate/pages.js'
 
@@ -21,7 +21,7 @@ describe('the generated pages of the documentation', () => {
         Object.entries(table).filter(([, flag]) => !flag.hidden),
       )
       const text = `${sections.get(name)}${general}`
-      const absent = options.filter(([option]) => !new RegExp(`\`(-q, )?${flagOf(option)}[ \`]`).test(text)).map(([option]) => option)
+      const absent = options.filter(([option]) => !new RegExp(`\`(-q, )?${toFlag(option)}[ \`]`).test(text)).map(([option]) => option)
       expect([name, sections.has(name), absent]).toEqual([name, true, []])
     }
   })

@@ -1,7 +1,7 @@
 /** README and docs/reference list the methods, models, tasks and devices that exist. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { formatOf } from '../../accelerated/formats/index.js'
+import { findFormat } from '../../accelerated/formats/index.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { architectures } from '../../accelerated/models/index.js'
@@ -18,7 +18,9 @@ describe('the lists of the documentation', () => {
     ['docs/reference/models-and-methods.md', page],
   ])('the lists in %s have every method with what it trains and its adapter format', (_, text) => {
     const [, rows = ''] = /\| --- \| --- \| --- \|\n((?:\| `\w+` \|.*\n)+)/.exec(text.slice(text.indexOf('| `--method` |'))) ?? []
-    expect(rows.trim().split('\n')).toEqual(table.map((method) => `| \`${method.name}\` | ${method.summary} | ${formatOf(method).title} |`))
+    expect(rows.trim().split('\n')).toEqual(
+      table.map((method) => `| \`${method.name}\` | ${method.summary} | ${findFormat(method).title} |`),
+    )
   })
 
   it('have every device', () => devices.forEach(({ name }) => expect(page).toContain(`\`--device ${name}\``)))

@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { published } from '../../evaluation/styleTransfer/transferTable.js'
-import { gridOfAppendixB, paperTable1, paperTable3, type PaperScore } from '../../evaluation/glue/paper.js'
-import { recipeOf } from '../../finetuning/tasks/datasets/glueRecipe.js'
+import { appendixBGrid, paperTable1, paperTable3, type PaperScore } from '../../evaluation/glue/paper.js'
+import { buildRecipe } from '../../finetuning/tasks/datasets/glueRecipe.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 
 const file = join(import.meta.dirname, '../../../shared/paper/salora-paper.txt')
@@ -67,7 +67,7 @@ describe.skipIf(paper === '')("the paper's numbers (need ../shared/paper)", () =
       return `${digit}×10${power}`
     }
     for (const size of ['base', 'large'] as const) {
-      const recipes = order.map((task) => recipeOf(task, size, 'lora'))
+      const recipes = order.map((task) => buildRecipe(task, size, 'lora'))
       const rates = recipes.map(({ learningRate }) => rate(learningRate)).join('')
       const epochs = recipes.map((recipe) => recipe.epochs).join('')
       const lines = paper.split('\n').filter((line) => line.includes(`RoB${size}`))
@@ -80,6 +80,6 @@ describe.skipIf(paper === '')("the paper's numbers (need ../shared/paper)", () =
         `${size}: ${epochs}`,
       ).toBe(true)
     }
-    expect(paper).toContain(`{${gridOfAppendixB.map(rate).join(',')}}`)
+    expect(paper).toContain(`{${appendixBGrid.map(rate).join(',')}}`)
   })
 })

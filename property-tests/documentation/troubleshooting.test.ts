@@ -1,7 +1,7 @@
 /** The page on troubleshooting quotes messages that the program prints: each is compared with the texts in the sources. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/shell.js'
 import { tokensOf } from './sourceTexts.js'
 
 const page = readFileSync('docs/how-to/troubleshooting.md', 'utf8')
@@ -15,7 +15,7 @@ const sourcesBelow = (folder: string): readonly string[] =>
 const withDots = (text: string): string => text.replaceAll('`x`', '…').replace(/…( ?…)+/g, '…')
 
 /** The options that a message names, as the command line prints them. */
-const inFlags = (source: string): string => source.replaceAll(/\$\{option\('(\w+)'(?:, \w+)?\)\}/g, (_, name: string) => flagOf(name))
+const inFlags = (source: string): string => source.replaceAll(/\$\{option\('(\w+)'(?:, \w+)?\)\}/g, (_, name: string) => toFlag(name))
 
 const texts = new Set(
   ['accelerated', 'finetuning', 'evaluation', 'cli']

@@ -1,17 +1,17 @@
 /** The production graphs on a golden checkpoint: folder → frozen weights → assembly → step, as training builds them, for any method. */
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { TrainingProgress } from '../../accelerated/methods/method.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Results, Session } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { assemble, buildLayout, type Assembly } from '../../accelerated/training/assembly.js'
 import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import { flatten, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
@@ -59,13 +59,13 @@ export type GoldenOptions = {
 export const openGoldenRun = async ({ family, dtype, settings: given, phase: enter, steps, more }: GoldenOptions): Promise<GoldenRun> => {
   const base = await openModelFolder(folderOf(family))
   const settings = resolveSettings({ dropout: 0, precision: dtype, ...given })
-  const method = methodOf(settings.method)
-  const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
+  const method = findMethod(settings.method)
+  const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: findPrecision(dtype) }
   const labels = 3
   const assembly = assemble(parts, (model) => sequenceClassification(model, { labels, problemType: 'single_label_classification' }))
   const phase = (enter ?? ((same) => same))(method.phases.start(base.model.spec, settings))
-  const runtime: Runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
-  const layout = layoutOf(assembly, phase)
+  const runtime: Runtime = { engine: findDevice('cpu').engine({ threads: 1 }), weights: weightSource(base) }
+  const layout = buildLayout(assembly, phase)
   const update = ofOnePhase(async (ofPhase) => {
     const { outputs, ...graph } = stepGraph(assembly, ofPhase, 'whole')
     const session = await runtime.engine.open(outputs, runtime.weights)
@@ -77,7 +77,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const advanced = (state: RunState): RunState => {
     const next = method.phases.advance?.(state.phase, settings, progressOf(state), {
       vectors: state,
-      layoutOf: (of) => layoutOf(assembly, of),
+      buildLayout: (of) => buildLayout(assembly, of),
       dtype,
     })
     return next == null ? state : { ...next.vectors, step: state.step, phase: next.phase }
@@ -119,7 +119,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       return { state: outcome.state, loss: outcome.loss, results: outcome.results }
     },
     logits: async (parameters, batch) => {
-      const plain = method.phases.inference?.(phase, settings, parameters, { layoutOf: (of) => layoutOf(assembly, of), dtype }) ?? {
+      const plain = method.phases.inference?.(phase, settings, parameters, { buildLayout: (of) => buildLayout(assembly, of), dtype }) ?? {
         phase,
         parameters,
       }

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
-import { formatOf, readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
+import { findFormat, readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
 import { writePaddedLora } from '../../accelerated/formats/peft/lora.js'
 import type { AdaloraPhase } from '../../accelerated/methods/adalora/phase.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
-import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
+import { viewTensor, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { openGoldenRun } from './acceleratedGolden.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
@@ -64,14 +64,14 @@ describeMethod({ method: 'adalora', settings })
 
 /** E of all triplets after a step: [matrices][rank] */
 const strengths = (layout: ParameterLayout, { parameters }: RunState, modules: readonly string[]) =>
-  modules.map((name) => Array.from(tensorOf(layout, parameters, `${name}.E`)))
+  modules.map((name) => Array.from(viewTensor(layout, parameters, `${name}.E`)))
 
 const masks = (E: readonly (readonly number[])[]): readonly string[] => E.map((row) => row.map((e) => (e === 0 ? '0' : '1')).join(''))
 
 /** s(E_j) + mean s(A_j) + mean s(B_j) from the averages that the state holds, as PEFT's fixture sums it up. */
 const scoresOf = (layout: ParameterLayout, { memory }: RunState, modules: readonly string[], rank: number): readonly number[] => {
   const scores = (name: string): readonly number[] => {
-    const [importance, uncertainty] = ['importance', 'uncertainty'].map((of) => tensorOf(layout, memory[of] as Vector, name))
+    const [importance, uncertainty] = ['importance', 'uncertainty'].map((of) => viewTensor(layout, memory[of] as Vector, name))
     return Array.from(importance ?? [], (x, i) => x * (uncertainty?.[i] ?? NaN))
   }
   const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
@@ -97,7 +97,7 @@ describe.each(families)('the allocation of adalora on %s, step by step', (family
     for (const [step, { budget, mask }] of golden.float64.allocation.entries()) {
       const stepped = await run.step(state, golden.batches[step % golden.batches.length] as GoldenBatch)
       state = stepped.state
-      const { measures } = methodOf('adalora').reporting ?? {}
+      const { measures } = findMethod('adalora').reporting ?? {}
       const report = (name: string) => (stepped.results[name] === undefined ? undefined : Array.from(stepped.results[name], Number))
       expect(measures?.(state.phase, report, () => []).columns['budget'], `budget of step ${step}`).toBe(budget)
       if (step === 0) {
@@ -116,7 +116,7 @@ describe.each(families)('the allocation of adalora on %s, step by step', (family
       for (const vector of ['importance', 'uncertainty'])
         for (const [name, { data }] of under(tensors, `float64/step/${vector}/${step}/`))
           rows.push(
-            compareNumbers(`${vector} of step ${step}, ${name}`, bound, data, tensorOf(run.layout, state.memory[vector] as Vector, name)),
+            compareNumbers(`${vector} of step ${step}, ${name}`, bound, data, viewTensor(run.layout, state.memory[vector] as Vector, name)),
           )
     }
     await run.release()
@@ -162,7 +162,7 @@ const folder = exportFolder()
 const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
   const golden = readMethod<More>(family, 'adalora')
   const { model } = await openModelFolder(folderOf(family))
-  const [method, resolved] = [methodOf('adalora'), resolveSettings(settings(golden.settings))]
+  const [method, resolved] = [findMethod('adalora'), resolveSettings(settings(golden.settings))]
   const mask = golden.float64.allocation[15]?.mask ?? []
   const phase: AdaloraPhase = {
     ...(method.phases.start(model.spec, resolved) as AdaloraPhase),
@@ -227,7 +227,7 @@ describe.each(families)('adapters of adalora on %s', (family) => {
     const exported = join(folder(), family, 'adalora-padded')
     await mkdir(exported, { recursive: true })
     const adapter = await trained(family, true)
-    await writePaddedLora(exported, formatOf(adapter.method).asLora?.(adapter) ?? adapter, [])
+    await writePaddedLora(exported, findFormat(adapter.method).asLora?.(adapter) ?? adapter, [])
     const logits = await predictGolden(family, exported, golden)
     await expectExchanged(family, 'adalora-padded', exported, logits)
     expectAgreement(`padded, ${family}`, [

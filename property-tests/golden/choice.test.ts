@@ -7,7 +7,7 @@ import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { choice, type ChoiceExample } from '../../finetuning/tasks/multipleChoice/objective.js'
 import type { Objective } from '../../accelerated/objectives/objective.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { openAnswers } from '../../finetuning/use/modelSessions.js'
 import { loadTrainedModel } from '../../finetuning/use/openModel.js'
 import { readChoices } from '../../finetuning/tasks/multipleChoice/rows.js'
@@ -26,7 +26,7 @@ it("the answers of ARC's layouts have the log-likelihoods, acc and acc_norm of t
   const { examples } = await readChoices(join(folder, 'choice', 'questions.jsonl'))
   const tokens = (await openChoiceTokens(await openModelFolder(folder), 64)).evaluation(examples)
   const trained = await loadTrainedModel({ model: folder, adapter: null })
-  const machine = { batchSize: 8, precision: precisionOf('float64').name, threads: 1 }
+  const machine = { batchSize: 8, precision: findPrecision('float64').name, threads: 1 }
   const opened = await openAnswers(trained, choice(trained.base.model), machine, cpu)
   const answers = await opened.answers(tokens)
   await opened.release()

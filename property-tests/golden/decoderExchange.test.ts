@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
 import { openTextDecoder } from '../../finetuning/use/modelSessions.js'
 import { loadTextModel } from '../../finetuning/use/openModel.js'
@@ -19,7 +19,7 @@ type Family = (typeof families)[number]
 
 /** Logits of the token after each text of the first batch. */
 const logitsOf = async (family: Family, model: string, adapter: string | null): Promise<readonly number[]> => {
-  const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, deviceOf('cpu'))
+  const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, findDevice('cpu'))
   try {
     return (await decoder.begin(readGolden(family).batches[0]?.inputIds ?? [])).logits().flatMap((row) => [...row])
   } finally {

@@ -2,17 +2,17 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { logProbabilities } from '../../accelerated/generation/sampling.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import { assemble, buildLayout } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { flatten, tensorOf, zeros } from '../../accelerated/parameters/vectors.js'
+import { flatten, viewTensor, zeros } from '../../accelerated/parameters/vectors.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
@@ -53,15 +53,15 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const base = await openModelFolder(join(fixtures, family))
     const { steps, virtualTokens, ...own } = golden.settings
     const given = { method: name, precision: dtype, dropout: 0, numVirtualTokens: virtualTokens, ...own }
-    const [method, settings] = [methodOf(name), resolveSettings(given)]
-    const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
+    const [method, settings] = [findMethod(name), resolveSettings(given)]
+    const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: findPrecision(dtype) }
     const assembly = assemble(parts, causalLM)
     const phase = method.phases.start(base.model.spec, settings)
-    const layout = layoutOf(assembly, phase)
-    const engine = deviceOf('cpu').engine({ threads: 1 })
+    const layout = buildLayout(assembly, phase)
+    const engine = findDevice('cpu').engine({ threads: 1 })
     const open = (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, weightSource(base))
-    const named = (vector: Parameters<typeof tensorOf>[1]) =>
-      new Map(layout.entries.map((entry) => [entry.name, tensorOf(layout, vector, entry.name)]))
+    const named = (vector: Parameters<typeof viewTensor>[1]) =>
+      new Map(layout.entries.map((entry) => [entry.name, viewTensor(layout, vector, entry.name)]))
     const start = under(tensors, 'start/')
     let state: RunState = {
       step: 0,
@@ -103,7 +103,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const adapter = await readAdapter(join(fixtures, family, name, 'saved'), base)
     expect(adapter.outputs).toEqual({ head: 'causal', labels: 0 })
     const machine = { precision: 'float32', threads: 1, batchSize: 8 }
-    const opened = await openAnswers({ base, adapter, head: new Map() }, causalLM(adapter.model), machine, deviceOf('cpu'))
+    const opened = await openAnswers({ base, adapter, head: new Map() }, causalLM(adapter.model), machine, findDevice('cpu'))
     const texts = textsOf(batches[0] as Batch).filter(({ targets }) => Array.from(targets).some((target) => target !== -100))
     const answers = await opened.answers({ length: texts.length, at: (i) => texts[i] }).finally(opened.release)
     const tokens = answers.reduce((all, answer) => all + answer.tokens, 0)
@@ -114,7 +114,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
   it('generates the same tokens, with prompts of all lengths in one batch', async () => {
     const base = await openModelFolder(join(fixtures, family))
     const adapter = await readAdapter(join(fixtures, family, name, 'saved'), base)
-    const decoder = await openTextDecoder({ base, adapter, head: new Map() }, { precision: 'float32', threads: 1 }, deviceOf('cpu'))
+    const decoder = await openTextDecoder({ base, adapter, head: new Map() }, { precision: 'float32', threads: 1 }, findDevice('cpu'))
     const { inputIds } = batches[0] as Batch
     const rows = await decoder.begin(inputIds)
     const likeliest = () =>
@@ -140,10 +140,10 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const machine = { precision: 'float64', threads: 1, batchSize: 8 }
     const texts = batches.flatMap(({ inputIds }) => inputIds).filter(({ length }) => length > 4)
     const all = texts.map((ids, row): TextExample => ({ inputIds: ids, targets: [...ids.slice(1), -100], row }))
-    const opened = await openAnswers(trained, causalLM(base.model), machine, deviceOf('cpu'))
+    const opened = await openAnswers(trained, causalLM(base.model), machine, findDevice('cpu'))
     const answers = await opened.answers({ length: all.length, at: (i) => all[i] }).finally(opened.release)
 
-    const decoder = await openTextDecoder(trained, machine, deviceOf('cpu'))
+    const decoder = await openTextDecoder(trained, machine, findDevice('cpu'))
     const begun = texts.map((_, i) => 1 + (i % 3)) // tokens of each that are read at once; of the others, the last one counts
     const sums = texts.map(() => 0)
     try {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -14,12 +14,12 @@ import { gpt2Config } from '../../accelerated/models/gpt2/gpt2.js'
 import { optConfig } from '../../accelerated/models/opt/opt.js'
 import { openPhi3 } from '../../accelerated/models/phi3/phi3.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import { assemble, buildLayout } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
+import { flatten, viewTensor, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
@@ -97,17 +97,17 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
   const { golden, config, base } = read(family)
   const { steps: _, alpha, ...own } = golden.lora
   const settings = resolveSettings({ method: 'lora', precision: dtype, dropout: 0, loraAlpha: alpha, ...own })
-  const [method, model] = [methodOf('lora'), parseConfigFile(JSON.stringify(config), 'config.json').model]
+  const [method, model] = [findMethod('lora'), parseConfigFile(JSON.stringify(config), 'config.json').model]
   const frozen = constants(base, dtype)
-  const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causalLM)
+  const assembly = assemble({ model, frozen, method, settings, precision: findPrecision(dtype) }, causalLM)
   const phase = method.phases.start(model.spec, settings)
-  const layout = layoutOf(assembly, phase)
-  const engine = deviceOf('cpu').engine({ threads: 1 })
+  const layout = buildLayout(assembly, phase)
+  const engine = findDevice('cpu').engine({ threads: 1 })
   const open = async (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, noWeights)
   /** Logits of every token, which no graph of a run has. */
   const logits = async (parameters: Vector, batch: Batch): Promise<readonly number[]> => {
     const trained = constants(
-      Object.fromEntries(layout.entries.map(({ name, shape }) => [name, tensor(shape, tensorOf(layout, parameters, name))])),
+      Object.fromEntries(layout.entries.map(({ name, shape }) => [name, tensor(shape, viewTensor(layout, parameters, name))])),
       dtype,
     )
     const host = method.train.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
@@ -132,7 +132,7 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
     open,
     logits,
     start,
-    parts: (vector: Vector) => new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)])),
+    parts: (vector: Vector) => new Map(layout.entries.map(({ name }) => [name, viewTensor(layout, vector, name)])),
   }
 }
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { entitiesOf, iob2, reportByType, scoreEntities } from '../../finetuning/tasks/tokenClassification/metrics.js'
+import { parseEntities, iob2, reportByType, scoreEntities } from '../../finetuning/tasks/tokenClassification/metrics.js'
 import { readTagged } from '../../finetuning/tasks/tokenClassification/examples.js'
 import { assertClose } from '../support/assertClose.js'
 
@@ -21,12 +21,12 @@ const { cases } = JSON.parse(readFileSync(join(import.meta.dirname, 'fixtures', 
 
 describe.each(cases.map((golden) => [`${golden.scheme}, ${golden.labels.length} sentences`, golden] as const))('%s', (_, golden) => {
   it('has the entities of seqeval, whatever follows what', () => {
-    expect(golden.labels.map((tags) => entitiesOf(tags).map(({ type, start, end }) => [type, start, end]))).toEqual(golden.entities)
+    expect(golden.labels.map((tags) => parseEntities(tags).map(({ type, start, end }) => [type, start, end]))).toEqual(golden.entities)
   })
 
   it('has the same entities in IOB2', () => {
     for (const tags of golden.labels) {
-      expect(entitiesOf(iob2(tags))).toEqual(entitiesOf(tags))
+      expect(parseEntities(iob2(tags))).toEqual(parseEntities(tags))
       expect(iob2(iob2(tags))).toEqual(iob2(tags))
     }
   })
@@ -55,7 +55,7 @@ describe('scoreEntities', () => {
 
   it('gives 0 where there is no entity, and takes a name without a prefix as a tag inside', () => {
     expect(scoreEntities([['O']], [['O']])).toEqual({ precision: 0, recall: 0, f1: 0, accuracy: 1 })
-    expect(entitiesOf(['PER', 'PER', 'LOC', 'O', 'U-PER', 'L-PER'])).toEqual([
+    expect(parseEntities(['PER', 'PER', 'LOC', 'O', 'U-PER', 'L-PER'])).toEqual([
       { type: 'PER', start: 0, end: 2 },
       { type: 'LOC', start: 2, end: 3 },
       { type: 'PER', start: 4, end: 5 },

@@ -5,7 +5,7 @@ import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { padToRank, type LowRankAdapter, type LowRankPair, saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { openTrainedAdapter } from '../../finetuning/use/openModel.js'
@@ -26,7 +26,7 @@ const random = (stream: number, shape: readonly number[]): Weights => ({
 /** An adapter of a method with numbers everywhere, head and BERT's pooler included. */
 export const randomAdapter = async (family: Family, given: SettingsInput & { readonly method: string }): Promise<Adapter> => {
   const { model, outputs } = await openModelFolder(folderOf(family))
-  const [method, settings] = [methodOf(given.method), resolveSettings(given)]
+  const [method, settings] = [findMethod(given.method), resolveSettings(given)]
   const phase = method.phases.start(model.spec, settings)
   return {
     model,

@@ -6,8 +6,8 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
 import { generate, type GenerationSettings } from '../../accelerated/generation/generate.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { plainAssembly } from '../support/plainDecoder.js'
 import { decoderFamilies, dtypes, fixtures } from './golden.js'
@@ -26,11 +26,11 @@ type Golden = {
 
 const open = async (folder: string, dtype: FloatType): Promise<Decoder> => {
   const base = await openModelFolder(folder)
-  const precision = precisionOf(dtype)
+  const precision = findPrecision(dtype)
   const frozen = await openFrozen(precision, base)
   const assembly = plainAssembly(base.model, frozen.tensor, dtype)
   return openDecoder(assembly, {}, new Float32Array(0), {
-    engine: deviceOf('cpu').engine({ threads: 1 }),
+    engine: findDevice('cpu').engine({ threads: 1 }),
     weights: frozen.weights,
   })
 }

@@ -5,7 +5,7 @@ import { expect } from 'vitest'
 import { elementCount, parseHeader } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import { compare, describeRow, worstOfEach, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
+import { compare, describeRow, findWorst, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
 
 /** A folder of fixtures: a model_type, or one with a word for the difference. */
 export type Family = 'roberta' | 'bert' | (typeof furtherFamilies)[number]
@@ -156,7 +156,7 @@ export const compareNumbers = (quantity: string, bound: number, golden: Numbers,
 /** Every row within its bound. GOLDEN_TABLE=1 prints the largest difference of each quantity. */
 export const expectAgreement = (title: string, rows: readonly Row[]): void => {
   if (process.env['GOLDEN_TABLE'] !== undefined) {
-    for (const { quantity, difference, bound } of worstOfEach(rows))
+    for (const { quantity, difference, bound } of findWorst(rows))
       console.log(`${title} | ${quantity} | ${difference.toExponential(1)} | ${bound}`)
   }
   expect(rows.length).toBeGreaterThan(0)

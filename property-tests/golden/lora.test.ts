@@ -1,7 +1,7 @@
 /** The accelerated path trains plain LoRA as PEFT does: logits, loss, every gradient, and twenty steps of AdamW. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
+import { viewTensor, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { predictGolden } from './exportGolden.js'
 import { openGoldenRun, type GoldenRun } from './acceleratedGolden.js'
@@ -20,7 +20,7 @@ import {
   type GoldenBatch,
 } from './golden.js'
 
-const parts = ({ layout }: GoldenRun, vector: Vector) => new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)]))
+const parts = ({ layout }: GoldenRun, vector: Vector) => new Map(layout.entries.map(({ name }) => [name, viewTensor(layout, vector, name)]))
 
 describe.each([...families, ...furtherFamilies])('%s under PEFT', (family) => {
   const golden = readGolden(family)

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Weights } from '../../accelerated/formats/adapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { openTrainedAdapter } from '../../finetuning/use/openModel.js'
 import {
@@ -39,7 +39,7 @@ type ExchangeOptions = {
 const exportFinal = async (folder: string, family: Family, { method: name, settings: given }: ExchangeOptions): Promise<string> => {
   const base = await openModelFolder(folderOf(family))
   const settings = resolveSettings(given(readMethod(family, name).settings))
-  const method = methodOf(settings.method)
+  const method = findMethod(settings.method)
   const phase = method.phases.start(base.model.spec, settings)
   const names = new Set(method.train.tensors(phase, settings).map((tensor) => tensor.name))
   const float32 = ([key, { shape, data }]: readonly [string, GoldenTensor]) => [key, { shape, data: Float32Array.from(data) }] as const

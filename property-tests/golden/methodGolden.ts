@@ -1,6 +1,6 @@
 /** What every method's golden test compares: logits and losses of all batches, every gradient of the first, and its steps. */
 import { describe, expect, it } from 'vitest'
-import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
+import { viewTensor, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
@@ -50,7 +50,7 @@ const renamed = (
 
 /** The tensors of a vector of the run's. */
 export const byName = ({ layout }: GoldenRun, vector: Vector): ReadonlyMap<string, Vector> =>
-  new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)]))
+  new Map(layout.entries.map(({ name }) => [name, viewTensor(layout, vector, name)]))
 
 export const describeMethod = (options: MethodOptions): void => {
   const { method, settings, undetermined = () => false, feeds = async () => ({}) } = options

@@ -1,12 +1,12 @@
 /** What an objective computes with an adapter that PEFT wrote, in float64: answers, loss and gradients of one batch. */
 import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Adapter } from '../../accelerated/formats/adapter.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
-import { flatten, tensorOf, zeros } from '../../accelerated/parameters/vectors.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { flatten, viewTensor, zeros } from '../../accelerated/parameters/vectors.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
+import { assemble, buildLayout } from '../../accelerated/training/assembly.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
@@ -25,11 +25,11 @@ export const objectiveStep = async <E extends TrainingExample>(
   objective: Objective<E, readonly number[]>,
   examples: readonly E[],
 ): Promise<ObjectiveStep> => {
-  const [settings, precision] = [{ ...saved, dropout: 0 }, precisionOf('float64')]
+  const [settings, precision] = [{ ...saved, dropout: 0 }, findPrecision('float64')]
   const assembly = assemble({ model: base.model, frozen: frozenWeights(base, 'float64'), method, settings, precision }, () => objective)
-  const layout = layoutOf(assembly, phase)
+  const layout = buildLayout(assembly, phase)
   const parameters = flatten(layout, ({ name }) => (tensors.get(name) ?? head.get(name))?.data, 'float64')
-  const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
+  const runtime = { engine: findDevice('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const session = await runtime.engine.open(stepGraph(assembly, phase, 'add').outputs, runtime.weights)
   const prepared = objective.prepare(examples, { seed: 0, step: 0 })
   const [gradientSum, empty] = [zeros(layout.size, 'float64'), zeros(layout.size, 'float64')]
@@ -45,6 +45,6 @@ export const objectiveStep = async <E extends TrainingExample>(
   return {
     answers: answers.flat(),
     loss: Array.from(results['loss'] ?? [], Number),
-    gradientOf: (name) => Array.from(tensorOf(layout, gradientSum, name)),
+    gradientOf: (name) => Array.from(viewTensor(layout, gradientSum, name)),
   }
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { chooseProbe, strengths, fitLinearModel, meanLoss, outputsOf, type Targets } from '../../accelerated/probe/linearModel.js'
+import { chooseProbe, strengths, fitLinearModel, meanLoss, computeLogits, type Targets } from '../../accelerated/probe/linearModel.js'
 import { fitLinearProbe, probeObjective, tensor } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { fixtures } from './golden.js'
@@ -34,7 +34,9 @@ describe.each(cases)('a probe of kind $kind with $classes classes and strength $
   it('is the same function where the rows are moved and scaled', () => {
     const moved = { ...data, rows: rows.map((row) => row.map((x, j) => 40 * x + 3 * j)) }
     const [plain, other] = [fitLinearModel(data, strength), fitLinearModel(moved, strength)]
-    rows.forEach((row, i) => assertClose(outputsOf(other, moved.rows[i] ?? []), outputsOf(plain, row), { relative: 1e-4, absolute: 1e-4 }))
+    rows.forEach((row, i) =>
+      assertClose(computeLogits(other, moved.rows[i] ?? []), computeLogits(plain, row), { relative: 1e-4, absolute: 1e-4 }),
+    )
   })
 })
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { int32Feed } from '../../accelerated/engines/feeds.js'
 import { input } from '../../accelerated/graph/operators.js'
@@ -30,7 +30,7 @@ describe('rotary embeddings of transformers', () => {
 
     const cosines = positions.flatMap((position) => expected.map((frequency) => factor * Math.cos(position * frequency)))
     const sines = positions.flatMap((position) => expected.map((frequency) => factor * Math.sin(position * frequency)))
-    const session = await deviceOf('cpu')
+    const session = await findDevice('cpu')
       .engine({ threads: 1 })
       .open(rotaryAngles(config, input('positions', ['tokens'], 'int32'), 'float64'), noWeights)
     const { cosine, sine } = await session.run({ positions: int32Feed(Int32Array.from(positions)) }).finally(session.release)

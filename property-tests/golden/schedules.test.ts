@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { schedules, type ScheduleName } from '../../accelerated/schedules/index.js'
-import { learningRateAt } from '../../accelerated/training/learningRate.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { makeLearningRate } from '../../accelerated/training/learningRate.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { assertClose } from '../support/assertClose.js'
 import { referenceSchedules } from '../support/referenceSchedules.js'
 import { fixtures } from './golden.js'
@@ -37,7 +37,7 @@ describe.each(golden.cases)(
         ...(power === undefined ? {} : { lrSchedulerPower: power }),
         ...(end === undefined ? {} : { lrEnd: end }),
       })
-      assertClose(of(learningRateAt(settings, steps)), rates, bound)
+      assertClose(of(makeLearningRate(settings, steps)), rates, bound)
     })
 
     it('has the rates of transformers in the reference', () =>

@@ -5,21 +5,21 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { extendedFolder } from '../../accelerated/checkpoints/extendedFolder.js'
+import { extendVocabulary } from '../../accelerated/checkpoints/extendVocabulary.js'
 import { frozenWeights, weightSource, tableRows } from '../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { withNewTokens } from '../../accelerated/checkpoints/tokenizer/addedTokens.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { rowsName, withTrainedTokens, type TokenRows } from '../../accelerated/methods/trainedTokens.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
-import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { flatten, viewTensor, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
+import { assemble, buildLayout } from '../../accelerated/training/assembly.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
@@ -73,7 +73,7 @@ const sorted = ({ ids }: Golden, tensors: ReadonlyMap<string, GoldenTensor>): Re
 const open = async (family: Family, dtype: FloatType) => {
   const golden = goldenOf(family)
   const { steps: _, alpha, ...own } = golden.lora
-  const base = await extendedFolder(await openModelFolder(folderOf(family)), golden.newTokens)
+  const base = await extendVocabulary(await openModelFolder(folderOf(family)), golden.newTokens)
   const ids = [...golden.ids].sort((a, b) => a - b)
   const tokens: TokenRows[] = []
   for (const table of tables[family]) {
@@ -84,14 +84,14 @@ const open = async (family: Family, dtype: FloatType) => {
   const parts = {
     model: base.model,
     frozen: frozenWeights(base, dtype),
-    method: withTrainedTokens(methodOf('lora'), tokens),
+    method: withTrainedTokens(findMethod('lora'), tokens),
     settings,
-    precision: precisionOf(dtype),
+    precision: findPrecision(dtype),
   }
   const assembly = assemble(parts, causalLM)
   const phase = parts.method.phases.start(base.model.spec, settings)
-  const layout = layoutOf(assembly, phase)
-  const engine = deviceOf('cpu').engine({ threads: 1 })
+  const layout = buildLayout(assembly, phase)
+  const engine = findDevice('cpu').engine({ threads: 1 })
   const stored = tensorsIn(join(folderOf(family), 'tokens', 'golden.safetensors'))
   const start: RunState = {
     step: 0,
@@ -103,7 +103,7 @@ const open = async (family: Family, dtype: FloatType) => {
     ...{ golden, base, tokens, assembly, layout, start },
     of: (prefix: string) => sorted(golden, under(stored, prefix)),
     session: (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, weightSource(base)),
-    parts: (vector: Vector) => new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)])),
+    parts: (vector: Vector) => new Map(layout.entries.map(({ name }) => [name, viewTensor(layout, vector, name)])),
   }
 }
 
@@ -112,7 +112,7 @@ const textsOf = ({ inputIds, targets }: Golden['batches'][number]): readonly Tex
 
 /** Logits of the token after each text of the first batch. */
 const logitsOf = async (family: Family, model: string, adapter: string | null): Promise<readonly number[]> => {
-  const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, deviceOf('cpu'))
+  const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, findDevice('cpu'))
   try {
     return (await decoder.begin(goldenOf(family).batches[0]?.inputIds ?? [])).logits().flatMap((row) => [...row])
   } finally {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { writeTokenizer } from '../../accelerated/formats/tokenizerFiles.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { fixtures } from './golden.js'
@@ -63,7 +63,7 @@ it('takes the name of the padding token of an exported folder from the pieces if
   await writeTokenizer(
     { folder, storage: nodeFiles },
     { folder: base, storage: nodeFiles },
-    { model, method: methodOf('lora'), settings: resolveSettings({ method: 'lora' }) },
+    { model, method: findMethod('lora'), settings: resolveSettings({ method: 'lora' }) },
   )
   expect(JSON.parse(readFileSync(join(folder, 'tokenizer_config.json'), 'utf8'))).toMatchObject({
     pad_token: '<pad>',

@@ -7,7 +7,7 @@ import { startPhase } from '../../accelerated/methods/startPhase.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import { architectures } from '../../accelerated/models/index.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { fixtures } from './golden.js'
 
 const names = ['houlsby', 'pfeiffer', 'prefix', 'prompt'] as const
@@ -26,7 +26,7 @@ const isCompared = (folder: string, name: Name): boolean =>
 const refusalOf = (spec: ModelSpec, name: Name): string | null => {
   try {
     startPhase(
-      methodOf(name),
+      findMethod(name),
       spec,
       resolveSettings({ method: name, ...(name === 'prefix' || name === 'prompt' ? { numVirtualTokens: 3 } : {}) }),
     )

@@ -15,12 +15,12 @@ import { startPhase } from '../../accelerated/methods/startPhase.js'
 import { llamaArchitecture } from '../../accelerated/models/llama/llama.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
-import { rowOf, sweeps } from '../../evaluation/glue/sweep.js'
-import { cellsOf } from '../../evaluation/glue/plan.js'
+import { parseRow, sweeps } from '../../evaluation/glue/sweep.js'
+import { planCells } from '../../evaluation/glue/plan.js'
 import { sweepTable } from '../../evaluation/glue/sweepTable.js'
 import { openNgramModel, writeNgramModel } from '../../evaluation/ngram/modelFile.js'
 import { trainNgram } from '../../evaluation/ngram/trainNgram.js'
@@ -33,7 +33,7 @@ import { tokenize } from '../../finetuning/tasks/sequences/tokens.js'
 import { conversationTokens, withinExchanges } from '../../finetuning/tasks/texts/conversationTokens.js'
 import { packed } from '../../finetuning/tasks/texts/tokens.js'
 import { openWatch } from '../../reporting/board/watch.js'
-import { makeReport } from '../../reporting/report/report.js'
+import { makeReport } from '../../reporting/report/makeReport.js'
 import { tinyConfig, writeTinyModel } from '../cli/tinyModel.js'
 import { madeRun, ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { onePassTemplates, otherTemplates } from '../support/chatTemplates.js'
@@ -225,10 +225,10 @@ const assembled = async (folder: string, layers: number, method: 'salora' | 'lor
   const config = { ...tinyConfig, num_hidden_layers: layers, vocab_size: 50, architectures: ['RobertaModel'] }
   await writeRandomCheckpoint(join(folder, 'model'), config, { seed: 0, shardBytes: 1e9 })
   const base = await openModelFolder(join(folder, 'model'), { baseModelName: 'tiny' })
-  const precision = precisionOf('float32')
+  const precision = findPrecision('float32')
   const { tensor: frozen } = await openFrozen(precision, base, join(folder, 'cache'))
   const settings = resolveSettings({ method, rank: 2, maxSteps: 10, maxLength: 16, batchSize: 4, gradientCheckpointing } as object)
-  const parts = { model: base.model, frozen, method: methodOf(method), settings, precision }
+  const parts = { model: base.model, frozen, method: findMethod(method), settings, precision }
   const assembly = { ...assemble(parts, (model) => sequenceClassification(model, outputs)), settings }
   return { base, parts, assembly, phase: startPhase(parts.method, base.model.spec, settings) }
 }
@@ -302,7 +302,7 @@ const reports: readonly Case[] = [
     async (size, folder) => {
       const { model } = await openModelFolder(await writeTinyModel(join(folder, 'tiny')))
       const [sweep] = sweeps.filter(({ name }) => name === 'table1')
-      const methods = ['lora', 'salora'].map(rowOf)
+      const methods = ['lora', 'salora'].map(parseRow)
       const request = {
         ...{ model: join(folder, 'tiny'), data: 'glue', tasks: ['mrpc', 'cola'], rows: methods },
         overrides: {},
@@ -310,7 +310,7 @@ const reports: readonly Case[] = [
       }
       const result = madeRun({ accuracy: 0.7 }).result
       return () => {
-        const cells = cellsOf({ ...request, sweep, seeds: times(size / 4, same) } as never, model.spec)
+        const cells = planCells({ ...request, sweep, seeds: times(size / 4, same) } as never, model.spec)
         const ended = cells.map((cell, i) => ({
           cell: { ...cell, row: `row ${i >> 2}` },
           outcome: { kind: 'done', result, reused: false },

@@ -7,16 +7,16 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { runProgram } from '../../cli/program.js'
 import type { ExportReport } from '../../finetuning/use/exportAdapter.js'
 import { openRedis } from '../../finetuning/machines/redis.js'
-import { keysOf, runIdOf } from '../../finetuning/machines/runKeys.js'
+import { makeRunKeys, hashRunId } from '../../finetuning/machines/runKeys.js'
 import { finetuneJob, nodeMachine } from '../../finetuning/nodeMachine.js'
 import { joinRun } from '../../finetuning/joinRun.js'
 import { prepareRun } from '../../finetuning/recipe.js'
-import { remoteRunOf } from '../../finetuning/run/remoteRun.js'
+import { describeRemoteRun } from '../../finetuning/run/remoteRun.js'
 import type { RunOptions, RunResult } from '../../finetuning/run/run.js'
 import { loadTrainedModel } from '../../finetuning/use/openModel.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../cli/tinyModel.js'
@@ -107,9 +107,9 @@ it.skipIf(!hasRedis)('a worker opens the commit of its leader, although the bran
   const stop = new AbortController()
   const client = await openRedis(redis.url, { signal: stop.signal, onEvent: () => undefined })
   try {
-    const setup = JSON.stringify(remoteRunOf(options, { inputs, device: 'cpu', revision: commit, key: 'k' }))
-    const id = runIdOf(setup)
-    await client.set(keysOf(id).setup, setup)
+    const setup = JSON.stringify(describeRemoteRun(options, { inputs, device: 'cpu', revision: commit, key: 'k' }))
+    const id = hashRunId(setup)
+    await client.set(makeRunKeys(id).setup, setup)
     const joined: string[] = []
     const onEvent = ({ kind }: { readonly kind: string }): void => {
       joined.push(kind)

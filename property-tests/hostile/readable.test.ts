@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { checkpointNumbers, frozenWeights } from '../../accelerated/checkpoints/frozenWeights.js'
 import { checkLabelNames } from '../../accelerated/checkpoints/configFile.js'
 import { InputError } from '../../accelerated/errors/inputError.js'
@@ -13,12 +13,12 @@ import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import type { SequenceOutputs } from '../../accelerated/models/modelOutputs.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { parseSettings, settingsOfMethod, type Settings } from '../../accelerated/training/settings.js'
+import { parseSettings, buildSettingTable, type Settings } from '../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { assemble, buildLayout } from '../../accelerated/training/assembly.js'
 import { runLength } from '../../accelerated/training/runLength.js'
-import { startOfRun } from '../../accelerated/training/initialState.js'
+import { initializeRun } from '../../accelerated/training/initialState.js'
 import { toAdapter } from '../../finetuning/run/runResult.js'
 import { checkStorable, parseRunConfig, runFormatVersion } from '../../finetuning/run/runFiles.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
@@ -35,7 +35,7 @@ beforeAll(async () => {
 const number = fc.constantFrom(1e-300, 0.3, 0.5, 1, 2, 8, 1024, 65_536, 1e6, 2e9, 1e12, 1e300)
 /** A few of a method's numbers at any size: some are refused, and what is not must come back. */
 const numbersOf = (method: Method): fc.Arbitrary<SettingsInput> => {
-  const names = Object.entries(settingsOfMethod(method)).flatMap(([name, { kind }]) =>
+  const names = Object.entries(buildSettingTable(method)).flatMap(([name, { kind }]) =>
     kind === 'number' && !['seed', 'threads', 'maxLength'].includes(name) ? [name] : [],
   )
   return fc
@@ -46,17 +46,17 @@ const numbersOf = (method: Method): fc.Arbitrary<SettingsInput> => {
 /** Those of the numbers that the settings allow one by one. */
 const allowed = (method: Method, given: Readonly<Record<string, unknown>>): SettingsInput =>
   Object.fromEntries(
-    Object.entries(given).filter(([name, value]) => settingsOfMethod(method)[name]?.schema.safeParse(value).success),
+    Object.entries(given).filter(([name, value]) => buildSettingTable(method)[name]?.schema.safeParse(value).success),
   ) as SettingsInput
 
 const comesBack = async (settings: Settings, labelNames: readonly string[]): Promise<void> => {
   const outputs: SequenceOutputs = { head: 'sequence', labels: labelNames.length, problemType: 'single_label_classification' }
-  const [method, precision] = [(methods as readonly Method[]).find(({ name }) => name === settings.method)!, precisionOf('float32')]
+  const [method, precision] = [(methods as readonly Method[]).find(({ name }) => name === settings.method)!, findPrecision('float32')]
   runLength(method, settings, base.model, 100)
   const parts = { model: base.model, frozen: frozenWeights(base, 'float32'), method, settings, precision }
   const assembly = assemble(parts, (model) => sequenceClassification(model, outputs))
-  const start = await startOfRun(assembly, checkpointNumbers(base))
-  const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: 'float32' } as const
+  const start = await initializeRun(assembly, checkpointNumbers(base))
+  const layouts = { vectors: start, buildLayout: (phase: unknown) => buildLayout(assembly, phase), dtype: 'float32' } as const
   const { phase, parameters } = start
   const handed = method.phases.inference?.(phase, settings, parameters, layouts) ?? { phase, parameters }
   const task = { ...assembly, settings } as unknown as Parameters<typeof toAdapter>[0]

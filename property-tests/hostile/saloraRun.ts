@@ -1,14 +1,14 @@
 /** A SaLoRA run of eight steps on two matrices of a tiny model: its outline, and a state of it in the window and after. */
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
-import { layoutOf } from '../../accelerated/training/assembly.js'
-import { runOutline, startOfRun } from '../../accelerated/training/initialState.js'
+import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import { buildLayout } from '../../accelerated/training/assembly.js'
+import { runOutline, initializeRun } from '../../accelerated/training/initialState.js'
 import type { RunOutline } from '../../accelerated/checkpoints/loadCheckpoint.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
@@ -24,14 +24,14 @@ const assembly = {
 }
 
 export const outlineOf = async (dtype: FloatType, method: Method = salora): Promise<RunOutline> => {
-  const parts = { ...assembly, precision: precisionOf(dtype), method }
-  return runOutline(parts, { steps: 8, start: await startOfRun(parts, async () => undefined) })
+  const parts = { ...assembly, precision: findPrecision(dtype), method }
+  return runOutline(parts, { steps: 8, start: await initializeRun(parts, async () => undefined) })
 }
 
 export type Described = { readonly step: number; readonly phase: SaloraPhase }
 
 /** Numbers of a vector in that phase. */
-export const sizeIn = (phase: SaloraPhase): number => layoutOf(assembly, phase).size
+export const sizeIn = (phase: SaloraPhase): number => buildLayout(assembly, phase).size
 
 /** The state with vectors of that size, each number another; second moments are not negative. */
 export const stateOf = ({ step, phase }: Described, size = sizeIn(phase)): RunState => {

@@ -10,13 +10,13 @@ import { startPhase } from '../../accelerated/methods/startPhase.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import type { MethodName, SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { assemble, type Assembly } from '../../accelerated/training/assembly.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { decoderFamilies } from '../golden/golden.js'
@@ -80,7 +80,7 @@ type Step = { readonly assembly: Assembly; readonly phase: unknown }
 
 const stepOf = (step: StepCase, base: ModelFolder, frozen: TensorSource): Step => {
   const settings = resolveSettings(settingsFor(step))
-  const [method, precision] = [methodOf(step.method), precisionOf(step.precision)]
+  const [method, precision] = [findMethod(step.method), findPrecision(step.precision)]
   const objectiveOf = objectiveNamed(step.objective ?? (isDecoder(step.family) ? 'next token' : 'classes'))
   const start = startPhase(method, base.model.spec, settings)
   const phase = step.method === 'salora' ? inStage(start as SaloraPhase, step.stage ?? 'gated') : start
@@ -96,7 +96,7 @@ const inStage = (start: SaloraPhase, stage: SaloraPhase['stage']): SaloraPhase =
 /** The model of a step as it would be written for a device. */
 export const writtenStep = async (step: StepCase, target: OnnxTarget): Promise<Uint8Array> => {
   const base = await openFamily(step.family)
-  const { assembly, phase } = stepOf(step, base, await precisionOf(step.precision).placeholders(base))
+  const { assembly, phase } = stepOf(step, base, await findPrecision(step.precision).placeholders(base))
   return toOnnx(stepGraph(assembly, phase, 'whole').outputs, target)
 }
 
@@ -104,7 +104,7 @@ export const writtenStep = async (step: StepCase, target: OnnxTarget): Promise<U
 export const openStep = async (step: StepCase, engine: Engine): Promise<void> => {
   const { mapped: _, ...unmapped } = nodeFiles
   const base = await openFamily(step.family, unmapped)
-  const { tensor, weights } = await openFrozen(precisionOf(step.precision), base)
+  const { tensor, weights } = await openFrozen(findPrecision(step.precision), base)
   const { assembly, phase } = stepOf(step, base, tensor)
   const sizes = { tokens: 8, batch: 2, sequence: 4 }
   await (await openPhaseSessions(assembly, phase, { engine, weights }, sizes, false, true)).release()

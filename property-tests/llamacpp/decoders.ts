@@ -5,12 +5,12 @@ import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Adapter } from '../../accelerated/formats/adapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
 import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
 import { normals } from '../../accelerated/parameters/random.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { openTextDecoder } from '../../finetuning/use/modelSessions.js'
 import { loadTextModel } from '../../finetuning/use/openModel.js'
 import { fixtures } from '../golden/golden.js'
@@ -63,7 +63,7 @@ export const writeRandomAdapter = async (
 ): Promise<string> => {
   const base = await openModelFolder(model)
   const resolved = resolveSettings(settings)
-  const method = methodOf(resolved.method)
+  const method = findMethod(resolved.method)
   const phase = method.phases.start(base.model.spec, resolved)
   const tensors = method.train.tensors(phase, resolved).map(({ name, shape }, i) => {
     const data = normals(
@@ -89,7 +89,7 @@ export const ourProbabilities = async (
   adapter: string | null,
   prompts: readonly (readonly number[])[],
 ): Promise<readonly (readonly (readonly number[])[])[]> => {
-  const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, deviceOf('cpu'))
+  const decoder = await openTextDecoder(await loadTextModel({ model, adapter }), { precision: 'float32', threads: 1 }, findDevice('cpu'))
   try {
     const answers: (readonly (readonly number[])[])[] = []
     for (const ids of prompts) {

@@ -159,8 +159,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'accelerated/methods/salora/transitions.ts',
     mistake: 'Moments of a folded column grow with its gate.',
-    before: 'firstMoment: (i, column) => 1 / sizeOf(i, column)',
-    after: 'firstMoment: (i, column) => sizeOf(i, column)',
+    before: 'firstMoment: (i, column) => 1 / getGateSize(i, column)',
+    after: 'firstMoment: (i, column) => getGateSize(i, column)',
     tests: ['agreement/runState'],
   },
   {
@@ -234,28 +234,28 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/accelerated/layersDropout'],
   },
   {
-    file: 'accelerated/training/partGradient.ts',
+    file: 'accelerated/training/microBatchGradient.ts',
     mistake: 'Gradients are summed in the reverse order of their parts.',
     before: 'of gradients) for (',
     after: 'of [...gradients].reverse()) for (',
     tests: ['agreement/spreadParts'],
   },
   {
-    file: 'accelerated/training/partWorker.ts',
+    file: 'accelerated/training/microBatchWorker.ts',
     mistake: 'A worker draws the noise of the next step.',
     before: 'opened, { step, phase }, batches(step)',
     after: 'opened, { step: step + 1, phase }, batches(step)',
     tests: ['agreement/spreadParts'],
   },
   {
-    file: 'accelerated/training/partWorker.ts',
+    file: 'accelerated/training/microBatchWorker.ts',
     mistake: 'A worker answers the batches of an earlier evaluation again.',
-    before: 'if (prepared?.source !== source) prepared = { source, batches: await batchesOf(phase, source) }',
-    after: 'prepared ??= { source, batches: await batchesOf(phase, source) }',
+    before: 'if (prepared?.source !== source) prepared = { source, batches: await openBatches(phase, source) }',
+    after: 'prepared ??= { source, batches: await openBatches(phase, source) }',
     tests: ['agreement/spreadParts'],
   },
   {
-    file: 'accelerated/training/stepParts.ts',
+    file: 'accelerated/training/microBatchFeeds.ts',
     mistake: 'The draws of consecutive steps overlap.',
     before: 'state.step * settings.gradientAccumulationSteps',
     after: 'state.step',
@@ -285,8 +285,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'accelerated/parameters/layout.ts',
     mistake: 'LoRA+ starts from other random numbers than LoRA with the same seed.',
-    before: 'offsetsOf(inOrder(trainables, ({ name }) => name))',
-    after: 'offsetsOf(inOrder(trainables, blockNameOf))',
+    before: 'computeOffsets(inOrder(trainables, ({ name }) => name))',
+    after: 'computeOffsets(inOrder(trainables, blockNameOf))',
     tests: ['agreement/initialization'],
   },
   {
@@ -446,8 +446,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'accelerated/checkpoints/tokenizer/sharedTokens.ts',
     mistake: 'A token that spans two segments belongs to the first.',
-    before: 'before + commonTokens(idsOf(text.slice(start, end)), ids, before)',
-    after: 'Math.min(ids.length, before + idsOf(text.slice(start, end)).length)',
+    before: 'before + commonTokens(tokenizeText(text.slice(start, end)), ids, before)',
+    after: 'Math.min(ids.length, before + tokenizeText(text.slice(start, end)).length)',
     tests: ['property/finetuning/textTokens'],
   },
   {
@@ -495,7 +495,7 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'accelerated/storage/json.ts',
     mistake: 'Keys are compared with their escapes.',
-    before: 'const key = stringOf(text.slice(i, end + 1))',
+    before: 'const key = parseString(text.slice(i, end + 1))',
     after: 'const key = text.slice(i, end + 1)',
     tests: ['hostile/bounds/json'],
   },
@@ -614,8 +614,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'finetuning/metrics/classification.ts',
     mistake: 'Macro F1 is weighted by the examples.',
-    before: 'counts.reduce((sum, count) => sum + f1OfCount(count), 0) / counts.length',
-    after: 'counts.reduce((sum, count) => sum + f1OfCount(count) * count.labeled, 0) / labels.length',
+    before: 'counts.reduce((sum, count) => sum + countToF1(count), 0) / counts.length',
+    after: 'counts.reduce((sum, count) => sum + countToF1(count) * count.labeled, 0) / labels.length',
     tests: ['property/finetuning/metrics'],
   },
   {
@@ -649,8 +649,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'finetuning/tasks/texts/tokens.ts',
     mistake: 'Packed texts see each other.',
-    before: 'const ends = texts.map((text) => (end += lengthOf(text)))',
-    after: 'const ends = [texts.reduce((sum, text) => (end = sum + lengthOf(text)), 0)]',
+    before: 'const ends = texts.map((text) => (end += countTokens(text)))',
+    after: 'const ends = [texts.reduce((sum, text) => (end = sum + countTokens(text)), 0)]',
     tests: ['property/finetuning/textTokens'],
   },
   {
@@ -689,14 +689,14 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/finetuning/runRows'],
   },
   {
-    file: 'finetuning/machines/acceptPart.ts',
+    file: 'finetuning/machines/acceptMicroBatch.ts',
     mistake: 'A gradient of an earlier step counts for this one.',
     before: 'header.token !== token || ',
     after: '',
     tests: ['property/finetuning/acceptPart'],
   },
   {
-    file: 'finetuning/machines/acceptPart.ts',
+    file: 'finetuning/machines/acceptMicroBatch.ts',
     mistake: 'Only the first gradient of a worker is checked.',
     before: 'trusted.has(key) && !isChecked()',
     after: 'trusted.has(key)',
@@ -710,7 +710,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/finetuning/acceptPart'],
   },
   {
-    file: 'finetuning/machines/spreadParts.ts',
+    file: 'finetuning/machines/spreadMicroBatches.ts',
     mistake: 'The gradients of the leader are not rounded as those of workers are.',
     before: 'gradient: traveled(own.gradient, dtype, exchange)',
     after: 'gradient: own.gradient',

@@ -13,13 +13,13 @@ import { gradient } from '../../accelerated/graph/gradient.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { constant, input, matMul, reduceSum } from '../../accelerated/graph/operators.js'
 import { blockDequantize, blockSize, fourBitMatMul, quantizedMatMul, transposedView } from '../../accelerated/graph/quantizedOperators.js'
-import { fourBits, scalesOfBlocks } from '../../accelerated/precisions/int4/quantize.js'
+import { fourBits, computeBlockScales } from '../../accelerated/precisions/int4/quantize.js'
 import {
   portableLevel,
   quantizedBlocks,
   rowLevels,
   rowScales,
-  transposedOf,
+  transposeLevels,
   unsignedLevels,
 } from '../../accelerated/precisions/int8/quantize.js'
 
@@ -38,7 +38,7 @@ const eightBits = (type: 'int8' | 'uint8', oneLayout: boolean): Product => ({
     const inType = (all: Int8Array, [n, m]: readonly [number, number]) =>
       constant(type === 'int8' ? all : unsignedLevels(all), [n, m], type)
     const stored = inType(levels, shape)
-    const transposed = oneLayout ? transposedView(stored) : inType(transposedOf(levels, shape), [columns, outputs])
+    const transposed = oneLayout ? transposedView(stored) : inType(transposeLevels(levels, shape), [columns, outputs])
     return quantizedMatMul(x, { levels: stored, transposed, scales: constant(scales, [outputs], 'float32') })
   },
 })
@@ -74,7 +74,7 @@ export const products = {
   'blocks of eight bits': inBlocks((W) => quantizedBlocks(W, shape, blockSize)),
   'blocks of four bits': inBlocks((W) => {
     const rounded = fourBits(W, shape)
-    return { levels: rounded.levels, scales: scalesOfBlocks(rounded) }
+    return { levels: rounded.levels, scales: computeBlockScales(rounded) }
   }),
 } as const satisfies Readonly<Record<string, Product>>
 

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { withinTime } from '../../finetuning/use/serving/http/limits.js'
-import { openMetrics } from '../../finetuning/use/serving/http/metrics.js'
+import { openMetrics } from '../../finetuning/use/serving/http/serverMetrics.js'
 
 describe('a request within its time', () => {
   it('has an aborted signal and its refusal at once if the client has gone before it begins', async () => {

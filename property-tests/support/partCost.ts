@@ -6,10 +6,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { normals } from '../../accelerated/parameters/random.js'
 import { exchanges } from '../../finetuning/machines/exchange.js'
 import { newSigner } from '../../finetuning/machines/frame.js'
-import { serveParts } from '../../finetuning/machines/serveParts.js'
+import { serveMicroBatches } from '../../finetuning/machines/serveMicroBatches.js'
 import { openLeader } from '../../finetuning/machines/leader.js'
 import { openRedis } from '../../finetuning/machines/redis.js'
-import { runIdOf } from '../../finetuning/machines/runKeys.js'
+import { hashRunId } from '../../finetuning/machines/runKeys.js'
 import { startRedis } from './redisServer.js'
 
 /** Trained numbers at r = 8: the embedded model, six matrices a layer of RoBERTa, seven of LLaMA. */
@@ -31,9 +31,9 @@ for (const [name, size] of Object.entries(shapes))
     const part = { gradient, tokens: 1, results: { loss: Float32Array.of(1) } }
     const computer = { open: async () => undefined, compute: async () => part }
     const worker = { gradients: computer, answers: computer, release: async () => undefined }
-    const run = { place, id: runIdOf(setup), leaderKey: signer.key, redis: redis.url, worker: 'worker', dtype: 'float32' } as const
+    const run = { place, id: hashRunId(setup), leaderKey: signer.key, redis: redis.url, worker: 'worker', dtype: 'float32' } as const
     let returned = 0
-    const served = serveParts({ ...run, client: await connect(), parts: worker, signal: stop.signal, onPart: () => void returned++ })
+    const served = serveMicroBatches({ ...run, client: await connect(), parts: worker, signal: stop.signal, onPart: () => void returned++ })
     const times: number[] = []
     for (let step = 0; step < steps; step++) {
       const began = process.cpuUsage()

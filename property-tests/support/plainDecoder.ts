@@ -1,11 +1,11 @@
 /** Small decoders without an adapter: a configuration to vary, and the assembly of a model. */
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { llama, noScales } from '../../accelerated/models/llama/family.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
 
 /** One layer without biases, windows or dropout, whose head is its word table. */
@@ -26,11 +26,11 @@ export const plainAssembly = (model: Model, frozen: TensorSource, dtype: FloatTy
   model,
   frozen,
   method: {
-    ...methodOf('full'),
+    ...findMethod('full'),
     train: { tensors: () => [], wrap: () => (host) => host },
-    phases: { ...methodOf('full').phases, start: () => ({}) },
+    phases: { ...findMethod('full').phases, start: () => ({}) },
   },
   settings: resolveSettings({ method: 'full', precision: dtype }),
   objective: causalLM(model),
-  precision: precisionOf(dtype),
+  precision: findPrecision(dtype),
 })

@@ -8,7 +8,7 @@ import { browserFiles, mounted } from '../../accelerated/storage/browser.js'
 import { textSha256, sha256, isUtf8 as isUtf8InBrowser, inflate } from '../../accelerated/storage/nativeInBrowser.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { memoryStorage } from '../../accelerated/storage/memory.js'
-import { endingOf } from '../../accelerated/storage/paths.js'
+import { fileExtension } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { extname } from 'node:path'
 import { fakeFolder } from './fakeFolder.js'
@@ -90,7 +90,7 @@ describe('gzip in a browser', () => {
 
 it('finds the ending of a name as Node does', () => {
   for (const name of ['a.csv', 'b/.csv', 'a.b/c', 'a.', '.', '..', 'x.tar.gz', '', 'a/b.TSV'])
-    expect(endingOf(name), name).toBe(extname(name))
+    expect(fileExtension(name), name).toBe(extname(name))
 })
 
 const text = (of: string): Uint8Array => new TextEncoder().encode(of)

@@ -9,7 +9,7 @@ import { devices } from '../../accelerated/engines/devices/index.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { floatFeed, int32Feed } from '../../accelerated/engines/feeds.js'
 import { nodeEngine, profiledSession } from '../../accelerated/engines/onnxRuntimeNode.js'
-import { placementOf, type Placement } from '../../accelerated/engines/placement.js'
+import { parsePlacement, type Placement } from '../../accelerated/engines/placement.js'
 import { add, erf, exp, gather, input } from '../../accelerated/graph/operators.js'
 import { placementNote, type Terminal } from '../../cli/terminal/output.js'
 import { openProgress } from '../../cli/terminal/progress.js'
@@ -95,7 +95,7 @@ describe('counting float nodes on the CPU', () => {
       node('f', 'Mul', onCpu, ['int64', 'int64']),
       { cat: 'Node', name: 'g_fence_before', args: { op_name: 'Add' } },
     ]
-    expect(placementOf(JSON.stringify(profile))).toEqual({ floatNodes: 5, onCpu: { Erf: 2, Cast: 1, Shape: 1 } })
+    expect(parsePlacement(JSON.stringify(profile))).toEqual({ floatNodes: 5, onCpu: { Erf: 2, Cast: 1, Shape: 1 } })
   })
 
   it('reads the profile of the first run of a session, and leaves no file', async () => {

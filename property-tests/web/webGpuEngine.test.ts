@@ -3,7 +3,7 @@ import * as native from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { noWeights, type WeightSource } from '../../accelerated/engines/engine.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
-import { untilLost, type GpuDevice } from '../../accelerated/engines/lostCard.js'
+import { untilLost, type GpuDevice } from '../../accelerated/engines/lostDevice.js'
 import { webGpu, type WebRuntime } from '../../accelerated/engines/onnxRuntimeWeb.js'
 import { widened } from '../../accelerated/engines/widenedWeights.js'
 import { topologicalOrder, type Expression } from '../../accelerated/graph/expression.js'
@@ -223,7 +223,7 @@ describe('a card that the browser takes away', () => {
     const waiting = guard(() => new Promise(() => undefined))
     const failing = guard(() => Promise.reject(new Error('failed to call OrtRun()\n of many lines')))
     lose({ message: 'driver\nand more' })
-    for (const call of [waiting, failing, guard(async () => 3)]) await expect(call).rejects.toThrow(new Error(line))
+    for (const call of [waiting, failing, guard(async () => 3)]) await expect(call).rejects.toMatchObject({ message: line })
   }, 5_000)
 
   it('leaves other failures as they are, before there is a device too', async () => {

@@ -20,7 +20,7 @@ export interface ModelTensors {
   readonly frozen: FrozenLinear
 }
 
-const keepWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string, () => Tensors[string]>>): Tensors =>
+const computeWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string, () => Tensors[string]>>): Tensors =>
   Object.fromEntries(
     Object.entries(gradients)
       .filter(([name]) => wanted(name))
@@ -38,7 +38,7 @@ const baseLinear =
       value: value(module, x, weight, bias),
       pullback: (yBar) => ({
         x: inputVjp(module, weight, yBar),
-        gradients: keepWanted(model, {
+        gradients: computeWanted(model, {
           [`${module}.weight`]: () => linearWeightVjp(x, yBar),
           ...(bias === undefined ? {} : { [`${module}.bias`]: () => linearBiasVjp(yBar) }),
         }),
@@ -78,7 +78,7 @@ export const normalization =
         const pulled = layerNormVjp(epsilon)(x, weight, yBar)
         return {
           x: pulled.x,
-          gradients: keepWanted(model, { [`${name}.weight`]: () => pulled.weight, [`${name}.bias`]: () => pulled.bias }),
+          gradients: computeWanted(model, { [`${name}.weight`]: () => pulled.weight, [`${name}.bias`]: () => pulled.bias }),
         }
       },
     }

@@ -32,7 +32,7 @@ interface Block {
 const count = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
 /** The blocks of each example, head by head. */
-const blocksOf = ({ heads, lengths }: AttentionSettings, hidden: number): readonly (readonly Block[])[] => {
+const listBlocks = ({ heads, lengths }: AttentionSettings, hidden: number): readonly (readonly Block[])[] => {
   const width = hidden / heads
   if (!Number.isInteger(width)) throw new Error(`attention: expected heads that divide ${hidden}, got ${heads}`)
   return lengths.map((length, example) => {
@@ -49,7 +49,7 @@ const blocksOf = ({ heads, lengths }: AttentionSettings, hidden: number): readon
 const part = (x: Tensor, { from, to }: Block): Tensor => slice(x, from, to)
 
 /** The mask of one example and head: [length, length] */
-const maskOf = ({ mask }: AttentionSettings, { example, head, from, to }: Block): Tensor | undefined => {
+const sliceMask = ({ mask }: AttentionSettings, { example, head, from, to }: Block): Tensor | undefined => {
   const length = to[0] - from[0]
   return mask === undefined
     ? undefined
@@ -70,8 +70,8 @@ export const attention =
     const [, hidden] = matrixShape('attention', query)
     ;[query, key, value].forEach((x) => checkShape('attention', x, [tokens, hidden]))
     const context = (block: Block): Tensor =>
-      matMul(dropout(maskOf(settings, block), probabilities(part(query, block), part(key, block))), part(value, block))
-    return assemble(blocksOf(settings, hidden).map((blocks) => blocks.map(context)))
+      matMul(dropout(sliceMask(settings, block), probabilities(part(query, block), part(key, block))), part(value, block))
+    return assemble(listBlocks(settings, hidden).map((blocks) => blocks.map(context)))
   }
 
 /** Vjp of attention, block by block. yBar: [tokens, hidden] → each [tokens, hidden] */
@@ -81,7 +81,7 @@ export const attentionVjp =
     const [, hidden] = matrixShape('attentionVjp', query)
     const gradients = (block: Block): QueryKeyValue => {
       const [q, k, v, y] = [part(query, block), part(key, block), part(value, block), part(yBar, block)] as const
-      const mask = maskOf(settings, block)
+      const mask = sliceMask(settings, block)
       const p = probabilities(q, k) // [length, length]
       const pBar = dropoutVjp(mask, matMul(y, v, { transposeY: true }))
       const scoresBar = scaleBy(1 / Math.sqrt(matrixShape('attentionVjp', q)[1]))(softmaxVjp(p, pBar))
@@ -91,7 +91,7 @@ export const attentionVjp =
         value: matMul(dropout(mask, p), y, { transposeX: true }),
       }
     }
-    const all = blocksOf(settings, hidden).map((blocks) => blocks.map(gradients))
+    const all = listBlocks(settings, hidden).map((blocks) => blocks.map(gradients))
     const collect = (pick: (gradient: QueryKeyValue) => Tensor): Tensor => assemble(all.map((blocks) => blocks.map(pick)))
     return { query: collect((g) => g.query), key: collect((g) => g.key), value: collect((g) => g.value) }
   }

@@ -23,7 +23,7 @@ export interface CausalAttentionSettings {
 
 const count = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
-const rowsOf = ({ lengths }: CausalAttentionSettings, example: number): readonly [number, number] => {
+const findRows = ({ lengths }: CausalAttentionSettings, example: number): readonly [number, number] => {
   const start = lengths.slice(0, example).reduce((total, n) => total + n, 0)
   return [start, start + lengths[example]!]
 }
@@ -32,11 +32,11 @@ const rowsOf = ({ lengths }: CausalAttentionSettings, example: number): readonly
 const part = ({ headSize }: CausalAttentionSettings, x: Tensor, [from, to]: readonly [number, number], head: number): Tensor =>
   slice(x, [from, head * headSize], [to, (head + 1) * headSize])
 
-const factorOf = ({ scale, headSize }: CausalAttentionSettings): number => scale ?? 1 / Math.sqrt(headSize)
+const attentionScale = ({ scale, headSize }: CausalAttentionSettings): number => scale ?? 1 / Math.sqrt(headSize)
 
 /** Q Kᵀ times the factor: [length, length] */
 const products = (settings: CausalAttentionSettings, query: Tensor, key: Tensor): Tensor =>
-  scaleBy(factorOf(settings))(matMul(query, key, { transposeY: true }))
+  scaleBy(attentionScale(settings))(matMul(query, key, { transposeY: true }))
 
 /** softmax(cap(Q Kᵀ · factor)) over the tokens that each may see; 0 elsewhere. → [length, length] */
 const probabilities = (settings: CausalAttentionSettings, query: Tensor, key: Tensor): Tensor => {
@@ -64,14 +64,14 @@ export const causalAttention =
   (inputs: QueryKeyValue): Tensor => {
     check(settings, inputs)
     const context = (example: number, head: number): Tensor => {
-      const rows = rowsOf(settings, example)
-      const [q, k, v] = partsOf(settings, inputs, rows, head)
+      const rows = findRows(settings, example)
+      const [q, k, v] = sliceHead(settings, inputs, rows, head)
       return matMul(probabilities(settings, q, k), v)
     }
     return stackRows(settings.lengths.map((_, example) => stackColumns(count(settings.heads).map((head) => context(example, head)))))
   }
 
-const partsOf = (
+const sliceHead = (
   settings: CausalAttentionSettings,
   { query, key, value }: QueryKeyValue,
   rows: readonly [number, number],
@@ -88,11 +88,11 @@ export const causalAttentionVjp =
   (inputs: QueryKeyValue, yBar: Tensor): QueryKeyValue => {
     check(settings, inputs)
     const gradients = (example: number, head: number): QueryKeyValue => {
-      const rows = rowsOf(settings, example)
-      const [q, k, v] = partsOf(settings, inputs, rows, head)
+      const rows = findRows(settings, example)
+      const [q, k, v] = sliceHead(settings, inputs, rows, head)
       const [p, y] = [probabilities(settings, q, k), part(settings, yBar, rows, head)]
       const cappedBar = softmaxVjp(p, matMul(y, v, { transposeY: true }))
-      const scoresBar = scaleBy(factorOf(settings))(softCapVjp(settings.cap)(products(settings, q, k), cappedBar))
+      const scoresBar = scaleBy(attentionScale(settings))(softCapVjp(settings.cap)(products(settings, q, k), cappedBar))
       return {
         query: matMul(scoresBar, k),
         key: matMul(scoresBar, q, { transposeX: true }),

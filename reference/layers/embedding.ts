@@ -12,13 +12,13 @@ export const embeddingVjp = (entries: number, indices: readonly number[], yBar: 
 export const withRows = (table: Tensor, ids: readonly number[], rows: Tensor): Tensor => {
   const [entries, width] = matrixShape('withRows', table)
   const vocabulary = Math.max(entries, ...ids.map((id) => id + 1))
-  const placeOf = new Map(ids.map((id, place) => [id, place]))
-  const missing = Array.from({ length: vocabulary - entries }, (_, i) => entries + i).find((id) => !placeOf.has(id))
-  if (placeOf.size !== ids.length || missing !== undefined)
+  const placesById = new Map(ids.map((id, place) => [id, place]))
+  const missing = Array.from({ length: vocabulary - entries }, (_, i) => entries + i).find((id) => !placesById.has(id))
+  if (placesById.size !== ids.length || missing !== undefined)
     mismatch('withRows', 'each id once, and every id beyond the table', missing === undefined ? `[${ids}]` : `none for ${missing}`)
   return generate([vocabulary, width], (i) => {
     const [id, column] = [Math.floor(i / width), i % width]
-    const place = placeOf.get(id)
+    const place = placesById.get(id)
     return place === undefined ? table.data[i]! : rows.data[place * width + column]!
   })
 }

@@ -12,7 +12,7 @@ const [blockSize, leastQ, largestQ, largestK] = [32, -8, 7, 15]
 const nearest = (w: number, unit: number): number => Math.min(largestQ, Math.max(leastQ, roundHalfEven(w / unit)))
 
 /** kq of a block for one k. */
-const levelsAt = (block: readonly number[], scale: number, k: number): readonly number[] =>
+const roundBlock = (block: readonly number[], scale: number, k: number): readonly number[] =>
   block.map((w) => (k === 0 ? 0 : k * nearest(w, k * scale)))
 
 /** Σ (w − s L)² of a block. */
@@ -37,7 +37,7 @@ export const quantizeFourBits: Rounding = (W: Tensor): Quantized => {
     for (let start = row * m; start < (row + 1) * m; start += blockSize) {
       const [block, scale] = [[...W.data.slice(start, Math.min(start + blockSize, (row + 1) * m))], scales.data[row]!]
       if (scale === 0) continue
-      const byError = candidates(block, scale).map((k) => levelsAt(block, scale, k))
+      const byError = candidates(block, scale).map((k) => roundBlock(block, scale, k))
       const errors = byError.map((of) => squaredError(block, of, scale))
       levels.set(byError[errors.indexOf(Math.min(...errors))] ?? [], start)
     }

@@ -24,7 +24,7 @@ export interface FactorGradients extends Factors {
 }
 
 /** α / r. A constant of the run: it stays what it was when components are pruned. */
-export const scaleOf = ({ alpha, rank }: { readonly alpha: number; readonly rank: number }): number => alpha / rank
+export const adapterScale = ({ alpha, rank }: { readonly alpha: number; readonly rank: number }): number => alpha / rank
 
 /** Every gate open. → [r] */
 export const openGates = ({ A }: Factors): Tensor => filled([matrixShape('openGates', A)[0]], 1)

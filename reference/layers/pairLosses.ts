@@ -15,15 +15,15 @@ import {
 import { crossEntropy, crossEntropyVjp } from './losses.js'
 
 /** |x| of each row: [rows] */
-const lengthsOf = (x: Tensor): Tensor => map(Math.sqrt)(rowSums(multiply(x, x)))
+const rowNorms = (x: Tensor): Tensor => map(Math.sqrt)(rowSums(multiply(x, x)))
 
 /** y = x / |x|, row by row. */
-export const unitRows = (x: Tensor): Tensor => multiplyColumn(x, map((length) => 1 / length)(lengthsOf(x)))
+export const unitRows = (x: Tensor): Tensor => multiplyColumn(x, map((length) => 1 / length)(rowNorms(x)))
 
 /** x̄ = (ȳ − (ȳ · y) y) / |x|, row by row. */
 export const unitRowsVjp = (x: Tensor, yBar: Tensor): Tensor => {
   const y = unitRows(x)
-  return multiplyColumn(subtract(yBar, multiplyColumn(y, rowSums(multiply(yBar, y)))), map((length) => 1 / length)(lengthsOf(x)))
+  return multiplyColumn(subtract(yBar, multiplyColumn(y, rowSums(multiply(yBar, y)))), map((length) => 1 / length)(rowNorms(x)))
 }
 
 export interface PairGradients {

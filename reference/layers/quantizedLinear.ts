@@ -27,8 +27,8 @@ export const roundHalfEven = (x: number): number => {
 export const quantizeRows = (x: Tensor): Quantized => {
   const [n, m] = matrixShape('quantizeRows', x)
   const scales = generate([n], (row) => Math.max(...map(Math.abs)(x).data.subarray(row * m, (row + 1) * m)) / largestLevel)
-  const scaleOf = (index: number): number => scales.data[Math.floor(index / m)]!
-  return { levels: generate(x.shape, (i) => (scaleOf(i) === 0 ? 0 : roundHalfEven(x.data[i]! / scaleOf(i)))), scales }
+  const findScale = (index: number): number => scales.data[Math.floor(index / m)]!
+  return { levels: generate(x.shape, (i) => (findScale(i) === 0 ? 0 : roundHalfEven(x.data[i]! / findScale(i)))), scales }
 }
 
 /** How a matrix is taken to levels and scales. */

@@ -48,7 +48,7 @@ export const frequencies = ({ headSize: whole, base, scaling, turned: headSize =
   return Array.from({ length: headSize / 2 }, (_, j) => {
     const frequency = base ** ((-2 * j) / headSize)
     if (scaling?.kind === 'longrope') return frequency / scaling.factors[j]!
-    return scaling?.kind === 'yarn' ? frequency * kept(scaling, headSize, base, j) : scaled(scaling, frequency)
+    return scaling?.kind === 'yarn' ? frequency * frequencyShare(scaling, headSize, base, j) : scaled(scaling, frequency)
   })
 }
 
@@ -56,7 +56,7 @@ export const frequencies = ({ headSize: whole, base, scaling, turned: headSize =
  * YaRN (Peng et al., 2023): the share of its frequency that pair j keeps. Pair p(n) = headSize ln(L / 2πn) / (2 ln θ) has n waves in L positions.
  * Pairs up to p(fast) keep all, those from p(slow) on 1 / factor. Between them is a line.
  */
-const kept = (scaling: RotaryScaling & { readonly kind: 'yarn' }, headSize: number, base: number, j: number): number => {
+const frequencyShare = (scaling: RotaryScaling & { readonly kind: 'yarn' }, headSize: number, base: number, j: number): number => {
   const pairWith = (waves: number): number =>
     (headSize / 2) * (Math.log(scaling.originalPositions / (2 * Math.PI * waves)) / Math.log(base))
   const first = pairWith(scaling.betaFast)

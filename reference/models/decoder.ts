@@ -12,7 +12,7 @@ import { softCap, softCapVjp } from '../layers/softCap.js'
 import { matMul } from '../tensor/matMul.js'
 import { add, map, named, reshape, scaleBy, type Tensor } from '../tensor/tensor.js'
 import { decoderLayerName, decoderNorms, type DecoderConfig } from './decoderConfig.js'
-import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
+import { sortGradients, toModelTensors, type ModelOptions, type Operands, type TracedModel } from './model.js'
 
 /** x: [n, width] → [n, width], with the weight of this name */
 const normalization =
@@ -119,7 +119,7 @@ export const decoder =
   (config: DecoderConfig, options: ModelOptions) =>
   (operands: Operands, { inputIds }: Tokens): TracedModel => {
     const lengths = inputIds.map((ids) => ids.length)
-    const model = tensorsOf(operands, options)
+    const model = toModelTensors(operands, options)
     const body = sequence(
       ...Array.from({ length: config.layers }, (_, n) => decoderLayer(model, config, lengths, n)),
       normalization(model, config, 'norm'),

@@ -48,7 +48,7 @@ export interface DecoderConfig {
 
 export const decoderLayerName = (layer: number): string => `layers.${layer}`
 
-const layersOf = ({ layers }: DecoderConfig): readonly string[] => Array.from({ length: layers }, (_, n) => decoderLayerName(n))
+const listLayers = ({ layers }: DecoderConfig): readonly string[] => Array.from({ length: layers }, (_, n) => decoderLayerName(n))
 
 /** The norms of a layer in the order of their use. */
 export const decoderNorms = ({ outputNorms }: Pick<DecoderConfig, 'outputNorms'>): readonly string[] =>
@@ -77,24 +77,24 @@ const matrices = (config: DecoderConfig): Readonly<Record<string, Matrix>> => {
 
 /** The modules that get an adapter, first layer first: seven in each. */
 export const decoderModules = (config: DecoderConfig): readonly string[] =>
-  layersOf(config).flatMap((layer) => Object.keys(matrices(config)).map((matrix) => `${layer}.${matrix}`))
+  listLayers(config).flatMap((layer) => Object.keys(matrices(config)).map((matrix) => `${layer}.${matrix}`))
 
-const matrixOf = (config: DecoderConfig, module: string): Matrix =>
+const findMatrix = (config: DecoderConfig, module: string): Matrix =>
   matrices(config)[module.replace(/^layers\.\d+\./, '')] ?? mismatch('decoderModuleShape', 'an adapted module', module)
 
 /** [d, k] of an adapted module's matrix; throws for a module that has no adapter. */
-export const decoderModuleShape = (config: DecoderConfig, module: string): readonly [number, number] => matrixOf(config, module).shape
+export const decoderModuleShape = (config: DecoderConfig, module: string): readonly [number, number] => findMatrix(config, module).shape
 
 /** The decoder's tensors by name, with the output matrix if it is not the table of embeddings. */
 export const decoderShapes = (config: DecoderConfig): Readonly<Record<string, Shape>> => {
   const { hiddenSize: h, vocabularySize, tied, queryKeyNorms } = config
   const linears = decoderModules(config).flatMap((module): readonly (readonly [string, Shape])[] => {
-    const { shape, bias } = matrixOf(config, module)
+    const { shape, bias } = findMatrix(config, module)
     return [[`${module}.weight`, shape], ...(bias ? [[`${module}.bias`, [shape[0]]] as const] : [])]
   })
-  const norms = layersOf(config).flatMap((layer) => decoderNorms(config).map((name) => `${layer}.${name}.weight`))
+  const norms = listLayers(config).flatMap((layer) => decoderNorms(config).map((name) => `${layer}.${name}.weight`))
   const headNorms = queryKeyNorms
-    ? layersOf(config).flatMap((layer) => ['q_norm', 'k_norm'].map((name) => `${layer}.self_attn.${name}.weight`))
+    ? listLayers(config).flatMap((layer) => ['q_norm', 'k_norm'].map((name) => `${layer}.self_attn.${name}.weight`))
     : []
   return {
     'embed_tokens.weight': [vocabularySize, h],

@@ -7,7 +7,7 @@ import { dropoutLayer, sequenceHead } from './sequenceHead.js'
 import { merge, openGates } from '../layers/lowRank.js'
 import { named, type Tensors } from '../tensor/tensor.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'
-import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
+import { sortGradients, toModelTensors, type ModelOptions, type Operands, type TracedModel } from './model.js'
 import { gelu, geluVjp } from '../layers/gelu.js'
 
 /** x ← norm(x + dropout(attention(x))); x ← norm(x + dropout(feedForward(x))). x: [tokens, hidden] → [tokens, hidden] */
@@ -32,7 +32,7 @@ export const encoder =
   (config: EncoderConfig, options: ModelOptions) =>
   (operands: Operands, tokens: Tokens, masks: Tensors = {}): TracedModel => {
     const lengths = tokens.inputIds.map((ids) => ids.length)
-    const model = tensorsOf(operands, options)
+    const model = toModelTensors(operands, options)
     const layers = Array.from({ length: config.layers }, (_, n) => encoderLayer(model, config, lengths, masks)(layerName(n)))
     const input = embeddings(model, config, tokens) // [tokens, hidden]
     const body = sequence(

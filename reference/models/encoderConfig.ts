@@ -25,7 +25,7 @@ export interface EncoderConfig {
 
 export const layerName = (layer: number): string => `encoder.layer.${layer}`
 
-const layersOf = ({ layers }: EncoderConfig): readonly string[] => Array.from({ length: layers }, (_, n) => layerName(n))
+const listLayers = ({ layers }: EncoderConfig): readonly string[] => Array.from({ length: layers }, (_, n) => layerName(n))
 
 /** [d, k] of the six matrices of a layer: W_Q, W_K, W_V, W_O, W_U and W_D in the paper's names. */
 const matrices = ({ hiddenSize: h, intermediateSize: f }: EncoderConfig): Readonly<Record<string, readonly [number, number]>> => ({
@@ -39,7 +39,7 @@ const matrices = ({ hiddenSize: h, intermediateSize: f }: EncoderConfig): Readon
 
 /** The modules that get an adapter, first layer first: six in each. */
 export const adaptedModules = (config: EncoderConfig): readonly string[] =>
-  layersOf(config).flatMap((layer) => Object.keys(matrices(config)).map((matrix) => `${layer}.${matrix}`))
+  listLayers(config).flatMap((layer) => Object.keys(matrices(config)).map((matrix) => `${layer}.${matrix}`))
 
 /** [d, k] of an adapted module's matrix. @throws Error for a module without adapter */
 export const moduleShape = (config: EncoderConfig, module: string): readonly [number, number] =>
@@ -75,7 +75,7 @@ export const baseShapes = (config: EncoderConfig): Readonly<Record<string, Shape
     ...Object.assign({}, ...adaptedModules(config).map((module) => linearShapes(module, ...moduleShape(config, module)))),
     ...Object.assign(
       {},
-      ...layersOf(config).map((layer) => ({
+      ...listLayers(config).map((layer) => ({
         ...normShapes(`${layer}.attention.output.LayerNorm`, h),
         ...normShapes(`${layer}.output.LayerNorm`, h),
       })),

@@ -25,7 +25,7 @@ interface Part {
 }
 
 /** Every adapted module of the decoder in parts, with its rows in the module that has it. */
-const partsOf = (config: DecoderConfig): readonly Part[] => {
+const listParts = (config: DecoderConfig): readonly Part[] => {
   const ends: Record<string, number> = {}
   return decoderModules(config).map((part) => {
     const whole = part.replace(/(?<=^layers\.\d+\.).*$/, (name) => groups[name] ?? name)
@@ -37,7 +37,7 @@ const partsOf = (config: DecoderConfig): readonly Part[] => {
 }
 
 /** The modules that get an adapter, first layer first: four in each. */
-export const fusedDecoderModules = (config: DecoderConfig): readonly string[] => [...new Set(partsOf(config).map(({ whole }) => whole))]
+export const fusedDecoderModules = (config: DecoderConfig): readonly string[] => [...new Set(listParts(config).map(({ whole }) => whole))]
 
 const rows = (x: Tensor, { from, to }: Part): Tensor => slice(x, [from, 0], [to, x.shape[1]!])
 
@@ -45,7 +45,7 @@ const rows = (x: Tensor, { from, to }: Part): Tensor => slice(x, [from, 0], [to,
 export const fusedDecoder =
   (config: DecoderConfig, options: ModelOptions) =>
   ({ base, adapters, gates, head }: Operands, tokens: Tokens): TracedModel => {
-    const parts = partsOf(config)
+    const parts = listParts(config)
     const adapted = parts.filter(({ whole }) => adapters[whole] !== undefined)
     const weight = (module: string): string => `${module}.weight`
     const split: Operands = {
@@ -61,23 +61,23 @@ export const fusedDecoder =
       ...traced,
       pullback: (logitsBar) => {
         const found = traced.pullback(logitsBar)
-        const of = (whole: string): readonly string[] => parts.filter((part) => part.whole === whole).map(({ part }) => part)
+        const findParts = (whole: string): readonly string[] => parts.filter((part) => part.whole === whole).map(({ part }) => part)
         const summed = (tensors: readonly Tensor[]): Tensor => tensors.reduce(add)
         const wholes = Object.keys(adapters)
-        const factorsOf = (whole: string): Factors => ({
-          A: summed(of(whole).map((part) => found.adapters[part]!.A)),
-          B: stackRows(of(whole).map((part) => found.adapters[part]!.B)),
+        const joinFactors = (whole: string): Factors => ({
+          A: summed(findParts(whole).map((part) => found.adapters[part]!.A)),
+          B: stackRows(findParts(whole).map((part) => found.adapters[part]!.B)),
         })
         const partWeights = new Set(parts.map(({ part }) => weight(part)))
         const stacked: Tensors = Object.fromEntries(
           fusedDecoderModules(config)
-            .filter((whole) => of(whole).every((part) => found.base[weight(part)] !== undefined))
-            .map((whole) => [weight(whole), stackRows(of(whole).map((part) => named(found.base, weight(part))))]),
+            .filter((whole) => findParts(whole).every((part) => found.base[weight(part)] !== undefined))
+            .map((whole) => [weight(whole), stackRows(findParts(whole).map((part) => named(found.base, weight(part))))]),
         )
         return {
           base: { ...Object.fromEntries(Object.entries(found.base).filter(([name]) => !partWeights.has(name))), ...stacked },
-          adapters: Object.fromEntries(wholes.map((whole) => [whole, factorsOf(whole)])),
-          gates: Object.fromEntries(wholes.map((whole) => [whole, summed(of(whole).map((part) => named(found.gates, part)))])),
+          adapters: Object.fromEntries(wholes.map((whole) => [whole, joinFactors(whole)])),
+          gates: Object.fromEntries(wholes.map((whole) => [whole, summed(findParts(whole).map((part) => named(found.gates, part)))])),
           head: found.head,
         }
       },

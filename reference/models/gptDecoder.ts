@@ -8,7 +8,7 @@ import { linearInputVjp, linearWeightVjp } from '../layers/linear.js'
 import { matMul } from '../tensor/matMul.js'
 import { add, map, multiply, named, slice, stackColumns, type Tensor, type Tensors } from '../tensor/tensor.js'
 import type { Tokens } from './embeddings.js'
-import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
+import { sortGradients, toModelTensors, type ModelOptions, type Operands, type TracedModel } from './model.js'
 
 export interface GptDecoderConfig {
   readonly hiddenSize: number
@@ -47,7 +47,7 @@ const relu: Layer = plainLayer(
   (x, yBar) => multiply(yBar, map((value) => (value > 0 ? 1 : 0))(x)),
 )
 
-const activationOf = (kind: GptDecoderConfig['activation']): Layer => (kind === 'relu' ? relu : plainLayer(gelu(kind), geluVjp(kind)))
+const makeActivation = (kind: GptDecoderConfig['activation']): Layer => (kind === 'relu' ? relu : plainLayer(gelu(kind), geluVjp(kind)))
 
 /** attention(Q, K, V) of the columns [Q K V]. x: [tokens, 3 hidden] → [tokens, hidden] */
 const attend = ({ hiddenSize: h, heads }: GptDecoderConfig, lengths: readonly number[]): Layer => {
@@ -89,7 +89,7 @@ const decoderLayer = (model: ModelTensors, config: GptDecoderConfig, lengths: re
     residual(
       sequence(norm(names.attentionNorm), beside(names.queryKeyValue.map(linear)), attend(config, lengths), linear(names.attentionOutput)),
     ),
-    residual(sequence(norm(names.feedForwardNorm), linear(names.up), activationOf(config.activation), linear(names.down))),
+    residual(sequence(norm(names.feedForwardNorm), linear(names.up), makeActivation(config.activation), linear(names.down))),
   )
 }
 
@@ -99,7 +99,7 @@ export const gptDecoder =
   (operands: Operands, { inputIds }: Tokens): TracedModel => {
     const { names, layers, layerNormEpsilon, tied } = config
     const lengths = inputIds.map((ids) => ids.length)
-    const model = tensorsOf(operands, options)
+    const model = toModelTensors(operands, options)
     const [words, positions] = [`${names.words}.weight`, `${names.positions}.weight`]
     const output = tied ? words : 'lm_head.weight'
     const rows = lengths.flatMap((length) => Array.from({ length }, (_, position) => names.firstPosition + position))

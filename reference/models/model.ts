@@ -43,7 +43,7 @@ export interface TracedModel {
 }
 
 /** Operands as layers take them: the head's tensors override the base's, and gates default to open. */
-export const tensorsOf = (
+export const toModelTensors = (
   { base, adapters, gates, head }: Operands,
   { scale, baseGradients = false, frozenLinear = exactLinear }: ModelOptions,
 ): ModelTensors => ({

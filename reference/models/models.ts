@@ -13,7 +13,7 @@ export type ModelConfig = EncoderConfig | DecoderConfig
 /** A forward pass on a batch. `masks` are scaled dropout masks by site; a decoder has none. */
 export type RunModel = (operands: Operands, tokens: Tokens, masks?: Tensors) => TracedModel
 
-export const modelOf = (config: ModelConfig, options: ModelOptions): RunModel =>
+export const buildModel = (config: ModelConfig, options: ModelOptions): RunModel =>
   config.family === 'decoder' ? decoder(config, options) : encoder(config, options)
 
 /** [d, k] of each matrix that gets an adapter, first layer first. */

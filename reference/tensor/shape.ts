@@ -11,6 +11,6 @@ export const mismatch = (op: string, expected: string, got: string): never => {
 }
 
 /** The number of elements of a tensor of this shape. */
-export const sizeOf = (shape: Shape): number => shape.reduce((size, n) => size * n, 1)
+export const elementCount = (shape: Shape): number => shape.reduce((size, n) => size * n, 1)
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((n, axis) => n === b[axis])

@@ -1,6 +1,6 @@
 /** Dense float64 tensors: their memory layout and elementwise arithmetic. Every function checks its shapes. */
 import ndarray from 'ndarray'
-import { mismatch, sameShape, showShape as show, sizeOf, type Shape } from './shape.js'
+import { mismatch, sameShape, showShape as show, elementCount, type Shape } from './shape.js'
 
 /** An array of numbers with a shape, row-major and contiguous. Treat `data` as read-only. */
 export interface Tensor {
@@ -29,13 +29,13 @@ export const named = (tensors: Tensors, name: string): Tensor =>
 
 /** A tensor of this shape that holds a copy of these numbers, row by row. */
 export const tensor = (shape: Shape, data: ArrayLike<number>): Tensor =>
-  data.length === sizeOf(shape)
+  data.length === elementCount(shape)
     ? { shape: [...shape], data: Float64Array.from(data) }
-    : mismatch('tensor', `${sizeOf(shape)} numbers for shape ${show(shape)}`, `${data.length}`)
+    : mismatch('tensor', `${elementCount(shape)} numbers for shape ${show(shape)}`, `${data.length}`)
 
 /** A tensor whose i-th number, counted row by row, is f(i). */
 export const generate = (shape: Shape, f: (index: number) => number): Tensor => {
-  const data = new Float64Array(sizeOf(shape))
+  const data = new Float64Array(elementCount(shape))
   for (let i = 0; i < data.length; i++) data[i] = f(i)
   return { shape: [...shape], data }
 }
@@ -116,7 +116,7 @@ export const rowMeans = (x: Tensor): Tensor => scaleBy(1 / matrixShape('rowMeans
 
 // --- Parts, by way of strided views ---
 
-const viewOf = (x: Tensor): View => ndarray(x.data, [...x.shape])
+const toView = (x: Tensor): View => ndarray(x.data, [...x.shape])
 const contiguous = (view: View): Tensor => {
   const out = filled(view.shape, 0)
   const copy = (axis: number, from: number, to: number): void => {
@@ -124,7 +124,7 @@ const contiguous = (view: View): Tensor => {
       out.data[to] = view.data[from]!
       return
     }
-    const step = sizeOf(view.shape.slice(axis + 1))
+    const step = elementCount(view.shape.slice(axis + 1))
     for (let i = 0; i < view.shape[axis]!; i++) copy(axis + 1, from + i * view.stride[axis]!, to + i * step)
   }
   copy(0, view.offset, 0)
@@ -134,7 +134,7 @@ const contiguous = (view: View): Tensor => {
 /** x: [n, m] → [m, n] */
 export const transpose = (x: Tensor): Tensor => {
   matrixShape('transpose', x)
-  return contiguous(viewOf(x).transpose(1, 0))
+  return contiguous(toView(x).transpose(1, 0))
 }
 
 /** The part of x with from[axis] ≤ index < to[axis] on every axis. */
@@ -143,7 +143,7 @@ export const slice = (x: Tensor, from: readonly number[], to: readonly number[])
   to.length === x.shape.length &&
   x.shape.every((n, axis) => 0 <= from[axis]! && from[axis]! <= to[axis]! && to[axis]! <= n)
     ? contiguous(
-        viewOf(x)
+        toView(x)
           .lo(...from)
           .hi(...to.map((end, axis) => end - from[axis]!)),
       )

@@ -25,7 +25,7 @@ const reorder = <A>(role: string, permutation: readonly number[], items: readonl
  * The rows of each batch. The permuted examples are divided into chunks of 50 batches. Each chunk is sorted by descending length (stable) and cut
  * into batches. The second permutation orders the batches. @throws Error if a permutation is not one
  */
-export const batchesOfEpoch = (
+export const planEpoch = (
   lengths: readonly number[],
   batchSize: number,
   { examples, batches }: EpochOrder,

@@ -1,6 +1,6 @@
 /** Seeded random tensors as fp-ts States: a draw returns the numbers and the next seed. */
 import type { State } from 'fp-ts/lib/State.js'
-import { sizeOf, type Shape } from '../tensor/shape.js'
+import { elementCount, type Shape } from '../tensor/shape.js'
 import { generate, type Tensor } from '../tensor/tensor.js'
 
 /** An integer from 0 to 2³² − 1: the position in the sequence of draws. */
@@ -18,7 +18,7 @@ const hash = (x: number): number => {
 }
 
 /** The n-th number after `seed`, from two hashes of 26 bits each; the half keeps it inside the open interval (0, 1). */
-const uniformAt = (seed: Seed, n: number): number => {
+const drawUniform = (seed: Seed, n: number): number => {
   const high = hash(advance(seed, 2 * n + 1)) >>> 6
   const low = hash(advance(seed, 2 * n + 2)) >>> 6
   return (high * 2 ** 26 + low + 0.5) / 2 ** 52
@@ -27,7 +27,7 @@ const uniformAt = (seed: Seed, n: number): number => {
 /** Independent draws from the open interval (low, high). */
 export const uniform =
   (shape: Shape, low = 0, high = 1): State<Seed, Tensor> =>
-  (seed) => [generate(shape, (i) => low + (high - low) * uniformAt(seed, i)), advance(seed, 2 * sizeOf(shape))]
+  (seed) => [generate(shape, (i) => low + (high - low) * drawUniform(seed, i)), advance(seed, 2 * elementCount(shape))]
 
 /** Independent draws from N(0, deviation²), by Box and Muller's transform. */
 export const normal =
@@ -35,7 +35,7 @@ export const normal =
   (seed) => [
     generate(
       shape,
-      (i) => deviation * Math.sqrt(-2 * Math.log(uniformAt(seed, 2 * i))) * Math.cos(2 * Math.PI * uniformAt(seed, 2 * i + 1)),
+      (i) => deviation * Math.sqrt(-2 * Math.log(drawUniform(seed, 2 * i))) * Math.cos(2 * Math.PI * drawUniform(seed, 2 * i + 1)),
     ),
-    advance(seed, 4 * sizeOf(shape)),
+    advance(seed, 4 * elementCount(shape)),
   ]

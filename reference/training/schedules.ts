@@ -13,7 +13,7 @@ export interface Schedule {
 export type Rate = (step: number) => number
 
 /** The steps of a fraction of training, rounded up as the Trainer does. */
-export const warmupStepsOf = (fraction: number, steps: number): number => Math.ceil(fraction * steps)
+export const countWarmupSteps = (fraction: number, steps: number): number => Math.ceil(fraction * steps)
 
 /** A line from 0 to the peak, then `decay` of the share of the remaining steps that are done, from 0 to 1. */
 const warmedUp =

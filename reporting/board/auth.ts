@@ -29,7 +29,7 @@ const hasToken = ({ authorization = '' }: IncomingHttpHeaders, token: string): b
 const otherPage: Rejection = { status: 403, message: "expected a request from the board's own page" }
 
 /** @returns why the request is rejected; null if it is authorized */
-export const rejectionOf = ({ method, path, headers }: BoardRequest, token: string): Rejection | null => {
+export const findRejection = ({ method, path, headers }: BoardRequest, token: string): Rejection | null => {
   if (method !== 'GET' && method !== 'POST') return { status: 405, message: 'expected GET or POST' }
   const { host = '', origin, 'sec-fetch-site': site } = headers
   if (!isLocalHost(host)) return { status: 403, message: 'expected 127.0.0.1 or localhost as host' }

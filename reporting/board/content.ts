@@ -7,17 +7,17 @@ import { confusionFigure, ranksContent } from '../figures/heatMaps.js'
 import { plotFigures } from '../figures/index.js'
 import { inOrder } from '../report/reportPage.js'
 import type { ReportTable } from '../report/sections.js'
-import { tablesOf } from '../report/tables.js'
+import { buildTables } from '../report/reportTables.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
-import { curveCollector, type RunCurves } from '../runs/curves.js'
+import { curveCollector, type RunCurves } from '../runs/runCurves.js'
 import { coarsen, downSampler, type DownSampler } from '../runs/downSample.js'
-import { namedConfigs } from '../runs/names.js'
+import { namedConfigs } from '../runs/runNames.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
-import { keptStep } from '../runs/scores.js'
-import { metricOf, seriesOf, taskName } from '../runs/series.js'
+import { savedStep } from '../runs/scores.js'
+import { chooseMetric, groupSeries, taskName } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
-import { metricOfRun } from './views.js'
-import { openTail, stampOf } from './tailFile.js'
+import { selectionMetric } from './views.js'
+import { openTail, readStamp } from './tailFile.js'
 import type { WatchedRun } from './watchRun.js'
 
 export type RunContent = {
@@ -72,11 +72,11 @@ const recentlyUsed = <Value>(limit: number, make: (key: string) => Value): ((key
 const openRunContent = () => {
   let [content, validUntil]: [RunContent | null, number] = [null, 0]
   return async (runs: readonly LiveRun[]): Promise<RunContent> => {
-    const stamps = await Promise.all(runs.map(({ run: { folder } }) => stampOf(join(folder, detailsFile))))
+    const stamps = await Promise.all(runs.map(({ run: { folder } }) => readStamp(join(folder, detailsFile))))
     const version = JSON.stringify(runs.map(({ run, live }, i) => [run.id, live.version, run.status, run.result, stamps[i]]))
     const started = performance.now()
     if (content !== null && (content.version === version || started < validUntil)) return content
-    content = { ...(await contentOf(runs)), version }
+    content = { ...(await buildContent(runs)), version }
     validUntil = performance.now() + restFactor * (performance.now() - started)
     return content
   }
@@ -147,14 +147,14 @@ const ranksIn = (line: Buffer): RanksAtStep | null => {
 
 type LiveRun = { readonly run: WatchedRun; readonly live: LiveCurves }
 
-const contentOf = async (runs: readonly LiveRun[]): Promise<Omit<RunContent, 'version'>> => {
+const buildContent = async (runs: readonly LiveRun[]): Promise<Omit<RunContent, 'version'>> => {
   const width = Math.max(1, ...runs.map(({ live }) => live.width))
-  const tasks = tasksOf(runs)
+  const tasks = nameTasks(runs)
   const isComparison = runs.length > 1
   const series = runs.map((one): PlottedSeries => seriesIn(one, tasks.get(one.run) ?? '', isComparison, width))
   const { plotted, failed } = plotFigures(series)
   const [first] = isComparison ? [] : runs
-  const { figures, tables, problems } = first === undefined ? nothing : await evaluationOf(first)
+  const { figures, tables, problems } = first === undefined ? nothing : await loadEvaluation(first)
   return {
     figures: inOrder([...plotted, ...currentRanks(runs, series)], figures[0] ?? null),
     tables,
@@ -164,15 +164,15 @@ const contentOf = async (runs: readonly LiveRun[]): Promise<Omit<RunContent, 've
 
 const nothing: Omit<RunContent, 'version'> = { figures: [], tables: [], problems: [] }
 
-const taskOf = ({ config }: WatchedRun): string => (config === null ? 'no config.json' : taskName(config))
+const describeTask = ({ config }: WatchedRun): string => (config === null ? 'no config.json' : taskName(config))
 
 /** The tasks of runs that are compared: files with the same name are two tasks. */
-const tasksOf = (runs: readonly LiveRun[]): ReadonlyMap<WatchedRun, string> => {
+const nameTasks = (runs: readonly LiveRun[]): ReadonlyMap<WatchedRun, string> => {
   const named = namedConfigs(runs.flatMap(({ run: { config } }) => config ?? []))
   return new Map(
     runs.map(({ run }) => {
       const config = run.config === null ? undefined : named.get(run.config)
-      return [run, config === undefined ? taskOf(run) : escapeText(String(config.task.task))]
+      return [run, config === undefined ? describeTask(run) : escapeText(String(config.task.task))]
     }),
   )
 }
@@ -184,7 +184,14 @@ const finished = ({ folder, name, config, result }: WatchedRun): readonly Finish
 const seriesIn = ({ run, live: { curves } }: LiveRun, task: string, isComparison: boolean, width: number): PlottedSeries => {
   const scores = Object.fromEntries([...curves.scores.keys()].map((metric) => [metric, 0]))
   const label = escapeText(isComparison ? run.name : String(run.config?.settings.method ?? run.name))
-  return { task, metric: metricOf(task, scores, metricOfRun(run)), label, runs: finished(run), curves: [coarsenAll(curves, width)], width }
+  return {
+    task,
+    metric: chooseMetric(task, scores, selectionMetric(run)),
+    label,
+    runs: finished(run),
+    curves: [coarsenAll(curves, width)],
+    width,
+  }
 }
 
 const coarsenAll = ({ steps, scores, samples }: RunCurves, width: number): RunCurves => ({
@@ -211,15 +218,15 @@ const currentRanks = (runs: readonly LiveRun[], series: readonly PlottedSeries[]
 }
 
 /** The confusion matrix and the tables that a report has of the run. A finished run shows the checkpoint that it kept. */
-const evaluationOf = async ({ run, live }: LiveRun): Promise<Omit<RunContent, 'version'>> => {
+const loadEvaluation = async ({ run, live }: LiveRun): Promise<Omit<RunContent, 'version'>> => {
   const [stored, message] = await resultOrMessage(() => readDetails(run.folder))
-  const details = run.result !== null && stored?.step !== keptStep(run.result) ? null : stored
-  const evaluated = details === null ? [] : [{ task: run.config === null ? run.name : taskOf(run), name: run.name, details }]
+  const details = run.result !== null && stored?.step !== savedStep(run.result) ? null : stored
+  const evaluated = details === null ? [] : [{ task: run.config === null ? run.name : describeTask(run), name: run.name, details }]
   const confusion = confusionFigure(evaluated)
-  const sampled = [{ task: taskOf(run), name: run.name, samples: live.curves.samples }]
+  const sampled = [{ task: describeTask(run), name: run.name, samples: live.curves.samples }]
   return {
     figures: confusion === null ? [] : [confusion],
-    tables: tablesOf({ runs: [], sweeps: [], transfers: [], skipped: [] }, seriesOf(finished(run)), evaluated, sampled).details,
+    tables: buildTables({ runs: [], sweeps: [], transfers: [], skipped: [] }, groupSeries(finished(run)), evaluated, sampled).details,
     problems: message === null ? [] : [message],
   }
 }

@@ -1,7 +1,7 @@
 /** The state of the queue of sweeps, for the board. Reading it changes nothing in Redis. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { queueName } from '../../evaluation/cells/cellJob.js'
+import { queueName } from '../../evaluation/jobs/queuedJob.js'
 import { loadBullmq, loadIoredis } from '../../finetuning/machines/redis.js'
 import { redisAddress, redactedAddress } from '../../finetuning/machines/redis.js'
 import { jobKinds, type JobKind, type QueueState } from './events.js'
@@ -99,6 +99,6 @@ const latestById = (jobs: readonly JobOfKind[]): readonly JobOfKind[] => [...new
 const namesIn = (data: unknown): { readonly folder: string; readonly cell: string } => {
   const { output, cell } = (typeof data === 'object' && data !== null ? data : {}) as Readonly<Record<string, unknown>>
   const id = typeof cell === 'object' && cell !== null && 'id' in cell ? cell.id : null
-  const nameOf = (value: unknown): string => (typeof value === 'string' ? oneLine(value.slice(0, 300)) : 'not a cell of a sweep')
-  return { folder: nameOf(output), cell: nameOf(id) }
+  const describeCell = (value: unknown): string => (typeof value === 'string' ? oneLine(value.slice(0, 300)) : 'not a cell of a sweep')
+  return { folder: describeCell(output), cell: describeCell(id) }
 }

@@ -10,7 +10,7 @@
  */
 import { lstat, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises'
 import { basename, resolve, sep } from 'node:path'
-import { birthOf, claimantsOf, type Claimant } from '../../accelerated/storage/folderLock.js'
+import { readStartTime, listClaimants, type Claimant } from '../../accelerated/storage/folderLock.js'
 
 /** Commands that finish the current step and save when they are stopped. */
 const stoppableCommands = ['train', 'quickstart'] as const
@@ -30,7 +30,7 @@ const stopSignalBit = 1n
 /** @returns the process, or why the board cannot stop the run */
 export const findRunProcess = async (folder: string): Promise<RunProcess | string> => {
   if (process.platform !== 'linux') return 'the board can only stop runs on Linux; press Ctrl-C where it runs'
-  const locks = await claimantsOf(folder)
+  const locks = await listClaimants(folder)
   if (locks.length === 0) return 'no process is working on it'
   let obstacle = 'its process is gone'
   for (const lock of locks) {
@@ -61,11 +61,11 @@ const confirm = async ({ file, pid, born }: Claimant): Promise<RunProcess | stri
   if (!Number.isSafeInteger(pid) || pid < 2 || pid === process.pid || pid === process.ppid) return notIt
   if (process.getuid === undefined || (await stat(`/proc/${pid}`)).uid !== process.getuid()) return 'it runs as another user; stop it there'
   if (!(await hasOpenForWriting(pid, file))) return notIt
-  const command = await commandOf(pid)
+  const command = await readCommand(pid)
   if (command === null) return `process ${pid} is another program, which may not end cleanly; stop it there`
   if (!(await handlesStopSignal(pid))) return `process ${pid} does not handle ${stopSignal}; press Ctrl-C where it runs`
   // last, because the system may give the number of an ended process to a new one, which has another start time
-  return born !== null && (await birthOf(pid)) === born ? { pid, command } : notIt
+  return born !== null && (await readStartTime(pid)) === born ? { pid, command } : notIt
 }
 
 /** A file with two names belongs to neither with certainty. */
@@ -82,14 +82,14 @@ const hasOpenForWriting = async (pid: number, file: string): Promise<boolean> =>
 }
 
 /** The salora command of a process, from the arguments that it was started with; null for another program. */
-const commandOf = async (pid: number): Promise<RunCommand | null> => {
+const readCommand = async (pid: number): Promise<RunCommand | null> => {
   if (!/^node/.test(basename(await readlink(`/proc/${pid}/exe`)))) return null
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
   const cwd = await readlink(`/proc/${pid}/cwd`)
   for (const [i, word] of words.entries()) {
     if (i === 0 || word === '' || word.startsWith('-')) continue
     const script = await realpath(resolve(cwd, word)).catch(() => '')
-    if (script.endsWith(`${sep}cells${sep}cellProcess.js`)) return 'cell'
+    if (script.endsWith(`${sep}jobs${sep}jobProcess.js`)) return 'cell'
     if (!script.endsWith(`${sep}cli${sep}salora.js`)) continue
     const command = words.slice(i + 1).find((argument) => !argument.startsWith('-'))
     return stoppableCommands.find((stoppable) => stoppable === command) ?? null

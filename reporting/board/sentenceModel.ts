@@ -37,10 +37,10 @@ export const openSentenceModel = (open: (folder: string) => Promise<OpenRun> = o
     return next
   }
   /** A run that was resumed since has another adapter. */
-  const keyOf = ({ folder, result }: Pick<WatchedRun, 'folder' | 'result'>): string =>
+  const toKey = ({ folder, result }: Pick<WatchedRun, 'folder' | 'result'>): string =>
     JSON.stringify([folder, result?.stepsDone, result?.finishedAt, result?.seconds])
-  const modelOf = async (run: Pick<WatchedRun, 'folder' | 'result'>): Promise<OpenRun> => {
-    const key = keyOf(run)
+  const openModel = async (run: Pick<WatchedRun, 'folder' | 'result'>): Promise<OpenRun> => {
+    const key = toKey(run)
     if (held?.key === key) return held.run
     await release() // before the next one takes memory
     held = { key, run: await open(run.folder) }
@@ -54,10 +54,10 @@ export const openSentenceModel = (open: (folder: string) => Promise<OpenRun> = o
       if (idle !== null) clearTimeout(idle)
       try {
         return await inTurn(async () => {
-          const opened = await modelOf(run)
+          const opened = await openModel(run)
           if (opened.columns.textPair !== undefined && sentence.textPair === undefined)
             throw inputError(run.folder, 'two texts, as in the data of the run', 'one')
-          return opened.predict(rowOf(sentence, opened.columns))
+          return opened.predict(toRow(sentence, opened.columns))
         })
       } finally {
         waiting -= 1
@@ -73,7 +73,7 @@ export const openSentenceModel = (open: (folder: string) => Promise<OpenRun> = o
 }
 
 /** The sentence as a row of the run's data. */
-const rowOf = ({ text, textPair }: Sentence, columns: OpenRun['columns']): Readonly<Record<string, string>> => ({
+const toRow = ({ text, textPair }: Sentence, columns: OpenRun['columns']): Readonly<Record<string, string>> => ({
   [columns.text]: text,
   ...(columns.textPair === undefined || textPair === undefined ? {} : { [columns.textPair]: textPair }),
 })

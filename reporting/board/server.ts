@@ -17,7 +17,7 @@ import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { readPageFiles } from '../report/pageFiles.js'
 import { escapeText, html } from '../text/html.js'
-import { rejectionOf } from './auth.js'
+import { findRejection } from './auth.js'
 import { compareLimit, viewKinds, type View } from './events.js'
 import { clientLimit, openPages, type Pages } from './pages.js'
 import { watchQueue } from './queueState.js'
@@ -156,7 +156,7 @@ const boardApp = ({ token, files, watch, model, pages, onToken }: Context): Hono
   const app = new Hono<Node>()
   app.use(async (c, next) => {
     const { incoming } = c.env
-    const rejection = rejectionOf({ method: c.req.method, path: c.req.path, headers: incoming.headers }, token)
+    const rejection = findRejection({ method: c.req.method, path: c.req.path, headers: incoming.headers }, token)
     if (rejection === null && !(c.req.path in files)) onToken(incoming.socket)
     if (rejection === null) await next()
     else c.res = c.json({ message: rejection.message }, rejection.status, { Connection: 'close' }) // do not wait for the rest of the request
@@ -166,12 +166,12 @@ const boardApp = ({ token, files, watch, model, pages, onToken }: Context): Hono
   for (const [path, { type, text }] of Object.entries(files))
     app.get(path, (c) => c.body(text, 200, { 'Content-Type': `${type}; charset=utf-8` }))
   app.post('/stop', atMost(stopBytes), async (c) => {
-    const { data } = z.object({ id: z.string() }).safeParse(await jsonOf(c))
+    const { data } = z.object({ id: z.string() }).safeParse(await readJson(c))
     const { isStopped, message } = await stopRun(watch, data?.id ?? '')
     return c.json({ message }, isStopped ? 200 : 409)
   })
   app.post('/predict', atMost(sentenceBytes), async (c) => {
-    const { data } = sentenceSchema.safeParse(await jsonOf(c))
+    const { data } = sentenceSchema.safeParse(await readJson(c))
     if (data === undefined) return c.json({ message: `expected a text of 1 to ${sentenceLimit} characters` }, 400)
     const { id, ...sentence } = data
     const run = watch.runs().get(id)
@@ -184,7 +184,7 @@ const boardApp = ({ token, files, watch, model, pages, onToken }: Context): Hono
     return prediction === null ? c.json({ message: problem }, 409) : c.json({ message: '', prediction })
   })
   app.get('/events', (c) => {
-    const view = viewOf(new URL(c.req.url).searchParams)
+    const view = parseView(new URL(c.req.url).searchParams)
     if (view === null) return c.json({ message: `expected a view with at most ${compareLimit} runs` }, 400)
     if (!pages.hasCapacity()) return c.json({ message: `expected at most ${clientLimit} open pages; close one` }, 503)
     return streamSSE(c, (stream) => pages.serve(stream, view, () => c.env.outgoing.destroy()))
@@ -195,7 +195,7 @@ const boardApp = ({ token, files, watch, model, pages, onToken }: Context): Hono
 const atMost = (maxSize: number) =>
   bodyLimit({ maxSize, onError: (c) => c.json({ message: `expected at most ${maxSize} bytes` }, 413, { Connection: 'close' }) })
 
-const jsonOf = (c: { readonly req: { readonly json: () => Promise<unknown> } }): Promise<unknown> => c.req.json().catch(() => null)
+const readJson = (c: { readonly req: { readonly json: () => Promise<unknown> } }): Promise<unknown> => c.req.json().catch(() => null)
 
 const sentenceSchema = z.object({
   id: z.string().max(100),
@@ -213,7 +213,7 @@ const stopRun = async (watch: Watch, id: string): Promise<{ readonly isStopped: 
     : { isStopped: true, message: `Stopping. ${stopEffect(stopped, run)}` }
 }
 
-const viewOf = (query: URLSearchParams): View | null => {
+const parseView = (query: URLSearchParams): View | null => {
   const kind = viewKinds.find((one) => one === query.get('view'))
   const ids = query.getAll('id')
   const isValid = kind === 'list' ? ids.length === 0 : kind === 'compare' ? ids.length <= compareLimit : ids.length === 1

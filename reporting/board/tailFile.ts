@@ -118,7 +118,7 @@ const lineSplitter = (onLine: (line: Buffer) => void, isSkipping: boolean): ((ch
 const sizeLimit = 2_000_000
 
 /** Changes whenever the file changes. */
-export const stampOf = async (file: string): Promise<string> => {
+export const readStamp = async (file: string): Promise<string> => {
   const stats = await lstat(file).catch(() => null)
   return stats === null ? '-' : `${stats.ino} ${stats.size} ${stats.mtimeMs}`
 }

@@ -2,9 +2,9 @@
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunConfig, Scores } from '../../finetuning/run/run.js'
 import type { RunWorkers } from '../../finetuning/run/workersFile.js'
-import { columnsOf } from '../../finetuning/use/runSource.js'
-import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
-import { metricOf, taskName } from '../runs/series.js'
+import { runColumns } from '../../finetuning/use/runSource.js'
+import { findTaskTypeByName } from '../../finetuning/tasks/findTaskType.js'
+import { chooseMetric, taskName } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
 import { bytesText, dateText, durationText, percentText, scoreText } from '../text/units.js'
 import { type CompareView, type RunLine, type RunView, runStatuses, type RunStatus, type SweepLine, type SweepView } from './events.js'
@@ -13,7 +13,7 @@ import type { WatchedRun } from './watchRun.js'
 import { join } from 'node:path'
 import type { SweepPlan } from '../../evaluation/glue/plan.js'
 import { partialTable, type SweepTable } from '../../evaluation/glue/sweepTable.js'
-import { sweepTables } from '../report/tables.js'
+import { sweepTables } from '../report/reportTables.js'
 import type { WatchedSweep } from './watch.js'
 
 export const runLine = (run: WatchedRun): RunLine => {
@@ -30,20 +30,20 @@ export const runLine = (run: WatchedRun): RunLine => {
     steps: run.steps,
     secondsLeft: run.secondsLeft,
     loss: metrics.loss,
-    score: scoreOf(run),
+    score: findScore(run),
     tokensPerSecond: metrics.tokensPerSecond,
   }
 }
 
 /** The metric by which the run is selected; undefined: it is not a single one. */
-export const metricOfRun = ({ result, metrics }: Pick<WatchedRun, 'result' | 'metrics'>): string | undefined =>
+export const selectionMetric = ({ result, metrics }: Pick<WatchedRun, 'result' | 'metrics'>): string | undefined =>
   result?.selectedBy ?? (metrics.best ?? metrics.last)?.selectedBy
 
-const scoreOf = (run: WatchedRun): RunLine['score'] => {
+const findScore = (run: WatchedRun): RunLine['score'] => {
   const { best, last } = run.result ?? run.metrics
   const scores = best?.scores ?? last?.scores ?? {}
   if (Object.keys(scores).length === 0) return null
-  const metric = metricOf(run.config === null ? '' : taskName(run.config), scores, metricOfRun(run))
+  const metric = chooseMetric(run.config === null ? '' : taskName(run.config), scores, selectionMetric(run))
   const value = scores[metric]
   return typeof value === 'number' ? { metric, value, evaluation: best === null ? 'last' : 'best' } : null
 }
@@ -57,42 +57,42 @@ export const stopEffect = ({ command, pid }: RunProcess, { folder }: Pick<Watche
 /** @param process the run's process, or why the board cannot stop it; null if the run is not running */
 export const runView = (run: WatchedRun, process: RunProcess | string | null): RunView => ({
   line: runLine(run),
-  numbers: numbersOf(run),
-  settings: run.config === null ? [] : settingsOf(run.config),
+  numbers: listNumbers(run),
+  settings: run.config === null ? [] : listSettings(run.config),
   stopEffect: process === null || typeof process === 'string' ? null : stopEffect(process, run),
   stopObstacle: typeof process === 'string' ? process : null,
-  ...sentenceOf(run),
+  ...describeSentence(run),
   resume: resumeHint(run),
 })
 
 /** A run has an adapter when it has ended after a step. */
-const sentenceOf = ({ config, result }: WatchedRun): Pick<RunView, 'sentence' | 'sentenceObstacle'> => {
+const describeSentence = ({ config, result }: WatchedRun): Pick<RunView, 'sentence' | 'sentenceObstacle'> => {
   if (config === null || result === null || result.stepsDone === 0) return { sentence: null, sentenceObstacle: null }
-  if (taskTypeNamed(result.taskType)?.command === 'generate')
+  if (findTaskTypeByName(result.taskType)?.command === 'generate')
     return { sentence: null, sentenceObstacle: 'This run writes text: salora generate and salora serve answer its prompts.' }
-  return { sentence: columnsOf(config).textPair === undefined ? 'text' : 'pair', sentenceObstacle: null }
+  return { sentence: runColumns(config).textPair === undefined ? 'text' : 'pair', sentenceObstacle: null }
 }
 
-const numbersOf = ({ metrics, result, workers }: WatchedRun): RunView['numbers'] => {
+const listNumbers = ({ metrics, result, workers }: WatchedRun): RunView['numbers'] => {
   const evaluations = result ?? metrics
   const scores = (name: string, of: Scores = {}) =>
-    Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, textOf(value, (score) => scoreText(metric, score))] as const)
+    Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, formatOptional(value, (score) => scoreText(metric, score))] as const)
   const trained = Object.entries(result?.trainableParameters ?? {})
   const numbers: readonly (readonly [string, number | string | null | undefined])[] = [
     ['workers', workers?.workers],
     ['parts per second', workers?.partsPerSecond],
-    ['slowest worker', textOf(workers?.slowest, slowestText)],
+    ['slowest worker', formatOptional(workers?.slowest, slowestText)],
     ['λ', result?.lambda ?? metrics.lambda],
     ...scores('best', evaluations.best?.scores),
     ...scores('last', evaluations.last?.scores),
     ['target density', result?.targetDensity],
     ['expected density', result?.expectedDensity ?? metrics.density],
-    ['retained density', textOf(result?.retainedDensity, percentText)],
+    ['retained density', formatOptional(result?.retainedDensity, percentText)],
     ['retained parameters', result?.retainedParameters],
     ...trained.map(([part, count]) => [`trained parameters: ${part}`, count] as const),
-    ['time', textOf(result?.seconds, durationText)],
-    ['peak memory', textOf(result?.peakMemoryBytes, bytesText)],
-    ['finished', textOf(result?.finishedAt, dateText)],
+    ['time', formatOptional(result?.seconds, durationText)],
+    ['peak memory', formatOptional(result?.peakMemoryBytes, bytesText)],
+    ['finished', formatOptional(result?.finishedAt, dateText)],
   ]
   return numbers.flatMap(([name, value]) => (value === null || value === undefined ? [] : [[escapeText(name), value] as const]))
 }
@@ -101,7 +101,7 @@ const slowestText = ({ worker, seconds }: NonNullable<RunWorkers['slowest']>): s
   escapeText(`${seconds.toFixed(2)} s a part (${worker})`)
 
 /** A score may be null in result.json, where JSON has no NaN. */
-const textOf = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>
+const formatOptional = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>
   value === null || value === undefined ? null : text(value)
 
 const resumeHint = ({ status, sweep, folder }: WatchedRun): string | null => {
@@ -110,7 +110,7 @@ const resumeHint = ({ status, sweep, folder }: WatchedRun): string | null => {
 }
 
 /** The settings of a run, as its config.json has them, in one flat list. */
-const settingsOf = ({ model, revision, adapter, task, settings, device, versions }: RunConfig): RunView['settings'] =>
+const listSettings = ({ model, revision, adapter, task, settings, device, versions }: RunConfig): RunView['settings'] =>
   Object.entries({
     model,
     ...(revision == null ? {} : { revision }),
@@ -123,7 +123,7 @@ const settingsOf = ({ model, revision, adapter, task, settings, device, versions
 
 /** Several runs side by side, with the settings in which they differ. */
 export const compareView = (runs: readonly WatchedRun[]): CompareView => {
-  const settings = runs.map(({ config }) => new Map(config === null ? [] : settingsOf(config)))
+  const settings = runs.map(({ config }) => new Map(config === null ? [] : listSettings(config)))
   const names = [...new Set(settings.flatMap((ofRun) => [...ofRun.keys()]))]
   const differing = names.filter((name) => new Set(settings.map((ofRun) => ofRun.get(name))).size > 1)
   return {
@@ -140,18 +140,18 @@ export const compareView = (runs: readonly WatchedRun[]): CompareView => {
 /** A sweep on the board: its line in the list, and its view with every cell and the table so far. */
 export const sweepView = (sweep: WatchedSweep): SweepView => ({
   line: sweepLine(sweep),
-  cells: cellsOf(sweep).map(({ id, run, status, reason }) =>
+  cells: listCells(sweep).map(({ id, run, status, reason }) =>
     run === null
       ? { id: null, name: escapeText(id), status, reason: reason === null ? null : escapeText(reason) }
       : { ...runLine(run), name: escapeText(id) },
   ),
-  table: tableOf(sweep),
+  table: findTable(sweep),
 })
 
 export const sweepLine = (sweep: WatchedSweep): SweepLine => {
-  const cells = cellsOf(sweep)
-  const counts = countsOf(cells)
-  const progress = sum(cells.map(progressOf)) / Math.max(1, cells.length)
+  const cells = listCells(sweep)
+  const counts = countStatuses(cells)
+  const progress = sum(cells.map(computeProgress)) / Math.max(1, cells.length)
   return {
     id: sweep.id,
     name: escapeText(sweep.name),
@@ -169,7 +169,7 @@ export const sweepLine = (sweep: WatchedSweep): SweepLine => {
 type SweepCell = { readonly id: string; readonly run: WatchedRun | null; readonly status: RunStatus; readonly reason: string | null }
 
 /** The cells of the plan in its order; without a plan, those that have a folder. */
-const cellsOf = ({ folder, plan, runs, failures }: WatchedSweep): readonly SweepCell[] => {
+const listCells = ({ folder, plan, runs, failures }: WatchedSweep): readonly SweepCell[] => {
   const byFolder = new Map(runs.map((run) => [run.folder, run]))
   const ids = plan?.cells.map(({ id }) => id) ?? runs.map((run) => run.folder.slice(join(folder, 'cells').length + 1))
   return ids.map((id) => {
@@ -182,10 +182,10 @@ const cellsOf = ({ folder, plan, runs, failures }: WatchedSweep): readonly Sweep
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0)
 
-const countsOf = (cells: readonly SweepCell[]): SweepLine['counts'] =>
+const countStatuses = (cells: readonly SweepCell[]): SweepLine['counts'] =>
   Object.fromEntries(runStatuses.map((status) => [status, cells.filter((cell) => cell.status === status).length])) as SweepLine['counts']
 
-const progressOf = ({ status, run }: SweepCell): number => {
+const computeProgress = ({ status, run }: SweepCell): number => {
   if (status === 'finished') return 1
   return run === null || run.steps === null || run.steps === 0 ? 0 : Math.min(1, run.metrics.step / run.steps)
 }
@@ -197,7 +197,7 @@ const secondsLeft = (cells: readonly SweepCell[], progress: number, running: num
   return (secondsPerCell * cells.length * (1 - progress)) / running
 }
 
-const tableOf = (sweep: WatchedSweep): SweepView['table'] => {
+const findTable = (sweep: WatchedSweep): SweepView['table'] => {
   const { plan, stored, name } = sweep
   const table = plan?.stage === 'table' ? tableSoFar(sweep, plan) : stored?.table
   if (table === undefined || table.rows.length === 0) return null
@@ -206,7 +206,7 @@ const tableOf = (sweep: WatchedSweep): SweepView['table'] => {
 }
 
 const tableSoFar = (sweep: WatchedSweep, plan: SweepPlan): SweepTable => {
-  const byId = new Map(cellsOf(sweep).map((cell) => [cell.id, cell]))
+  const byId = new Map(listCells(sweep).map((cell) => [cell.id, cell]))
   const outcomes = plan.cells.map((cell) => {
     const { status, run, reason } = byId.get(cell.id) ?? { status: 'waiting', run: null, reason: null }
     if (status === 'finished' && run?.result != null) return { cell, outcome: { kind: 'done', result: run.result, reused: true } as const }

@@ -4,13 +4,13 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { group } from 'd3-array'
 import pMap from 'p-map'
-import { claimantsOf } from '../../accelerated/storage/folderLock.js'
-import { cellFailure, type CellFailure } from '../../evaluation/cells/cellFolder.js'
+import { listClaimants } from '../../accelerated/storage/folderLock.js'
+import { cellFailure, type CellFailure } from '../../evaluation/jobs/jobFolder.js'
 import { planFile, readPlan, type SweepPlan } from '../../evaluation/glue/plan.js'
 import { folderLimit, openDiscovery, runLimit, type RunFolder } from '../runs/discover.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
-import { readSweep, type StoredSweep } from '../runs/stored.js'
-import { readSmallFile, stampOf } from './tailFile.js'
+import { readSweep, type StoredSweep } from '../runs/readStored.js'
+import { readSmallFile, readStamp } from './tailFile.js'
 import { isHeld, openRunFiles, type WatchedRun } from './watchRun.js'
 
 export type Watch = {
@@ -46,7 +46,7 @@ const idleInterval = 4
 /** Maximum number of failures that are read. */
 const failureLimit = 10_000
 
-export const idOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 16)
+export const hashName = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 16)
 
 /** A run or a sweep with its name and id on the board. */
 type Place = RunFolder & Pick<WatchedRun, 'id' | 'name'>
@@ -70,10 +70,10 @@ export const openWatch = (root: string): Watch => {
   }
   const refresh = async (): Promise<void> => {
     const { folders, truncated } = await discover()
-    problem = await problemOf(root, truncated)
+    problem = await findProblem(root, truncated)
     const places = folders.map((folder): Place => {
       const name = folder.path || basename(root) || root
-      return { ...folder, name, id: idOf(name) }
+      return { ...folder, name, id: hashName(name) }
     })
     order = places.map(({ id }) => id)
     const ids = new Set(order)
@@ -102,15 +102,15 @@ export const openWatch = (root: string): Watch => {
   }
 }
 
-const problemOf = async (root: string, truncated: boolean): Promise<string | null> => {
+const findProblem = async (root: string, truncated: boolean): Promise<string | null> => {
   const stats = await stat(root).catch(() => null)
   if (stats?.isDirectory() !== true) return `${root} no longer exists`
   return truncated ? `only the first ${runLimit} runs and ${folderLimit} folders are shown` : null
 }
 
 const readSweepFiles = async ({ id, folder, name }: Place, before: SweepFiles | undefined): Promise<SweepFiles> => {
-  const stamps = (await Promise.all([planFile, 'sweep.json', 'failures'].map((file) => stampOf(join(folder, file))))).join()
-  const isRunning = (await claimantsOf(folder)).some(isHeld)
+  const stamps = (await Promise.all([planFile, 'sweep.json', 'failures'].map((file) => readStamp(join(folder, file))))).join()
+  const isRunning = (await listClaimants(folder)).some(isHeld)
   if (before?.stamps === stamps) return { ...before, isRunning }
   const [plan, planProblem] = await resultOrMessage(() => readSmallFile(join(folder, planFile), () => readPlan(folder)))
   const [stored, storedProblem] = await resultOrMessage(() => readSmallFile(join(folder, 'sweep.json'), () => readSweep(folder)))

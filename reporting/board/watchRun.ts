@@ -1,16 +1,16 @@
 /** Reads the files of one run that have changed, and determines the run's status and remaining time. */
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { claimantsOf, patience, type Claimant } from '../../accelerated/storage/folderLock.js'
-import type { CellFailure } from '../../evaluation/cells/cellFolder.js'
+import { listClaimants, patience, type Claimant } from '../../accelerated/storage/folderLock.js'
+import type { CellFailure } from '../../evaluation/jobs/jobFolder.js'
 import type { RunConfig, RunResult } from '../../finetuning/run/run.js'
 import { readRunConfig, readRunResult } from '../../finetuning/run/runFiles.js'
 import { readWorkers, workersFile, type RunWorkers } from '../../finetuning/run/workersFile.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { plural } from '../text/units.js'
 import type { RunStatus } from './events.js'
-import { etaEstimator, metricsSummarizer, plannedSteps, type MetricsSummary } from './metrics.js'
-import { openTail, readSmallFile, stampOf, type TailedFile } from './tailFile.js'
+import { etaEstimator, metricsSummarizer, plannedSteps, type MetricsSummary } from './metricsSummary.js'
+import { openTail, readSmallFile, readStamp, type TailedFile } from './tailFile.js'
 
 export type WatchedRun = {
   /** identifies the run to pages; not a path, so that pages cannot request paths */
@@ -52,7 +52,7 @@ export const openRunFiles = (): ((place: RunPlace) => Promise<WatchedRun>) => {
   let files: RunFiles = { stamps: '', config: null, result: null, workers: null, damage: null }
   let tail: (TailedFile & { readonly isPartial: boolean }) | null = null
   return async ({ failure, ...place }) => {
-    const locks = await locksOf(place.folder, files)
+    const locks = await readLocks(place.folder, files)
     files = locks.stamps === files.stamps ? files : await readFiles(place.folder, locks.stamps)
     const { config, result, workers, damage } = files
     const isFinished = result?.interrupted === false
@@ -64,14 +64,14 @@ export const openRunFiles = (): ((place: RunPlace) => Promise<WatchedRun>) => {
     const [hasNews, unreadable] = await resultOrMessage(tail.read)
     const summary = metrics.summary()
     const signs = { hasConfig: config !== null, result, locks: locks.claimants, hasFailed: failure !== null, isDamaged: damage !== null }
-    const status = statusOf(signs)
+    const status = chooseStatus(signs)
     const isRunning = status === 'running' && summary.step > 0
     const written = isRunning && hasNews === true ? await lstat(file).catch(() => null) : null
     if (written !== null) eta.observe(summary.step, written.mtimeMs)
     const steps = result?.steps ?? (config === null ? null : plannedSteps(config, summary.stepsPerEpoch))
     return {
       ...{ ...place, status, config, result, metrics: summary, steps },
-      reason: unreadable ?? damage ?? reasonOf(status, locks.claimants, failure, summary),
+      reason: unreadable ?? damage ?? explainStatus(status, locks.claimants, failure, summary),
       workers: status === 'running' ? workers : null,
       secondsLeft: isRunning && steps !== null ? eta.secondsFor(Math.max(0, steps - summary.step), summary) : null,
     }
@@ -79,13 +79,13 @@ export const openRunFiles = (): ((place: RunPlace) => Promise<WatchedRun>) => {
 }
 
 /** Locks, and stamps of the files, of one moment. Otherwise a run that starts or ends in between would look like a failed one. */
-const locksOf = async (folder: string, { stamps: before, result }: RunFiles) => {
+const readLocks = async (folder: string, { stamps: before, result }: RunFiles) => {
   const stampsNow = async (): Promise<string> =>
-    (await Promise.all(['config.json', 'result.json', workersFile].map((file) => stampOf(join(folder, file))))).join()
+    (await Promise.all(['config.json', 'result.json', workersFile].map((file) => readStamp(join(folder, file))))).join()
   for (let attempt = 1; ; attempt++) {
     const stamps = await stampsNow()
     if (stamps === before && result?.interrupted === false) return { stamps, claimants: [] }
-    const claimants = await claimantsOf(folder)
+    const claimants = await listClaimants(folder)
     if (attempt === 3 || (await stampsNow()) === stamps) return { stamps, claimants }
   }
 }
@@ -100,7 +100,7 @@ const readFiles = async (folder: string, stamps: string): Promise<RunFiles> => {
   return { stamps, config, result, workers, damage: configDamage ?? resultDamage }
 }
 
-const reasonOf = (
+const explainStatus = (
   status: RunStatus,
   locks: readonly Claimant[],
   failure: CellFailure | null,
@@ -135,7 +135,7 @@ export type RunSigns = {
 /** If the process cannot be checked from here, its lock counts for as long as it is renewed. */
 export const isHeld = ({ lives, silent }: RunSigns['locks'][number]): boolean => lives ?? silent <= patience.silence
 
-export const statusOf = ({ hasConfig, result, locks, hasFailed, isDamaged }: RunSigns): RunStatus => {
+export const chooseStatus = ({ hasConfig, result, locks, hasFailed, isDamaged }: RunSigns): RunStatus => {
   if (result?.interrupted === false) return 'finished'
   if (locks.some(isHeld)) return 'running'
   if (isDamaged) return 'unreadable'

@@ -122,7 +122,9 @@ const axes = (chart: LineChart, { x, y, left, right, top, bottom }: LineFrame): 
       (tick) => gridLine(left, right, y.at(tick)) + text(left - 6, y.at(tick) + 4, tickText(tick), { anchor: 'end', opacity: 0.75 }),
     ),
     gridLine(left, right, bottom, 0.45),
-    ...x.ticks.map((tick) => text(x.at(tick), bottom + 16, tickText(tick), { anchor: anchorAt(x.at(tick), left, right), opacity: 0.75 })),
+    ...x.ticks.map((tick) =>
+      text(x.at(tick), bottom + 16, tickText(tick), { anchor: chooseAnchor(x.at(tick), left, right), opacity: 0.75 }),
+    ),
     chart.y.title === '' ? '' : text(left, top - 10, `↑ ${chart.y.title}`, { opacity: 0.75 }),
     chart.x.title === '' ? '' : text(right, bottom + 32, `${chart.x.title} →`, { anchor: 'end', opacity: 0.75 }),
   ].join('')
@@ -138,7 +140,7 @@ const legible = ({ ticks, at }: Scale): readonly number[] => {
 }
 
 /** A label at an edge does not leave the chart. */
-const anchorAt = (x: number, left: number, right: number): 'start' | 'middle' | 'end' =>
+const chooseAnchor = (x: number, left: number, right: number): 'start' | 'middle' | 'end' =>
   x - left < 8 ? 'start' : right - x < 8 ? 'end' : 'middle'
 
 const lineMarks = ({ points }: Line, i: number, { x, y }: LineFrame, smoothing: number): string => {

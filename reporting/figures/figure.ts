@@ -2,7 +2,7 @@
 import { group } from 'd3-array'
 import type { Table } from '../../evaluation/tables/tableText.js'
 import { seriesLimit, type Chart } from '../charts/chart.js'
-import type { RunCurves } from '../runs/curves.js'
+import type { RunCurves } from '../runs/runCurves.js'
 import type { Series } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
 

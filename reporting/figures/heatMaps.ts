@@ -50,12 +50,12 @@ export const ranks: Figure = {
 const titleWithRuns = ({ task, label, seeds }: RankedSeries): string => `${task}: ${label} (${plural(seeds.length, 'run')})`
 
 /** A heat map for each series. @returns null if there are no series */
-export const ranksContent = (series: readonly RankedSeries[], caption: string, titleOf = titleWithRuns): FigureContent | null => {
+export const ranksContent = (series: readonly RankedSeries[], caption: string, toTitle = titleWithRuns): FigureContent | null => {
   if (series.length === 0) return null
-  const withMeans = series.map((one) => ({ one, means: meansOf(one) }))
+  const withMeans = series.map((one) => ({ one, means: averageRanks(one) }))
   return {
     caption: caption + omittedSentence(series.length - panelLimit, 'series'),
-    panels: withMeans.slice(0, panelLimit).map(({ one, means }, i) => rankPanel(one, means, i, titleOf(one))),
+    panels: withMeans.slice(0, panelLimit).map(({ one, means }, i) => rankPanel(one, means, i, toTitle(one))),
     table: {
       columns: ['task', 'series', 'runs', 'layer', 'matrix', 'mean rank', 'min', 'max'],
       rows: withMeans.flatMap(({ one: { task, label, seeds }, means }) =>
@@ -74,7 +74,7 @@ type MeanRank = {
   readonly high: number
 }
 
-const meansOf = ({ ranks: byRun }: RankedSeries): readonly MeanRank[] =>
+const averageRanks = ({ ranks: byRun }: RankedSeries): readonly MeanRank[] =>
   [...new Set(byRun.flatMap((run) => Object.keys(run)))].map((name) => {
     const values = byRun.flatMap((run) => (Object.hasOwn(run, name) ? (run[name] ?? []) : []))
     return { ...matrixPlace(name), matrix: escapeText(name), value: mean(values), low: Math.min(...values), high: Math.max(...values) }
@@ -85,7 +85,7 @@ const rankPanel = ({ task, label }: RankedSeries, means: readonly MeanRank[], i:
   const titles = matrixTitles(columns)
   const columnTitle = (column: string): string => escapeText(titles.get(column) ?? column)
   const layers = [...new Set(means.map(({ layer }) => layer ?? -1))].sort((a, b) => a - b)
-  const rowOf = (layer: number | null): string => (layer === null || layer < 0 ? '–' : String(layer))
+  const rowName = (layer: number | null): string => (layer === null || layer < 0 ? '–' : String(layer))
   const sorted = [...means].sort((a, b) => b.value - a.value)
   const [highest, lowest] = [sorted[0], sorted.at(-1)]
   return {
@@ -97,8 +97,8 @@ const rankPanel = ({ task, label }: RankedSeries, means: readonly MeanRank[], i:
         ? ''
         : ` Highest ${highest.value.toFixed(1)} in ${highest.matrix}, lowest ${lowest.value.toFixed(1)} in ${lowest.matrix}.`),
     chart: heatMap(
-      means.map(({ layer, column, value }) => ({ row: rowOf(layer), column: columnTitle(column), value })),
-      { title: 'layer', order: layers.map(rowOf) },
+      means.map(({ layer, column, value }) => ({ row: rowName(layer), column: columnTitle(column), value })),
+      { title: 'layer', order: layers.map(rowName) },
       { title: '', order: columns.map(columnTitle) },
     ),
   }
@@ -127,13 +127,13 @@ const compareRanks = (first: Ranks, second: Ranks): Omit<Agreement, 'seeds'> | n
   const names = Object.keys(first).filter((name) => Object.hasOwn(second, name))
   if (names.length === 0) return null
   const [a, b] = [names.map((name) => first[name] ?? 0), names.map((name) => second[name] ?? 0)]
-  const sumOf = (choose: (x: number, y: number) => number): number => a.reduce((sum, x, k) => sum + choose(x, b[k] ?? 0), 0)
+  const sumPairs = (choose: (x: number, y: number) => number): number => a.reduce((sum, x, k) => sum + choose(x, b[k] ?? 0), 0)
   const varies = (values: readonly number[]): boolean => values.some((value) => value !== values[0])
-  const sumOfMaxima = sumOf(Math.max)
+  const sumOfMaxima = sumPairs(Math.max)
   return {
     correlation: varies(a) && varies(b) ? sampleCorrelation(a, b) : null,
     equal: a.filter((x, k) => x === b[k]).length / a.length,
-    overlap: sumOfMaxima === 0 ? null : sumOf(Math.min) / sumOfMaxima,
+    overlap: sumOfMaxima === 0 ? null : sumPairs(Math.min) / sumOfMaxima,
   }
 }
 

@@ -1,9 +1,9 @@
 /** The figures of the page, in its order. One that fails is named, and the others are shown. */
 import { reason } from '../../accelerated/errors/inputError.js'
-import { curveFigure, losses, score, steps } from './curves.js'
+import { curveFigure, losses, score, steps } from './curveFigures.js'
 import type { Figure, PlottedFigure, PlottedSeries } from './figure.js'
 import { agreement, ranks } from './heatMaps.js'
-import { settingFigures } from './settings.js'
+import { settingFigures } from './settingFigures.js'
 
 const figures: readonly Figure[] = [
   curveFigure(score),

@@ -1,7 +1,7 @@
 /** The script of the board: it follows the events of one view, renders it again with each, and does what the reader asks for. */
 import morphdom from 'morphdom'
 import { compareLimit, type Answer, type BoardState, type SentenceAnswer, type View } from '../board/events.js'
-import { figuresIn, viewHtml, viewTitle, type Reader, answerHtml } from '../views/board.js'
+import { figuresIn, viewHtml, viewTitle, type Reader, answerHtml } from '../views/boardView.js'
 import { html } from '../text/html.js'
 import { listenToButtons, showCharts, smoothingControl } from './charts.js'
 import { followEvents, request, showConnection, takeToken } from './connection.js'
@@ -43,7 +43,7 @@ const change = (changed: Partial<Reader>): void => {
   render()
 }
 
-const viewOf = (hash: string): View => {
+const parseView = (hash: string): View => {
   const [, kind, ids = ''] = /^#\/(run|compare|sweep)\/([0-9a-f,]+)$/.exec(hash) ?? []
   return kind === undefined ? { kind: 'list', ids: [] } : { kind: kind as View['kind'], ids: ids.split(',').slice(0, compareLimit) }
 }
@@ -52,7 +52,7 @@ const showView = (): void => {
   takeToken()
   current.abort()
   current = new AbortController()
-  ;[view, state] = [viewOf(location.hash), {}]
+  ;[view, state] = [parseView(location.hash), {}]
   main.replaceChildren() // another view shares no element, so no field keeps its text
   change({ ...nothing, words: '', status: '' })
   followEvents(view, current.signal, (received) => {

@@ -55,7 +55,7 @@ export const followEvents = async (
       if (response === 'rejected') return
     } catch (thrown) {
       if (signal.aborted) return
-      showConnection(`${problemOf(thrown)} Retrying. The page shows the last known state.`, true)
+      showConnection(`${describeProblem(thrown)} Retrying. The page shows the last known state.`, true)
     }
     await new Promise((resolve) => setTimeout(resolve, wait))
     wait = Math.min(longestWait, waitFactor * wait)
@@ -65,7 +65,7 @@ export const followEvents = async (
 /** An error that the board reports, as opposed to a lost connection. */
 class BoardError extends Error {}
 
-const problemOf = (thrown: unknown): string =>
+const describeProblem = (thrown: unknown): string =>
   thrown instanceof BoardError ? `${thrown.message}.` : 'The connection to the board is lost.'
 
 /** Follows one connection. @throws if it ends */

@@ -1,7 +1,7 @@
 /** What the model answered: scores by class and the worst errors of the kept checkpoint, and samples after each evaluation. */
 import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
 import type { EvaluatedRun } from '../figures/heatMaps.js'
-import type { SampledStep } from '../runs/curves.js'
+import type { SampledStep } from '../runs/runCurves.js'
 import { escapeText } from '../text/html.js'
 import { percentText } from '../text/units.js'
 import type { ReportTable } from './sections.js'
@@ -9,7 +9,7 @@ import type { ReportTable } from './sections.js'
 export const evaluationTables = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => [...classTable(runs), ...errorTable(runs)]
 
 /** Columns that name the run, if there are several. */
-const contextOf = (runs: readonly EvaluatedRun[]) => {
+const runColumns = (runs: readonly EvaluatedRun[]) => {
   const isShown = runs.length > 1
   return {
     columns: isShown ? ['task', 'run'] : [],
@@ -17,7 +17,7 @@ const contextOf = (runs: readonly EvaluatedRun[]) => {
   }
 }
 
-const checkpointOf = (runs: readonly EvaluatedRun[]): string => {
+const describeCheckpoint = (runs: readonly EvaluatedRun[]): string => {
   const [run] = runs
   return run === undefined || runs.length > 1
     ? 'the kept checkpoints'
@@ -25,12 +25,12 @@ const checkpointOf = (runs: readonly EvaluatedRun[]): string => {
 }
 
 const classTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
-  const context = contextOf(runs)
+  const context = runColumns(runs)
   const rows = runs.flatMap((run) => (run.details.byClass ?? []).map((report) => ({ run, ...report })))
   if (rows.length === 0) return []
   const columns = [...context.columns, 'class', 'precision', 'recall', 'F1', 'examples']
   const share = (value: number | null): Cell => (value === null ? null : percentText(value))
-  const cellsOf = (show: (value: number | null) => Cell): readonly (readonly Cell[])[] =>
+  const formatRows = (show: (value: number | null) => Cell): readonly (readonly Cell[])[] =>
     rows.map(({ run, label, precision, recall, f1, examples }) => [
       ...[...context.cells(run), escapeText(label), show(precision), show(recall), show(f1)],
       examples,
@@ -39,29 +39,29 @@ const classTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
     {
       name: 'classes',
       title: 'Scores by class',
-      caption: `On the evaluation examples, at ${checkpointOf(runs)}.`,
-      table: { columns, rows: cellsOf(share) },
-      csv: csvTable({ columns, rows: cellsOf((value) => value) }),
+      caption: `On the evaluation examples, at ${describeCheckpoint(runs)}.`,
+      table: { columns, rows: formatRows(share) },
+      csv: csvTable({ columns, rows: formatRows((value) => value) }),
     },
   ]
 }
 
 const errorTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
-  const context = contextOf(runs)
+  const context = runColumns(runs)
   const errors = runs.flatMap((run) => run.details.errors.map((error) => ({ run, ...error })))
   if (errors.length === 0) return []
   const columns = [...context.columns, 'row', 'loss', 'label', 'prediction', 'text']
-  const textOf = ({ text, textPair }: (typeof errors)[number]): string =>
+  const formatText = ({ text, textPair }: (typeof errors)[number]): string =>
     text === undefined ? '' : escapeText(textPair === undefined ? text : `${text} | ${textPair}`)
   const rows = errors.map((error): readonly Cell[] => {
     const { run, row, loss, label, predicted } = error
-    return [...context.cells(run), row, Number(loss.toPrecision(3)), escapeText(label), escapeText(predicted), textOf(error)]
+    return [...context.cells(run), row, Number(loss.toPrecision(3)), escapeText(label), escapeText(predicted), formatText(error)]
   })
   return [
     {
       name: 'errors',
       title: 'Worst errors',
-      caption: `The evaluation examples with the largest loss, at ${checkpointOf(runs)}. The texts are those of evaluation.json in the run's folder.`,
+      caption: `The evaluation examples with the largest loss, at ${describeCheckpoint(runs)}. The texts are those of evaluation.json in the run's folder.`,
       table: { columns, rows },
     },
   ]
@@ -73,14 +73,14 @@ export type SampledRun = { readonly task: string; readonly name: string; readonl
 type Row = { readonly run: SampledRun; readonly prompt: string; readonly from: number; readonly to: number; readonly text: string }
 
 export const samplesTables = (runs: readonly SampledRun[]): readonly ReportTable[] => {
-  const every = runs.flatMap(rowsOf)
+  const every = runs.flatMap(listRows)
   if (every.length === 0) return []
   const several = new Set(every.map(({ run }) => run)).size > 1
   const columns = [...(several ? ['task', 'run'] : []), 'prompt', 'step', 'text']
-  const cells = (rows: readonly Row[], promptOf: (row: Row, i: number) => Cell): readonly (readonly Cell[])[] =>
+  const cells = (rows: readonly Row[], formatPrompt: (row: Row, i: number) => Cell): readonly (readonly Cell[])[] =>
     rows.map((row, i) => [
       ...(several ? [row.run.task, escapeText(row.run.name)] : []),
-      ...[promptOf(row, i), row.from === row.to ? row.from : `${row.from} – ${row.to}`, row.text === '' ? '(nothing)' : row.text],
+      ...[formatPrompt(row, i), row.from === row.to ? row.from : `${row.from} – ${row.to}`, row.text === '' ? '(nothing)' : row.text],
     ])
   const rows = merged(every)
   return [
@@ -95,7 +95,7 @@ export const samplesTables = (runs: readonly SampledRun[]): readonly ReportTable
 }
 
 /** By prompt, in the order of the newest evaluation, and within a prompt by step. */
-const rowsOf = (run: SampledRun): readonly Row[] => {
+const listRows = (run: SampledRun): readonly Row[] => {
   const prompts = run.samples.at(-1)?.samples.map(({ prompt }) => prompt) ?? []
   return [...new Set(prompts)].flatMap((prompt) =>
     run.samples.flatMap(({ step, samples }) =>

@@ -3,7 +3,7 @@ import { mean } from 'simple-statistics'
 import { shareInWords } from '../../finetuning/metrics/interval.js'
 import { metricTitle } from '../../finetuning/metrics/index.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
-import { namedConfigs } from '../runs/names.js'
+import { namedConfigs } from '../runs/runNames.js'
 import { bestSeries, compareScores, lastScore, scoredSeries, type Scored } from '../runs/scores.js'
 import type { Series } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
@@ -18,15 +18,15 @@ export type Overview = {
   readonly numbers: readonly BigNumber[]
 }
 
-export const overviewOf = (runs: readonly FinishedRun[], series: readonly Series[], name: string): Overview => {
+export const buildOverview = (runs: readonly FinishedRun[], series: readonly Series[], name: string): Overview => {
   const tasks = [...new Set(series.map(({ task }) => task))]
   const [best] = bestSeries(series)
   const [task] = tasks
   const heading = tasks.length === 1 && task !== undefined ? task : name
-  return { heading, lead: leadOf(runs, series, tasks), numbers: best === undefined ? [] : numbersOf(best, series, tasks.length > 1) }
+  return { heading, lead: writeLead(runs, series, tasks), numbers: best === undefined ? [] : listNumbers(best, series, tasks.length > 1) }
 }
 
-const leadOf = (runs: readonly FinishedRun[], series: readonly Series[], tasks: readonly string[]): string => {
+const writeLead = (runs: readonly FinishedRun[], series: readonly Series[], tasks: readonly string[]): string => {
   const named = namedConfigs(runs.map(({ config }) => config))
   const models = [...new Set(runs.map(({ config }) => modelName(config.model, named.get(config)?.model)))]
   const methods = [...new Set(runs.map(({ config }) => escapeText(String(config.settings.method))))]
@@ -52,7 +52,7 @@ const leadOf = (runs: readonly FinishedRun[], series: readonly Series[], tasks: 
 const modelName = (path: string, name = ''): string =>
   /finetuning[\\/]embedded[\\/]model$/.test(path) ? 'Embedded model' : escapeText(name)
 
-const numbersOf = (best: Scored, series: readonly Series[], hasTasks: boolean): readonly BigNumber[] => [
+const listNumbers = (best: Scored, series: readonly Series[], hasTasks: boolean): readonly BigNumber[] => [
   goodness(best, series, hasTasks),
   size(best),
   duration(best),
@@ -88,13 +88,13 @@ const goodness = (best: Scored, series: readonly Series[], hasTasks: boolean): B
       rows ?? '',
       second === undefined ? '' : `${seriesName(best, hasTasks)}; next: ${second.label} ${scoreText(metric, second.score)}`,
       second === undefined && runs.length > 1 ? seriesName(best, hasTasks) : '',
-      run === undefined || runs.length > 1 ? '' : keptText(run, last === null ? null : scoreText(metric, last)),
+      run === undefined || runs.length > 1 ? '' : savedStepText(run, last === null ? null : scoreText(metric, last)),
     ].filter((line) => line !== ''),
     bar: unit === '%' ? { share: score, baseline: isAccuracy ? (majority?.share ?? null) : null } : null,
   }
 }
 
-const keptText = ({ result: { kept, best, last } }: FinishedRun, lastText: string | null): string => {
+const savedStepText = ({ result: { kept, best, last } }: FinishedRun, lastText: string | null): string => {
   const step = kept?.step ?? best?.step ?? last.step
   return `kept: step ${step}${lastText === null || step === last.step ? '' : `; the last, step ${last.step}: ${lastText}`}`
 }

@@ -8,16 +8,16 @@ import type { PlottedFigure, PlottedSeries } from '../figures/figure.js'
 import { confusionFigure, type EvaluatedRun } from '../figures/heatMaps.js'
 import { plotFigures } from '../figures/index.js'
 import type { Collected, FinishedRun } from '../runs/collectRuns.js'
-import { readRunCurves, type RunCurves } from '../runs/curves.js'
+import { readRunCurves, type RunCurves } from '../runs/runCurves.js'
 import { bucketWidth } from '../runs/downSample.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
-import { bestRun, bestSeries, keptStep } from '../runs/scores.js'
-import { seriesOf, type Series } from '../runs/series.js'
+import { bestRun, bestSeries, savedStep } from '../runs/scores.js'
+import { groupSeries, type Series } from '../runs/series.js'
 import { escapeText, html, type Html } from '../text/html.js'
 import { plural } from '../text/units.js'
-import { overviewOf, type Overview } from './overview.js'
+import { buildOverview, type Overview } from './overview.js'
 import { figureSection, numberList, tableSection, type ReportTable } from './sections.js'
-import { tablesOf } from './tables.js'
+import { buildTables } from './reportTables.js'
 import type { SampledRun } from './evaluationTables.js'
 
 /** Maximum number of points of one figure, and maximum and minimum of one series: pages stay fast, and finer curves look the same. */
@@ -51,14 +51,14 @@ export type ReportPage = {
 
 export const reportPage = async (collected: Collected, options: PageOptions): Promise<ReportPage> => {
   const { name, version, files, storage = nodeFiles, onProgress = () => undefined } = options
-  const series = seriesOf(collected.runs)
+  const series = groupSeries(collected.runs)
   const { plotted, sampled, unreadable } = await readCurves(series, storage, onProgress)
   const { evaluated, invalid } = await readEvaluations(series, storage)
   const skipped = [...collected.skipped, ...unreadable, ...invalid]
   const { plotted: all, failed: warnings } = plotFigures(plotted)
   const figures = inOrder(all, confusionFigure(evaluated))
-  const { comparisons, details } = tablesOf(collected, series, evaluated, sampled)
-  const overview = overviewOf(collected.runs, series, name)
+  const { comparisons, details } = buildTables(collected, series, evaluated, sampled)
+  const overview = buildOverview(collected.runs, series, name)
   const tasks = new Set(series.map(({ task }) => task)).size
   const summary = `${plural(collected.runs.length, 'run')}, ${series.length} series, ${plural(tasks, 'task')}. Written by salora ${version}. This file is complete and loads nothing.`
   const page = pageHtml({ name, overview, summary, warnings, skipped: skipped.map(escapeText), comparisons, figures, details }, files)
@@ -116,7 +116,7 @@ const readEvaluations = async (
     if (run === null) continue
     const [details, message] = await resultOrMessage(() => readDetails(run.folder, storage))
     if (message !== null) invalid.push(message)
-    if (details !== null && details.step === keptStep(run.result)) evaluated.push({ task: best.task, name: run.name, details })
+    if (details !== null && details.step === savedStep(run.result)) evaluated.push({ task: best.task, name: run.name, details })
   }
   return { evaluated, invalid }
 }
@@ -145,7 +145,7 @@ const pageHtml = (
   const options = { heading, draw: ({ chart }: PlottedFigure['panels'][number]) => drawChart(chart), hasNumbers: true }
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policyOf(script)}">
+<meta http-equiv="Content-Security-Policy" content="${buildPolicy(script)}">
 <meta name="referrer" content="no-referrer">
 <title>salora: ${name}</title><link rel="icon" href="data:,"><style>${{ html: style }}</style></head>
 <body class="report">
@@ -165,7 +165,7 @@ ${details.map(tableSection)}</main>
 }
 
 /** Allows the page's own script, and nothing from elsewhere. */
-const policyOf = (script: string): string =>
+const buildPolicy = (script: string): string =>
   [
     ...["default-src 'none'", "style-src 'unsafe-inline'", `script-src 'sha256-${Buffer.from(textSha256(script)).toString('base64')}'`],
     ...['img-src blob: data:', "base-uri 'none'", "form-action 'none'"],

@@ -1,15 +1,15 @@
 /** Scores and costs: one row for each series, and one for each run. The page has human units, and the CSV every digit. */
 import { mean } from 'simple-statistics'
-import { summaryOf, type Summary } from '../../evaluation/glue/statistics.js'
+import { summarizeValues, type Summary } from '../../evaluation/glue/statistics.js'
 import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
-import { keptStep, lastScore, savedScore } from '../runs/scores.js'
+import { savedStep, lastScore, savedScore } from '../runs/scores.js'
 import type { Series } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
 import { bytesText, countText, dateText, durationText, percentText, scoreText } from '../text/units.js'
 import type { ReportTable } from './sections.js'
 
-const meanOf = (values: readonly number[]): number | null => (values.length === 0 ? null : mean([...values]))
+const meanOrNull = (values: readonly number[]): number | null => (values.length === 0 ? null : mean([...values]))
 
 export const trainedParameters = ({ result: { trainableParameters } }: FinishedRun): { readonly method: number; readonly head: number } => {
   const { head = 0, ...others } = trainableParameters
@@ -42,7 +42,7 @@ const tablesFrom = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]) 
   }
 }
 
-const textOf = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>
+const formatOptional = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>
   value === null || value === undefined ? null : text(value)
 
 type SummarizedSeries = Series & {
@@ -55,56 +55,60 @@ const summarize = (series: Series): SummarizedSeries => {
   const [first] = series.runs
   return {
     ...series,
-    kept: meanOf(series.runs.flatMap(({ result }) => savedScore(result, series.metric) ?? [])),
-    last: summaryOf(series.runs.flatMap(({ result }) => lastScore(result, series.metric) ?? [])),
+    kept: meanOrNull(series.runs.flatMap(({ result }) => savedScore(result, series.metric) ?? [])),
+    last: summarizeValues(series.runs.flatMap(({ result }) => lastScore(result, series.metric) ?? [])),
     trained: first === undefined ? { method: null, head: null } : trainedParameters(first),
   }
 }
 
 /** A single run has no deviation. */
-const deviationOf = ({ last }: SummarizedSeries): number | null => (last === null || last.count < 2 ? null : last.maximumDeviation)
-const retainedOf = ({ runs }: Series): number | null => meanOf(runs.flatMap(({ result }) => result.retainedDensity ?? []))
-const secondsOf = ({ runs }: Series): number | null => meanOf(runs.map(({ result }) => result.seconds))
-const peakOf = ({ runs }: Series): number => Math.max(...runs.map(({ result }) => result.peakMemoryBytes))
+const getDeviation = ({ last }: SummarizedSeries): number | null => (last === null || last.count < 2 ? null : last.maximumDeviation)
+const meanRetained = ({ runs }: Series): number | null => meanOrNull(runs.flatMap(({ result }) => result.retainedDensity ?? []))
+const meanSeconds = ({ runs }: Series): number | null => meanOrNull(runs.map(({ result }) => result.seconds))
+const peakMemory = ({ runs }: Series): number => Math.max(...runs.map(({ result }) => result.peakMemoryBytes))
 
 const intervalText = ({ last, metric }: SummarizedSeries): string | null =>
-  textOf(last?.interval, ([low, high]) => `${scoreText(metric, low).replace(/ %$/, '')} – ${scoreText(metric, high)}`)
+  formatOptional(last?.interval, ([low, high]) => `${scoreText(metric, low).replace(/ %$/, '')} – ${scoreText(metric, high)}`)
 
 const seriesColumns: readonly Column<SummarizedSeries>[] = [
   { heading: 'task', value: ({ task }) => task, isContext: true },
   { heading: 'series', value: ({ label }) => label },
   { heading: 'runs', value: ({ runs }) => runs.length },
   { heading: 'metric', value: ({ metric }) => metric, isContext: true },
-  { heading: 'kept', value: ({ kept }) => kept, text: ({ kept, metric }) => textOf(kept, (score) => scoreText(metric, score)) },
+  { heading: 'kept', value: ({ kept }) => kept, text: ({ kept, metric }) => formatOptional(kept, (score) => scoreText(metric, score)) },
   {
     heading: 'last',
     value: ({ last }) => last?.mean ?? null,
-    text: ({ last, metric }) => textOf(last?.mean, (score) => scoreText(metric, score)),
+    text: ({ last, metric }) => formatOptional(last?.mean, (score) => scoreText(metric, score)),
   },
   {
     heading: 'max deviation',
-    value: deviationOf,
-    text: (row) => textOf(deviationOf(row), (deviation) => `± ${scoreText(row.metric, deviation)}`),
+    value: getDeviation,
+    text: (row) => formatOptional(getDeviation(row), (deviation) => `± ${scoreText(row.metric, deviation)}`),
   },
   { heading: '95% from', value: ({ last }) => last?.interval?.[0] ?? null, isDetail: true },
   { heading: '95% to', value: ({ last }) => last?.interval?.[1] ?? null, isDetail: true },
-  { heading: 'method parameters', value: ({ trained }) => trained.method, text: ({ trained }) => textOf(trained.method, countText) },
+  {
+    heading: 'method parameters',
+    value: ({ trained }) => trained.method,
+    text: ({ trained }) => formatOptional(trained.method, countText),
+  },
   {
     heading: 'head parameters',
     value: ({ trained }) => trained.head,
-    text: ({ trained }) => textOf(trained.head, countText),
+    text: ({ trained }) => formatOptional(trained.head, countText),
     isDetail: true,
   },
-  { heading: 'retained density', value: retainedOf, text: (row) => textOf(retainedOf(row), percentText) },
-  { heading: 'seconds', value: secondsOf, isDetail: true },
-  { heading: 'peak memory (bytes)', value: peakOf, isDetail: true },
+  { heading: 'retained density', value: meanRetained, text: (row) => formatOptional(meanRetained(row), percentText) },
+  { heading: 'seconds', value: meanSeconds, isDetail: true },
+  { heading: 'peak memory (bytes)', value: peakMemory, isDetail: true },
 ]
 
 /** Columns of the page alone, in the order of the page. */
 const seriesTexts: readonly Column<SummarizedSeries>[] = [
   { heading: '95 % interval', value: intervalText },
-  { heading: 'time', value: (row) => textOf(secondsOf(row), durationText) },
-  { heading: 'peak memory', value: (row) => bytesText(peakOf(row)) },
+  { heading: 'time', value: (row) => formatOptional(meanSeconds(row), durationText) },
+  { heading: 'peak memory', value: (row) => bytesText(peakMemory(row)) },
 ]
 
 export const seriesTable = (series: readonly Series[]): ReportTable => {
@@ -116,7 +120,7 @@ export const seriesTable = (series: readonly Series[]): ReportTable => {
     name: 'scores',
     title: 'Scores and costs',
     caption:
-      `${scoreOf(rows)}kept is the checkpoint in adapter/, and last is the last evaluation.` +
+      `${describeMetric(rows)}kept is the checkpoint in adapter/, and last is the last evaluation.` +
       (hasSeveral
         ? ` Runs that differ only in their seed${hasFolds ? ' or fold' : ''} form a series, whose scores are means. Deviation and interval (95 % t) are of the last scores.`
         : ''),
@@ -126,7 +130,7 @@ export const seriesTable = (series: readonly Series[]): ReportTable => {
 }
 
 /** The metric, if it has no column. */
-const scoreOf = (series: readonly Series[]): string => {
+const describeMetric = (series: readonly Series[]): string => {
   const [metric = '', ...others] = new Set(series.map((one) => one.metric))
   return others.length > 0 ? '' : `Scores are ${metric}: `
 }
@@ -134,9 +138,9 @@ const scoreOf = (series: readonly Series[]): string => {
 type RunOfSeries = FinishedRun & { readonly series: Series }
 
 const scoreCell = (row: RunOfSeries, score: number | null | undefined): string | null =>
-  textOf(score, (value) => scoreText(row.series.metric, value))
-const bestOf = ({ result, series }: RunOfSeries): number | null => result.best?.scores[series.metric] ?? null
-const testOf = ({ result, series }: RunOfSeries): number | null => result.test?.scores[series.metric] ?? null
+  formatOptional(score, (value) => scoreText(row.series.metric, value))
+const bestScore = ({ result, series }: RunOfSeries): number | null => result.best?.scores[series.metric] ?? null
+const testScore = ({ result, series }: RunOfSeries): number | null => result.test?.scores[series.metric] ?? null
 
 const runColumns: readonly Column<RunOfSeries>[] = [
   { heading: 'run', value: ({ name }) => escapeText(name) },
@@ -149,35 +153,35 @@ const runColumns: readonly Column<RunOfSeries>[] = [
     value: ({ result, series }) => savedScore(result, series.metric),
     text: (row) => scoreCell(row, savedScore(row.result, row.series.metric)),
   },
-  { heading: 'kept step', value: ({ result }) => keptStep(result) },
+  { heading: 'kept step', value: ({ result }) => savedStep(result) },
   {
     heading: 'last',
     value: ({ result, series }) => lastScore(result, series.metric),
     text: (row) => scoreCell(row, lastScore(row.result, row.series.metric)),
   },
   { heading: 'last step', value: ({ result }) => result.last.step },
-  { heading: 'best', value: bestOf, isDetail: true },
+  { heading: 'best', value: bestScore, isDetail: true },
   { heading: 'best step', value: ({ result }) => result.best?.step ?? null, isDetail: true },
-  { heading: 'test', value: testOf, text: (row) => scoreCell(row, testOf(row)) },
+  { heading: 'test', value: testScore, text: (row) => scoreCell(row, testScore(row)) },
   { heading: 'status', value: ({ result }) => (result.interrupted ? 'interrupted' : 'finished'), isContext: true },
   {
     heading: 'finished',
-    value: ({ result }) => textOf(result.finishedAt, escapeText),
-    text: ({ result }) => textOf(result.finishedAt, dateText),
+    value: ({ result }) => formatOptional(result.finishedAt, escapeText),
+    text: ({ result }) => formatOptional(result.finishedAt, dateText),
   },
   { heading: 'target density', value: ({ result }) => result.targetDensity ?? null },
   { heading: 'expected density', value: ({ result }) => result.expectedDensity ?? null, isDetail: true },
   {
     heading: 'retained density',
     value: ({ result }) => result.retainedDensity ?? null,
-    text: ({ result }) => textOf(result.retainedDensity, percentText),
+    text: ({ result }) => formatOptional(result.retainedDensity, percentText),
   },
   { heading: 'retained parameters', value: ({ result }) => result.retainedParameters ?? null, isDetail: true },
   { heading: 'lambda', value: ({ result }) => result.lambda ?? null, isDetail: true },
   { heading: 'seconds', value: ({ result }) => result.seconds, isDetail: true },
   { heading: 'peak memory (bytes)', value: ({ result }) => result.peakMemoryBytes, isDetail: true },
   { heading: 'device', value: ({ result }) => escapeText(result.device), isContext: true },
-  { heading: 'precision', value: ({ result }) => textOf(result.precision, escapeText), isContext: true },
+  { heading: 'precision', value: ({ result }) => formatOptional(result.precision, escapeText), isContext: true },
 ]
 
 const runTexts: readonly Column<RunOfSeries>[] = [

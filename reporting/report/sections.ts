@@ -74,7 +74,7 @@ export const numberList = (numbers: readonly BigNumber[]): Html | null =>
 
 /** A number is not parted from its percent sign. */
 const bigNumber = ({ name, value, unit, details, bar }: BigNumber): Html =>
-  html`<div><dt>${name}</dt><dd><span class="value">${valueParts(value, unit)}</span>${bar === null ? null : barOf(bar)}${details.map(
+  html`<div><dt>${name}</dt><dd><span class="value">${valueParts(value, unit)}</span>${bar === null ? null : drawBar(bar)}${details.map(
     (line) => html`<span class="detail">${line.replaceAll(' %', '\u00a0%')}</span>`,
   )}</dd></div>`
 
@@ -84,10 +84,10 @@ const valueParts = (value: string, unit: string): readonly Html[] =>
     .filter((word) => word !== '')
     .map((word) => (/^[\d.,]/.test(word) ? html`<b>${word}</b> ` : html`<small>${word}</small> `))
 
-export const percentOf = (share: number): string => `${(100 * Math.min(1, Math.max(0, share))).toFixed(1)}%`
+export const formatPercent = (share: number): string => `${(100 * Math.min(1, Math.max(0, share))).toFixed(1)}%`
 
 /** A bar as SVG: the board's policy allows no style attribute. @param share from 0 to 1 */
-export const barOf = ({ share, baseline }: NonNullable<BigNumber['bar']>): Html =>
-  html`<svg class="bar-of" aria-hidden="true"><rect width="100%" height="6" y="4" rx="3" class="ground"/><rect width="${percentOf(share)}" height="6" y="4" rx="3"/>${
-    baseline === null ? null : html`<rect x="${percentOf(baseline)}" width="2" height="14" class="mark"/>`
+export const drawBar = ({ share, baseline }: NonNullable<BigNumber['bar']>): Html =>
+  html`<svg class="bar-of" aria-hidden="true"><rect width="100%" height="6" y="4" rx="3" class="ground"/><rect width="${formatPercent(share)}" height="6" y="4" rx="3"/>${
+    baseline === null ? null : html`<rect x="${formatPercent(baseline)}" width="2" height="14" class="mark"/>`
   }</svg>`

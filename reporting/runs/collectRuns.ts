@@ -8,8 +8,8 @@ import { readRunConfig, readRunResult } from '../../finetuning/run/runFiles.js'
 import type { TransferTable } from '../../evaluation/styleTransfer/transferTable.js'
 import { cellId } from '../../evaluation/glue/plan.js'
 import { folderLimit, openDiscovery, runLimit, type RunFolder } from './discover.js'
-import { pathNames } from './names.js'
-import { readSweep, readTransfer, type StoredSweep } from './stored.js'
+import { pathNames } from './runNames.js'
+import { readSweep, readTransfer, type StoredSweep } from './readStored.js'
 
 export type FinishedRun = {
   readonly folder: string

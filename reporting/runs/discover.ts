@@ -65,11 +65,11 @@ export const openDiscovery = (
 }
 
 const visit = async (search: Search, folder: string, path: string, levels: number): Promise<void> => {
-  const entries = await entriesOf(search, folder)
-  const kind = kindOf(entries)
+  const entries = await lookUpEntries(search, folder)
+  const kind = findKind(entries)
   if (kind !== null) add(search, { kind, folder, path, sweep: null })
   if (kind === 'sweep' && entries.folders.includes('cells'))
-    for (const cell of (await entriesOf(search, join(folder, 'cells'))).folders)
+    for (const cell of (await lookUpEntries(search, join(folder, 'cells'))).folders)
       add(search, { kind: 'run', folder: join(folder, 'cells', cell), path: join(path, 'cells', cell), sweep: folder })
   if (kind !== null || levels === 0) return
   for (const child of entries.folders) await visit(search, join(folder, child), join(path, child), levels - 1)
@@ -82,7 +82,7 @@ const add = (search: Search, found: RunFolder): void => {
 
 const isLock = (name: string): boolean => /^lock-[0-9a-f]{12}\.json$/.test(name)
 
-const kindOf = ({ files, folders }: Entries): RunFolder['kind'] | null => {
+const findKind = ({ files, folders }: Entries): RunFolder['kind'] | null => {
   if (files.has('sweep.json')) return 'sweep'
   if (files.has('table.md') && files.has('result.json')) return 'style transfer'
   if (files.has(planFile) || folders.includes('cells')) return 'sweep'
@@ -93,7 +93,7 @@ const kindOf = ({ files, folders }: Entries): RunFolder['kind'] | null => {
 const noEntries: Entries = { files: new Set(), folders: [] }
 
 /** The names in a folder, from the cache if its time stamp is the same. */
-const entriesOf = async (search: Search, folder: string): Promise<Entries> => {
+const lookUpEntries = async (search: Search, folder: string): Promise<Entries> => {
   if (search.current.size >= folderLimit) {
     search.truncated = true
     return noEntries

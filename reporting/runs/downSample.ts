@@ -79,7 +79,7 @@ export const bucketWidth = (steps: number, points: number): number => Math.max(1
 export type Band = Omit<Bucket, 'count'> & { readonly runs: number }
 
 /** Combines curves of several runs with the same bucket width into one curve. */
-export const bandOf = (curves: readonly (readonly Bucket[])[], width: number): readonly Band[] =>
+export const mergeBands = (curves: readonly (readonly Bucket[])[], width: number): readonly Band[] =>
   [...group(curves.flat(), ({ from }) => Math.floor(from / width)).values()]
     .map((alike) => ({
       from: min(alike, ({ from }) => from) ?? NaN,

@@ -9,11 +9,11 @@ import type { Series } from './series.js'
 type Evaluations = Pick<RunResult, 'best' | 'last' | 'kept'>
 
 /** Runs of versions without `kept` kept the best step if there was one. */
-export const keptStep = ({ best, last, kept }: Evaluations): number => kept?.step ?? best?.step ?? last.step
+export const savedStep = ({ best, last, kept }: Evaluations): number => kept?.step ?? best?.step ?? last.step
 
 const savedScores = (result: Evaluations): Scores => {
   const { best, last } = result
-  const step = keptStep(result)
+  const step = savedStep(result)
   return best?.step === step ? best.scores : last.step === step ? last.scores : {}
 }
 

@@ -5,7 +5,7 @@ import type { RunConfig, Scores } from '../../finetuning/run/run.js'
 import { group } from 'd3-array'
 import { escapeText } from '../text/html.js'
 import type { FinishedRun } from './collectRuns.js'
-import { namedConfigs, pathName } from './names.js'
+import { namedConfigs, pathName } from './runNames.js'
 
 export type Series = {
   readonly task: string
@@ -30,7 +30,7 @@ export const taskName = ({ task }: Pick<RunConfig, 'task'>): string => escapeTex
 const isGlue = (task: string): task is keyof typeof GLUE_TASKS => Object.hasOwn(GLUE_TASKS, task)
 
 /** The metric to show, among those that the run has: the one by which it was selected, that of Table 1, or the first. */
-export const metricOf = (task: string, scores: Scores, selectedBy?: string): string => {
+export const chooseMetric = (task: string, scores: Scores, selectedBy?: string): string => {
   const metrics = [selectedBy, isGlue(task) ? GLUE_TASKS[task].paperMetric : undefined]
   return escapeText(metrics.find((metric) => metric !== undefined && Object.hasOwn(scores, metric)) ?? Object.keys(scores)[0] ?? 'loss')
 }
@@ -38,7 +38,7 @@ export const metricOf = (task: string, scores: Scores, selectedBy?: string): str
 /** What distinguishes runs, as text by name. */
 export type Traits = ReadonlyMap<string, string>
 
-export const traitsOf = (runs: readonly FinishedRun[]): ReadonlyMap<FinishedRun, Traits> => {
+export const collectTraits = (runs: readonly FinishedRun[]): ReadonlyMap<FinishedRun, Traits> => {
   const named = namedConfigs(runs.map(({ config }) => config))
   return new Map(runs.map((run) => [run, traitsIn(named.get(run.config) ?? run.config)]))
 }
@@ -66,13 +66,13 @@ const modulesText = (modules: unknown): string => {
 }
 
 /** Series in the order of their first runs, grouped by task. */
-export const seriesOf = (runs: readonly FinishedRun[]): readonly Series[] => {
-  const traits = traitsOf(runs)
+export const groupSeries = (runs: readonly FinishedRun[]): readonly Series[] => {
+  const traits = collectTraits(runs)
   const byTask = group(runs, (run) => escapeText(traits.get(run)?.get('task') ?? ''))
   return [...byTask].flatMap(([task, taskRuns]) => {
-    const labels = labelsOf(taskRuns, traits)
+    const labels = labelRuns(taskRuns, traits)
     const scored = taskRuns.find(({ result }) => Object.keys(result.last.scores).length > 0)
-    const metric = metricOf(task, scored?.result.last.scores ?? {}, scored?.result.selectedBy)
+    const metric = chooseMetric(task, scored?.result.last.scores ?? {}, scored?.result.selectedBy)
     const custom = scored?.result.customMetric
     const direction = custom?.name === metric ? { lowerIsBetter: !custom.higherIsBetter } : {}
     const groups = group(taskRuns, (run) => labels.get(run) ?? '')
@@ -81,7 +81,7 @@ export const seriesOf = (runs: readonly FinishedRun[]): readonly Series[] => {
 }
 
 /** If runs of several sweeps meet, their rows also name the sweep: two sweeps may have the same row with different models. */
-const labelsOf = (runs: readonly FinishedRun[], traits: ReadonlyMap<FinishedRun, Traits>): ReadonlyMap<FinishedRun, string> => {
+const labelRuns = (runs: readonly FinishedRun[], traits: ReadonlyMap<FinishedRun, Traits>): ReadonlyMap<FinishedRun, string> => {
   const isMixed = new Set(runs.map(({ place }) => place?.sweep ?? null)).size > 1
   const ofSweeps = runs.flatMap((run) => (run.place === null ? [] : [{ run, ...run.place }]))
   const others = runs.filter(({ place }) => place === null)
@@ -95,7 +95,7 @@ const labelsOf = (runs: readonly FinishedRun[], traits: ReadonlyMap<FinishedRun,
 const distinguished = (labels: ReadonlyMap<FinishedRun, string>): ReadonlyMap<FinishedRun, string> =>
   new Map(
     [...group(labels, ([, label]) => label)].flatMap(([label, alike]) => {
-      const digests = new Map(alike.map(([run]) => [run, digestsOf(run)]))
+      const digests = new Map(alike.map(([run]) => [run, shortenDigests(run)]))
       const folds = group([...digests], ([{ config }]) => String(config.task.fold?.index))
       const names = [...new Set([...folds.values()].flatMap((fold) => differingNames(fold.map(([, ofRun]) => ofRun))))]
       return alike.map(
@@ -105,7 +105,7 @@ const distinguished = (labels: ReadonlyMap<FinishedRun, string>): ReadonlyMap<Fi
   )
 
 /** The beginnings of the digests. */
-const digestsOf = ({ config: { inputs = {} } }: FinishedRun): Traits =>
+const shortenDigests = ({ config: { inputs = {} } }: FinishedRun): Traits =>
   new Map(Object.entries(inputs).map(([name, value]) => [name, value.replace(/[0-9a-f]{56}$/, '')]))
 
 /** The method of each run, with the traits in which runs of the method differ. */

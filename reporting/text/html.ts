@@ -5,15 +5,15 @@ import { escapeHtml } from '../../evaluation/tables/tableText.js'
 export type Html = { readonly html: string }
 export type Content = Html | string | number | null | readonly Content[]
 
-const textOf = (content: Content): string => {
+const renderContent = (content: Content): string => {
   if (content === null) return ''
   if (typeof content !== 'object') return escapeHtml(String(content))
-  return 'html' in content ? content.html : content.map(textOf).join('')
+  return 'html' in content ? content.html : content.map(renderContent).join('')
 }
 
 /** HTML with its values as text, unless they are HTML themselves; null is nothing. Attributes stand in quotation marks. */
 export const html = (strings: TemplateStringsArray, ...values: readonly Content[]): Html => ({
-  html: String.raw({ raw: strings }, ...values.map(textOf)),
+  html: String.raw({ raw: strings }, ...values.map(renderContent)),
 })
 
 /** Escapes control characters, replaces unpaired surrogates, U+FFFE and U+FFFF by U+FFFD, and truncates at `limit` characters. */

@@ -17,16 +17,16 @@ export type ListChoices = {
 const rowLimit = 1_000
 
 type SortKey = string | number | null
-type Column = { readonly title: string; readonly isNumeric: boolean; readonly keyOf: (run: RunLine) => SortKey }
+type Column = { readonly title: string; readonly isNumeric: boolean; readonly toSortKey: (run: RunLine) => SortKey }
 
 const columns: readonly Column[] = [
-  { title: 'run', isNumeric: false, keyOf: ({ name }) => name },
-  { title: 'status', isNumeric: false, keyOf: ({ status }) => runStatuses.indexOf(status) },
-  { title: 'step', isNumeric: false, keyOf: (run) => progressOf(run) },
-  { title: 'time left', isNumeric: true, keyOf: ({ secondsLeft }) => secondsLeft },
-  { title: 'loss', isNumeric: true, keyOf: ({ loss }) => loss },
-  { title: 'score', isNumeric: true, keyOf: ({ score }) => score?.value ?? null },
-  { title: 'tokens/s', isNumeric: true, keyOf: ({ tokensPerSecond }) => tokensPerSecond },
+  { title: 'run', isNumeric: false, toSortKey: ({ name }) => name },
+  { title: 'status', isNumeric: false, toSortKey: ({ status }) => runStatuses.indexOf(status) },
+  { title: 'step', isNumeric: false, toSortKey: (run) => computeProgress(run) },
+  { title: 'time left', isNumeric: true, toSortKey: ({ secondsLeft }) => secondsLeft },
+  { title: 'loss', isNumeric: true, toSortKey: ({ loss }) => loss },
+  { title: 'score', isNumeric: true, toSortKey: ({ score }) => score?.value ?? null },
+  { title: 'tokens/s', isNumeric: true, toSortKey: ({ tokensPerSecond }) => tokensPerSecond },
 ]
 
 const collator = new Intl.Collator('en', { numeric: true })
@@ -38,10 +38,10 @@ const compareKeys = (a: SortKey, b: SortKey): number => {
 
 /** Equal runs keep their order. Runs without a value are last, or first in descending order. */
 const sorted = (runs: readonly ListedRun[], { column, isDescending }: ListChoices['order']): readonly ListedRun[] => {
-  const keyOf = columns.find(({ title }) => title === column)?.keyOf ?? (() => null)
+  const sortKey = columns.find(({ title }) => title === column)?.toSortKey ?? (() => null)
   const keyed = runs.map((run) => ({
     run,
-    key: run.id !== null ? keyOf(run) : column === 'run' ? run.name : column === 'status' ? runStatuses.indexOf(run.status) : null,
+    key: run.id !== null ? sortKey(run) : column === 'run' ? run.name : column === 'status' ? runStatuses.indexOf(run.status) : null,
   }))
   return keyed.sort((a, b) => (isDescending ? -1 : 1) * compareKeys(a.key, b.key)).map(({ run }) => run)
 }
@@ -102,9 +102,9 @@ const runRow = (run: ListedRun, choices: ListChoices | null): Html => {
 <td>${statusText(status)}</td>${
     id === null
       ? ['', '', '', '', ''].map(() => html`<td></td>`)
-      : html`<td class="progress">${progress(progressOf(run), stepsText(run))}</td>
+      : html`<td class="progress">${progress(computeProgress(run), stepsText(run))}</td>
 <td class="n" data-label="time left">${leftText(run.secondsLeft)}</td>${numberCell(run.loss, 'loss')}
-<td class="n" title="${run.score?.value ?? ''}">${scoreOf(run)}</td>${numberCell(run.tokensPerSecond, 'tokens/s')}`
+<td class="n" title="${run.score?.value ?? ''}">${formatScore(run)}</td>${numberCell(run.tokensPerSecond, 'tokens/s')}`
   }</tr>`
 }
 
@@ -112,7 +112,7 @@ const runRow = (run: ListedRun, choices: ListChoices | null): Html => {
 const numberCell = (value: number | null, label: string): Html =>
   html`<td class="n" data-label="${label}" title="${value ?? ''}">${value === null ? '' : formatNumber(value)}</td>`
 
-export const progressOf = ({ step, steps }: Pick<RunLine, 'step' | 'steps'>): number =>
+export const computeProgress = ({ step, steps }: Pick<RunLine, 'step' | 'steps'>): number =>
   steps === null || steps === 0 ? 0 : Math.min(1, step / steps)
 
 export const stepsText = ({ step, steps }: Pick<RunLine, 'step' | 'steps'>): string =>
@@ -121,7 +121,7 @@ export const stepsText = ({ step, steps }: Pick<RunLine, 'step' | 'steps'>): str
 /** The time left; an estimate has whole seconds. */
 export const leftText = (seconds: number | null): string => (seconds === null ? '' : durationText(Math.round(seconds)))
 
-export const scoreOf = ({ score }: Pick<RunLine, 'score'>): string =>
+export const formatScore = ({ score }: Pick<RunLine, 'score'>): string =>
   score === null ? '' : `${score.metric} ${scoreText(score.metric, score.value)}${score.evaluation === 'last' ? ' (last)' : ''}`
 
 export const statusText = (status: RunStatus): Html => html`<span class="run-status ${status}">${status}</span>`

@@ -55,28 +55,31 @@ export const excludedForms = (texts: Iterable<string>): ReadonlySet<string> =>
       .filter((form) => form !== ''),
   )
 
-const paragraphsOf = (text: string): readonly string[] => text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
+const splitParagraphs = (text: string): readonly string[] => text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
 
-const linesOf = (text: string): readonly string[] => text.split('\n').map((line) => line.trim())
+const splitLines = (text: string): readonly string[] => text.split('\n').map((line) => line.trim())
 
 /** A Project Gutenberg book without its license, pictures, headings (no lower-case letter) and marks of emphasis. */
 const readBook = (text: string): readonly string[] =>
-  paragraphsOf((text.split(/\*\*\* ?START OF[^\n]*\n/)[1] ?? text).split(/\*\*\* ?END OF/)[0] as string)
+  splitParagraphs((text.split(/\*\*\* ?START OF[^\n]*\n/)[1] ?? text).split(/\*\*\* ?END OF/)[0] as string)
     .filter((paragraph) => !paragraph.startsWith('[') && !paragraph.includes('http') && /\p{Ll}/u.test(paragraph))
     .map((paragraph) => paragraph.replace(/_/g, ''))
 
 const readWikiText = (text: string): readonly string[] =>
-  linesOf(text)
+  splitLines(text)
     .filter((line) => !line.startsWith('='))
     .map((line) => restoreWikiText(line))
 
 const CORPUS_FILES: readonly (readonly [pattern: RegExp, read: (text: string) => readonly string[]])[] = [
   [/^wiki\..*\.raw$/, readWikiText],
   // In this file a heading or paragraph follows the last full stop without a blank.
-  [/^wiki_demo\.txt$/, (text) => linesOf(text).map((line) => line.replace(/([a-z)][.!?])(?=\p{Lu}\p{Ll})/gu, '$1 ').replace(/\s+/g, ' '))],
+  [
+    /^wiki_demo\.txt$/,
+    (text) => splitLines(text).map((line) => line.replace(/([a-z)][.!?])(?=\p{Lu}\p{Ll})/gu, '$1 ').replace(/\s+/g, ' ')),
+  ],
   [/^tales\.txt$/, readBook],
-  [/^tinyshakespeare\.txt$/, paragraphsOf],
-  [/^yelp_shen2017\..*\.txt$/, (text) => linesOf(text).map(restoreReview)],
+  [/^tinyshakespeare\.txt$/, splitParagraphs],
+  [/^yelp_shen2017\..*\.txt$/, (text) => splitLines(text).map(restoreReview)],
 ]
 
 /** Lines of at most `LONGEST_LINE` characters; a longer sentence is cut between words. */
@@ -127,7 +130,7 @@ export const readCorpus = (folder: string, furtherExcluded: readonly string[] = 
   if (files.length === 0) throw inputError(`--corpora ${folder}`, 'wiki.*.raw, wiki_demo.txt, tales.txt, …', 'none of them')
   const excluded = excludedForms([
     ...readSentences().map(({ text }) => text),
-    ...furtherExcluded.flatMap((file) => linesOf(readFileSync(file, 'utf8'))),
+    ...furtherExcluded.flatMap((file) => splitLines(readFileSync(file, 'utf8'))),
   ])
   const paragraphs = files.flatMap(([name, read]) => read(readFileSync(join(folder, name), 'utf8').replace(/\r/g, '')))
   return corpusFromParagraphs(paragraphs, excluded)

@@ -13,17 +13,17 @@ import { saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { newestCheckpoint } from '../../accelerated/checkpoints/loadCheckpoint.js'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { maskedLM, type MaskedAnswer } from '../../accelerated/objectives/maskedLM.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
-import { tensorOf } from '../../accelerated/parameters/vectors.js'
-import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { viewTensor } from '../../accelerated/parameters/vectors.js'
+import { findPrecision } from '../../accelerated/settings/commonSettings.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { assemble, buildLayout } from '../../accelerated/training/assembly.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
-import { runOutline, startOfRun } from '../../accelerated/training/initialState.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { runOutline, initializeRun } from '../../accelerated/training/initialState.js'
+import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { countFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
@@ -61,7 +61,7 @@ const [start, end, firstWord, mask] = [0, 2, 4, 8191]
 const longestLine = 126
 
 /** Token ids from `<s>` to `</s>`; lines under 4 tokens are skipped, and a literal special token in a line is plain text. */
-const examplesOf = (lines: readonly string[]): readonly TrainingExample[] => {
+const makeExamples = (lines: readonly string[]): readonly TrainingExample[] => {
   const tokenizer = new Tokenizer({ ...(JSON.parse(textIn('tokenizer.json')) as object), added_tokens: [] }, {})
   return lines.flatMap((line, row) => {
     const { ids } = tokenizer.encode(line, { add_special_tokens: false })
@@ -80,7 +80,7 @@ const pretraining = () => {
     throw new Error(`pretraining: expected every tensor to be trained, got ${name} frozen`)
   }
   const { model } = parseConfigFile(textIn('config.json'), modelFile('config.json'))
-  return assemble({ method: methodOf('full'), settings, precision: precisionOf('float32'), frozen, model }, (opened) =>
+  return assemble({ method: findMethod('full'), settings, precision: findPrecision('float32'), frozen, model }, (opened) =>
     maskedLM(opened, { share: 0.15, mask, ordinary: { from: firstWord, to: mask } }),
   )
 }
@@ -99,14 +99,14 @@ const progressLine = (event: TrainingEvent): string | null => {
 }
 
 const corpus = readCorpus(corpora, exclude)
-const [training, evaluation] = [examplesOf(corpus.training), examplesOf(corpus.validation)]
+const [training, evaluation] = [makeExamples(corpus.training), makeExamples(corpus.validation)]
 console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.removed} sentences removed`)
 
 const assembly = pretraining()
-const first = await startOfRun(assembly, async () => undefined)
+const first = await initializeRun(assembly, async () => undefined)
 const checkpoints = join(output, 'checkpoints')
 const checkpoint = await newestCheckpoint(checkpoints, runOutline(assembly, { start: first, steps }), console.warn)
-const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: noWeights }
+const runtime = { engine: findDevice('cpu').engine({ threads }), weights: noWeights }
 const plan = { ...assembly, runtime, training, evaluation, score }
 const run = train(plan, checkpoint?.state ?? first, checkpoint, new AbortController().signal)
 let next = await run.next()
@@ -118,9 +118,9 @@ for (; next.done !== true; next = await run.next()) {
   await saveCheckpoint(checkpoints, assembly.method.name, { ...saved, metricsLines: 0 })
 }
 const { phase, parameters } = next.value.last
-const layout = layoutOf(assembly, phase)
+const layout = buildLayout(assembly, phase)
 const tensors = layout.entries.map(({ name, shape }) => {
-  const stored = { dtype: 'F16', shape, data: tensorOf(layout, parameters, name) } as const
+  const stored = { dtype: 'F16', shape, data: viewTensor(layout, parameters, name) } as const
   return [assembly.model.naming.stored(name), stored] as const
 })
 await writeFileAtomically(modelFile('model.safetensors'), writeSafetensors(new Map(tensors), { format: 'pt' }))

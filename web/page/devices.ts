@@ -5,7 +5,7 @@ import type { Machine } from './messages.js'
 const select = (id: string): HTMLSelectElement => byId<HTMLSelectElement>(id)
 
 /** The device of the next run: int8 trains on the processor alone. */
-export const deviceAsked = (): 'cpu' | 'webgpu' =>
+export const selectedDevice = (): 'cpu' | 'webgpu' =>
   select('device').value === 'webgpu' && select('precision').value !== 'int8' ? 'webgpu' : 'cpu'
 
 /** Fills the choices and says what there is. A graphics card that is a program on the processor is slower than the processor: it is not the default. */
@@ -25,8 +25,8 @@ export const showMachine = ({ isolated, threads, methods, gpu }: Machine): void 
   select('device').replaceChildren(...choices)
   select('device').value = gpu === null || gpu.isSoftware ? 'cpu' : 'webgpu'
   const say = (): void => {
-    const isRefused = select('device').value === 'webgpu' && deviceAsked() === 'cpu'
-    const where = deviceAsked() === 'webgpu' ? `on the graphics card ${gpu?.name ?? ''}, by WebGPU` : 'on the processor'
+    const isRefused = select('device').value === 'webgpu' && selectedDevice() === 'cpu'
+    const where = selectedDevice() === 'webgpu' ? `on the graphics card ${gpu?.name ?? ''}, by WebGPU` : 'on the processor'
     byId('runs-on').textContent = `The run trains ${where}${isRefused ? ': WebGPU has no products in int8' : ''}.`
   }
   for (const id of ['device', 'precision']) byId(id).addEventListener('change', say)

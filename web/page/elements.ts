@@ -19,7 +19,7 @@ export const make = <K extends keyof HTMLElementTagNameMap>(
   return element
 }
 
-export const buttonOf = (label: string, onClick: () => void, described = label): HTMLButtonElement => {
+export const makeButton = (label: string, onClick: () => void, described = label): HTMLButtonElement => {
   const button = make('button', label)
   button.type = 'button'
   button.setAttribute('aria-label', described)
@@ -28,7 +28,7 @@ export const buttonOf = (label: string, onClick: () => void, described = label):
 }
 
 /** A table with a header; cells after the first of a row are numbers. */
-export const tableOf = (header: readonly string[], rows: readonly (readonly string[])[]): HTMLTableElement => {
+export const makeTable = (header: readonly string[], rows: readonly (readonly string[])[]): HTMLTableElement => {
   const cell = (name: 'th' | 'td') => (text: string, column: number) => make(name, text, column > 0 ? 'count' : '')
   return make('table', [
     make('thead', [make('tr', header.map(cell('th')))]),

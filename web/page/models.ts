@@ -34,19 +34,19 @@ export const modelFiles = async (choice: ModelChoice, { report, onWait, signal }
     const { id } = choice
     const place = { ...(await hubPlace()), onWait, signal }
     const files = await hubFiles(await findHubModel(id, place), place, (progress) => report(id, progress))
-    return { path: pathOf(id), baseModelName: id, files }
+    return { path: toPath(id), baseModelName: id, files }
   }
   const { name } = choice
-  const files = filesOf(choice.files)
+  const files = pickTopLevelFiles(choice.files)
   if (!files.has('config.json')) throw new InputError(name, 'config.json in the folder', 'none')
   checkModelSize(
     name,
     [...files.values()].reduce((sum, { size }) => sum + size, 0),
   )
-  return { path: pathOf(name), baseModelName: name, files }
+  return { path: toPath(name), baseModelName: name, files }
 }
 
-const pathOf = (name: string): string => `models/${name.replaceAll('/', '--')}`
+const toPath = (name: string): string => `models/${name.replaceAll('/', '--')}`
 
 /** A model of the hub in one line: its family, and how much of it is to download. @throws InputError */
 export const modelLine = async (id: string): Promise<string> => {
@@ -68,13 +68,13 @@ export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(byt
 const hubPlace = async (): Promise<HubPlace> => ({ cache: 'caches' in self ? await caches.open(hubCacheName).catch(() => null) : null })
 
 const embedded = async (): Promise<ReadonlyMap<string, Blob>> =>
-  new Map(await Promise.all(ofEmbedded.map(async (name) => [name, await bodyOf(await fetch(`model/${name}`), name)] as const)))
+  new Map(await Promise.all(ofEmbedded.map(async (name) => [name, await readBody(await fetch(`model/${name}`), name)] as const)))
 
-const bodyOf = async (response: Response, name: string): Promise<Blob> => {
+const readBody = async (response: Response, name: string): Promise<Blob> => {
   if (!response.ok) throw new InputError(name, 'a file that can be downloaded', `status ${response.status}`)
   return response.blob()
 }
 
 /** The files of a folder without those of folders in it. */
-const filesOf = (files: readonly File[]): ReadonlyMap<string, Blob> =>
+const pickTopLevelFiles = (files: readonly File[]): ReadonlyMap<string, Blob> =>
   new Map(files.filter(({ webkitRelativePath }) => webkitRelativePath.split('/').length <= 2).map((file) => [file.name, file] as const))

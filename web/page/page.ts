@@ -1,14 +1,14 @@
 /** The page: it asks for a model, data and settings, shows the worker's events, and offers what a run left. */
 import { curvesIn, progressIn } from './progress.js'
-import { deviceAsked, showMachine } from './devices.js'
-import { buttonOf, byId, make, tableOf } from './elements.js'
+import { selectedDevice, showMachine } from './devices.js'
+import { makeButton, byId, make, makeTable } from './elements.js'
 import type { DataSummary } from 'salora/web'
 import { saveFile } from '../../reporting/page/charts.js'
 import type { ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
 
 const ask = (request: Request): void => worker.postMessage(request)
 
-const fieldOf = (id: string): string => byId<HTMLInputElement>(id).value.trim()
+const readField = (id: string): string => byId<HTMLInputElement>(id).value.trim()
 const curves = curvesIn(byId('charts'))
 const progress = progressIn(curves)
 /** data: the file that is chosen · run: the run whose events are shown · stored: the runs of this browser */
@@ -31,23 +31,23 @@ const setTrains = (now: boolean): void => {
 
 const modelChoice = (): ModelChoice => {
   const chosen = document.querySelector<HTMLInputElement>('input[name=model]:checked')?.value
-  if (chosen === 'hub') return { kind: 'hub', id: fieldOf('hub') }
+  if (chosen === 'hub') return { kind: 'hub', id: readField('hub') }
   if (chosen !== 'folder') return { kind: 'embedded' }
   const files = [...(byId<HTMLInputElement>('folder').files ?? [])]
   return { kind: 'folder', name: files[0]?.webkitRelativePath.split('/')[0] ?? 'folder', files }
 }
 
-const columns = (): RunRequest['task'] => ({ text: fieldOf('text') || 'text', label: fieldOf('label') || 'label' })
+const columns = (): RunRequest['task'] => ({ text: readField('text') || 'text', label: readField('label') || 'label' })
 
 const settings = (): RunRequest['settings'] =>
   ({
-    method: fieldOf('method'),
-    precision: fieldOf('precision'),
-    device: deviceAsked(),
-    epochs: Number(fieldOf('epochs')),
-    batchSize: Number(fieldOf('batchSize')),
-    ...(fieldOf('learningRate') === '' ? {} : { learningRate: Number(fieldOf('learningRate')) }),
-    maxLength: Number(fieldOf('maxLength')),
+    method: readField('method'),
+    precision: readField('precision'),
+    device: selectedDevice(),
+    epochs: Number(readField('epochs')),
+    batchSize: Number(readField('batchSize')),
+    ...(readField('learningRate') === '' ? {} : { learningRate: Number(readField('learningRate')) }),
+    maxLength: Number(readField('maxLength')),
     saveSteps: 25,
   }) as RunRequest['settings']
 
@@ -93,7 +93,7 @@ const showSummary = ({ rows, classes, words }: DataSummary): void => {
     ...(classes.length === 0
       ? []
       : [
-          tableOf(
+          makeTable(
             ['Class', 'Rows'],
             classes.slice(0, 20).map(({ name, rows: of }) => [name, count(of)]),
           ),
@@ -108,9 +108,9 @@ const show = (shown: StoredRun): HTMLLIElement => {
   const download = (part: 'adapter' | 'run') => () => ask({ kind: 'download', run: name, part })
   return make('li', [
     make('span', `${name}: ${state}`),
-    ...(finished || step === 0 ? [] : [buttonOf('Resume', () => resume(shown), `Resume ${name}`)]),
-    ...(finished ? [buttonOf('Download', download('run'), `Download ${name}`)] : []),
-    buttonOf('Remove', () => ask({ kind: 'remove', run: name }), `Remove ${name}`),
+    ...(finished || step === 0 ? [] : [makeButton('Resume', () => resume(shown), `Resume ${name}`)]),
+    ...(finished ? [makeButton('Download', download('run'), `Download ${name}`)] : []),
+    makeButton('Remove', () => ask({ kind: 'remove', run: name }), `Remove ${name}`),
   ])
 }
 
@@ -128,7 +128,7 @@ const showPredictions = (predictions: readonly object[]): void => {
     const { label, score, ...rest } = prediction as { readonly label?: string; readonly score?: number }
     return [texts[i] ?? '', label ?? JSON.stringify(rest), score === undefined ? '' : score.toFixed(3)]
   })
-  byId('predictions').replaceChildren(tableOf(['Sentence', 'Class', 'Score'], rows))
+  byId('predictions').replaceChildren(makeTable(['Sentence', 'Class', 'Score'], rows))
 }
 
 const answers: { readonly [K in Response['kind']]: (response: Extract<Response, { readonly kind: K }>) => void } = {
@@ -139,7 +139,7 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
   runs: ({ runs }) => showRuns(runs),
   summary: ({ summary }) => showSummary(summary),
   model: ({ id, line }) => {
-    if (fieldOf('hub') === id) byId('hub-model').textContent = line
+    if (readField('hub') === id) byId('hub-model').textContent = line
   },
   loading: ({ line, share }) => progress.load(line, share),
   event: ({ event }) => {
@@ -202,7 +202,7 @@ for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=mode
     for (const field of document.querySelectorAll<HTMLElement>('[data-for]')) field.hidden = field.dataset['for'] !== radio.value
   })
 byId('hub').addEventListener('change', () => {
-  const id = fieldOf('hub')
+  const id = readField('hub')
   showError(null)
   byId('hub-model').textContent = id === '' ? '' : 'Looking on the hub…'
   if (id !== '') ask({ kind: 'look', id })
@@ -230,7 +230,7 @@ byId('sample').addEventListener('click', async () => {
 })
 byId('sentences').addEventListener('submit', (event) => {
   event.preventDefault()
-  const texts = fieldOf('texts')
+  const texts = readField('texts')
     .split('\n')
     .filter((text) => text.trim() !== '')
   if (texts.length > 0) ask({ kind: 'predict', texts })

@@ -67,7 +67,7 @@ const showStep = (shown: Shown, { step, taskLoss, columns }: OfKind<'step'>): vo
 
 const showEvaluation = ({ numbers }: Shown, { step, scores }: OfKind<'evaluation'>): void => {
   const [metric, score] = Object.entries(scores)[0] ?? ['score', NaN]
-  numbers.set(titleOf(metric), score.toFixed(3))
+  numbers.set(capitalize(metric), score.toFixed(3))
   showNumbers(numbers)
   const all = Object.entries(scores).map(([of, value]) => `${of} ${value.toFixed(4)}`)
   note(`Step ${step}: ${all.join(', ')}`)
@@ -129,9 +129,9 @@ export const progressIn = (curves: Curves): Progress => {
   }
 }
 
-const titleOf = (name: string): string => `${name.charAt(0).toUpperCase()}${name.slice(1)}`
+const capitalize = (name: string): string => `${name.charAt(0).toUpperCase()}${name.slice(1)}`
 
-const sentence = (text: string): string => `${titleOf(text)}…`
+const sentence = (text: string): string => `${capitalize(text)}…`
 
 type Curve = { readonly view: ChartView; readonly figure: HTMLElement; readonly points: Point[] }
 

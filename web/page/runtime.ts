@@ -29,11 +29,11 @@ export const gpuHere = async (): Promise<Gpu | null> => {
 }
 
 /** Where WebAssembly can wait for promises, the build for the graphics card serves the processor too, and a page downloads one. Else each has its own. */
-const runtimeOf = (threads: number) => ('Suspending' in WebAssembly ? gpuRuntime : wasmRuntime)({ folder, threads })
+const chooseRuntime = (threads: number) => ('Suspending' in WebAssembly ? gpuRuntime : wasmRuntime)({ folder, threads })
 
 /** `threads` counts for the first session of the page: WebAssembly then has its threads. @throws InputError without the graphics card asked for */
-export const deviceOf = async ({ name, settings: { device = 'cpu', threads = threadsHere() }, resume }: RunRequest) => {
-  if (device !== 'webgpu') return wasm(runtimeOf(threads))
+export const openDevice = async ({ name, settings: { device = 'cpu', threads = threadsHere() }, resume }: RunRequest) => {
+  if (device !== 'webgpu') return wasm(chooseRuntime(threads))
   const adapter = await adapterHere()
   const expected = 'a browser with WebGPU and a graphics card'
   if (adapter === null && resume)
@@ -42,4 +42,4 @@ export const deviceOf = async ({ name, settings: { device = 'cpu', threads = thr
   return webGpu(gpuRuntime({ folder, threads: 1 }), { halves: adapter.features.has('shader-f16') })
 }
 
-export const runtimeVersion = async (): Promise<string> => (await runtimeOf(1)()).env.versions.web ?? ''
+export const runtimeVersion = async (): Promise<string> => (await chooseRuntime(1)()).env.versions.web ?? ''

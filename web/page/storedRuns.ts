@@ -36,7 +36,7 @@ const storedRun = async (storage: Storage, name: string): Promise<StoredRun | nu
 }
 
 /** The path of the data file that a run began with. */
-export const dataFileOf = async (storage: Storage, name: string): Promise<string> =>
+export const findDataFile = async (storage: Storage, name: string): Promise<string> =>
   (await readRunConfig(`runs/${name}`, storage))?.task.task ?? `data/${name}`
 
 /** The files below a folder by their paths in it, without checkpoints: a download is for other tools. */
@@ -67,5 +67,5 @@ export const removeRun = async (name: string): Promise<void> => {
 
 // Files as one zip file.
 /** Weights do not get smaller, so nothing is compressed. */
-export const zipOf = (files: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> =>
+export const makeZip = (files: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> =>
   zipSync(Object.fromEntries(files), { level: 0 }) as Uint8Array<ArrayBuffer>

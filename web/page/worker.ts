@@ -14,10 +14,10 @@ import {
   type Predictor,
   type Storage,
 } from 'salora/web'
-import { dataFileOf, filesBelow, removeRun, storedRuns, zipOf } from './storedRuns.js'
+import { findDataFile, filesBelow, removeRun, storedRuns, makeZip } from './storedRuns.js'
 import type { Request, Response, RunRequest } from './messages.js'
 import { megabytes, modelFiles, modelLine, type Download } from './models.js'
-import { deviceOf, gpuHere, runtimeVersion, threadsHere } from './runtime.js'
+import { openDevice, gpuHere, runtimeVersion, threadsHere } from './runtime.js'
 
 const send = (response: Response): void => self.postMessage(response)
 
@@ -80,12 +80,12 @@ const start = async (run: RunRequest): Promise<void> => {
   if (found === null) return
   const { path, baseModelName, files: weights } = found
   const output = `runs/${name}`
-  const file = data === null ? await dataFileOf(disk, name) : `data/${name}/${data.name}`
+  const file = data === null ? await findDataFile(disk, name) : `data/${name}/${data.name}`
   if (data !== null) {
     await disk.makeFolder(`data/${name}`, { recursive: true })
     await disk.write(file, new Uint8Array(await data.arrayBuffer()))
   }
-  const device = await deviceOf(run)
+  const device = await openDevice(run)
   const place = { storage: mounted(disk, path, weights), device, baseModelName, runtimeVersion: await runtimeVersion() }
   const options = { model: path, task: { task: file, ...task }, output, resume, settings }
   open = () => predictor(output, place)
@@ -118,11 +118,11 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
   },
   download: async ({ run, part }) => {
     const folder = part === 'adapter' ? `runs/${run}/adapter` : `runs/${run}`
-    send({ kind: 'download', name: `${run}-${part}.zip`, bytes: zipOf(await filesBelow(await storage(), folder)) })
+    send({ kind: 'download', name: `${run}-${part}.zip`, bytes: makeZip(await filesBelow(await storage(), folder)) })
   },
   export: async ({ run }) => {
     if (exported === null) throw new InputError('export', 'a trained run', 'none')
-    send({ kind: 'download', name: `${run}-onnx.zip`, bytes: zipOf(await filesBelow(await exported(), 'export')) })
+    send({ kind: 'download', name: `${run}-onnx.zip`, bytes: makeZip(await filesBelow(await exported(), 'export')) })
   },
   report: async ({ run }) => {
     const [script = '', style = ''] = await Promise.all(

@@ -1,6 +1,6 @@
 /** A chat template's work, bounded: templates come from untrusted files, and Jinja can loop and double without end. */
 import { PythonJinja } from './pythonJinja.js'
-import { environmentOf, isList, isMap, type Value } from './templateValues.js'
+import { toEnvironment, isList, isMap, type Value } from './templateValues.js'
 
 /** Steps of a template besides those for its messages, and the most of all. A step takes about a microsecond. */
 const [baseSteps, mostSteps] = [1_000_000, 50_000_000]
@@ -20,7 +20,7 @@ export type TemplateBounds = {
  */
 export const renderWithin = (parsed: unknown, variables: Readonly<Record<string, unknown>>, bounds: TemplateBounds): string =>
   String(
-    new CountingInterpreter(environmentOf(variables), bounds, baseSteps + 20 * bounds.messages ** 2 + bounds.characters / 4).run(parsed)
+    new CountingInterpreter(toEnvironment(variables), bounds, baseSteps + 20 * bounds.messages ** 2 + bounds.characters / 4).run(parsed)
       .value,
   )
 
@@ -47,9 +47,9 @@ export class CountingInterpreter extends PythonJinja {
     const own = { searches: searches(node), longest: 0 }
     this.read.push(own)
     const value = this.evaluated(node, environment)
-    const size = this.sizeOf(value)
+    const size = this.measureSize(value)
     if (size > this.bounds.characters) throw new Error(`a value of ${size} characters, more than ${this.bounds.characters}`)
-    this.spend(this.costOf(value, size))
+    this.spend(this.countSteps(value, size))
     // A method stands for the text that it belongs to.
     const text = value.type === 'FunctionValue' ? own.longest : value.type === 'StringValue' ? size : 0
     if (parent === undefined) return value
@@ -69,7 +69,7 @@ export class CountingInterpreter extends PythonJinja {
   }
 
   /** Steps to take a value in hand: whatever works on a list goes through it. */
-  protected costOf(value: Value, size: number): number {
+  protected countSteps(value: Value, size: number): number {
     return isList(value) ? 4 * value.value.length : size / 64
   }
 
@@ -79,13 +79,13 @@ export class CountingInterpreter extends PythonJinja {
   }
 
   /** The characters of a value as JSON, about: a list that holds another one twice writes it twice. */
-  protected sizeOf(value: Value): number {
+  protected measureSize(value: Value): number {
     if (value.type === 'StringValue') return String(value.value).length
     if (!isList(value) && !isMap(value)) return 0
     const known = this.sizes.get(value)
     if (known !== undefined) return known
     const entries = isList(value) ? value.value : [...value.value.values()]
-    const size = entries.reduce((sum, entry) => sum + 2 + this.sizeOf(inside(entry)), 2)
+    const size = entries.reduce((sum, entry) => sum + 2 + this.measureSize(inside(entry)), 2)
     // A namespace changes; lists and objects do not.
     if (value.type !== 'NamespaceValue') this.sizes.set(value, size)
     return size

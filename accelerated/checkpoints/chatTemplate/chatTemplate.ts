@@ -83,11 +83,11 @@ export const readChatTemplate = async (
   const named = Array.isArray(stored) ? stored.find(({ name }) => name === 'default')?.template : stored
   const text = file === undefined ? named : await readText(file, longestTemplate, storage)
   const where = file ?? joinPath(folder, 'tokenizer_config.json')
-  const special = Object.fromEntries(Object.entries(tokens).flatMap(([name, value]) => (value == null ? [] : [[name, contentOf(value)]])))
+  const special = Object.fromEntries(Object.entries(tokens).flatMap(([name, value]) => (value == null ? [] : [[name, toContent(value)]])))
   return { text: text ?? null, special, where }
 }
 
-const contentOf = (value: string | { readonly content: string }): string => (typeof value === 'string' ? value : value.content)
+const toContent = (value: string | { readonly content: string }): string => (typeof value === 'string' ? value : value.content)
 
 /** The library reads `1e9` as 1 and ignores the rest, so `messages[1e9]` would be `messages[1]`. @throws Error */
 const parseTemplate = (text: string): Template => {
@@ -112,7 +112,7 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
     throw inputError(where, words`a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
   const { parsed } = attempt(where, words`a chat template in Jinja (${otherTemplate})`, () => parseTemplate(text.replace(/\r\n?/g, '\n')))
-  const given = (messages: readonly Message[], addGenerationPrompt: boolean, tools: readonly unknown[]) => ({
+  const buildInput = (messages: readonly Message[], addGenerationPrompt: boolean, tools: readonly unknown[]) => ({
     variables: {
       ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
       ...{ tools: tools.length === 0 ? null : tools, documents: null },
@@ -126,7 +126,7 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
   })
   const render: ChatTemplate = (messages, addGenerationPrompt, tools = []) => {
     const rendered = (read: readonly Message[]): string => {
-      const { variables, bounds } = given(read, addGenerationPrompt, tools)
+      const { variables, bounds } = buildInput(read, addGenerationPrompt, tools)
       return renderWithin(parsed, variables, bounds)
     }
     return attempt(where, words`a chat template that takes these messages (${otherTemplate})`, () => {
@@ -144,7 +144,7 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
     })
   }
   const beginnings: ChatTemplate['beginnings'] = (messages, lengths, addGenerationPrompt, tools = []) => {
-    const { variables, bounds } = given(withArguments(messages), addGenerationPrompt, tools)
+    const { variables, bounds } = buildInput(withArguments(messages), addGenerationPrompt, tools)
     try {
       const { common, of } = renderBeginnings(parsed, variables, lengths, bounds)
       const alone = lengths.filter((length) => !of.has(length))

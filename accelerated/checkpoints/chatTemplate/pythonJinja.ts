@@ -1,6 +1,6 @@
 /** The interpreter of chat templates, with what Jinja does in Python and the library does otherwise without a word. */
 import { Environment, Interpreter } from '@huggingface/jinja'
-import { entryOf, filters, operators, sides, stripped, tests, textMethods, type Test } from './pythonOperations.js'
+import { findEntry, filters, operators, sides, stripped, tests, textMethods, type Test } from './pythonOperations.js'
 import { pythonText } from './pythonText.js'
 import { isList, isTrue, like, templateValue, type Value, isMap } from './templateValues.js'
 
@@ -41,7 +41,7 @@ type Evaluator = {
 const JinjaInterpreter = Interpreter as unknown as new (environment: unknown) => Evaluator
 
 /** A value in the place of a node that has been evaluated. */
-const given = (value: Value): Node => ({ type: 'Given', value })
+const toValueNode = (value: Value): Node => ({ type: 'Given', value })
 
 /** Statements, which write nothing themselves and have the value of none. */
 const silent: readonly string[] = ['Set', 'Macro', 'Comment']
@@ -70,15 +70,15 @@ export class PythonJinja extends JinjaInterpreter {
 
   /** The library drops what an iteration writes before `continue` and `break`, and keeps its variables for the next one. */
   override evaluateFor({ loopvar, iterable, body, defaultBlock }: Loop, environment: Environment): Value {
-    const scopeOf = (item: Value): Environment => bound(loopvar, item, new Environment(environment))
+    const openScope = (item: Value): Environment => bound(loopvar, item, new Environment(environment))
     const { lhs = iterable, test } = (iterable.type === 'SelectExpression' ? iterable : {}) as { lhs?: Node; test?: Node }
-    const all = itemsOf(this.evaluate(lhs, environment))
+    const all = listItems(this.evaluate(lhs, environment))
     this.spend(4 * all.length)
-    const items = test === undefined ? all : all.filter((item) => isTrue(this.evaluate(test, scopeOf(item))))
+    const items = test === undefined ? all : all.filter((item) => isTrue(this.evaluate(test, openScope(item))))
     let [text, isComplete] = ['', false]
     for (const [i, item] of items.entries()) {
-      const scope = scopeOf(item)
-      scope.variables.set('loop', loopOf(items, i) as never)
+      const scope = openScope(item)
+      scope.variables.set('loop', makeLoop(items, i) as never)
       const { text: written, end } = this.iteration(body, scope)
       text += written
       if (end === null) isComplete = true
@@ -98,17 +98,17 @@ export class PythonJinja extends JinjaInterpreter {
   }
 
   override evaluateBinaryExpression(node: Node, environment: unknown): Value {
-    const operate = entryOf(operators, node.operator?.value ?? '')
+    const operate = findEntry(operators, node.operator?.value ?? '')
     if (operate === undefined) return super.evaluateBinaryExpression(node, environment)
     const [left, right] = [this.evaluate(node.left, environment), this.evaluate(node.right, environment)]
     const result = operate(left, right)
     return result === null
-      ? super.evaluateBinaryExpression({ ...node, left: given(left), right: given(right) }, environment)
+      ? super.evaluateBinaryExpression({ ...node, left: toValueNode(left), right: toValueNode(right) }, environment)
       : templateValue(result)
   }
 
   override evaluateTestExpression(node: Node, environment: unknown): Value {
-    const test = entryOf(tests, node.test?.value ?? '')
+    const test = findEntry(tests, node.test?.value ?? '')
     if (test === undefined) return super.evaluateTestExpression(node, environment)
     return templateValue(test(this.evaluate(node.operand, environment), undefinedValue) !== (node.negate === true))
   }
@@ -118,24 +118,25 @@ export class PythonJinja extends JinjaInterpreter {
     const { computed = false, property } = node
     const object = this.evaluate(node.object, environment)
     if (object.type === 'UndefinedValue') throw new Error('an attribute of what is not defined')
-    const delegate = (known: object): Value => super.evaluateMemberExpression({ ...node, ...known, object: given(object) }, environment)
+    const delegate = (known: object): Value =>
+      super.evaluateMemberExpression({ ...node, ...known, object: toValueNode(object) }, environment)
     if (computed && property?.type === 'SliceExpression') return delegate({})
     if (!computed) {
       const name = String(property?.value)
-      if (object.type === 'ObjectValue' && methods.includes(name)) return builtinOf(object, name) ?? delegate({})
+      if (object.type === 'ObjectValue' && methods.includes(name)) return findBuiltin(object, name) ?? delegate({})
       return name === 'length' && (object.type === 'StringValue' || isList(object)) ? undefinedValue : delegate({})
     }
     const index = this.evaluate(property, environment)
     if (object.type === 'StringValue' && index.type === 'IntegerValue')
       return templateValue([...String(object.value)].at(Number(index.value)))
-    return delegate({ property: given(index) })
+    return delegate({ property: toValueNode(index) })
   }
 
   /** Methods of texts, such as `text.strip(characters)`. */
   override evaluateCallExpression(node: Node, environment: unknown): Value {
     const { callee, args = [] } = node
     const name = callee?.type === 'MemberExpression' && callee.computed !== true ? String(callee.property?.value) : ''
-    const [side, textMethod] = [entryOf(sides, name), entryOf(textMethods, name)]
+    const [side, textMethod] = [findEntry(sides, name), findEntry(textMethods, name)]
     if (callee?.type === 'Identifier' && this.evaluate(callee, environment).type === 'UndefinedValue')
       throw new Error(`${String(callee.value)} is not defined`)
     if (side === undefined && textMethod === undefined) return super.evaluateCallExpression(node, environment)
@@ -144,7 +145,7 @@ export class PythonJinja extends JinjaInterpreter {
     const isPlain = object.type === 'StringValue' && others.length === 0
     if (isPlain && side !== undefined) return like(object, stripped(String(object.value), side, characters))
     if (isPlain && characters === undefined && textMethod !== undefined) return templateValue(textMethod(String(object.value)))
-    return super.evaluateCallExpression({ ...node, callee: { ...callee, object: given(object) } as Node }, environment)
+    return super.evaluateCallExpression({ ...node, callee: { ...callee, object: toValueNode(object) } as Node }, environment)
   }
 
   /** Takes steps from those that the template may do. */
@@ -153,10 +154,10 @@ export class PythonJinja extends JinjaInterpreter {
   override applyFilter(operand: Value, filter: Node, environment: unknown): Value {
     if (operand.type === 'StringValue') this.spend(String(operand.value).length / 4)
     const name = String(filter.type === 'CallExpression' ? filter.callee?.value : filter.value)
-    const apply = entryOf(filters, name)
+    const apply = findEntry(filters, name)
     if (apply === undefined) return super.applyFilter(operand, filter, environment)
     const [values, named] = this.evaluateArguments(filter.args ?? [], environment)
-    const result = apply({ operand, values, named, testOf: (test) => entryOf(tests, test) ?? (environment as Scope).tests.get(test) })
+    const result = apply({ operand, values, named, findTest: (test) => findEntry(tests, test) ?? (environment as Scope).tests.get(test) })
     return result ?? super.applyFilter(operand, filter, environment)
   }
 }
@@ -166,7 +167,7 @@ const undefinedValue = templateValue(undefined)
 /** Those of a dictionary that the library has. */
 const methods: readonly string[] = ['items', 'keys', 'values', 'get']
 
-const builtinOf = (object: Value, name: string): Value | undefined =>
+const findBuiltin = (object: Value, name: string): Value | undefined =>
   (object as Value & { readonly builtins: ReadonlyMap<string, Value> }).builtins.get(name)
 
 /** end: what ended it before its end. A loop without an iteration that is complete writes its `else` block, too. */
@@ -179,7 +180,7 @@ class LoopControl {
 }
 
 /** What a loop goes through: entries, keys or characters; nothing, for what is not defined. */
-const itemsOf = (value: Value): readonly Value[] => {
+const listItems = (value: Value): readonly Value[] => {
   if (isList(value)) return value.value
   if (value.type === 'ObjectValue' && isMap(value)) return [...value.value.keys()].map(templateValue)
   if (value.type === 'StringValue') return [...String(value.value)].map(templateValue)
@@ -193,7 +194,7 @@ const bound = (loopvar: Node, item: Value, scope: Environment): Environment => {
     scope.variables.set(String(loopvar.value), item as never)
     return scope
   }
-  const [names, parts] = [loopvar.value as readonly Node[], itemsOf(item)]
+  const [names, parts] = [loopvar.value as readonly Node[], listItems(item)]
   if (loopvar.type !== 'TupleLiteral' || names.length !== parts.length)
     throw new Error(`${names.length} variables for ${parts.length} values`)
   for (const [i, name] of names.entries()) bound(name, parts[i] as Value, scope)
@@ -203,7 +204,7 @@ const bound = (loopvar: Node, item: Value, scope: Environment): Environment => {
 const emptyObject = templateValue({})
 
 /** The `loop` of iteration `i`, from 0. */
-const loopOf = (items: readonly Value[], i: number): Value => {
+const makeLoop = (items: readonly Value[], i: number): Value => {
   const [count, first, last] = [items.length, i === 0, i === items.length - 1]
   const facts = { index: i + 1, index0: i, revindex: count - i, revindex0: count - i - 1, first, last, length: count }
   return like(

@@ -9,7 +9,7 @@ export type Test = (value: Value, argument: Value) => boolean
 const [undefinedValue, emptyList] = [templateValue(undefined), templateValue([])]
 
 /** What a table has for a name of a template, which may be one that every object inherits. */
-export const entryOf = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
+export const findEntry = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined
 
 /** null: what the library does is right. */
@@ -20,7 +20,7 @@ export const operators: Readonly<Record<string, (left: Value, right: Value) => u
   in: (left, right) => (isList(right) ? right.value.some((part) => areEqual(left, part)) : null),
   'not in': (left, right) => (isList(right) ? !right.value.some((part) => areEqual(left, part)) : null),
   '+': (left, right) => {
-    if ((left.type === 'StringValue') !== (right.type === 'StringValue')) throw new Error(`${kindOf(left)} + ${kindOf(right)}`)
+    if ((left.type === 'StringValue') !== (right.type === 'StringValue')) throw new Error(`${toTypeName(left)} + ${toTypeName(right)}`)
     return null
   },
   '/': (left, right) => {
@@ -47,7 +47,7 @@ const floored = (a: bigint, b: bigint): bigint => {
   return rest !== 0n && rest < 0n !== b < 0n ? rest + b : rest
 }
 
-const kindOf = ({ type }: Value): string => type.replace('Value', '').toLowerCase()
+const toTypeName = ({ type }: Value): string => type.replace('Value', '').toLowerCase()
 
 const notByZero = (divisor: Value): null => {
   if (isNumber(divisor) && Number(divisor.value) === 0) throw new Error('a division by zero')
@@ -108,10 +108,10 @@ type Filtered = {
   readonly operand: Value
   readonly values: readonly Value[]
   readonly named: ReadonlyMap<string, Value>
-  readonly testOf: (name: string) => Test | undefined
+  readonly findTest: (name: string) => Test | undefined
 }
 
-const textOf = (value: Value): string | null => (value.type === 'StringValue' ? String(value.value) : null)
+const asText = (value: Value): string | null => (value.type === 'StringValue' ? String(value.value) : null)
 
 /** Filters that take any value as its text. */
 const onText =
@@ -120,7 +120,7 @@ const onText =
     values.length + named.size > 0 ? null : templateValue(apply(pythonText(operand)))
 
 /** The characters of a text, or the entries of a list; null for other values. */
-const partsOf = ({ operand }: Filtered): readonly Value[] | null => {
+const listParts = ({ operand }: Filtered): readonly Value[] | null => {
   if (isList(operand)) return operand.value
   return operand.type === 'StringValue' ? [...String(operand.value)].map(templateValue) : null
 }
@@ -128,11 +128,11 @@ const partsOf = ({ operand }: Filtered): readonly Value[] | null => {
 const onParts =
   (apply: (parts: readonly Value[]) => Value) =>
   (filtered: Filtered): Value | null => {
-    const parts = partsOf(filtered)
+    const parts = listParts(filtered)
     return parts === null ? null : apply(parts)
   }
 
-const lengthOf = onParts((parts) => templateValue(parts.length))
+const countParts = onParts((parts) => templateValue(parts.length))
 
 /** Jinja's title(): what begins a word. */
 const wordStart = new RegExp(`([-({[<${blank}]+)`)
@@ -140,8 +140,8 @@ const wordStart = new RegExp(`([-({[<${blank}]+)`)
 /** null: what the library does is right. */
 export const filters: Readonly<Record<string, (filtered: Filtered) => Value | null>> = {
   string: ({ operand }) => templateValue(pythonText(operand)),
-  length: lengthOf,
-  count: lengthOf,
+  length: countParts,
+  count: countParts,
   first: onParts(([first]) => first ?? undefinedValue),
   last: onParts((parts) => parts.at(-1) ?? undefinedValue),
   list: onParts((parts) => like(emptyList, parts)),
@@ -151,16 +151,16 @@ export const filters: Readonly<Record<string, (filtered: Filtered) => Value | nu
   title: onText((text) => text.split(wordStart).map(capitalized).join('')),
   indent: indented,
   trim: onText((text) => stripped(text, { left: true, right: true }, undefined)),
-  tojson: ({ operand, named }) => templateValue(pythonJson(operand, layoutOf(named))),
+  tojson: ({ operand, named }) => templateValue(pythonJson(operand, readJsonLayout(named))),
   join: (filtered) => {
     const [separator = filtered.named.get('d')] = filtered.values
-    const parts = filtered.named.has('attribute') ? null : partsOf(filtered)
+    const parts = filtered.named.has('attribute') ? null : listParts(filtered)
     return parts === null ? null : templateValue(parts.map(pythonText).join(separator === undefined ? '' : pythonText(separator)))
   },
   int: ({ operand, values: [first], named }) => {
     if (operand.type === 'NullValue') return first ?? named.get('default') ?? templateValue(0)
     if (operand.type === 'FloatValue') return templateValue(Math.trunc(Number(operand.value)))
-    const text = textOf(operand)?.trim()
+    const text = asText(operand)?.trim()
     if (text === undefined) return null
     if (/^[+-]?\d+(_\d+)*$/.test(text)) return templateValue(Number(text.replaceAll('_', '')))
     const float = numberIn(text)
@@ -168,7 +168,7 @@ export const filters: Readonly<Record<string, (filtered: Filtered) => Value | nu
   },
   float: ({ operand, values: [first], named }) => {
     if (isNumber(operand)) return templateValue(new Float(Number(operand.value)))
-    const text = textOf(operand)?.trim()
+    const text = asText(operand)?.trim()
     if (text === undefined) return null
     const float = numberIn(text)
     return float === null ? (first ?? named.get('default') ?? templateValue(new Float(0))) : templateValue(new Float(float))
@@ -183,7 +183,7 @@ const lineEnd = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/
 
 /** Later lines that are not empty begin with `width` spaces, or with that text; `first` and `blank` add the others. */
 function indented({ operand, values, named }: Filtered): Value | null {
-  const text = textOf(operand)
+  const text = asText(operand)
   if (text === null) return null
   const [width, first, blank] = (['width', 'first', 'blank'] as const).map((name, i) => values[i] ?? named.get(name))
   if (width !== undefined && width.type !== 'StringValue' && !(Number(width.value) <= widestIndent))
@@ -201,12 +201,12 @@ const none = templateValue(null)
 
 const numberIn = (text: string): number | null => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : null)
 
-const layoutOf = (named: ReadonlyMap<string, Value>): JsonLayout => {
+const readJsonLayout = (named: ReadonlyMap<string, Value>): JsonLayout => {
   const indent = (named.get('indent')?.value ?? null) as number | null
   if (indent !== null && !(Number.isInteger(indent) && indent >= 0 && indent <= widestIndent))
     throw new Error(`tojson: expected an indent from 0 to ${widestIndent}, got ${String(indent)}`)
   const separators = named.get('separators') ?? none
-  const parts = isList(separators) ? separators.value.map(textOf) : usualSeparators(indent)
+  const parts = isList(separators) ? separators.value.map(asText) : usualSeparators(indent)
   const [item, key] = parts
   if (parts.length !== 2 || item == null || key == null) throw new Error('tojson: expected two texts as separators')
   const isOn = (name: string): boolean => named.get(name)?.value === true
@@ -214,10 +214,10 @@ const layoutOf = (named: ReadonlyMap<string, Value>): JsonLayout => {
 }
 
 /** `selectattr('name', 'undefined')`: for an item without the attribute, the library does not run the test, but takes it as failed. */
-const selected = ({ operand, values: [attribute, test, argument], testOf }: Filtered, isKept: boolean): Value | null => {
+const selected = ({ operand, values: [attribute, test, argument], findTest }: Filtered, isKept: boolean): Value | null => {
   if (!isTrue(operand)) return emptyList // as Python does not look at it
   if (!isList(operand) || test === undefined) return null
-  const passes = testOf(String(test.value))
+  const passes = findTest(String(test.value))
   if (passes === undefined) throw new Error(`Unknown test: ${String(test.value)}`)
   const kept = operand.value.filter((item) => {
     if (!isMap(item)) throw new Error('selectattr or rejectattr: expected a list of objects')

@@ -38,14 +38,14 @@ const represented = (value: Value): string => {
 
 const integerText = (value: number | bigint): string => String(Number.isSafeInteger(value) ? value : BigInt(value))
 
-const named: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' }
+const shortEscapes: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' }
 
 /** Python has single quotes, unless there are single ones and no double ones in the text, and escapes what cannot be seen. */
 const quoted = (text: string): string => {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'"
   const escaped = text.replace(/[\n\r\t\\'"]|(?! )[\p{C}\p{Z}]/gu, (character) => {
     if (character === "'" || character === '"') return character === quote ? `\\${quote}` : character
-    return named[character] ?? numbered(character.codePointAt(0) ?? 0)
+    return shortEscapes[character] ?? numbered(character.codePointAt(0) ?? 0)
   })
   return `${quote}${escaped}${quote}`
 }

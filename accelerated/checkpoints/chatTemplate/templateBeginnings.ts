@@ -7,7 +7,7 @@ import { Environment } from '@huggingface/jinja'
 import { CountingInterpreter, type TemplateBounds } from './boundedTemplate.js'
 import { writtenBy, type Iteration } from './pythonJinja.js'
 import { copied, namespacesIn, OpenLoop, Unsupported, unsupported } from './templateState.js'
-import { environmentOf, isTrue, templateValue, type Value } from './templateValues.js'
+import { toEnvironment, isTrue, templateValue, type Value } from './templateValues.js'
 
 /** A beginning's text: the first `shared` characters of the common text, and its own `rest`. */
 export type Beginning = { readonly shared: number; readonly rest: string }
@@ -31,7 +31,7 @@ export const renderBeginnings = (
   variables: Readonly<Record<string, unknown>>,
   lengths: readonly number[],
   bounds: TemplateBounds,
-): Beginnings => new OnePass(environmentOf(variables), lengths, bounds).beginnings(parsed.body)
+): Beginnings => new OnePass(toEnvironment(variables), lengths, bounds).beginnings(parsed.body)
 
 type List = Value & { readonly value: readonly Value[] }
 /** The conversation's messages from `from` on, whose number is not known yet. Whatever needs all of them reads its `value`. */
@@ -97,7 +97,7 @@ class OnePass extends CountingInterpreter {
         if (this.pass(isTrue(this.evaluate(test, this.top)) ? body : alternate, after)) return true
         continue
       }
-      const list = statement.type === 'For' ? this.listOf(statement) : null
+      const list = statement.type === 'For' ? this.findOpenList(statement) : null
       if (list !== null) {
         if (this.isCheck(statement as Loop, list)) continue
         this.loop(statement as Loop, list, after)
@@ -145,7 +145,7 @@ class OnePass extends CountingInterpreter {
     return true
   }
 
-  private listOf(statement: Node): OpenList | null {
+  private findOpenList(statement: Node): OpenList | null {
     const { iterable, loopvar } = statement as unknown as { readonly iterable: Node; readonly loopvar: Node }
     if (!['Identifier', 'MemberExpression'].includes(iterable.type) || loopvar.type !== 'Identifier') return null
     const value = this.evaluate(iterable, this.top)
@@ -194,7 +194,7 @@ class OnePass extends CountingInterpreter {
     const member = node as Member | undefined
     if (member?.type === 'MemberExpression' && member.object.type === 'Identifier') {
       const list = (environment as Environment).lookupVariable(member.object.value) as unknown as Value
-      const read = this.isOpen(list) ? this.entryOf(list, member, environment) : null
+      const read = this.isOpen(list) ? this.readEntry(list, member, environment) : null
       if (read !== null) return read
     }
     const value = super.evaluate(node, environment)
@@ -203,7 +203,7 @@ class OnePass extends CountingInterpreter {
   }
 
   /** An entry of the messages, or those from one on; null for any other property. */
-  private entryOf({ from }: OpenList, { property, computed }: Member, environment: unknown): Value | null {
+  private readEntry({ from }: OpenList, { property, computed }: Member, environment: unknown): Value | null {
     this.spend(1)
     if (computed && property.type === 'SliceExpression') {
       const { start, stop, step } = property as unknown as Slice
@@ -232,15 +232,15 @@ class OnePass extends CountingInterpreter {
   }
 
   private openList(from: number): OpenList {
-    const whole = (): readonly Value[] => {
+    const listMessages = (): readonly Value[] => {
       if (this.end === null) throw unsupported('how many messages there are')
       this.spend(this.end / 64)
       return this.messages.value.slice(from, this.end)
     }
     const list = Object.create(this.messages, {
       from: { value: from },
-      value: { get: whole },
-      builtins: { get: () => new Map([['length', templateValue(whole().length)]]) },
+      value: { get: listMessages },
+      builtins: { get: () => new Map([['length', templateValue(listMessages().length)]]) },
       __bool__: { value: () => templateValue(this.end === null ? this.reach(from) === from : this.end > from) },
     }) as OpenList
     this.open.add(list)
@@ -251,12 +251,12 @@ class OnePass extends CountingInterpreter {
     return this.open.has(value)
   }
 
-  protected override sizeOf(value: Value): number {
-    return super.sizeOf(this.isOpen(value) ? this.messages : value)
+  protected override measureSize(value: Value): number {
+    return super.measureSize(this.isOpen(value) ? this.messages : value)
   }
 
-  protected override costOf(value: Value, size: number): number {
-    return this.isOpen(value) ? 1 : super.costOf(value, size)
+  protected override countSteps(value: Value, size: number): number {
+    return this.isOpen(value) ? 1 : super.countSteps(value, size)
   }
 
   /** The `loop` of an iteration that another one follows. */

@@ -45,13 +45,13 @@ export const namespacesIn = ({ variables }: Environment): ReadonlyMap<string, Ma
 /** A copy of a template's variables, which later statements leave as it is. Only namespaces change, so they alone are copied. */
 export const copied = ({ variables }: Environment): Environment => {
   const namespaces = new Map<Value, Value>()
-  const copyOf = (value: Value): Value => {
+  const copyValue = (value: Value): Value => {
     if (value.type !== 'NamespaceValue') return value
     const copy = namespaces.get(value) ?? like(value, new Map(value.value as Map<unknown, unknown>))
     namespaces.set(value, copy)
     return copy
   }
   const copy = new Environment()
-  copy.variables = new Map([...variables].map(([name, value]) => [name, copyOf(value as unknown as Value)])) as never
+  copy.variables = new Map([...variables].map(([name, value]) => [name, copyValue(value as unknown as Value)])) as never
   return copy
 }

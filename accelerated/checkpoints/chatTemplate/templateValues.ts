@@ -31,7 +31,7 @@ export const templateValue = (value: unknown): Value => {
 }
 
 /** The variables of a template. */
-export const environmentOf = (variables: Readonly<Record<string, unknown>>): Environment => {
+export const toEnvironment = (variables: Readonly<Record<string, unknown>>): Environment => {
   const environment = new Environment()
   for (const [name, value] of Object.entries(variables)) environment.variables.set(name, templateValue(value) as never)
   return environment

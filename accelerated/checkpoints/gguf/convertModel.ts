@@ -4,7 +4,7 @@ import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import { withFile, type Storage, type OpenFile } from '../../storage/storage.js'
 import { markUsed, removeUnused } from '../../storage/folders.js'
-import { knownSha256, storedSha256 } from '../../storage/digests.js'
+import { findStoredSha256, storedSha256 } from '../../storage/digests.js'
 import { parseConfigFile } from '../configFile.js'
 import { dequantize } from './dequantize.js'
 import { type GgufHeader, type GgufValue, readGguf, type GgufEntry } from './ggufHeader.js'
@@ -27,13 +27,13 @@ const layout = 1
 /** → the folder. config.json is written last: without it, the folder is incomplete, and is written again. @throws InputError */
 export const convertedModel = async (file: string, cache: string): Promise<string> => {
   const digests = joinPath(cache, 'salora-digests')
-  const folderOf = (digest: string): string => joinPath(cache, 'salora-gguf', `${digest.slice(0, 32)}-${layout}`)
-  const known = await knownSha256(file, digests)
-  if (known !== null && (await isComplete(folderOf(known)))) return used(folderOf(known)) // its header needs no second reading
+  const toConvertedFolder = (digest: string): string => joinPath(cache, 'salora-gguf', `${digest.slice(0, 32)}-${layout}`)
+  const known = await findStoredSha256(file, digests)
+  if (known !== null && (await isComplete(toConvertedFolder(known)))) return used(toConvertedFolder(known)) // its header needs no second reading
   const header = await readGguf(file) // before the whole file is read for its digest
-  const { config, tokenizer, settings } = await filesOf(header, file, nodeFiles)
+  const { config, tokenizer, settings } = await buildSmallFiles(header, file, nodeFiles)
   const { model } = parseConfigFile(config, file)
-  const folder = folderOf(await storedSha256(file, digests))
+  const folder = toConvertedFolder(await storedSha256(file, digests))
   if (await isComplete(folder)) return used(folder)
   await removeUnused(joinPath(cache, 'salora-gguf'), /^[0-9a-f]{32}-\d+$/)
   await nodeFiles.makeFolder(folder, { recursive: true })
@@ -53,7 +53,7 @@ const used = async (folder: string): Promise<string> => {
 }
 
 /** The texts of the small files. @throws InputError */
-const filesOf = async (
+const buildSmallFiles = async (
   header: GgufHeader,
   file: string,
   storage: Storage,

@@ -3,7 +3,7 @@ import { inputError, quoted } from '../../errors/inputError.js'
 import { showShape } from '../../graph/expression.js'
 import { decodeUtf8 } from '../../storage/text.js'
 import { elementCount } from '../safetensors/safetensorsHeader.js'
-import { bytesOfElements, defaultAlignment, tensorTypes, valueTypes, type TensorType } from './ggufTypes.js'
+import { countBytes, defaultAlignment, tensorTypes, valueTypes, type TensorType } from './ggufTypes.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { withFile, type Storage } from '../../storage/storage.js'
 
@@ -43,7 +43,7 @@ const parseGgufHeader = (bytes: Uint8Array, size: number, file: string): GgufHea
     const { tensors: tensorCount, keys: keyCount } = readStart(at, file)
     const keys = readKeys(at, keyCount, file)
     const declared = readTensors(at, tensorCount, file)
-    const alignment = alignmentOf(keys, file)
+    const alignment = readAlignment(keys, file)
     const dataStart = Math.ceil(at.position() / alignment) * alignment
     const tensors = declared.map((tensor) => placedTensor(tensor, { alignment, dataStart, size, file }))
     checkOverlap(tensors, file)
@@ -104,11 +104,11 @@ const cursor = (bytes: Uint8Array, size: number, file: string): Cursor => {
       while (strings.length < count) strings.push(string(size, what))
       return strings
     }
-    const scalar = scalarOf(type, key)
+    const scalar = findScalar(type, key)
     const start = advance(count * scalar.bytes)
     return Array.from({ length: count }, (_, i) => scalar.read(start + i * scalar.bytes)) as readonly number[]
   }
-  const scalarOf = (type: number, key: string) => {
+  const findScalar = (type: number, key: string) => {
     const scalar = scalars[type]
     if (scalar === undefined) throw inputError(file, `${quoted(key)} of a known type of value`, `type ${type}`)
     return scalar
@@ -116,7 +116,7 @@ const cursor = (bytes: Uint8Array, size: number, file: string): Cursor => {
   const value = (type: number, key: string): GgufValue => {
     if (type === valueTypes.string) return string(size, `string of ${quoted(key)}`)
     if (type === valueTypes.array) return array(key)
-    const scalar = scalarOf(type, key)
+    const scalar = findScalar(type, key)
     return scalar.read(advance(scalar.bytes))
   }
   return { position: () => position, uint32: () => view.getUint32(advance(4), true), uint64, string, value }
@@ -156,19 +156,19 @@ const readTensors = (at: Cursor, count: number, file: string): readonly Declared
     const dimensions = at.uint32()
     if (dimensions > 4) throw inputError(file, `tensor ${quoted(name)} of at most 4 dimensions`, `${dimensions}`)
     const shape = Array.from({ length: dimensions }, at.uint64).reverse()
-    tensors.push({ name, shape, type: typeOf(at.uint32(), name, file), offset: at.uint64() })
+    tensors.push({ name, shape, type: findTensorType(at.uint32(), name, file), offset: at.uint64() })
   }
   return tensors
 }
 
-const typeOf = (id: number, name: string, file: string): TensorType => {
+const findTensorType = (id: number, name: string, file: string): TensorType => {
   const names = Object.keys(tensorTypes) as readonly TensorType[]
   const type = names.find((known) => tensorTypes[known].id === id)
   if (type === undefined) throw inputError(file, `tensor ${quoted(name)} in ${names.join(', ')}`, `type ${id} of ggml`)
   return type
 }
 
-const alignmentOf = (keys: ReadonlyMap<string, GgufValue>, file: string): number => {
+const readAlignment = (keys: ReadonlyMap<string, GgufValue>, file: string): number => {
   const alignment = keys.get('general.alignment') ?? defaultAlignment
   if (typeof alignment !== 'number' || !Number.isInteger(alignment) || alignment < 8 || alignment > 65_536 || alignment % 8 !== 0)
     throw inputError(file, 'general.alignment as a multiple of 8, from 8 to 65536', String(alignment))
@@ -178,7 +178,7 @@ const alignmentOf = (keys: ReadonlyMap<string, GgufValue>, file: string): number
 type Placement = { readonly alignment: number; readonly dataStart: number; readonly size: number; readonly file: string }
 
 const placedTensor = ({ name, type, shape, offset }: Declared, { alignment, dataStart, size, file }: Placement): GgufEntry => {
-  const length = bytesOfElements(type, elementCount(shape))
+  const length = countBytes(type, elementCount(shape))
   if (!Number.isSafeInteger(elementCount(shape)))
     throw inputError(file, `tensor ${quoted(name)} of fewer than 2^53 numbers`, showShape(shape))
   const { block } = tensorTypes[type]

@@ -1,6 +1,6 @@
 /** tokenizer.json and tokenizer_config.json of a model in GGUF, from the keys of its header. */
 import { inputError, quoted } from '../../errors/inputError.js'
-import { knownWords } from '../tokenizer/tokenizerSchema.js'
+import { wordPatterns } from '../tokenizer/tokenizerSchema.js'
 import type { GgufHeader } from './ggufHeader.js'
 
 /** llama.cpp's numbers of kinds of tokens. */
@@ -19,7 +19,7 @@ const wordsThenBytes = (words: string) => [
   byteLevel(false),
 ]
 const digitsThenWords = [{ type: 'Digits', individual_digits: true }, byteLevel(true)]
-const llama3 = wordsThenBytes(knownWords.llama3)
+const llama3 = wordsThenBytes(wordPatterns.llama3)
 
 /**
  * How a text is cut before its bytes are merged, by llama.cpp's names: several of them name one cut. `addsStart`: what llama.cpp does without the key
@@ -32,20 +32,20 @@ const kinds: readonly (Words & { readonly names: readonly string[] })[] = [
   { names: ['smaug-bpe', 'dbrx'], splits: llama3 },
   {
     names: ['qwen2', 'deepseek-r1-qwen', 'megrez'],
-    splits: wordsThenBytes(knownWords.qwen2),
+    splits: wordsThenBytes(wordPatterns.qwen2),
     normalizer: { type: 'NFC' },
   },
-  { names: ['tekken'], splits: wordsThenBytes(knownWords.mistralNemo), whole: true, addsStart: true },
-  { names: ['gpt-4o'], splits: wordsThenBytes(knownWords.gpt4o) },
+  { names: ['tekken'], splits: wordsThenBytes(wordPatterns.mistralNemo), whole: true, addsStart: true },
+  { names: ['gpt-4o'], splits: wordsThenBytes(wordPatterns.gpt4o) },
 ]
 
 /** Texts of both files. @throws InputError for a tokenizer of another kind, and for lists that do not fit */
 export const ggufTokenizer = ({ keys }: GgufHeader, file: string): { readonly tokenizer: object; readonly settings: object } => {
-  const strings = (name: string): readonly string[] => listOf(keys, `tokenizer.ggml.${name}`, 'string', file)
+  const strings = (name: string): readonly string[] => readList(keys, `tokenizer.ggml.${name}`, 'string', file)
   const tokens = strings('tokens')
   checkTokens(tokens, file)
   const types = keys.has('tokenizer.ggml.token_type')
-    ? listOf<number>(keys, 'tokenizer.ggml.token_type', 'number', file)
+    ? readList<number>(keys, 'tokenizer.ggml.token_type', 'number', file)
     : tokens.map(() => 1)
   if (types.length !== tokens.length) throw inputError(file, `token_type of ${tokens.length} tokens`, String(types.length))
   const kind = keys.get('tokenizer.ggml.model')
@@ -75,7 +75,7 @@ type Parts = { readonly addsStart: boolean; readonly normalizer: object | null; 
   Record<'decoder' | 'model', object>
 >
 
-const listOf = <T extends string | number>(
+const readList = <T extends string | number>(
   keys: GgufHeader['keys'],
   key: string,
   type: 'string' | 'number',
@@ -110,7 +110,7 @@ const checkTokens = (tokens: readonly string[], file: string): void => {
 }
 
 /** Every token that a text can have. */
-const vocabularyOf = ({ tokens, types }: Table): Readonly<Record<string, number>> =>
+const buildVocabulary = ({ tokens, types }: Table): Readonly<Record<string, number>> =>
   Object.fromEntries(tokens.flatMap((token, id) => (types[id] === tokenTypes.unused || token === '' ? [] : [[token, id] as const])))
 
 const byteParts = (keys: GgufHeader['keys'], table: Table, merges: readonly string[], file: string): Parts => {
@@ -134,7 +134,7 @@ const byteParts = (keys: GgufHeader['keys'], table: Table, merges: readonly stri
       fuse_unk: false,
       byte_fallback: false,
       ignore_merges: whole,
-      vocab: vocabularyOf(table),
+      vocab: buildVocabulary(table),
       merges: pairs,
     },
   }
@@ -142,14 +142,14 @@ const byteParts = (keys: GgufHeader['keys'], table: Table, merges: readonly stri
 
 /** LLaMA 2's kind. The merges are all pairs of tokens whose text is a token, those of higher scores first. */
 const pieceParts = (keys: GgufHeader['keys'], table: Table, file: string): Parts => {
-  const scores = listOf<number>(keys, 'tokenizer.ggml.scores', 'number', file)
+  const scores = readList<number>(keys, 'tokenizer.ggml.scores', 'number', file)
   if (scores.length !== table.tokens.length) throw inputError(file, `scores of ${table.tokens.length} tokens`, String(scores.length))
-  const vocab = vocabularyOf(table)
+  const vocab = buildVocabulary(table)
   const isMerged = (id: number): boolean => table.types[id] === tokenTypes.normal || table.types[id] === tokenTypes.userDefined
   const order = [...table.tokens.keys()].filter(isMerged).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
   const merges: (readonly [string, string])[] = []
   for (const id of order) {
-    for (const pair of pairsOf(table.tokens[id] ?? '', vocab)) merges.push(pair)
+    for (const pair of splitToken(table.tokens[id] ?? '', vocab)) merges.push(pair)
     if (merges.length > mergeLimit) throw inputError(file, `tokens of at most ${mergeLimit} merges`, 'more')
   }
   const prefix = keys.get('tokenizer.ggml.add_space_prefix') !== false
@@ -172,7 +172,7 @@ const pieceParts = (keys: GgufHeader['keys'], table: Table, file: string): Parts
   }
 }
 
-const pairsOf = (token: string, vocab: Readonly<Record<string, number>>): readonly (readonly [string, string])[] =>
+const splitToken = (token: string, vocab: Readonly<Record<string, number>>): readonly (readonly [string, string])[] =>
   Array.from({ length: Math.max(0, token.length - 1) }, (_, i) => [token.slice(0, i + 1), token.slice(i + 1)] as const).filter(
     ([left, right]) => Object.hasOwn(vocab, left) && Object.hasOwn(vocab, right),
   )

@@ -19,7 +19,7 @@ export const tensorTypes = {
 export type TensorType = keyof typeof tensorTypes
 
 /** The bytes of this many elements, which fill whole blocks. */
-export const bytesOfElements = (type: TensorType, elements: number): number => {
+export const countBytes = (type: TensorType, elements: number): number => {
   const { block, bytes } = tensorTypes[type]
   return (elements / block) * bytes
 }

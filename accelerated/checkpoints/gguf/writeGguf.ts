@@ -2,7 +2,7 @@
 import type { WrittenKeys, WrittenValue } from '../../models/gguf.js'
 import { concatenate } from '../../storage/storage.js'
 import { elementCount } from '../safetensors/safetensorsHeader.js'
-import { bytesOfElements, defaultAlignment, tensorTypes, valueTypes, type TensorType } from './ggufTypes.js'
+import { countBytes, defaultAlignment, tensorTypes, valueTypes, type TensorType } from './ggufTypes.js'
 
 /** A tensor to write. Its bytes are computed when they are written. shape: row-major, as elsewhere; the file has the sizes reversed. */
 export type WrittenTensor = {
@@ -20,7 +20,7 @@ export async function* ggufChunks(keys: WrittenKeys, tensors: readonly WrittenTe
   yield ggufHeader(keys, tensors)
   for (const { name, shape, type, bytes } of tensors) {
     const data = await bytes()
-    const expected = bytesOfElements(type, elementCount(shape))
+    const expected = countBytes(type, elementCount(shape))
     if (data.length !== expected) throw new Error(`ggufChunks: ${name}: expected ${expected} bytes, got ${data.length}`)
     yield data
     if (aligned(expected) > expected) yield new Uint8Array(aligned(expected) - expected)
@@ -39,7 +39,7 @@ export const ggufHeader = (keys: WrittenKeys, tensors: readonly Omit<WrittenTens
     ...tensors.flatMap(({ name, shape, type }) => {
       checkTensor(name, shape, type)
       const parts = [text(name), uint32(shape.length), ...shape.toReversed().map(uint64), uint32(tensorTypes[type].id), uint64(offset)]
-      offset += aligned(bytesOfElements(type, elementCount(shape)))
+      offset += aligned(countBytes(type, elementCount(shape)))
       return parts
     }),
   ]

@@ -15,14 +15,14 @@ import { option, words, type Text } from '../../errors/words.js'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
 import { makeFolder } from '../../storage/folders.js'
 import { parseJson } from '../../storage/json.js'
-import { cacheOf, isFile, nodeFiles, type Environment } from '../../storage/nodeFiles.js'
+import { locateCache, isFile, nodeFiles, type Environment } from '../../storage/nodeFiles.js'
 import { packageFile } from '../../storage/packages.js'
-import { folderOf, joinPath } from '../../storage/paths.js'
+import { parentFolder, joinPath } from '../../storage/paths.js'
 import { decodeUtf8, readText } from '../../storage/text.js'
 import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
 import { currentCommit, download, fileUrl, statusInWords, threadReport, type DownloadProgress, type Remote } from './hubDownload.js'
-import { endpointOf, isOffline, proxiedFetch, tokenOf } from './hubEnvironment.js'
-import { dismiss, reasonOf, request, shortBody } from './hubRequest.js'
+import { readEndpoint, isOffline, proxiedFetch, readToken } from './hubEnvironment.js'
+import { dismiss, describeFailure, request, shortBody } from './hubRequest.js'
 import { isHubId, isPlainPath, isRevision, optionalFiles, parseDatasetAddress, poolingFile, snapshotCommit } from './hubRules.js'
 
 /** How to reach the hub. Every part has a default from the environment. */
@@ -60,7 +60,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   if (kind === 'folder') return { folder: model, baseModelName: model, revision: await snapshotCommit(model) }
   if (kind === 'file' && model.endsWith('.gguf')) {
     const { convertedModel } = await import('../gguf/convertModel.js')
-    return { folder: await convertedModel(model, cacheOf(environment)), baseModelName: model, revision: null }
+    return { folder: await convertedModel(model, locateCache(environment)), baseModelName: model, revision: null }
   }
   if (kind !== 'nothing' || !isHubId(model)) {
     const expected = 'a folder in Hugging Face layout, a hub id like FacebookAI/roberta-base, or embedded'
@@ -69,7 +69,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   if (!isRevision(revision)) throw inputError(model, 'a revision of letters, digits, ".", "_" and "-"', quoted(revision))
   const repository: Repository = { kind: 'models', id: model, revision, options: { ...options, environment } }
   const cached = await cachedSnapshot(repository)
-  if (cached !== null && (await isWholeModel(cached))) return { folder: cached, baseModelName: model, revision: basename(cached) }
+  if (cached !== null && (await isCompleteModel(cached))) return { folder: cached, baseModelName: model, revision: basename(cached) }
   const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // a name of one word may have meant a folder
   checkOnline(repository, model, `the model in ${cacheFolder(repository)}`, noFolder)
   const folder = await downloadModel(repository).catch((thrown: unknown) => {
@@ -80,7 +80,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   return { folder, baseModelName: model, revision: basename(folder) }
 }
 
-const isWholeModel = async (folder: string): Promise<boolean> => {
+const isCompleteModel = async (folder: string): Promise<boolean> => {
   const has = (name: string): Promise<boolean> => isFile(joinPath(folder, name))
   if (!(await has('config.json')) || !(await has('tokenizer.json'))) return false
   if (await has('model.safetensors')) return true
@@ -93,8 +93,8 @@ const shardNames = (index: string, where: string): readonly string[] => [...new 
 
 /** Downloads the files of one commit, weights last, so that a small error shows before a large download. */
 const downloadModel = async (repository: Repository): Promise<string> => {
-  const remote = remoteOf(repository)
-  const snapshot = snapshotOf(repository, remote, await currentCommit(remote, 'config.json'))
+  const remote = toRemote(repository)
+  const snapshot = locateSnapshot(repository, remote, await currentCommit(remote, 'config.json'))
   for (const name of ['config.json', 'tokenizer.json'])
     await need(snapshot, name, `${name} in the model's repository`, 'none (no such model or revision?)')
   for (const name of [...optionalFiles, poolingFile]) await get(snapshot, name)
@@ -128,8 +128,8 @@ export const resolveAdapter = async (adapter: string, options: HubOptions = {}):
     for (const name of adapterWeights) if (await isFile(joinPath(cached, name))) return cached
   const noFolder = `, and no folder ${adapter} here`
   checkOnline(repository, adapter, `the adapter in ${cacheFolder(repository)}`, noFolder)
-  const remote = remoteOf(repository)
-  const snapshot = snapshotOf(repository, remote, await currentCommit(remote, adapterConfig))
+  const remote = toRemote(repository)
+  const snapshot = locateSnapshot(repository, remote, await currentCommit(remote, adapterConfig))
   await need(snapshot, adapterConfig, `an adapter's ${adapterConfig}`, `none (no such repository or revision?)${noFolder}`)
   for (const name of adapterFiles) await get(snapshot, name)
   // weights last, so that a folder with weights is complete
@@ -160,9 +160,9 @@ export const resolveDataset = async (address: string, { wants, isIn }: WantedFil
   const cached = await cachedSnapshot(repository)
   if (cached !== null && isIn(cached)) return cached
   checkOnline(repository, address, `its files in ${cacheFolder(repository)}`)
-  const remote = remoteOf(repository)
+  const remote = toRemote(repository)
   const { commit, paths } = await listFiles(remote)
-  const snapshot = snapshotOf(repository, remote, commit)
+  const snapshot = locateSnapshot(repository, remote, commit)
   for (const file of paths.filter(wants)) await need(snapshot, file, 'a file that the hub lists', 'none')
   if (!isIn(snapshot.folder)) throw inputError(address, 'the files of this task', 'none, or not all of them')
   return remember(repository, snapshot)
@@ -182,9 +182,9 @@ export const resolveDatasetFile = async (address: string, named: Text, options: 
   const cached = await cachedSnapshot(repository)
   if (path !== null && cached !== null && (await isFile(joinPath(cached, path)))) return joinPath(cached, path)
   checkOnline(repository, address, `this file in ${cacheFolder(repository)}`)
-  const remote = remoteOf(repository)
+  const remote = toRemote(repository)
   if (path === null) throw noDatasetFile(address, path, (await listFiles(remote)).paths)
-  const snapshot = snapshotOf(repository, remote, await currentCommit(remote, path))
+  const snapshot = locateSnapshot(repository, remote, await currentCommit(remote, path))
   if (!(await get(snapshot, path))) throw noDatasetFile(address, path, (await listFiles(remote)).paths)
   return joinPath(await remember(repository, snapshot), path)
 }
@@ -215,7 +215,7 @@ const listFiles = async (remote: Remote): Promise<{ readonly commit: string; rea
     const list = validate(listSchema, parseJson(text, url), url, "the hub's list of a dataset's files")
     return { commit: list.sha, paths: list.siblings.map(({ rfilename }) => rfilename).filter(isPlainPath) }
   } catch (thrown) {
-    throw thrown instanceof InputError ? thrown : inputError(url, 'the whole of an answer', reasonOf(thrown, remote))
+    throw thrown instanceof InputError ? thrown : inputError(url, 'the whole of an answer', describeFailure(thrown, remote))
   } finally {
     await dismiss(answer)
   }
@@ -227,7 +227,7 @@ type Repository = { readonly kind: 'models' | 'datasets'; readonly id: string; r
 type Snapshot = { readonly remote: Remote; readonly folder: string; readonly cache: string }
 
 const cacheFolder = ({ kind, id, options }: Repository): string =>
-  joinPath(cacheOf(options.environment), `${kind}--${id.replace('/', '--')}`)
+  joinPath(locateCache(options.environment), `${kind}--${id.replace('/', '--')}`)
 
 /** The folder of a revision in the cache, if it may be there: refs/REVISION has the commit, snapshots/COMMIT its files. */
 const cachedSnapshot = async (repository: Repository): Promise<string | null> => {
@@ -252,12 +252,12 @@ const checkOnline = ({ options }: Repository, name: string, place: string, note 
 const defaultTimeout = 30_000
 
 /** A repository of the environment's hub. @throws InputError if a variable is malformed */
-const remoteOf = ({ kind, id, revision, options }: Repository): Remote => {
+const toRemote = ({ kind, id, revision, options }: Repository): Remote => {
   const { environment = process.env, onProgress = threadReport.onProgress, signal } = options
-  const token = tokenOf(environment)
+  const token = readToken(environment)
   const seconds = Number(environment['HF_HUB_DOWNLOAD_TIMEOUT'])
   return {
-    endpoint: endpointOf(environment),
+    endpoint: readEndpoint(environment),
     model: kind === 'datasets' ? `datasets/${id}` : id,
     revision,
     timeout: seconds > 0 && seconds < 86_400 ? seconds * 1000 : defaultTimeout,
@@ -271,7 +271,7 @@ const remoteOf = ({ kind, id, revision, options }: Repository): Remote => {
 }
 
 /** @param commit undefined: the server gives none, so that the revision takes its place */
-const snapshotOf = (repository: Repository, remote: Remote, commit = repository.revision): Snapshot => {
+const locateSnapshot = (repository: Repository, remote: Remote, commit = repository.revision): Snapshot => {
   const cache = cacheFolder(repository)
   return { remote: { ...remote, revision: commit }, folder: joinPath(cache, 'snapshots', commit), cache }
 }
@@ -292,7 +292,7 @@ const noWeights = ({ remote }: Snapshot, file: string, expected: string): InputE
 const remember = async ({ revision }: Repository, { remote, folder, cache }: Snapshot): Promise<string> => {
   const ref = joinPath(cache, 'refs', revision)
   if (remote.revision !== revision) {
-    await makeFolder(folderOf(ref))
+    await makeFolder(parentFolder(ref))
     await writeFileAtomically(ref, remote.revision)
   }
   return folder

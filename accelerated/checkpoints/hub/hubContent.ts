@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { extname } from 'node:path'
-import { InputError, inputError, shown } from '../../errors/inputError.js'
+import { InputError, inputError, formatValue } from '../../errors/inputError.js'
 import { parseJson } from '../../storage/json.js'
 import { readBytes, withRegularFile } from '../../storage/nodeFiles.js'
 import { readText } from '../../storage/text.js'
@@ -50,7 +50,7 @@ export const checkContent = async (path: string, file: string, url: string, isRo
 }
 
 const checkObject = (json: unknown, url: string): void => {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw inputError(url, 'a JSON object', shown(json))
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw inputError(url, 'a JSON object', formatValue(json))
 }
 
 /** Its end shows that it is complete. Its content is validated when it is read. */

@@ -13,7 +13,7 @@ import { renameFile, writeFileAtomically } from '../../storage/atomicFile.js'
 import { makeFolder } from '../../storage/folders.js'
 import { isFile } from '../../storage/nodeFiles.js'
 import { checkContent, hashFile } from './hubContent.js'
-import { bodyOf, dismiss, reasonOf, request, type HubResponse, type RequestContext } from './hubRequest.js'
+import { readBody, dismiss, describeFailure, request, type HubResponse, type RequestContext } from './hubRequest.js'
 
 /** Bytes of one file so far; `total` is undefined if the server does not give it. */
 export type DownloadProgress = { readonly file: string; readonly received: number; readonly total: number | undefined }
@@ -40,7 +40,8 @@ const dataLimit = 2_000_000_000
 const textLimit = 64_000_000
 
 const isData = ({ model }: Remote): boolean => model.startsWith('datasets/')
-const limitOf = ({ remote, file }: Wanted): number => (isData(remote) ? dataLimit : file.endsWith('.safetensors') ? weightLimit : textLimit)
+const chooseLimit = ({ remote, file }: Wanted): number =>
+  isData(remote) ? dataLimit : file.endsWith('.safetensors') ? weightLimit : textLimit
 
 /** The address of a file of the model. */
 export const fileUrl = ({ endpoint, model, revision }: Remote, file: string): string =>
@@ -202,14 +203,14 @@ async function* receivedChunks(answer: HubResponse, wanted: Wanted, start: numbe
   const declared = response.headers.get('content-length')
   const sent = declared === null || response.headers.has('content-encoding') ? undefined : start + Number(declared)
   const total = sent ?? info.size
-  const limit = limitOf(wanted)
+  const limit = chooseLimit(wanted)
   let received = start
   try {
     if (start === 0) firstByte(response, 0, wanted)
     if (info.size !== undefined && sent !== undefined && sent !== info.size)
       throw inputError(url, `${info.size} bytes, as the hub says`, `${sent}`)
     if ((total ?? 0) > limit) throw inputError(url, `at most ${limit} bytes`, `${total}`)
-    for await (const chunk of bodyOf(answer)) {
+    for await (const chunk of readBody(answer)) {
       received += chunk.length
       if (received > (total ?? limit)) throw inputError(url, `${total ?? `at most ${limit}`} bytes`, `more`)
       remote.onProgress({ file, received, total })
@@ -218,7 +219,7 @@ async function* receivedChunks(answer: HubResponse, wanted: Wanted, start: numbe
   } catch (thrown) {
     throw thrown instanceof InputError
       ? thrown
-      : new InterruptedResponse(url, `${total ?? 'all'} bytes`, `${received} (${reasonOf(thrown, remote)})`)
+      : new InterruptedResponse(url, `${total ?? 'all'} bytes`, `${received} (${describeFailure(thrown, remote)})`)
   } finally {
     await dismiss(answer)
   }

@@ -6,10 +6,10 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { isAbsent, systemInputError } from '../../errors/systemError.js'
-import { homeOf, variable, type Environment } from '../../storage/nodeFiles.js'
+import { locateHfHome, variable, type Environment } from '../../storage/nodeFiles.js'
 
 /** The hub's address, without a slash at its end. @throws InputError */
-export const endpointOf = (environment: Environment): string =>
+export const readEndpoint = (environment: Environment): string =>
   webAddress('HF_ENDPOINT', variable(environment, 'HF_ENDPOINT') ?? 'https://huggingface.co', 'a token goes into HF_TOKEN')
 
 /** The address in an environment variable, without a slash at its end. @param secrets where secrets belong. @throws InputError */
@@ -29,17 +29,17 @@ export const webAddress = (name: string, text: string, secrets: string): string 
 }
 
 /** The token: HF_TOKEN, or else the one that `hf auth login` stored, as Python's tools choose. @throws InputError that does not show it */
-export const tokenOf = (environment: Environment): string | undefined => {
-  const file = tokenFileOf(environment)
-  return secretOf(environment, 'HF_TOKEN') ?? checkedToken(file, storedToken(file))
+export const readToken = (environment: Environment): string | undefined => {
+  const file = locateTokenFile(environment)
+  return readSecret(environment, 'HF_TOKEN') ?? checkedToken(file, storedToken(file))
 }
 
 /** Where Python's tools store the token. */
-export const tokenFileOf = (environment: Environment): string =>
-  variable(environment, 'HF_TOKEN_PATH') ?? join(homeOf(environment), 'token')
+export const locateTokenFile = (environment: Environment): string =>
+  variable(environment, 'HF_TOKEN_PATH') ?? join(locateHfHome(environment), 'token')
 
 /** A secret in an environment variable. @throws InputError that does not show it */
-export const secretOf = (environment: Environment, name: string): string | undefined => checkedToken(name, variable(environment, name))
+export const readSecret = (environment: Environment, name: string): string | undefined => checkedToken(name, variable(environment, name))
 
 const checkedToken = (where: string, token: string | undefined): string | undefined => {
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
@@ -68,12 +68,12 @@ export type Fetch = (url: URL, init?: RequestInit) => Promise<Response>
 
 /**
  * `fetch` through the environment's proxy, as curl and Python's tools send their requests: Node's own ignores these variables.
- * @throws InputError, from the function that it returns, as proxyOf does
+ * @throws InputError, from the function that it returns, as findProxy does
  */
 export const proxiedFetch =
   (environment: Environment): Fetch =>
   async (url, init) => {
-    const proxy = proxyOf(environment, url)
+    const proxy = findProxy(environment, url)
     return proxy === null ? fetch(url, init) : (await fetchThrough(proxy))(url, init)
   }
 
@@ -82,7 +82,7 @@ export const proxiedFetch =
  * domains below it.
  * @throws InputError for what is no address of a proxy; it does not show it, for it may hold a password
  */
-export const proxyOf = (environment: Environment, { protocol, hostname, port }: URL): string | null => {
+export const findProxy = (environment: Environment, { protocol, hostname, port }: URL): string | null => {
   const name = [`${protocol.slice(0, -1)}_proxy`, 'all_proxy']
     .flatMap((lower) => [lower, lower.toUpperCase()])
     .find((each) => variable(environment, each) !== undefined)

@@ -54,11 +54,11 @@ const stallTimer = ({ timeout, signal }: RequestContext): StallTimer => {
 }
 
 /** Why a response ended: a timeout, or the error's own message. */
-export const reasonOf = (thrown: unknown, { timeout, signal }: RequestContext): string =>
+export const describeFailure = (thrown: unknown, { timeout, signal }: RequestContext): string =>
   thrown instanceof Error && thrown.name === 'TimeoutError' && signal?.aborted !== true ? `silence for ${timeout / 1000} s` : reason(thrown)
 
 /** The bytes of an answer as they come. */
-export async function* bodyOf({ response, timer }: Answer): AsyncGenerator<Uint8Array> {
+export async function* readBody({ response, timer }: Answer): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
       timer?.restart()
@@ -73,7 +73,7 @@ export async function* bodyOf({ response, timer }: Answer): AsyncGenerator<Uint8
 export const shortBody = async (answer: Answer, where: string, limit: number): Promise<Uint8Array<ArrayBuffer>> => {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of bodyOf(answer)) {
+  for await (const chunk of readBody(answer)) {
     size += chunk.length
     if (size > limit) throw inputError(where, `an answer of at most ${limit} bytes`, 'more')
     chunks.push(chunk)
@@ -137,7 +137,7 @@ export const request = async (
     if (answer instanceof InputError) throw answer
     return answer
   } catch (thrown) {
-    throw thrown instanceof InputError ? thrown : inputError(url, 'an answer from the hub', reasonOf(thrown, context))
+    throw thrown instanceof InputError ? thrown : inputError(url, 'an answer from the hub', describeFailure(thrown, context))
   }
 }
 
@@ -227,7 +227,7 @@ const sendOnce = async (context: UploadContext, url: URL, init: RequestInit): Pr
   } catch (thrown) {
     count(-sent)
     timer.stop()
-    return thrown instanceof InputError ? thrown : inputError(`${url.origin}${url.pathname}`, 'an answer', reasonOf(thrown, context)) // without the query
+    return thrown instanceof InputError ? thrown : inputError(`${url.origin}${url.pathname}`, 'an answer', describeFailure(thrown, context)) // without the query
   }
 }
 

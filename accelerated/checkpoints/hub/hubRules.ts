@@ -1,7 +1,7 @@
 /** The hub's rules, for Node and browsers alike: names and addresses, the files of a model, paths in the cache, and which answers may pass. */
 import { InputError } from '../../errors/inputError.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
-import { folderOf, nameOf } from '../../storage/paths.js'
+import { parentFolder, baseName } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
 
 /** OWNER/NAME or NAME, as the hub allows: letters, digits, `-`, `_` and `.`, without `--` or `..`, and without `-` or `.` at either end. */
@@ -50,17 +50,17 @@ export const isPlainPath = (path: string): boolean => path.split('/').every((par
  * The hub id of a snapshot's model, from its path in the cache: …/models--OWNER--NAME/snapshots/REVISION; undefined for any other folder.
  * @throws InputError if the folder is missing
  */
-export const hubIdOf = async (folder: string, storage: Storage = nodeFiles): Promise<string | undefined> => {
-  const snapshots = folderOf(await storage.realPath(folder))
-  const model = nameOf(folderOf(snapshots))
-  const isSnapshot = nameOf(snapshots) === 'snapshots' && model.startsWith('models--')
+export const findHubId = async (folder: string, storage: Storage = nodeFiles): Promise<string | undefined> => {
+  const snapshots = parentFolder(await storage.realPath(folder))
+  const model = baseName(parentFolder(snapshots))
+  const isSnapshot = baseName(snapshots) === 'snapshots' && model.startsWith('models--')
   return isSnapshot ? model.slice('models--'.length).replaceAll('--', '/') : undefined
 }
 
 /** The commit of a snapshot; null for any other folder. @throws InputError if the folder is missing */
 export const snapshotCommit = async (folder: string, storage: Storage = nodeFiles): Promise<string | null> => {
   const path = await storage.realPath(folder)
-  return nameOf(folderOf(path)) === 'snapshots' && /^[0-9a-f]{40}$/.test(nameOf(path)) ? nameOf(path) : null
+  return baseName(parentFolder(path)) === 'snapshots' && /^[0-9a-f]{40}$/.test(baseName(path)) ? baseName(path) : null
 }
 
 const attempts = 5

@@ -10,7 +10,7 @@ import { option } from '../../errors/words.js'
 import type { Environment } from '../../storage/nodeFiles.js'
 import { loadOptional } from '../../storage/packages.js'
 import { hashFile, hubHash } from './hubContent.js'
-import { endpointOf, isOffline, proxiedFetch, proxyOf, tokenFileOf, tokenOf } from './hubEnvironment.js'
+import { readEndpoint, isOffline, proxiedFetch, findProxy, locateTokenFile, readToken } from './hubEnvironment.js'
 import { uploadFetch } from './hubRequest.js'
 import { isHubId, isRevision } from './hubRules.js'
 
@@ -65,8 +65,8 @@ const defaultTimeout = 120_000
 export const uploadFiles = async (files: readonly UploadFile[], options: UploadOptions): Promise<UploadResult> => {
   const { repository, revision = 'main', environment = process.env, signal, onEvent = () => undefined } = options
   checkRepository(repository, revision)
-  const { endpoint, token } = accessOf(environment)
-  proxyOf(environment, new URL(endpoint)) // a malformed one fails here, and not after retries
+  const { endpoint, token } = readAccess(environment)
+  findProxy(environment, new URL(endpoint)) // a malformed one fails here, and not after retries
   const library = await loadOptional({ feature: 'salora push', names: ['@huggingface/hub'] }, () => import('@huggingface/hub'))
   const fetch = uploadFetch({
     fetch: proxiedFetch(environment),
@@ -78,7 +78,7 @@ export const uploadFiles = async (files: readonly UploadFile[], options: UploadO
   const access = { hubUrl: endpoint, fetch } as Access
   let name = repository
   try {
-    if (!name.includes('/')) name = `${accountOf(endpoint, await library.whoAmI(access))}/${name}`
+    if (!name.includes('/')) name = `${readAccount(endpoint, await library.whoAmI(access))}/${name}`
     const target: Target = { ...access, repo: { type: 'model', name } }
     if (await createMissing(library, target, revision, options.isPrivate)) onEvent({ kind: 'created', repository: name })
     const { changed, unchanged } = await compare(library, target, revision, files)
@@ -104,20 +104,20 @@ export const checkRepository = (repository: string, revision: string): void => {
 }
 
 /** @throws InputError without a network or a token */
-const accessOf = (environment: Environment): { readonly endpoint: string; readonly token: string } => {
+const readAccess = (environment: Environment): { readonly endpoint: string; readonly token: string } => {
   if (isOffline(environment)) throw inputError('HF_HUB_OFFLINE', 'it unset, to reach the hub', 'it set')
-  const token = tokenOf(environment)
+  const token = readToken(environment)
   if (token === undefined)
     throw inputError(
       'HF_TOKEN',
-      `a token with write access, there or in ${tokenFileOf(environment)} (make one at https://huggingface.co/settings/tokens)`,
+      `a token with write access, there or in ${locateTokenFile(environment)} (make one at https://huggingface.co/settings/tokens)`,
       'none',
     )
-  return { endpoint: endpointOf(environment), token }
+  return { endpoint: readEndpoint(environment), token }
 }
 
 /** The account of the token, which a server that is no hub does not name. @throws InputError */
-const accountOf = (endpoint: string, { name }: { readonly name?: unknown }): string => {
+const readAccount = (endpoint: string, { name }: { readonly name?: unknown }): string => {
   if (typeof name === 'string' && isHubId(name)) return name
   throw notAHub(endpoint, 'no name of an account')
 }
@@ -131,7 +131,7 @@ const createMissing = async (library: HubLibrary, target: Target, revision: stri
   const isMissing = await library.checkRepoAccess(target).then(
     () => false,
     (thrown: unknown) => {
-      if (statusOf(thrown) === 404) return true
+      if (readStatus(thrown) === 404) return true
       throw thrown
     },
   )
@@ -141,7 +141,7 @@ const createMissing = async (library: HubLibrary, target: Target, revision: stri
 }
 
 const ignoreConflict = (thrown: unknown): void => {
-  if (statusOf(thrown) !== 409) throw thrown
+  if (readStatus(thrown) !== 409) throw thrown
 }
 
 /** Files of a repository: the hub itself advises against more. Its answer comes in pages, which may never end. */
@@ -207,7 +207,7 @@ const statuses: Readonly<Record<number, readonly [expected: string, got: string]
 }
 
 /** The status of an error that the library throws for a response; null for any other error. */
-const statusOf = (thrown: unknown): number | null =>
+const readStatus = (thrown: unknown): number | null =>
   thrown instanceof Error && 'statusCode' in thrown && typeof thrown.statusCode === 'number' ? thrown.statusCode : null
 
 /** An error of the library as one line; the token is in none of them. */
@@ -215,7 +215,7 @@ const explained = (thrown: unknown, endpoint: string, repository: string, revisi
   if (thrown instanceof InputError) return thrown
   // the library reads answers without checking them
   if (thrown instanceof SyntaxError || thrown instanceof TypeError) return notAHub(endpoint, thrown.message)
-  const status = statusOf(thrown)
+  const status = readStatus(thrown)
   const where = revision === 'main' ? repository : `${repository}@${revision}`
   if (status === null)
     return thrown instanceof Error && thrown.name === 'AbortError'

@@ -5,7 +5,7 @@ import { nodeFiles } from '../../storage/nodeFiles.js'
 import { withFile, type Storage } from '../../storage/storage.js'
 import { fromBfloat16, fromFloat16 } from '../../storage/float16.js'
 import { showShape } from '../../graph/expression.js'
-import { bytesOf, elementCount, parseHeader, type HeaderEntry, type StoredType } from './safetensorsHeader.js'
+import { bytesPerElement, elementCount, parseHeader, type HeaderEntry, type StoredType } from './safetensorsHeader.js'
 
 /** One tensor of an opened file. `transposed`: a matrix whose file has it [columns, rows]; its shape, and its numbers once read, are [rows, columns]. */
 export type TensorEntry = HeaderEntry & { readonly storage: Storage; readonly transposed?: true }
@@ -76,10 +76,10 @@ export async function* readChunks(
   if (decode === undefined) throw inputError(file, `tensor ${entry.name} of dtype ${Object.keys(decoders).join(', ')}`, dtype)
   const { read, close } = await storage.open(file)
   try {
-    const step = chunkElements * bytesOf[dtype]
+    const step = chunkElements * bytesPerElement[dtype]
     for (let at = 0; at < length; at += step) {
       const bytes = await read(offset + at, Math.min(step, length - at))
-      yield { first: at / bytesOf[dtype], chunk: decode(bytes.buffer) }
+      yield { first: at / bytesPerElement[dtype], chunk: decode(bytes.buffer) }
     }
   } finally {
     await close()

@@ -6,7 +6,7 @@ import { parseJson } from '../../storage/json.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 
 /** Bytes of one element. Types smaller than a byte are not supported. */
-export const bytesOf = {
+export const bytesPerElement = {
   F64: 8,
   F32: 4,
   F16: 2,
@@ -25,7 +25,7 @@ export const bytesOf = {
 } as const
 
 /** The name of an element type in a header. */
-export type StoredType = keyof typeof bytesOf
+export type StoredType = keyof typeof bytesPerElement
 
 /** Where the data of one tensor is: `length` bytes from byte `offset` of `file`, row-major, little-endian. */
 export type HeaderEntry = {
@@ -50,7 +50,7 @@ export const elementCount = (shape: readonly number[]): number => shape.reduce((
 const metadataSchema = z.record(z.string(), z.string())
 const natural = z.int().min(0)
 const entrySchema = z.strictObject({
-  dtype: z.enum(Object.keys(bytesOf) as readonly StoredType[]),
+  dtype: z.enum(Object.keys(bytesPerElement) as readonly StoredType[]),
   shape: z.array(natural),
   data_offsets: z.tuple([natural, natural]),
 })
@@ -75,7 +75,7 @@ const parseObject = (text: string, file: string): ReadonlyMap<string, unknown> =
 const parseEntry = (name: string, value: unknown, file: string, dataStart: number): HeaderEntry => {
   const { dtype, shape, data_offsets: offsets } = validate(entrySchema, value, file, `tensor ${quoted(name)}`)
   const [begin, end] = offsets
-  const length = elementCount(shape) * bytesOf[dtype]
+  const length = elementCount(shape) * bytesPerElement[dtype]
   if (!Number.isSafeInteger(length)) throw inputError(file, `tensor ${quoted(name)} of fewer than 2^53 bytes`, `shape ${showShape(shape)}`)
   if (begin > end || end - begin !== length) {
     throw inputError(file, `${length} bytes for tensor ${quoted(name)} (${dtype} ${showShape(shape)})`, `data_offsets [${begin},${end}]`)

@@ -4,7 +4,7 @@ import { ChangedFileError, inputError, quoted } from '../../errors/inputError.js
 import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
-import { fileInFolder, rootOf, joinPath, nameOf } from '../../storage/paths.js'
+import { fileInFolder, findLinkRoot, joinPath, baseName } from '../../storage/paths.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { fileSha256 } from '../../storage/digests.js'
 import type { Storage } from '../../storage/storage.js'
@@ -55,7 +55,7 @@ const openShards = async (folder: string, index: string, storage: Storage): Prom
     weightMap.map(([name, shard]) => {
       const entry = shards.get(shard)?.get(name)
       if (entry === undefined)
-        throw inputError(joinPath(folder, shard), `tensor ${quoted(name)} as ${nameOf(index)} says`, 'none of that name')
+        throw inputError(joinPath(folder, shard), `tensor ${quoted(name)} as ${baseName(index)} says`, 'none of that name')
       return [name, entry]
     }),
   )
@@ -74,10 +74,10 @@ export type WeightFiles = {
 
 /** The locations of files that fileInFolder returned. @throws InputError */
 export const locateFiles = async (folder: string, files: Iterable<string>, storage: Storage = nodeFiles): Promise<WeightFiles> => {
-  const root = rootOf(await storage.realPath(folder))
+  const root = findLinkRoot(await storage.realPath(folder))
   const [locations, versions] = [new Map<string, string>(), new Map<string, string>()]
   for (const file of files) {
-    versions.set(file, await versionOf(file, storage))
+    versions.set(file, await readVersion(file, storage))
     locations.set(file, (await storage.realPath(file)).slice(root.length).replace(/^\//, ''))
   }
   return { storage, folder: root, locations, versions }
@@ -98,7 +98,7 @@ export const checkUnchanged = async ({ versions, digests, storage }: WeightFiles
   }
 }
 
-const versionOf = async (file: string, storage: Storage): Promise<string> => {
+const readVersion = async (file: string, storage: Storage): Promise<string> => {
   const info = await storage.stat(file)
   if (info === null) throw inputError(file, 'a readable file', 'none')
   return info.version

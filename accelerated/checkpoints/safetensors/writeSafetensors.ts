@@ -2,7 +2,7 @@
 import { concatenate } from '../../storage/storage.js'
 import { showShape } from '../../graph/expression.js'
 import { toFloat16 } from '../../storage/float16.js'
-import { bytesOf, elementCount, type StoredType } from './safetensorsHeader.js'
+import { bytesPerElement, elementCount, type StoredType } from './safetensorsHeader.js'
 
 /** A tensor to write, row-major. Without `dtype`, a Float32Array is written as F32 and a Float64Array as F64. */
 export type WritableTensor = {
@@ -22,15 +22,15 @@ export const layOut = (
   declared: readonly Declaration[],
   metadata: Readonly<Record<string, string>> = {},
 ): { readonly header: Uint8Array; readonly order: readonly string[] } => {
-  const inOrder = [...declared].sort((a, b) => bytesOf[b.dtype] - bytesOf[a.dtype] || compareCodePoints(a.name, b.name))
-  return { header: headerOf(inOrder, metadata), order: inOrder.map(({ name }) => name) }
+  const inOrder = [...declared].sort((a, b) => bytesPerElement[b.dtype] - bytesPerElement[a.dtype] || compareCodePoints(a.name, b.name))
+  return { header: encodeHeader(inOrder, metadata), order: inOrder.map(({ name }) => name) }
 }
 
 /** The header of tensors whose data follows in this order. */
-export const headerOf = (inOrder: readonly Declaration[], metadata: Readonly<Record<string, string>> = {}): Uint8Array => {
+export const encodeHeader = (inOrder: readonly Declaration[], metadata: Readonly<Record<string, string>> = {}): Uint8Array => {
   const [entries] = inOrder.reduce<readonly [readonly (readonly [string, unknown])[], number]>(
     ([done, begin], { name, dtype, shape }) => {
-      const end = begin + elementCount(shape) * bytesOf[dtype]
+      const end = begin + elementCount(shape) * bytesPerElement[dtype]
       return [[...done, [name, { dtype, shape, data_offsets: [begin, end] }]], end]
     },
     [[], 0],
@@ -74,16 +74,16 @@ const declare = (name: string, tensor: WritableTensor): Declaration => {
       `writeSafetensors: ${name}: expected ${elementCount(tensor.shape)} numbers for ${showShape(tensor.shape)}, got ${tensor.data.length}`,
     )
   }
-  return { name, dtype: typeOf(tensor), shape: tensor.shape }
+  return { name, dtype: chooseDtype(tensor), shape: tensor.shape }
 }
 
-const typeOf = ({ data, dtype }: WritableTensor): WrittenType => dtype ?? (data instanceof Float64Array ? 'F64' : 'F32')
+const chooseDtype = ({ data, dtype }: WritableTensor): WrittenType => dtype ?? (data instanceof Float64Array ? 'F64' : 'F32')
 
 /** A tensor's data as the file has them, each number rounded once. A view of the memory if nothing has to be converted. */
 export const encode = (tensor: WritableTensor): Uint8Array => {
   const { data } = tensor
-  const type = typeOf(tensor)
-  if (type === typeOf({ shape: [], data })) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  const type = chooseDtype(tensor)
+  if (type === chooseDtype({ shape: [], data })) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   const typed = { F64: () => Float64Array.from(data), F32: () => Float32Array.from(data), F16: () => toFloat16(data) }[type]()
   return new Uint8Array(typed.buffer)
 }

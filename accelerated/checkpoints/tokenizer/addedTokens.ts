@@ -9,10 +9,10 @@ type TokenizerJson = {
 }
 
 /** The tokens of a tokenizer.json by their text. */
-type TokenTable = { readonly idOf: (token: string) => number | undefined; readonly tokens: number }
+type TokenTable = { readonly findId: (token: string) => number | undefined; readonly tokens: number }
 
 /** @throws InputError if the text is not that of a tokenizer */
-export const tokenTable = (text: string, where: string): TokenTable => tableOf(parsed(text, where), where)
+export const tokenTable = (text: string, where: string): TokenTable => buildTokenTable(parsed(text, where), where)
 
 const parsed = (text: string, where: string): TokenizerJson => {
   const json = parseJson(text, where)
@@ -22,7 +22,7 @@ const parsed = (text: string, where: string): TokenizerJson => {
 }
 
 /** tokens: one more than the largest id. @throws InputError for ids with gaps, which other tools would number anew */
-const tableOf = ({ model: { vocab }, added_tokens: added }: TokenizerJson, where: string): TokenTable => {
+const buildTokenTable = ({ model: { vocab }, added_tokens: added }: TokenizerJson, where: string): TokenTable => {
   const ids = new Map(
     Array.isArray(vocab)
       ? vocab.map(([token], id): [string, number] => [token, id])
@@ -39,14 +39,14 @@ const tableOf = ({ model: { vocab }, added_tokens: added }: TokenizerJson, where
       `tokens whose ids follow one another, since new tokens come after them`,
       `${pieces + beyond} tokens up to id ${largest}`,
     )
-  return { idOf: (token) => ids.get(token), tokens: largest + 1 }
+  return { findId: (token) => ids.get(token), tokens: largest + 1 }
 }
 
 /** A token in angle or square brackets is special: decoding leaves it out. */
 const isSpecialToken = (token: string): boolean => /^(<.+>|\[.+\])$/s.test(token)
 
 /** As the library writes an added token: found in a text as it is, whatever is beside it. */
-const entryOf = (token: string, id: number) => ({
+const buildEntry = (token: string, id: number) => ({
   id,
   content: token,
   single_word: false,
@@ -59,10 +59,10 @@ const entryOf = (token: string, id: number) => ({
 /** The text of a tokenizer.json with new tokens, which come after all others. @throws InputError if one is a token already */
 export const withNewTokens = (text: string, tokens: readonly string[], where: string): { readonly text: string; readonly from: number } => {
   const json = parsed(text, where)
-  const { idOf, tokens: from } = tableOf(json, where)
-  const known = tokens.find((token) => idOf(token) !== undefined)
-  if (known !== undefined) throw inputError(where, `no token ${quoted(known)}, as it is to be a new one`, `one of id ${idOf(known)}`)
-  const entries = tokens.map((token, i) => entryOf(token, from + i))
+  const { findId, tokens: from } = buildTokenTable(json, where)
+  const known = tokens.find((token) => findId(token) !== undefined)
+  if (known !== undefined) throw inputError(where, `no token ${quoted(known)}, as it is to be a new one`, `one of id ${findId(known)}`)
+  const entries = tokens.map((token, i) => buildEntry(token, from + i))
   return { text: JSON.stringify({ ...json, added_tokens: [...(json.added_tokens ?? []), ...entries] }, null, 2), from }
 }
 
@@ -72,7 +72,7 @@ export const withListedTokens = (text: string, tokens: readonly string[], from: 
   const { added_tokens_decoder: listed } = json
   if (typeof listed !== 'object' || listed === null) return null
   const entries = tokens.map((token, i) => {
-    const { id, ...entry } = entryOf(token, from + i)
+    const { id, ...entry } = buildEntry(token, from + i)
     return [String(id), entry] as const
   })
   return `${JSON.stringify({ ...json, added_tokens_decoder: { ...listed, ...Object.fromEntries(entries) } }, null, 2)}\n`

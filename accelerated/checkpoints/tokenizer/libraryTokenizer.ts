@@ -10,7 +10,7 @@
 import * as library from '@huggingface/tokenizers'
 import { InputError, inputError, reason } from '../../errors/inputError.js'
 import { precompiledNormalizer, type Normalize } from './precompiledNormalizer.js'
-import { piecesOf, wordMark, type TokenizerFile, type UnigramModel } from './tokenizerFile.js'
+import { parsePieces, wordMark, type TokenizerFile, type UnigramModel } from './tokenizerFile.js'
 import { strip } from './pythonBlanks.js'
 import { unigram, type ScoredPieces } from './unigram.js'
 
@@ -79,7 +79,7 @@ export const libraryTokenizer = (file: TokenizerFile, settings: object, where: s
       },
       settings,
     )
-    for (const part of partsOf(tokenizer.pre_tokenizer)) if (part instanceof ByteLevelPreTokenizer) part.pattern = bytesWords
+    for (const part of listParts(tokenizer.pre_tokenizer)) if (part instanceof ByteLevelPreTokenizer) part.pattern = bytesWords
     for (const part of tokenizer.decoder?.decoders ?? [tokenizer.decoder]) if (part?.text_decoder !== undefined) part.text_decoder = utf8
     if (tokenizer.model instanceof BPE) tokenizer.model.max_length_to_cache = 0
     if (model.type === 'Unigram') tokenizer.model = unigramModel(model, file, where)
@@ -93,7 +93,7 @@ export const libraryTokenizer = (file: TokenizerFile, settings: object, where: s
 /** Keeps U+FEFF, which a decoder otherwise drops from the start of each run of bytes. */
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
-const partsOf = (preTokenizer: LibraryPreTokenizer | null): readonly LibraryPreTokenizer[] =>
+const listParts = (preTokenizer: LibraryPreTokenizer | null): readonly LibraryPreTokenizer[] =>
   preTokenizer === null ? [] : (preTokenizer.tokenizers ?? [preTokenizer])
 
 /** Takes the place of a unigram model while the library constructs the rest. */
@@ -120,7 +120,7 @@ class OwnUnigram extends Model {
 
 /** With the added tokens, as the library's constructor registers them with a model of its own. */
 const unigramModel = (model: UnigramModel, file: TokenizerFile, where: string): LibraryModel => {
-  const ours = new OwnUnigram(piecesOf(model, where), model.unk_id, wordMark(file))
+  const ours = new OwnUnigram(parsePieces(model, where), model.unk_id, wordMark(file))
   for (const { id, content } of file.added_tokens) {
     ours.tokens_to_ids.set(content, id)
     ours.vocab[id] = content

@@ -11,7 +11,7 @@ export type Normalize = (text: string) => string
 const longestReplacement = 64
 
 /** As in Hugging Face's tokenizers, a shorter grapheme is looked up as a whole; for a longer one, each of its characters is. */
-const wholeBelow = 6
+const shortGrapheme = 6
 
 /** Characters whose replacement is remembered. */
 const cacheSize = 100_000
@@ -21,21 +21,21 @@ export const precompiledNormalizer = (base64: string, where: string): Normalize 
   const { units, texts } = parseTable(base64, where)
   const cache = new Map<string, string | null>()
   /** the replacement of the shortest prefix that the table has; null if it has none */
-  const replacementOf = (characters: string): string | null => {
+  const findReplacement = (characters: string): string | null => {
     const cached = cache.get(characters)
     if (cached !== undefined) return cached
-    const at = leafOf(units, encoder.encode(characters))
-    const text = at === null ? null : decoder.decode(texts.subarray(at, endOf(texts, at)))
+    const at = findLeaf(units, encoder.encode(characters))
+    const text = at === null ? null : decoder.decode(texts.subarray(at, findEnd(texts, at)))
     if (cache.size < cacheSize) cache.set(characters, text)
     return text
   }
   return (text) => {
     let normalized = ''
     for (const grapheme of graphemes(text)) {
-      const isShort = grapheme.length < wholeBelow && encoder.encode(grapheme).length < wholeBelow
-      const whole = isShort ? replacementOf(grapheme) : null
+      const isShort = grapheme.length < shortGrapheme && encoder.encode(grapheme).length < shortGrapheme
+      const whole = isShort ? findReplacement(grapheme) : null
       if (whole !== null) normalized += whole
-      else for (const character of grapheme) normalized += replacementOf(character) ?? character
+      else for (const character of grapheme) normalized += findReplacement(character) ?? character
     }
     return normalized
   }
@@ -47,7 +47,7 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 type Table = { readonly units: Uint32Array; readonly texts: Uint8Array }
 
 const parseTable = (base64: string, where: string): Table => {
-  const bytes = bytesOf(base64, where)
+  const bytes = decodeBase64(base64, where)
   const view = new DataView(bytes.buffer)
   const size = bytes.length < 4 ? 0 : view.getUint32(0, true)
   if (size < 4 || size % 4 !== 0 || size > bytes.length - 4)
@@ -55,7 +55,7 @@ const parseTable = (base64: string, where: string): Table => {
   const units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true))
   const texts = bytes.subarray(4 + size)
   for (let start = 0; start < texts.length; ) {
-    const end = endOf(texts, start)
+    const end = findEnd(texts, start)
     if (end - start > longestReplacement)
       throw inputError(where, `a precompiled_charsmap of texts of at most ${longestReplacement} bytes`, `one of ${end - start}`)
     start = end + 1
@@ -63,7 +63,7 @@ const parseTable = (base64: string, where: string): Table => {
   return { units, texts }
 }
 
-const bytesOf = (base64: string, where: string): Uint8Array<ArrayBuffer> => {
+const decodeBase64 = (base64: string, where: string): Uint8Array<ArrayBuffer> => {
   try {
     return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
   } catch {
@@ -71,7 +71,7 @@ const bytesOf = (base64: string, where: string): Uint8Array<ArrayBuffer> => {
   }
 }
 
-const endOf = (texts: Uint8Array, start: number): number => {
+const findEnd = (texts: Uint8Array, start: number): number => {
   const end = texts.indexOf(0, start)
   return end < 0 ? texts.length : end
 }
@@ -88,16 +88,16 @@ function* graphemes(text: string): Iterable<string> {
  * The offset of the text of the shortest key that is a prefix of `bytes`; null if there is none. A unit of the trie has its byte in bits 0–7.
  * Bit 8 is set if a key ends there. Bit 9 is set if the offset counts in 256s. The offset is in bit 10 and above.
  */
-const leafOf = (units: Uint32Array, bytes: Uint8Array): number | null => {
-  let index = offsetOf(units[0] ?? 0)
+const findLeaf = (units: Uint32Array, bytes: Uint8Array): number | null => {
+  let index = readOffset(units[0] ?? 0)
   for (const byte of bytes) {
     index ^= byte
     const unit = units[index]
     if (byte === 0 || unit === undefined || (unit & 0x800000ff) !== byte) return null
-    index ^= offsetOf(unit)
+    index ^= readOffset(unit)
     if ((unit & 0x100) !== 0) return (units[index] ?? 0) & 0x7fffffff
   }
   return null
 }
 
-const offsetOf = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6)
+const readOffset = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6)

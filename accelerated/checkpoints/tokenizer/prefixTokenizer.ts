@@ -12,9 +12,9 @@ export type TokenizePrefix = (text: string, most: number) => readonly number[]
 /** Tokens between the last used one and the cut, which changes only tokens near it. */
 const slack = 128
 
-export const prefixTokenizer = (idsOf: Tokenize, file: TokenizerFile, settings: object): TokenizePrefix => {
+export const prefixTokenizer = (tokenizeText: Tokenize, file: TokenizerFile, settings: object): TokenizePrefix => {
   const longest = longestToken(file)
-  const tokenize = isWordByWord(file, settings) ? wordByWord(idsOf, file) : idsOf
+  const tokenize = isWordByWord(file, settings) ? wordByWord(tokenizeText, file) : tokenizeText
   return (text, most) => {
     // A token has at most `longest` characters. Only an unknown word can have more, and then more text is read.
     for (let length = (most + slack) * longest; length < text.length; length *= 8) {
@@ -49,7 +49,7 @@ const cutsBeforeSpaces = (parts: readonly Part[]): boolean => {
 }
 
 /** The parts of a component that may be a sequence. */
-const partsOf = (component: object | null, list: 'normalizers' | 'pretokenizers'): readonly Part[] => {
+const listParts = (component: object | null, list: 'normalizers' | 'pretokenizers'): readonly Part[] => {
   if (component === null) return []
   const parts = (component as Readonly<Record<typeof list, readonly Part[] | undefined>>)[list]
   return parts ?? [component as Part]
@@ -57,12 +57,12 @@ const partsOf = (component: object | null, list: 'normalizers' | 'pretokenizers'
 
 /** Whether the tokens of a text are those of its words, one after another. */
 const isWordByWord = ({ normalizer, pre_tokenizer: cut, model, added_tokens: added }: TokenizerFile, settings: object): boolean => {
-  const cuts = partsOf(cut, 'pretokenizers')
+  const cuts = listParts(cut, 'pretokenizers')
   const fuses = model.type === 'BPE' && model.fuse_unk === true // adjacent unknown words become one token
   return (
     (atSpaces.includes(cuts[0]?.type ?? '') || cutsBeforeSpaces(cuts)) &&
     !fuses &&
-    partsOf(normalizer, 'normalizers').every(({ type }) => local.includes(type)) &&
+    listParts(normalizer, 'normalizers').every(({ type }) => local.includes(type)) &&
     added.length <= 1_000 &&
     (normalizer === null || added.every(({ normalized }) => normalized !== true)) &&
     Object.values(settings).every((value) => value !== true)
@@ -70,17 +70,17 @@ const isWordByWord = ({ normalizer, pre_tokenizer: cut, model, added_tokens: add
 }
 
 /** Cuts at added tokens, and at each space between two characters. Byte pairs keep this space with the word after it. */
-const wordByWord = (idsOf: Tokenize, { pre_tokenizer: cut, added_tokens: added }: TokenizerFile): TokenizePrefix => {
+const wordByWord = (tokenizeText: Tokenize, { pre_tokenizer: cut, added_tokens: added }: TokenizerFile): TokenizePrefix => {
   const contents = added.map(({ content }) => content).sort((a, b) => b.length - a.length)
   const special = new RegExp(contents.map(escaped).join('|') || '(?!)', 'g')
   const changesOthers = added.some(({ lstrip, rstrip, single_word }) => lstrip === true || rstrip === true || single_word === true)
-  const keepsSpace = cutsBeforeSpaces(partsOf(cut, 'pretokenizers'))
+  const keepsSpace = cutsBeforeSpaces(listParts(cut, 'pretokenizers'))
   const [first, other] = [new WordCache(), new WordCache()] // the first word may get a space before it
   const append = (text: string, most: number, ids: number[]): void => {
     let start = 0
     while (ids.length < most && start < text.length) {
       const end = nextWord(text, start + 1)
-      ;(start === 0 ? first : other).append(text, start, end, ids, idsOf)
+      ;(start === 0 ? first : other).append(text, start, end, ids, tokenizeText)
       start = keepsSpace ? end : end + 1
     }
   }
@@ -88,10 +88,10 @@ const wordByWord = (idsOf: Tokenize, { pre_tokenizer: cut, added_tokens: added }
     const ids: number[] = []
     let from = 0
     for (const { index, 0: token } of text.matchAll(special)) {
-      if (changesOthers) return idsOf(text)
+      if (changesOthers) return tokenizeText(text)
       append(text.slice(from, index), most, ids)
       if (ids.length >= most) return ids
-      for (const id of idsOf(token)) ids.push(id)
+      for (const id of tokenizeText(token)) ids.push(id)
       from = index + token.length
     }
     append(from === 0 ? text : text.slice(from), most, ids)
@@ -141,11 +141,11 @@ export class WordCache {
   private words = 0
   private clock = 0
 
-  /** Appends the ids of `text` from `start` to `end` to `into`. `idsOf` computes those of a word that is not cached. */
-  append(text: string, start: number, end: number, into: number[], idsOf: (word: string) => readonly number[]): void {
+  /** Appends the ids of `text` from `start` to `end` to `into`. `tokenizeText` computes those of a word that is not cached. */
+  append(text: string, start: number, end: number, into: number[], tokenizeText: (word: string) => readonly number[]): void {
     const length = end - start
     if (length > longestWord) {
-      for (const id of idsOf(text.slice(start, end))) into.push(id)
+      for (const id of tokenizeText(text.slice(start, end))) into.push(id)
       return
     }
     let hash = 0x811c9dc5 ^ length // FNV-1a over characters
@@ -160,7 +160,7 @@ export class WordCache {
       for (let i = at; i < at + (counts[entry] ?? 0); i++) into.push(cached[i] ?? 0)
       return
     }
-    const ids = idsOf(text.slice(start, end))
+    const ids = tokenizeText(text.slice(start, end))
     for (const id of ids) into.push(id)
     if (ids.length <= mostIds) this.keep(hash, text, start, length, ids)
   }

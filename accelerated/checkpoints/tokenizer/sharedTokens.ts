@@ -5,7 +5,7 @@
 import type { TokenizerFile } from './tokenizerFile.js'
 
 type Ids = readonly number[]
-type IdsOf = (text: string) => Ids
+type ToIds = (text: string) => Ids
 
 type SharedTokens = {
   readonly ids: Ids
@@ -17,20 +17,24 @@ type SharedTokens = {
 export type TokenizeShared = (text: string, ends: readonly number[]) => SharedTokens
 
 /** @param dividing the added tokens that divide a text @param split parts of a text, each either an added token or free of them */
-export const sharedTokens = (idsOf: IdsOf, dividing: ReadonlySet<string>, split: (text: string) => readonly string[]): TokenizeShared => {
+export const sharedTokens = (
+  tokenizeText: ToIds,
+  dividing: ReadonlySet<string>,
+  split: (text: string) => readonly string[],
+): TokenizeShared => {
   return (text, ends) => {
-    const starts = startsOf(split(text), dividing, ends)
+    const starts = findStarts(split(text), dividing, ends)
     const starting = new Map<number, number>() // tokens before a start
     const ids: number[] = []
     const distinct = [0, ...new Set(starts.filter((start) => start > 0))]
     for (const [i, start] of distinct.entries()) {
       starting.set(start, ids.length)
-      for (const id of idsOf(text.slice(start, distinct[i + 1]))) ids.push(id)
+      for (const id of tokenizeText(text.slice(start, distinct[i + 1]))) ids.push(id)
     }
     const shared = ends.map((end, i) => {
       if (end >= text.length) return ids.length
       const [start, before] = [starts[i] ?? 0, starting.get(starts[i] ?? 0) ?? 0]
-      return before + commonTokens(idsOf(text.slice(start, end)), ids, before)
+      return before + commonTokens(tokenizeText(text.slice(start, end)), ids, before)
     })
     return { ids, shared }
   }
@@ -54,7 +58,7 @@ export const dividingTokens = ({
   )
 
 /** For each end, where the last dividing token starts that is whole before it; 0 without one. */
-const startsOf = (parts: readonly string[], dividing: ReadonlySet<string>, ends: readonly number[]): readonly number[] => {
+const findStarts = (parts: readonly string[], dividing: ReadonlySet<string>, ends: readonly number[]): readonly number[] => {
   let [at, part, start] = [0, 0, 0]
   return ends.map((end) => {
     for (; part < parts.length; part++) {

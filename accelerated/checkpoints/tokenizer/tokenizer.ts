@@ -34,7 +34,7 @@ export type Tokenizer = {
   /** The text of tokens, without special ones. @throws InputError if the folder's decoder is not supported */
   readonly decode: (ids: readonly number[]) => string
   /** A token as the vocabulary writes it, special or not; undefined: no token has the id. */
-  readonly pieceOf: (id: number) => string | undefined
+  readonly idToToken: (id: number) => string | undefined
 }
 
 type TokenizerModel = Pick<Model, 'vocabularySize' | 'specialTokens' | 'spec'>
@@ -49,9 +49,9 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   const settings = await readSettings(folder, storage)
   const parsed = parseTokenizerFile(await readText(file, undefined, storage), file, model.vocabularySize, joinPath(folder, 'config.json'))
   const library = libraryTokenizer(parsed, settings, file)
-  const idsOf = checkedIds(library, file)
-  const add = specialTokens(idsOf, model.specialTokens, file)
-  const ids = prefixTokenizer(idsOf, parsed, settings)
+  const toIds = checkedIds(library, file)
+  const add = specialTokens(toIds, model.specialTokens, file)
+  const ids = prefixTokenizer(toIds, parsed, settings)
   return {
     ids: (text, most = Infinity) => ids(text, most).slice(0, most),
     shared: sharedTokens(
@@ -70,7 +70,7 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
       const existing = tokens.filter((id) => library.id_to_token(id) !== undefined) // a vocabulary may have more rows than tokens
       return existing.length === 0 ? '' : library.decode(existing, { skip_special_tokens: true, clean_up_tokenization_spaces: false })
     },
-    pieceOf: (id) => library.id_to_token(id),
+    idToToken: (id) => library.id_to_token(id),
   }
 }
 
@@ -102,7 +102,7 @@ const marked = (encoding: Encoding, isTruncated: boolean): Encoding => (isTrunca
 
 /** The library's ids, which are undefined for an unknown piece without an unk_token, whatever its types say. */
 const checkedIds =
-  (library: LibraryTokenizer, file: string): IdsOf =>
+  (library: LibraryTokenizer, file: string): ToIds =>
   (text, textPair, special = false) => {
     const { ids } = library.encode(text, {
       add_special_tokens: special,
@@ -140,14 +140,14 @@ type AddSpecialTokens = ((a: Ids, b: Ids | undefined) => Encoding) & {
 }
 
 /** The ids of a text or a pair, with the special tokens of the folder's own tokenizer if `special` is true. */
-type IdsOf = (text: string, textPair?: string, special?: boolean) => Ids
+type ToIds = (text: string, textPair?: string, special?: boolean) => Ids
 
 /** @param template the family's; null if the family has none @throws InputError if the folder's own tokenizer adds other special tokens */
-const specialTokens = (idsOf: IdsOf, template: SpecialTokenTemplate | null, file: string): AddSpecialTokens =>
-  template === null ? fromTokenizer(idsOf, file) : fromTemplate(idsOf, template, file)
+const specialTokens = (toIds: ToIds, template: SpecialTokenTemplate | null, file: string): AddSpecialTokens =>
+  template === null ? fromTokenizer(toIds, file) : fromTemplate(toIds, template, file)
 
-const fromTemplate = (idsOf: IdsOf, { between: ends, secondType, form }: SpecialTokenTemplate, file: string): AddSpecialTokens => {
-  const single = idsOf('a', undefined, true)
+const fromTemplate = (toIds: ToIds, { between: ends, secondType, form }: SpecialTokenTemplate, file: string): AddSpecialTokens => {
+  const single = toIds('a', undefined, true)
   const [start = NaN, end = NaN] = [single[0], single[single.length - 1]]
   const between = new Array<number>(ends).fill(end)
   const add = (a: Ids, b: Ids | undefined): Encoding => {
@@ -156,14 +156,14 @@ const fromTemplate = (idsOf: IdsOf, { between: ends, secondType, form }: Special
     // RoBERTa has one token type, so the type of the </s> before B does not matter to it.
     return { inputIds: [...first, ...second], tokenTypeIds: [...first.map(() => 0), ...second.map(() => secondType)] }
   }
-  if (!agrees(add, idsOf))
-    throw inputError(file, `a post-processor that makes ${form}`, `ids ${idsOf('a', 'a', true).join(' ')} for the pair "a", "a"`)
+  if (!agrees(add, toIds))
+    throw inputError(file, `a post-processor that makes ${form}`, `ids ${toIds('a', 'a', true).join(' ')} for the pair "a", "a"`)
   return Object.assign(add, { start: [start] })
 }
 
 /** Finds the special tokens in what the folder's own tokenizer makes of a text and of a pair. All token types are 0. */
-const fromTokenizer = (idsOf: IdsOf, file: string): AddSpecialTokens => {
-  const [text, single, pair] = [idsOf('a'), idsOf('a', undefined, true), idsOf('a', 'a', true)]
+const fromTokenizer = (toIds: ToIds, file: string): AddSpecialTokens => {
+  const [text, single, pair] = [toIds('a'), toIds('a', undefined, true), toIds('a', 'a', true)]
   const at = indexIn(single, text)
   const [start, end] = [single.slice(0, at), single.slice(at + text.length)]
   const afterFirst = pair.slice(start.length + text.length)
@@ -173,7 +173,7 @@ const fromTokenizer = (idsOf: IdsOf, file: string): AddSpecialTokens => {
     const inputIds = [...start, ...a, ...(b === undefined ? end : [...between, ...b, ...after])]
     return { inputIds, tokenTypeIds: inputIds.map(() => 0) }
   }
-  if (at < 0 || second < 0 || !agrees(add, idsOf))
+  if (at < 0 || second < 0 || !agrees(add, toIds))
     throw inputError(
       file,
       'a post-processor that puts tokens before, between and after texts',
@@ -182,11 +182,11 @@ const fromTokenizer = (idsOf: IdsOf, file: string): AddSpecialTokens => {
   return Object.assign(add, { start })
 }
 
-const agrees = (add: (a: Ids, b: Ids | undefined) => Encoding, idsOf: IdsOf): boolean => {
-  const text = idsOf('a')
+const agrees = (add: (a: Ids, b: Ids | undefined) => Encoding, toIds: ToIds): boolean => {
+  const text = toIds('a')
   return (
-    add(text, undefined).inputIds.join() === idsOf('a', undefined, true).join() &&
-    add(text, text).inputIds.join() === idsOf('a', 'a', true).join()
+    add(text, undefined).inputIds.join() === toIds('a', undefined, true).join() &&
+    add(text, text).inputIds.join() === toIds('a', 'a', true).join()
   )
 }
 

@@ -30,7 +30,7 @@ export const parseTokenizerFile = (text: string, where: string, vocabularySize: 
   const { model, added_tokens: added, decoder: decoderJson, ...others } = tokenizer
   const rest = { ...others, model }
   const largest = Math.max(
-    model.type === 'Unigram' ? piecesOf(model, where).length - 1 : largestId(model.vocab, where),
+    model.type === 'Unigram' ? parsePieces(model, where).length - 1 : largestId(model.vocab, where),
     (added ?? []).reduce((most, token) => Math.max(most, token.id), -1),
   )
   if (largest >= vocabularySize) throw inputError(where, `ids below vocab_size ${vocabularySize} of ${configFile}`, `${largest}`)
@@ -76,7 +76,7 @@ const largestId = (vocab: unknown, where: string): number => {
 const longestPiece = 128
 
 /** Without a schema, as above. @throws InputError unless it is a list of pieces and numbers that has the unknown piece */
-export const piecesOf = ({ vocab, unk_id: unknown }: UnigramModel, where: string): ScoredPieces => {
+export const parsePieces = ({ vocab, unk_id: unknown }: UnigramModel, where: string): ScoredPieces => {
   const pieces: readonly unknown[] = Array.isArray(vocab) ? vocab : []
   const odd = pieces.findIndex((piece) => !isPiece(piece))
   if (odd >= 0 || pieces.length === 0)

@@ -14,7 +14,7 @@ const wordsByCase = (end: string, digits: string): string =>
   [`${upper}*${lower}+`, `${upper}+${lower}*`].map((word) => `[^\\r\\n\\p{L}\\p{N}]?${word}${end}`).join('|') +
   `|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${rest}`
 
-export const knownWords = {
+export const wordPatterns = {
   llama3: wordsByKind('\\p{N}{1,3}'),
   qwen2: wordsByKind('\\p{N}'),
   mistralNemo: wordsByCase('', '\\p{N}'),
@@ -30,9 +30,9 @@ const id = z.int().min(0)
 const anchor = z.tuple([word, id])
 
 /** The expressions by which SentencePiece and DeBERTa replace several blanks by one. */
-const knownBlanks = [' {2,}', '\\s{2,}|[\\n\\r\\t]']
+const blankPatterns = [' {2,}', '\\s{2,}|[\\n\\r\\t]']
 
-const namesOfWords = 'Llama 3, Qwen2, Mistral NeMo and GPT-4o'
+const wordPatternNames = 'Llama 3, Qwen2, Mistral NeMo and GPT-4o'
 
 const normalizers = [
   part('NFC'),
@@ -44,7 +44,7 @@ const normalizers = [
   part('Strip').extend({ strip_left: flag, strip_right: flag }),
   part('Prepend').extend({ prepend: short }),
   part('Replace').extend({
-    pattern: z.union([z.strictObject({ String: short.min(1) }), z.strictObject({ Regex: z.enum(knownBlanks) })]),
+    pattern: z.union([z.strictObject({ String: short.min(1) }), z.strictObject({ Regex: z.enum(blankPatterns) })]),
     content: short,
   }),
   part('Precompiled').extend({ precompiled_charsmap: z.string().min(1).max(4_000_000) }),
@@ -67,7 +67,7 @@ const preTokenizers = [
   // known expressions match every character, so that nothing is left to remove
   part('Split')
     .extend({
-      pattern: z.strictObject({ Regex: z.enum(Object.values(knownWords), { error: `one of the patterns of ${namesOfWords}` }) }),
+      pattern: z.strictObject({ Regex: z.enum(Object.values(wordPatterns), { error: `one of the patterns of ${wordPatternNames}` }) }),
       behavior: z.enum(['Isolated', 'Removed']),
       invert: flag,
     })
@@ -119,7 +119,7 @@ const growth = ({ type, pattern, content = '' }: Component): number =>
   type === 'Replace' ? Math.max(1, content.length / (pattern?.String?.length ?? 1)) : 1
 
 /** A list of components whose growths do not multiply: sixteen replacements of one character by eight would make 8^16 of it. */
-const sequenceOf = <T extends z.ZodType<Component>>(component: T) =>
+const sequenceSchema = <T extends z.ZodType<Component>>(component: T) =>
   z
     .array(component)
     .max(inSequence)
@@ -131,7 +131,7 @@ const sequenceOf = <T extends z.ZodType<Component>>(component: T) =>
     })
 
 export const decoderSchema = z
-  .discriminatedUnion('type', [...decoders, part('Sequence').extend({ decoders: sequenceOf(z.discriminatedUnion('type', decoders)) })])
+  .discriminatedUnion('type', [...decoders, part('Sequence').extend({ decoders: sequenceSchema(z.discriminatedUnion('type', decoders)) })])
   .nullable()
   .default(null)
 
@@ -143,14 +143,14 @@ export const tokenizerSchema = z.object({
   normalizer: z
     .discriminatedUnion('type', [
       ...normalizers,
-      part('Sequence').extend({ normalizers: sequenceOf(z.discriminatedUnion('type', normalizers)) }),
+      part('Sequence').extend({ normalizers: sequenceSchema(z.discriminatedUnion('type', normalizers)) }),
     ])
     .nullable()
     .default(null),
   pre_tokenizer: z
     .discriminatedUnion('type', [
       ...preTokenizers,
-      part('Sequence').extend({ pretokenizers: sequenceOf(z.discriminatedUnion('type', preTokenizers)) }),
+      part('Sequence').extend({ pretokenizers: sequenceSchema(z.discriminatedUnion('type', preTokenizers)) }),
     ])
     .nullable()
     .default(null),

@@ -43,11 +43,11 @@ export const unigram = (pieces: ScoredPieces, unknown: number, mark: string | nu
     }
     return backwards.reverse()
   }
-  return (words) => words.flatMap((text) => (mark === null ? [text] : wordsOf(text, mark))).flatMap(segment)
+  return (words) => words.flatMap((text) => (mark === null ? [text] : splitWords(text, mark))).flatMap(segment)
 }
 
 /** `▁a▁▁b` → `▁a`, `▁`, `▁b` */
-const wordsOf = (text: string, mark: string): readonly string[] => {
+const splitWords = (text: string, mark: string): readonly string[] => {
   const [first = '', ...others] = text.split(mark)
   return [...(first === '' ? [] : [first]), ...others.map((word) => `${mark}${word}`)]
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError, quoted } from '../../errors/inputError.js'
-import { bareClassOf } from '../../models/modelOutputs.js'
+import { bareClassName } from '../../models/modelOutputs.js'
 import type { Adapter } from '../adapter.js'
 
 /** The keys that differ between the methods. */
@@ -60,7 +60,7 @@ export const ofModel = ({
     outputs.head === 'token'
       ? model.naming.tokenClassifier
       : outputs.head === 'embedding'
-        ? bareClassOf(model)
+        ? bareClassName(model)
         : model.naming.sequenceClassifier,
   model_name: baseModelName,
   model_type: model.type,
@@ -97,7 +97,7 @@ const exactly = (value: unknown): z.ZodType => (Array.isArray(value) ? z.tuple([
 const single = z.union([z.string().max(1_000), z.number(), z.boolean(), z.null()])
 
 /** The shared keys are optional, since the library's defaults are the same. The keys that differ are required. */
-const schemaOf = (name: BottleneckName) =>
+const buildSchema = (name: BottleneckName) =>
   z.strictObject({
     architecture: z.null().optional(),
     ...schemas(kinds[name].own, exactly),
@@ -133,6 +133,6 @@ export const readAdapterConfig = (json: unknown, where: string, { model }: Pick<
   if (file.hidden_size !== model.spec.hiddenSize)
     throw inputError(where, `an adapter of a model of hidden size ${model.spec.hiddenSize}`, `one of ${file.hidden_size}`)
   const method = file.config.mh_adapter ? 'houlsby' : 'pfeiffer'
-  const { reduction_factor: reductionFactor } = validate(schemaOf(method), file.config, where, `a ${kinds[method].called} (${method})`)
+  const { reduction_factor: reductionFactor } = validate(buildSchema(method), file.config, where, `a ${kinds[method].called} (${method})`)
   return { method, reductionFactor, adapterName: file.name, baseModelName: file.model_name ?? undefined }
 }

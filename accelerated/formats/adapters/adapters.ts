@@ -9,15 +9,15 @@ import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
 import { fileInFolder, requiredFile, joinPath } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
-import { methodOf, resolveSettings } from '../../training/settings.js'
+import { findMethod, resolveSettings } from '../../training/resolveSettings.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
 import { headShapesIn, outputsIn, checkKeys, readAll } from '../adapterTensors.js'
-import { adapterConfigLimit, namesFile, namesText, readNames } from '../namesFile.js'
+import { adapterConfigLimit, namesFile, namesText, readNames } from '../saloraJson.js'
 import { adapterConfigText, isLibraryConfig, readAdapterConfig, libraryText, ofModel } from './adapterConfig.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { labelName } from '../../checkpoints/configFile.js'
-import { labelsOf } from '../modelConfig.js'
+import { nameOutputs } from '../modelConfig.js'
 
 /** Each file of tensors, and the pickle that the library writes unless it is asked for safetensors. */
 const files = {
@@ -28,7 +28,7 @@ const files = {
 } as const
 
 /** The name of the adapters that we write. The library lets its users choose another when they load one. */
-const ownName = 'salora'
+const saloraAdapterName = 'salora'
 
 export const adapters: AdapterFormat = {
   title: "the adapters library's layout",
@@ -37,13 +37,13 @@ export const adapters: AdapterFormat = {
     const { model, method, settings, tensors, head, outputs, labelNames } = adapter
     if (settings.reductionFactor === undefined) throw new Error('adapters: expected settings with a reductionFactor, got none')
     const write = (name: string, content: string | Uint8Array): Promise<void> => storage.write(joinPath(folder, name), content)
-    await write(files.adapter[0], writeSafetensors(renamed(tensors, (name) => adapterKey(model, ownName, name))))
+    await write(files.adapter[0], writeSafetensors(renamed(tensors, (name) => adapterKey(model, saloraAdapterName, name))))
     if (head.size > 0) {
       await write(files.head[0], writeSafetensors(renamed(head, model.naming.stored)))
       await write(files.headConfig, headConfigText(adapter))
     }
     await write(namesFile, namesText(model, outputs, labelNames))
-    await write(files.config, adapterConfigText(method.name, settings.reductionFactor, ownName, adapter))
+    await write(files.config, adapterConfigText(method.name, settings.reductionFactor, saloraAdapterName, adapter))
   },
   read: async (folder, base, storage) => {
     const file = await fileInFolder(folder, files.config, storage)
@@ -53,8 +53,8 @@ export const adapters: AdapterFormat = {
   },
 }
 
-const renamed = (tensors: ReadonlyMap<string, Weights>, keyOf: (name: string) => string): ReadonlyMap<string, Weights> =>
-  new Map([...tensors].map(([name, weights]) => [keyOf(name), weights]))
+const renamed = (tensors: ReadonlyMap<string, Weights>, toKey: (name: string) => string): ReadonlyMap<string, Weights> =>
+  new Map([...tensors].map(([name, weights]) => [toKey(name), weights]))
 
 /** `encoder.layer.0.output.adapter.down.weight` → `bert.encoder.layer.0.output.adapters.NAME.adapter_down.0.weight`; `up` has no index. */
 const adapterKey = ({ naming: { prefix, adaptersAt = (sublayer) => sublayer } }: Model, adapterName: string, name: string): string =>
@@ -67,23 +67,23 @@ const adapterKey = ({ naming: { prefix, adaptersAt = (sublayer) => sublayer } }:
 const readAdapter = async (folder: string, json: unknown, configFile: string, base: ModelFolder, storage: Storage): Promise<Adapter> => {
   const { model } = base
   const { method: name, reductionFactor, adapterName, baseModelName } = readAdapterConfig(json, configFile, base)
-  const method = methodOf(name)
+  const method = findMethod(name)
   // The library gives every adapter at least one neuron, however large the factor.
   const settings = { ...resolveSettings({ method: name }), reductionFactor: Math.min(reductionFactor, model.spec.hiddenSize) }
   const phase = startPhase(method, model.spec, settings)
-  const keyOf = (tensor: string): string => adapterKey(model, adapterName, tensor)
+  const toKey = (tensor: string): string => adapterKey(model, adapterName, tensor)
   const shapes = new Map(method.train.tensors(phase, settings).map((tensor) => [tensor.name, tensor.shape]))
   const weightsFile = await weightsIn(folder, files.adapter, storage)
   if (weightsFile === undefined) throw inputError(folder, files.adapter[0], 'none')
   const { tensors } = await readSafetensors(weightsFile, storage)
-  checkKeys(tensors, new Map([...shapes].map(([tensor, shape]) => [keyOf(tensor), shape])), weightsFile, files.config)
+  checkKeys(tensors, new Map([...shapes].map(([tensor, shape]) => [toKey(tensor), shape])), weightsFile, files.config)
   return {
     model,
     baseModelName: baseModelName ?? '',
     method,
     settings,
     phase,
-    tensors: await readAll(tensors, shapes.keys(), keyOf),
+    tensors: await readAll(tensors, shapes.keys(), toKey),
     ...(await readHead(folder, base, storage)),
   }
 }
@@ -104,13 +104,13 @@ const readHead = async (
     }
   const configFile = await requiredFile(folder, files.headConfig, storage)
   const json = parseJson(await readText(configFile, adapterConfigLimit, storage), configFile)
-  const { keyOf, labelNames } = readHeadConfig(json, configFile, model)
+  const { toKey, labelNames } = readHeadConfig(json, configFile, model)
   const { tensors } = await readSafetensors(file, storage)
-  const outputs = outputsIn(tensors, keyOf, model, given, { names, task: null }, folder)
-  const shapes = headShapesIn(tensors, keyOf, model, outputs, ['classifier'])
-  checkKeys(tensors, new Map([...shapes].map(([name, shape]) => [keyOf(name), shape])), file, files.headConfig)
+  const outputs = outputsIn(tensors, toKey, model, given, { names, task: null }, folder)
+  const shapes = headShapesIn(tensors, toKey, model, outputs, ['classifier'])
+  checkKeys(tensors, new Map([...shapes].map(([name, shape]) => [toKey(name), shape])), file, files.headConfig)
   return {
-    head: await readAll(tensors, shapes.keys(), keyOf),
+    head: await readAll(tensors, shapes.keys(), toKey),
     outputs,
     labelNames: names?.labelNames ?? (labelNames?.length === outputs.labels ? labelNames : undefined),
   }
@@ -127,7 +127,7 @@ const weightsIn = async (folder: string, [name, pickle]: readonly [string, strin
 // head_config.json of the adapters library, and the tensor names that follow from it: a classifier of transformers, or the library's own flexible head.
 /** For a head of the model's own class. */
 const headConfigText = (adapter: Adapter): string => {
-  const labels = labelsOf(adapter.outputs, adapter.labelNames)
+  const labels = nameOutputs(adapter.outputs, adapter.labelNames)
   return libraryText({
     ...ofModel(adapter),
     config: null,
@@ -149,7 +149,7 @@ const flexible = z.object({
 const fileSchema = z.object({ config: flexible.nullable(), name: z.string().max(1_000).nullable(), label2id })
 
 type HeadConfig = {
-  readonly keyOf: (name: string) => string
+  readonly toKey: (name: string) => string
   /** class names, unless they are only numbers */
   readonly labelNames: readonly string[] | undefined
 }
@@ -158,8 +158,8 @@ type HeadConfig = {
 const readHeadConfig = (json: unknown, where: string, model: Model): HeadConfig => {
   const { config, name, label2id: ids } = validate(fileSchema, json, where, 'a head as the adapters library saves it')
   return {
-    keyOf: config === null ? model.naming.stored : flexibleKeys(config, name ?? '', where, model),
-    labelNames: namesOf(config?.label2id ?? ids),
+    toKey: config === null ? model.naming.stored : flexibleKeys(config, name ?? '', where, model),
+    labelNames: readLabelNames(config?.label2id ?? ids),
   }
 }
 
@@ -198,7 +198,7 @@ const flexibleKeys = (
 }
 
 /** undefined if an output has none, or if they are the default names of transformers. */
-const namesOf = (ids: Readonly<Record<string, number>> | null | undefined): readonly string[] | undefined => {
+const readLabelNames = (ids: Readonly<Record<string, number>> | null | undefined): readonly string[] | undefined => {
   const inOrder = Object.entries(ids ?? {}).sort(([, a], [, b]) => a - b)
   const named = inOrder.every(([, id], i) => id === i) && inOrder.some(([name], i) => name !== `LABEL_${i}`)
   return named ? inOrder.map(([name]) => name) : undefined

@@ -10,7 +10,7 @@ import type { GgufLayout, WrittenKeys } from '../../models/gguf.js'
 import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
-import { joinPath, nameOf } from '../../storage/paths.js'
+import { joinPath, baseName } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
 import { checkFloat16, mergedTensors, type MergedTensor, type TrainedModel } from '../mergedWeights.js'
 import type { OnnxPrecision } from '../onnxWeights.js'
@@ -53,7 +53,7 @@ export const exportGguf = async (
 
 /** In a model named phi-3 or phi3, llama.cpp removes the blanks after special tokens, and expects Phi-3's own ones. */
 export const writtenName = ({ baseModelName }: Pick<ModelFolder, 'baseModelName'>): string =>
-  nameOf(baseModelName.replaceAll('\\', '/')).replace(/(phi)-?(?=3)/gi, '$1 ')
+  baseName(baseModelName.replaceAll('\\', '/')).replace(/(phi)-?(?=3)/gi, '$1 ')
 
 const familyLayout = async ({ folder, storage, model }: ModelFolder): Promise<GgufLayout> => {
   const file = joinPath(folder, 'config.json')

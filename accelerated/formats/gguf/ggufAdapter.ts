@@ -14,16 +14,16 @@ import { causalOutputs } from '../../models/modelOutputs.js'
 import { fileInFolder, joinPath } from '../../storage/paths.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import type { Storage } from '../../storage/storage.js'
-import { methodOf, resolveSettings } from '../../training/settings.js'
+import { findMethod, resolveSettings } from '../../training/resolveSettings.js'
 import type { Adapter, Weights } from '../adapter.js'
 import { readWeights } from '../adapterTensors.js'
 import { checkFloat16 } from '../mergedWeights.js'
 import type { WrittenPrecision } from '../modelConfig.js'
 import { emptyPair, padPair, rankOf, type LowRankPair } from '../peft/peft.js'
-import { lowRankOf } from '../peft/lora.js'
+import { toLowRankAdapter } from '../peft/lora.js'
 
 /** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */
-export const noModelOfLlamaCpp = ({ model, outputs }: Pick<Adapter, 'model' | 'outputs'>): string | null => {
+export const findLlamaCppObstacle = ({ model, outputs }: Pick<Adapter, 'model' | 'outputs'>): string | null => {
   if (model.spec.kind === 'encoder') return `a model of type ${model.type}, which llama.cpp does not generate text with`
   if (findGguf(model) === null) return `a model of type ${model.type}, whose layout in llama.cpp salora does not write`
   return outputs.head === 'causal' ? null : 'a classifier, whose head llama.cpp does not have'
@@ -32,7 +32,7 @@ export const noModelOfLlamaCpp = ({ model, outputs }: Pick<Adapter, 'model' | 'o
 /** What llama.cpp cannot read of an adapter; null if it reads all of it. `asLora` is the adapter as plain LoRA, if it has that form. */
 export const notForLlamaCpp = (adapter: Adapter, asLora: Adapter | undefined): string | null => {
   const { head, method } = adapter
-  const ofModel = noModelOfLlamaCpp(adapter)
+  const ofModel = findLlamaCppObstacle(adapter)
   if (ofModel !== null) return ofModel
   if (asLora === undefined) return `an adapter of method ${method.name}: llama.cpp reads LoRA only`
   if (asLora.settings['useDora'] === true) return 'an adapter with magnitudes (DoRA), which llama.cpp does not read'
@@ -51,7 +51,7 @@ export const writeGgufAdapter = async (
   precision: WrittenPrecision,
   storage: Storage = nodeFiles,
 ): Promise<void> => {
-  const { model, modules, rank, alpha, rslora = false } = lowRankOf(asLora)
+  const { model, modules, rank, alpha, rslora = false } = toLowRankAdapter(asLora)
   const file = joinPath(folder, ggufAdapterFile)
   const scale = loraScale({ rank, loraAlpha: alpha, useRslora: rslora })
   const keys: WrittenKeys = [
@@ -105,7 +105,7 @@ export const readGgufAdapter = async (folder: string, { model, baseModelName }: 
   const file = await fileInFolder(folder, ggufAdapterFile, storage)
   if (file === undefined) return null
   const header = await readGguf(file, storage)
-  const alpha = alphaOf(header, model, file)
+  const alpha = readAlpha(header, model, file)
   const pairs = await readPairs(header, model, file, storage)
   const rank = Math.max(...pairs.map(([, pair]) => rankOf(pair)))
   const settings = { ...resolveSettings({ method: 'lora' }), rank, loraAlpha: alpha ?? rank }
@@ -118,13 +118,13 @@ export const readGgufAdapter = async (folder: string, { model, baseModelName }: 
     ]
   })
   return {
-    ...{ model, baseModelName, method: methodOf('lora'), settings, phase, tensors: new Map(tensors) },
+    ...{ model, baseModelName, method: findMethod('lora'), settings, phase, tensors: new Map(tensors) },
     ...{ outputs: causalOutputs, head: new Map(), labelNames: undefined },
   }
 }
 
 /** llama.cpp's alpha; null, or 0: B has the scale already. */
-const alphaOf = ({ keys }: GgufHeader, model: Model, file: string): number | null => {
+const readAlpha = ({ keys }: GgufHeader, model: Model, file: string): number | null => {
   const [architecture, expected] = [keys.get('general.architecture'), findGguf(model)?.architecture]
   if (expected === undefined || architecture !== expected)
     throw inputError(file, `an adapter of a model of type ${model.type}`, `one of architecture ${quoted(String(architecture))}`)

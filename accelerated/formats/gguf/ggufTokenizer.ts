@@ -6,7 +6,7 @@ import { readChatTemplate } from '../../checkpoints/chatTemplate/chatTemplate.js
 import { namedEosTokenIds } from '../../checkpoints/tokenizer/eosToken.js'
 import { loadTokenizer } from '../../checkpoints/tokenizer/tokenizer.js'
 import { parseTokenizerFile, type TokenizerFile } from '../../checkpoints/tokenizer/tokenizerFile.js'
-import { knownWords } from '../../checkpoints/tokenizer/tokenizerSchema.js'
+import { wordPatterns } from '../../checkpoints/tokenizer/tokenizerSchema.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import { readText } from '../../storage/text.js'
 import { requiredFile, joinPath } from '../../storage/paths.js'
@@ -20,23 +20,23 @@ type Bpe = Extract<TokenizerFile['model'], { readonly type: 'BPE' }>
 export const tokenizerKeys = async ({ folder, model, storage }: ModelFolder): Promise<WrittenKeys> => {
   const file = await requiredFile(folder, 'tokenizer.json', storage)
   const parsed = parseTokenizerFile(await readText(file, undefined, storage), file, model.vocabularySize, joinPath(folder, 'config.json'))
-  const table = tableOf(parsed, model.vocabularySize)
+  const table = buildTokenTable(parsed, model.vocabularySize)
   const ofModel = modelKeys(parsed, table, file)
   const { text: template, special } = await readChatTemplate(folder, storage)
   const { start } = await loadTokenizer(folder, model, storage)
   if (start.length > 1) throw inputError(file, 'at most one token before a text, for GGUF', String(start.length))
-  const idOf = (token: string | undefined): number | undefined => {
+  const findId = (token: string | undefined): number | undefined => {
     const id = token === undefined ? -1 : table.tokens.indexOf(token)
     return id < 0 ? undefined : id
   }
   const [eos, ...others] = await namedEosTokenIds(folder, model.vocabularySize, storage)
   const ids: Readonly<Record<string, number | undefined>> = {
-    bos: start[0] ?? idOf(special['bos_token']),
+    bos: start[0] ?? findId(special['bos_token']),
     eos,
     eot: others[0],
     eom: others[1],
-    unknown: idOf(special['unk_token']),
-    padding: idOf(special['pad_token']),
+    unknown: findId(special['unk_token']),
+    padding: findId(special['pad_token']),
   }
   return [
     ...ofModel,
@@ -52,7 +52,7 @@ export const tokenizerKeys = async ({ folder, model, storage }: ModelFolder): Pr
 }
 
 /** A model may have more rows than tokens. */
-const tableOf = ({ model, added_tokens: added }: TokenizerFile, size: number): TokenTable => {
+const buildTokenTable = ({ model, added_tokens: added }: TokenizerFile, size: number): TokenTable => {
   const tokens = new Array<string | undefined>(size).fill(undefined)
   const types = new Array<number>(size).fill(tokenTypes.unused)
   if (model.type === 'BPE')
@@ -86,12 +86,12 @@ const modelKeys = (parsed: TokenizerFile, table: TokenTable, file: string): Writ
   )
   if (affix != null) throw inputError(file, 'a BPE without marks of words within its tokens, for GGUF', quoted(affix))
   if (model.byte_fallback === true) return sentencePieceKeys(parsed, model, table.tokens, file)
-  const pre = preTokenizerOf(parsed, model)
+  const pre = findPreTokenizer(parsed, model)
   if (pre === null)
     throw inputError(
       file,
       "a byte-level tokenizer of GPT-2's, SmolLM's, Llama 3's, Qwen2's, Mistral NeMo's or GPT-4o's kind, for GGUF",
-      `normalizer ${typesOf(parsed.normalizer)}, pre-tokenizer ${typesOf(parsed.pre_tokenizer)}`,
+      `normalizer ${toTypeName(parsed.normalizer)}, pre-tokenizer ${toTypeName(parsed.pre_tokenizer)}`,
     )
   return [
     ['tokenizer.ggml.model', string('gpt2')],
@@ -103,7 +103,7 @@ const modelKeys = (parsed: TokenizerFile, table: TokenTable, file: string): Writ
 const mergeText = (merge: string | readonly string[]): string => (typeof merge === 'string' ? merge : merge.join(' '))
 
 /** llama.cpp's name for how a text is cut into words before its bytes are merged; null if it has none. It has no NFC, which Qwen2's files name. */
-const preTokenizerOf = ({ normalizer, pre_tokenizer: pre }: TokenizerFile, { ignore_merges: whole }: Bpe): string | null => {
+const findPreTokenizer = ({ normalizer, pre_tokenizer: pre }: TokenizerFile, { ignore_merges: whole }: Bpe): string | null => {
   const parts = pre === null ? [] : pre.type === 'Sequence' ? pre.pretokenizers : [pre]
   const [words, bytes] = parts.length === 1 ? [undefined, parts[0]] : parts
   if (parts.length > 2 || bytes?.type !== 'ByteLevel' || bytes.add_prefix_space !== false) return null
@@ -113,14 +113,14 @@ const preTokenizerOf = ({ normalizer, pre_tokenizer: pre }: TokenizerFile, { ign
   if (words.type !== 'Split' || bytes.use_regex !== false) return null
   const { Regex } = words.pattern
   const isNfc = normalizer === null || normalizer.type === 'NFC'
-  if (Regex === knownWords.qwen2) return isNfc && whole !== true ? 'qwen2' : null
+  if (Regex === wordPatterns.qwen2) return isNfc && whole !== true ? 'qwen2' : null
   if (normalizer !== null) return null
-  if (Regex === knownWords.llama3) return whole === true ? 'llama-bpe' : 'smaug-bpe'
-  if (Regex === knownWords.mistralNemo) return whole === true ? 'tekken' : null
+  if (Regex === wordPatterns.llama3) return whole === true ? 'llama-bpe' : 'smaug-bpe'
+  if (Regex === wordPatterns.mistralNemo) return whole === true ? 'tekken' : null
   return whole === true ? null : 'gpt-4o'
 }
 
-const typesOf = (component: { readonly type: string } | null): string => component?.type ?? 'none'
+const toTypeName = (component: { readonly type: string } | null): string => component?.type ?? 'none'
 
 /** A tokenizer's tokens by id. */
 type Tokens = readonly (string | undefined)[]
@@ -137,7 +137,7 @@ const sentencePieceKeys = (parsed: TokenizerFile, model: Bpe, tokens: Tokens, fi
   return [
     ['tokenizer.ggml.model', { type: 'string', value: 'llama' }],
     ['tokenizer.ggml.pre', { type: 'string', value: 'default' }],
-    ['tokenizer.ggml.scores', { type: 'float32s', value: scoresOf(model, tokens, file) }],
+    ['tokenizer.ggml.scores', { type: 'float32s', value: computeScores(model, tokens, file) }],
     ['tokenizer.ggml.add_space_prefix', { type: 'bool', value: prefix }],
   ]
 }
@@ -156,7 +156,7 @@ const blankPrefix = ({ normalizer, pre_tokenizer: pre }: TokenizerFile): boolean
  * A token's score is minus the place of its first merge. llama.cpp merges any two tokens whose text together is a token. So the file's merges must
  * be all of these, and those of one token must follow one another.
  */
-const scoresOf = ({ merges, vocab }: Bpe, tokens: Tokens, file: string): readonly number[] => {
+const computeScores = ({ merges, vocab }: Bpe, tokens: Tokens, file: string): readonly number[] => {
   const ids = vocab as Readonly<Record<string, number>>
   const scores = new Map<string, number>()
   const listed = new Map<string, number>()

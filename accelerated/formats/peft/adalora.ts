@@ -1,17 +1,17 @@
 /** AdaLoRA in PEFT's format: A, B and E of the remaining triplets, and the rank_pattern that lists them. */
 import type { WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import { adaloraScale, scaledColumns } from '../../methods/adalora/adalora.js'
-import { type AdaloraPhase, scheduleOf } from '../../methods/adalora/phase.js'
+import { type AdaloraPhase, planSchedule } from '../../methods/adalora/phase.js'
 import { type AdaloraSettings, largestWeight } from '../../methods/adalora/settings.js'
 import type { LoraPhase } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
 import { rowsName, withTrainedTokens } from '../../methods/trainedTokens.js'
-import { methodOf, resolveSettings, type Settings } from '../../training/settings.js'
+import { findMethod, resolveSettings, type Settings } from '../../training/resolveSettings.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
 import { writeAddedTokens } from '../tokenizerFiles.js'
 import { modulePath, modulesToSave, peftPrefix, tripletKeys, writeContents, contentsOf, headTensors } from './peft.js'
 import { configText, fansInOut, isPeftType, sorted, loraConfig } from './peftConfig.js'
-import { rowTensors, tokenKeys, namedRows, readRows } from './tokenRows.js'
+import { rowTensors, tokenKeys, parseTokenIndices, readRows } from './tokenRows.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import type { TensorShape } from '../../models/architecture.js'
@@ -46,29 +46,29 @@ export const peftAdalora: AdapterFormat = {
     const config = configText(
       { baseModelName, outputs, modulesToSave: modulesToSave(head) },
       {
-        ...runConfig(settingsOf(adapter), phaseOf(adapter).steps),
+        ...runConfig(getSettings(adapter), getPhase(adapter).steps),
         fan_in_fan_out: fansInOut(model, triplets),
         target_modules: triplets.map(({ name }) => path(name)),
-        rank_pattern: phaseOf(adapter).fixed === null ? null : sorted(pattern),
+        rank_pattern: getPhase(adapter).fixed === null ? null : sorted(pattern),
         ...tokenKeys(adapter),
       },
     )
     return writeContents(folder, contentsOf(adapter, [...factors, ...headTensors(model, head), ...rowTensors(adapter)], config), storage)
   },
   read: async (folder, base, storage) => ((await isPeftType(folder, 'ADALORA', storage)) ? loadAdalora(folder, base, storage) : null),
-  asLora: (adapter) => loraOf(adapter),
+  asLora: (adapter) => convertToLora(adapter),
 }
 
 /** Plain LoRA with E inside B. PEFT's scales differ too: alpha / (r + 1e-5) for AdaLoRA, alpha / r for LoRA. */
-const loraOf = (adapter: Adapter): Adapter => {
-  const settings = settingsOf(adapter)
+const convertToLora = (adapter: Adapter): Adapter => {
+  const settings = getSettings(adapter)
   const { initR, loraAlpha, loraDropout } = settings
   const toLora = (adaloraScale(settings) * initR) / loraAlpha
   const triplets = remainingTriplets(adapter)
   const phase: LoraPhase = { matrices: triplets.map(({ name, d, k, E }) => ({ name, d, k, r: E.data.length })) }
   return {
     ...adapter,
-    method: withTrainedTokens(methodOf('lora'), adapter.method.tokens ?? []),
+    method: withTrainedTokens(findMethod('lora'), adapter.method.tokens ?? []),
     settings: { ...resolveSettings({ method: 'lora' }), rank: initR, loraAlpha, loraDropout },
     phase,
     tensors: new Map([
@@ -88,14 +88,14 @@ const tokenTensors = ({ method: { tokens = [] }, tensors }: Adapter): readonly (
     return weights === undefined ? [] : [[rowsName(table), weights] as const]
   })
 
-const settingsOf = ({ settings }: Adapter): AdaloraSettings => settings as Settings & AdaloraSettings
-const phaseOf = ({ phase }: Adapter): AdaloraPhase => phase as AdaloraPhase
+const getSettings = ({ settings }: Adapter): AdaloraSettings => settings as Settings & AdaloraSettings
+const getPhase = ({ phase }: Adapter): AdaloraPhase => phase as AdaloraPhase
 
 type Triplets = AdaptedMatrix & { readonly kept: readonly boolean[] | null } & Readonly<Record<'A' | 'B' | 'E', Weights>>
 
 /** Rows of A and E and columns of B of the remaining triplets. An adapter from a folder has no others. */
 const remainingTriplets = (adapter: Adapter): readonly Triplets[] => {
-  const { matrices, fixed } = phaseOf(adapter)
+  const { matrices, fixed } = getPhase(adapter)
   return matrices.map((matrix, i) => {
     const { name, d, k, r } = matrix
     const numbers = (factor: string): Float32Array => adapter.tensors.get(`${name}.${factor}`)?.data ?? new Float32Array(0)
@@ -104,19 +104,19 @@ const remainingTriplets = (adapter: Adapter): readonly Triplets[] => {
     return {
       ...matrix,
       kept,
-      A: { shape: [rows.length, k], data: rowsOf(numbers('A'), k, rows) },
-      B: { shape: [d, rows.length], data: columnsOf(numbers('B'), r, rows) },
-      E: { shape: [rows.length, 1], data: rowsOf(numbers('E'), 1, rows) },
+      A: { shape: [rows.length, k], data: selectRows(numbers('A'), k, rows) },
+      B: { shape: [d, rows.length], data: selectColumns(numbers('B'), r, rows) },
+      E: { shape: [rows.length, 1], data: selectRows(numbers('E'), 1, rows) },
     }
   })
 }
 
 /** data: [rows, width] → [chosen, width] */
-const rowsOf = (data: Float32Array, width: number, chosen: readonly number[]): Float32Array =>
+const selectRows = (data: Float32Array, width: number, chosen: readonly number[]): Float32Array =>
   Float32Array.from(chosen.flatMap((row) => [...data.subarray(row * width, (row + 1) * width)]))
 
 /** data: [rows, width] → [rows, chosen] */
-const columnsOf = (data: Float32Array, width: number, chosen: readonly number[]): Float32Array =>
+const selectColumns = (data: Float32Array, width: number, chosen: readonly number[]): Float32Array =>
   Float32Array.from(
     Array.from({ length: data.length / (width || 1) }, (_, row) => chosen.map((column) => data[row * width + column] ?? NaN)).flat(),
   )
@@ -131,13 +131,13 @@ const loadAdalora = async (folder: string, base: ModelFolder, storage: Storage):
     storage,
   )
   const adapted = adaptedMatrices(config, base, tensors, configFile)
-  const named = namedRows(config.trainable_token_indices, model, outputs, tensors, configFile)
+  const named = parseTokenIndices(config.trainable_token_indices, model, outputs, tensors, configFile)
   checkTensors([...adapted.flatMap(shapesOf), ...named.map(({ key, shape }) => [key, shape] as const)])
   const { tokens, weights } = await readRows(named, base, outputs, tensors, configFile)
   return {
     model,
     baseModelName: config.base_model_name_or_path ?? '',
-    method: withTrainedTokens(methodOf('adalora'), tokens),
+    method: withTrainedTokens(findMethod('adalora'), tokens),
     settings: { ...resolveSettings({ method: 'adalora' }), ...runSettings(config) },
     phase: readPhase(config, adapted),
     tensors: new Map([...(await readTriplets(tensors, adapted)), ...weights]),
@@ -158,7 +158,7 @@ const adaptedMatrices = (
 ): readonly Adapted[] => {
   const modules = targetedModules(config, model.spec.matrices, model, tensors, configFile)
   const paths = modules.map(({ path }) => path)
-  const patterns = keptTriplets(config, paths, configFile)
+  const patterns = retainedTriplets(config, paths, configFile)
   const all = new Array<boolean>(config.init_r).fill(true)
   return modules.map(({ name, d, k, path }, i) => {
     const kept = patterns[i] ?? all
@@ -219,7 +219,7 @@ const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
 }
 
 /** Which triplets of each module remain; undefined for a module without a pattern. @throws InputError if a pattern fits no module or rank */
-const keptTriplets = (
+const retainedTriplets = (
   { rank_pattern: pattern, init_r: rank }: AdaloraConfig,
   paths: readonly string[],
   where: string,
@@ -237,7 +237,7 @@ const keptTriplets = (
 
 /** PEFT's keys for the settings of a run. PEFT needs a length and a schedule even for a run that stopped before its first step. */
 const runConfig = (settings: AdaloraSettings, steps: number | null): Readonly<Record<string, unknown>> => {
-  const { warmup, final } = steps === null ? { warmup: 0, final: 0 } : scheduleOf(settings, steps)
+  const { warmup, final } = steps === null ? { warmup: 0, final: 0 } : planSchedule(settings, steps)
   return {
     peft_type: 'ADALORA',
     init_r: settings.initR,

@@ -9,7 +9,7 @@ import { fileInFolder, requiredFile } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
 import { headShapesIn, outputsIn, checkKeys, readAll } from '../adapterTensors.js'
-import { adapterConfigLimit, readNames } from '../namesFile.js'
+import { adapterConfigLimit, readNames } from '../saloraJson.js'
 import { adapterFiles, headKey } from './peft.js'
 
 type CommonConfig = { readonly task_type?: string | null | undefined; readonly modules_to_save?: readonly string[] | null | undefined }
@@ -43,10 +43,10 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
   const { tensors } = await readSafetensors(weightsFile, storage)
   const names = await readNames(folder, storage)
   const model = names?.pooling === 'mean' ? sentenceEncoder(base.model) : base.model
-  const keyOf = (name: string): string => keyOfHead(model, name)
-  const outputs = outputsIn(tensors, keyOf, model, base.outputs, { names, task: config.task_type }, folder)
+  const toKey = (name: string): string => keyOfHead(model, name)
+  const outputs = outputsIn(tensors, toKey, model, base.outputs, { names, task: config.task_type }, folder)
   // PEFT adds "classifier" for every sequence classifier, so an adapter of PEFT has one.
-  const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
+  const headShapes = headShapesIn(tensors, toKey, model, outputs, config.modules_to_save ?? [])
   return {
     config,
     configFile,
@@ -55,7 +55,7 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
     outputs,
     labelNames: names?.labelNames ?? undefined,
     checkTensors: (shapes) => {
-      const heads = [...headShapes].map(([name, shape]) => [keyOf(name), shape] as const)
+      const heads = [...headShapes].map(([name, shape]) => [toKey(name), shape] as const)
       const expected = new Map([...shapes, ...heads])
       refuseOtherModules(
         config,
@@ -64,7 +64,7 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
       )
       checkKeys(tensors, expected, weightsFile, adapterFiles.config)
     },
-    readHead: () => readAll(tensors, headShapes.keys(), keyOf),
+    readHead: () => readAll(tensors, headShapes.keys(), toKey),
   }
 }
 

@@ -1,9 +1,9 @@
 /** Reads a low-rank adapter in PEFT's format, ours or one that PEFT trained. Every tensor of the file is accounted for. */
 import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
-import { inputError, shown } from '../../errors/inputError.js'
+import { inputError, formatValue } from '../../errors/inputError.js'
 import { allLinear } from '../../methods/lowRank.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
-import { headOf, type ModelOutputs } from '../../models/modelOutputs.js'
+import { selectHead, type ModelOutputs } from '../../models/modelOutputs.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
@@ -11,7 +11,7 @@ import { readWeights } from '../adapterTensors.js'
 import { openAdapterFolder } from './adapterFolder.js'
 import { type LowRankPair, pairKeys, peftPrefix } from './peft.js'
 import { lookUpPattern, matchModules } from './modulePattern.js'
-import { namedRows, type NamedRows } from './tokenRows.js'
+import { parseTokenIndices, type NamedRows } from './tokenRows.js'
 import { fansInOut, parsePeftConfig, type PeftConfig } from './peftConfig.js'
 
 type Entries = ReadonlyMap<string, TensorEntry>
@@ -62,8 +62,8 @@ export const loadLowRank = async (
   )
   const dora = config.use_dora === true
   const adapted = adaptedModules(config, model, outputs, tensors, configFile)
-  const tokenRows = namedRows(config.trainable_token_indices, model, outputs, tensors, configFile)
-  checkTensors([...adapted.flatMap(shapesOf(dora)), ...tokenRows.map(({ key, shape }) => [key, shape] as const)])
+  const tokenRows = parseTokenIndices(config.trainable_token_indices, model, outputs, tensors, configFile)
+  checkTensors([...adapted.flatMap(listShapes(dora)), ...tokenRows.map(({ key, shape }) => [key, shape] as const)])
   const pairs = await readPairs(tensors, adapted, dora)
   const inEncoder = new Set(model.spec.matrices.map(({ name }) => name))
   return {
@@ -83,7 +83,7 @@ export const loadLowRank = async (
   }
 }
 
-const shapesOf =
+const listShapes =
   (dora: boolean) =>
   ({ key, rank, d, k }: AdaptedModule): readonly (readonly [string, TensorShape])[] => {
     const keys = pairKeys(key)
@@ -109,7 +109,13 @@ const adaptedModules = (
   tensors: Entries,
   where: string,
 ): readonly AdaptedModule[] => {
-  const modules = targetedModules(config, [...model.spec.matrices, ...unsavedOfHead(model, outputs, config)], model, tensors, where)
+  const modules = targetedModules(
+    config,
+    [...model.spec.matrices, ...listAdaptableHeadMatrices(model, outputs, config)],
+    model,
+    tensors,
+    where,
+  )
   const paths = modules.map(({ path }) => path)
   const ranks = lookUpPattern(config.rank_pattern ?? {}, paths, where)
   const alphas = lookUpPattern(config.alpha_pattern ?? {}, paths, where)
@@ -140,16 +146,16 @@ export const targetedModules = (
   if (config.fan_in_fan_out === true && modules.some((module) => !fansInOut(model, [module])))
     throw inputError(where, 'a plain LoRA configuration whose fan_in_fan_out is false', 'true')
   if (modules.length > 0) return modules
-  throw inputError(where, `target_modules that match a matrix of the ${model.type} ${model.spec.kind}`, shown(config.target_modules))
+  throw inputError(where, `target_modules that match a matrix of the ${model.type} ${model.spec.kind}`, formatValue(config.target_modules))
 }
 
 /** The head's matrices without the parts that are saved whole, which PEFT does not adapt. */
-const unsavedOfHead = (
+const listAdaptableHeadMatrices = (
   model: Model,
   outputs: ModelOutputs,
   { modules_to_save: saved }: Pick<PeftConfig, 'modules_to_save'>,
 ): readonly Matrix[] =>
-  [...headOf(model, outputs).tensors].flatMap(([tensor, [d = 1, k]]) => {
+  [...selectHead(model, outputs).tensors].flatMap(([tensor, [d = 1, k]]) => {
     const name = tensor.replace(/\.weight$/, '')
     return k === undefined || saved?.includes(name.split('.')[0] ?? '') ? [] : [{ name, d, k }]
   })

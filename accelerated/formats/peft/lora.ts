@@ -3,7 +3,7 @@ import { showShape } from '../../graph/expression.js'
 import { inputError } from '../../errors/inputError.js'
 import { headTensor, type ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readTensor } from '../../checkpoints/safetensors/safetensors.js'
-import { methodOf, resolveSettings, type Settings } from '../../training/settings.js'
+import { findMethod, resolveSettings, type Settings } from '../../training/resolveSettings.js'
 import { lora, loraScale, type LoraPhase, type LoraSettings } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
 import { withTrainedTokens } from '../../methods/trainedTokens.js'
@@ -22,11 +22,11 @@ export const peftLora: AdapterFormat = {
   readsEmbeddings: true,
   write: async (folder, adapter, base, storage) => {
     await writeAddedTokens({ folder, storage }, base, adapter)
-    await saveAdapter(folder, lowRankOf(adapter), storage)
+    await saveAdapter(folder, toLowRankAdapter(adapter), storage)
   },
   read: async (folder, base, storage) =>
     (await isPeftType(folder, 'LORA', storage))
-      ? adapterOf(await loadLowRank(folder, base.model, base.outputs, storage), base, folder)
+      ? toAdapter(await loadLowRank(folder, base.model, base.outputs, storage), base, folder)
       : null,
   asLora: (adapter) => adapter,
 }
@@ -48,7 +48,7 @@ export const writePaddedLora = async (
   targeted: readonly string[],
   storage: Storage = nodeFiles,
 ): Promise<void> => {
-  const { modules, ...rest } = lowRankOf(adapter)
+  const { modules, ...rest } = toLowRankAdapter(adapter)
   const empty = adapter.model.spec.matrices
     .filter(({ name }) => targeted.includes(name) && !modules.has(name))
     .map((matrix): readonly [string, LowRankPair] => [matrix.name, emptyPair(matrix)])
@@ -58,14 +58,14 @@ export const writePaddedLora = async (
 }
 
 /** For a method whose phase has `matrices`, each with tensors A and B (and DoRA's magnitude), and whose settings have one rank and one alpha. */
-export const lowRankOf = (adapter: Adapter): LowRankAdapter => {
+export const toLowRankAdapter = (adapter: Adapter): LowRankAdapter => {
   const { model, outputs, baseModelName, settings, phase, tensors, head, labelNames } = adapter
   const { rank, loraAlpha, useRslora = false, useDora = false, loraDropout = 0 } = settings
   if (rank === undefined || loraAlpha === undefined)
-    throw new Error('lowRankOf: expected settings of a low-rank method, got no rank and alpha')
+    throw new Error('toLowRankAdapter: expected settings of a low-rank method, got no rank and alpha')
   const tensor = (name: string): Weights => {
     const weights = tensors.get(name)
-    if (weights === undefined) throw new Error(`lowRankOf: expected ${name} among the adapter's tensors, got none`)
+    if (weights === undefined) throw new Error(`toLowRankAdapter: expected ${name} among the adapter's tensors, got none`)
     return weights
   }
   const pair = (name: string): LowRankPair => ({
@@ -88,7 +88,7 @@ export const lowRankOf = (adapter: Adapter): LowRankAdapter => {
   }
 }
 
-const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: string): Promise<Adapter> => {
+const toAdapter = async (loaded: LoadedLowRank, base: ModelFolder, folder: string): Promise<Adapter> => {
   const { model, outputs, baseModelName, rank, rslora, dora, dropout, modules, labelNames } = loaded
   const { tokens, weights } = await readRows(loaded.tokenRows, base, outputs, loaded.tensors, folder)
   // PEFT bounds alpha less than we bound a user's, so these settings are not validated.
@@ -100,25 +100,25 @@ const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
     useDora: dora,
     loraDropout: dropout,
   }
-  const phase: LoraPhase = { matrices: model.spec.matrices.flatMap(({ name }) => matrixOf(modules.get(name))) }
+  const phase: LoraPhase = { matrices: model.spec.matrices.flatMap(({ name }) => toAdaptedMatrices(modules.get(name))) }
   return {
     model,
     outputs,
     baseModelName: baseModelName ?? '',
-    method: withTrainedTokens(methodOf('lora'), tokens),
+    method: withTrainedTokens(findMethod('lora'), tokens),
     settings,
     phase,
-    tensors: new Map([...tensorsOf(modules, loraScale(settings)), ...weights]),
+    tensors: new Map([...collectTensors(modules, loraScale(settings)), ...weights]),
     head: new Map([...(await changedHead(loaded, settings, base, folder)), ...loaded.head]),
     labelNames,
   }
 }
 
-const matrixOf = (pair: ScaledPair | undefined): readonly AdaptedMatrix[] =>
+const toAdaptedMatrices = (pair: ScaledPair | undefined): readonly AdaptedMatrix[] =>
   pair === undefined ? [] : [{ name: pair.name, d: pair.d, k: pair.k, r: rankOf(pair) }]
 
 /** A factor in B brings all pairs to one scale. It is exactly 1 for our own adapters. */
-const tensorsOf = (pairs: ReadonlyMap<string, ScaledPair>, scale: number): ReadonlyMap<string, Weights> =>
+const collectTensors = (pairs: ReadonlyMap<string, ScaledPair>, scale: number): ReadonlyMap<string, Weights> =>
   new Map(
     [...pairs].flatMap(([name, { A, B, magnitude, scale: pairScale }]): readonly (readonly [string, Weights])[] => [
       [`${name}.A`, A],
@@ -134,17 +134,17 @@ const changedHead = async (
   base: ModelFolder,
   folder: string,
 ): Promise<ReadonlyMap<string, Weights>> => {
-  const ownTensor = async (name: string, shape: readonly number[]): Promise<Weights> => {
+  const readBaseTensor = async (name: string, shape: readonly number[]): Promise<Weights> => {
     const entry = headTensor(base, name, shape)
     if (entry === undefined)
       throw inputError(folder, `a model with ${name} ${showShape(shape)}, which the adapter changes`, `none in ${base.folder}`)
     return { shape, data: await readTensor(entry) }
   }
-  const tensors = tensorsOf(headModules, loraScale(settings))
+  const tensors = collectTensors(headModules, loraScale(settings))
   const changed = new Map<string, Weights>()
   for (const [name, { d, k }] of headModules) {
-    const { shape, data } = await ownTensor(`${name}.weight`, [d, k])
-    const phase: LoraPhase = { matrices: [...matrixOf(headModules.get(name))] }
+    const { shape, data } = await readBaseTensor(`${name}.weight`, [d, k])
+    const phase: LoraPhase = { matrices: [...toAdaptedMatrices(headModules.get(name))] }
     const merged = lora.export.merge?.(
       phase,
       settings,
@@ -153,7 +153,7 @@ const changedHead = async (
       (factor) => tensors.get(factor)?.data ?? [],
     )
     changed.set(`${name}.weight`, { shape, data: Float32Array.from(merged ?? data) })
-    changed.set(`${name}.bias`, await ownTensor(`${name}.bias`, [d]))
+    changed.set(`${name}.bias`, await readBaseTensor(`${name}.bias`, [d]))
   }
   return changed
 }

@@ -35,16 +35,16 @@ export const lookUpPattern = (
 /** For each expression, whether each name matches. Expressions of letters, digits and dots cannot backtrack; the others run with a time limit. */
 const matchExpressions = (
   given: readonly string[],
-  expressionOf: (given: string) => string,
+  toExpression: (given: string) => string,
   names: readonly string[],
   where: string,
 ): readonly (readonly boolean[])[] => {
   const risky = given.filter((written) => !isPlain(written))
-  const limited = new Map(risky.length === 0 ? [] : matchWithinLimit(risky, expressionOf, names, where))
+  const limited = new Map(risky.length === 0 ? [] : matchWithinLimit(risky, toExpression, names, where))
   return given.map((written) => {
     const matches = limited.get(written)
     if (matches !== undefined) return matches
-    const expression = new RegExp(expressionOf(written))
+    const expression = new RegExp(toExpression(written))
     return names.map((name) => expression.test(name))
   })
 }
@@ -54,13 +54,13 @@ const isPlain = (written: string): boolean => /^[\w.]*$/.test(written)
 /** Runs in a context that can be stopped: an untrusted adapter may have an expression that backtracks forever. */
 const matchWithinLimit = (
   given: readonly string[],
-  expressionOf: (given: string) => string,
+  toExpression: (given: string) => string,
   names: readonly string[],
   where: string,
 ): readonly (readonly [string, readonly boolean[]])[] => {
   const progress = { at: 0 }
   try {
-    const matches = matchInTime(given.map(expressionOf), names, timeLimit, progress)
+    const matches = matchInTime(given.map(toExpression), names, timeLimit, progress)
     return given.map((written, at) => [written, matches[at] ?? []] as const)
   } catch (thrown) {
     throw inputError(where, 'a regular expression that matches module names', `${quoted(given[progress.at] ?? '')} (${reason(thrown)})`)

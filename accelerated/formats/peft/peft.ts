@@ -2,12 +2,12 @@
 import { showShape } from '../../graph/expression.js'
 import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model, Matrix } from '../../models/architecture.js'
-import { headOf, isBare, type ModelOutputs } from '../../models/modelOutputs.js'
+import { selectHead, isBare, type ModelOutputs } from '../../models/modelOutputs.js'
 import type { Adapter, Weights } from '../adapter.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
-import { namesFile, namesText } from '../namesFile.js'
+import { namesFile, namesText } from '../saloraJson.js'
 import { fansInOut, peftConfigText } from './peftConfig.js'
 import { peftPrefix } from './tokenRows.js'
 
@@ -90,7 +90,7 @@ export const writeContents = async (folder: string, files: AdapterContents, stor
 export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
   checkAdapter(adapter)
   const { model, outputs, baseModelName, rank, alpha, rslora = false, dropout = 0, head } = adapter
-  const kept = keptModules(adapter)
+  const kept = remainingModules(adapter)
   const path = (name: string) => modulePath(model, outputs, name)
   const tensors = kept.flatMap(([name, { A, B, magnitude }]): readonly NamedTensor[] => {
     const keys = pairKeys(`${peftPrefix}${path(name)}`)
@@ -157,10 +157,10 @@ export const headKey = ({ naming }: Model, name: string): string => `${peftPrefi
 export const modulesToSave = (head: ReadonlyMap<string, Weights>): readonly string[] =>
   head.size === 0 ? [] : [...new Set(['classifier', 'score', ...[...head.keys()].map((name) => name.split('.')[0] ?? '')])]
 
-const partOf = (head: ReadonlyMap<string, Weights>, part: string): boolean => [...head.keys()].some((name) => name.startsWith(part))
+const hasPart = (head: ReadonlyMap<string, Weights>, part: string): boolean => [...head.keys()].some((name) => name.startsWith(part))
 
 /** In layer order, so that the files do not depend on a Map's order. */
-const keptModules = ({ model, modules }: LowRankAdapter): readonly (readonly [string, LowRankPair])[] => {
+const remainingModules = ({ model, modules }: LowRankAdapter): readonly (readonly [string, LowRankPair])[] => {
   const all = model.spec.matrices.flatMap(({ name }) => {
     const pair = modules.get(name)
     return pair === undefined ? [] : [[name, pair] as const]
@@ -181,13 +181,13 @@ const checkAdapter = ({ model, outputs, rank, modules, head, labelNames }: LowRa
     checkShape(`${name}.B`, pair.B, [size.d, rankOf(pair)])
     if (pair.magnitude !== undefined) checkShape(`${name}.magnitude`, pair.magnitude, [size.d])
   }
-  const shapes = headOf(model, outputs).tensors
+  const shapes = selectHead(model, outputs).tensors
   for (const [name, tensor] of head) {
     const shape = shapes.get(name)
     if (shape === undefined) throw new Error(`peftFiles: expected a head tensor (${[...shapes.keys()].join(', ')}), got ${name}`)
     checkShape(name, tensor, shape)
   }
-  const missing = [...shapes.keys()].find((name) => !head.has(name) && (name.startsWith('classifier.') || partOf(head, 'pooler.')))
+  const missing = [...shapes.keys()].find((name) => !head.has(name) && (name.startsWith('classifier.') || hasPart(head, 'pooler.')))
   if (head.size > 0 && missing !== undefined) throw new Error(`peftFiles: expected a whole head, got none of ${missing}`)
   const names = labelNames?.length
   if (names !== undefined && names !== outputs.labels) throw new Error(`peftFiles: expected ${outputs.labels} label names, got ${names}`)

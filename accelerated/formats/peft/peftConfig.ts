@@ -9,7 +9,7 @@ import type { Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
 import type { Storage } from '../../storage/storage.js'
 import { causalTask, embeddingTask, tokenTask } from '../adapterTensors.js'
-import { adapterConfigLimit } from '../namesFile.js'
+import { adapterConfigLimit } from '../saloraJson.js'
 import { tokenIndices } from './tokenRows.js'
 
 /** One module of an adapter to write: its full path in the base model and its remaining rank. */
@@ -46,13 +46,13 @@ type PeftSettings = Adapted & {
 export const peftConfigText = (settings: PeftSettings): string => {
   const { rank, alpha, rslora, dora, dropout, modules, fanInFanOut } = settings
   const others = modules.filter((module) => module.rank !== rank)
-  const alphaOf = (r: number): number => (rslora ? alpha * Math.sqrt(r / rank) : (alpha * r) / rank)
+  const computeAlpha = (r: number): number => (rslora ? alpha * Math.sqrt(r / rank) : (alpha * r) / rank)
   return configText(settings, {
     peft_type: 'LORA',
     r: rank,
     lora_alpha: alpha,
     rank_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, module.rank]))),
-    alpha_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, alphaOf(module.rank)]))),
+    alpha_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, computeAlpha(module.rank)]))),
     target_modules: modules.map(({ path }) => path),
     lora_dropout: dropout,
     bias: 'none',
@@ -135,10 +135,10 @@ export const parsePeftConfig = (text: string, where: string): PeftConfig =>
 
 /** Whether a folder has an adapter of this peft_type. @throws InputError if its configuration is not JSON */
 export const isPeftType = async (folder: string, type: string, storage: Storage): Promise<boolean> =>
-  (await peftTypeOf(folder, storage)) === type
+  (await readPeftType(folder, storage)) === type
 
 /** The peft_type of a folder's configuration; undefined if there is no such file or key. @throws InputError if it is not JSON */
-export const peftTypeOf = async (folder: string, storage: Storage): Promise<unknown> => {
+export const readPeftType = async (folder: string, storage: Storage): Promise<unknown> => {
   const file = await fileInFolder(folder, 'adapter_config.json', storage)
   if (file === undefined) return undefined
   const json = parseJson(await readText(file, adapterConfigLimit, storage), file)

@@ -8,7 +8,7 @@ import { inputError } from '../../errors/inputError.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import type { Model } from '../../models/architecture.js'
 import type { Method } from '../../methods/method.js'
-import { methodOf, resolveSettings, type Settings } from '../../training/settings.js'
+import { findMethod, resolveSettings, type Settings } from '../../training/resolveSettings.js'
 import { availablePositions, shortestText } from '../../training/runLength.js'
 import type { Adapter, AdapterFormat } from '../adapter.js'
 import type { Storage } from '../../storage/storage.js'
@@ -57,7 +57,7 @@ const promptLearning = (name: Name): AdapterFormat => ({
         peft_type: types[name],
         num_virtual_tokens: settings.numVirtualTokens,
         num_transformer_submodules: 1,
-        ...sizesOf(name, model),
+        ...describeSizes(name, model),
         ...methodKeys[name](model),
       },
     )
@@ -73,7 +73,7 @@ export const peftPrompt = promptLearning('prompt')
 const headKey = ({ naming }: Model, name: string): string => `base_model.${naming.stored(name)}`
 
 /** The sizes of a prefix's keys and values, or of a prompt's embeddings. A decoder's prompt has no attention heads of its own (null: the model's). */
-const sizesOf = (name: Name, { spec: { embeddingSize, layers, kind } }: Model) => {
+const describeSizes = (name: Name, { spec: { embeddingSize, layers, kind } }: Model) => {
   const { heads = 0, headSize = 0 } = layers[0] ?? {}
   return name === 'prefix'
     ? { token_dim: heads * headSize, num_layers: layers.length, num_attention_heads: heads }
@@ -82,7 +82,7 @@ const sizesOf = (name: Name, { spec: { embeddingSize, layers, kind } }: Model) =
 
 const readPrompt = async (folder: string, name: Name, base: ModelFolder, storage: Storage): Promise<Adapter> => {
   const { model } = base
-  const method = methodOf(name)
+  const method = findMethod(name)
   const settingsOf = ({ num_virtual_tokens: count }: Config): Settings => resolveSettings({ method: name, numVirtualTokens: count })
   const parse = (text: string, file: string): Config => {
     const config = validate<Config>(schemas[name], parseJson(text, file), file, `a ${name} configuration`)
@@ -115,8 +115,8 @@ const readPrompt = async (folder: string, name: Name, base: ModelFolder, storage
 
 /** @throws InputError if the adapter was trained on a model of other sizes, even if its tensor would fit this one */
 const checkSizes = (name: Name, config: Config, model: Model, where: string): void => {
-  for (const [key, expected] of Object.entries(sizesOf(name, model))) {
-    const size = config[key as keyof ReturnType<typeof sizesOf>] ?? expected
+  for (const [key, expected] of Object.entries(describeSizes(name, model))) {
+    const size = config[key as keyof ReturnType<typeof describeSizes>] ?? expected
     if (expected !== null && size !== expected) throw inputError(where, `${key} ${expected}, as the model has it`, String(size))
   }
 }

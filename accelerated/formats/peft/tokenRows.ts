@@ -1,6 +1,6 @@
 /** Trained rows of tokens in PEFT's format: trainable_token_indices lists the tokens, and each table has a tensor of their rows. */
 import { z } from 'zod'
-import { extendedByTokenizer } from '../../checkpoints/extendedFolder.js'
+import { extendedByTokenizer } from '../../checkpoints/extendVocabulary.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { tableRows } from '../../checkpoints/frozenWeights.js'
@@ -14,7 +14,7 @@ import { fileInFolder } from '../../storage/paths.js'
 import type { Storage } from '../../storage/storage.js'
 import type { Adapter, Weights } from '../adapter.js'
 import { readWeights } from '../adapterTensors.js'
-import { adapterConfigLimit } from '../namesFile.js'
+import { adapterConfigLimit } from '../saloraJson.js'
 
 /** Tokens of one adapter, in this program's files and in others'. */
 const mostIndices = 16_384
@@ -32,18 +32,18 @@ type TokenIndices = z.infer<typeof tokenIndices>
 export const peftPrefix = 'base_model.model.'
 
 /** The path of a table's module. Without a head, the model is the encoder itself. */
-const pathOf = (model: Model, outputs: ModelOutputs, table: string): string =>
+const toModulePath = (model: Model, outputs: ModelOutputs, table: string): string =>
   (isBare(model, outputs) ? table : model.naming.stored(table)).replace(/\.weight$/, '')
 
-const keyOf = (path: string): string => `${peftPrefix}${path}.token_adapter.trainable_tokens_delta`
+const toKey = (path: string): string => `${peftPrefix}${path}.token_adapter.trainable_tokens_delta`
 
 /** The configuration's keys. Adapters without rows have none: older versions of PEFT do not know the key. */
 export const tokenKeys = ({ method: { tokens = [] }, model, outputs }: Pick<Adapter, 'method' | 'model' | 'outputs'>): object => {
   const [first, ...others] = tokens
   if (first === undefined) return {}
-  const nameOf = (table: string): string => pathOf(model, outputs, table).replace(/^.*\./, '')
+  const toModuleName = (table: string): string => toModulePath(model, outputs, table).replace(/^.*\./, '')
   const isList = others.length === 0 && first.table === model.spec.words
-  return { trainable_token_indices: isList ? first.ids : Object.fromEntries(tokens.map(({ table, ids }) => [nameOf(table), ids])) }
+  return { trainable_token_indices: isList ? first.ids : Object.fromEntries(tokens.map(({ table, ids }) => [toModuleName(table), ids])) }
 }
 
 /** The rows' tensors by key. */
@@ -56,14 +56,14 @@ export const rowTensors = ({
   tokens.map(({ table }) => {
     const weights = tensors.get(rowsName(table))
     if (weights === undefined) throw new Error(`rowTensors: expected ${rowsName(table)} among the adapter's tensors, got none`)
-    return [keyOf(pathOf(model, outputs, table)), weights]
+    return [toKey(toModulePath(model, outputs, table)), weights]
   })
 
 /** Rows of a table as a configuration names them: ids in the order of the file's rows. */
 export type NamedRows = { readonly table: string; readonly ids: readonly number[]; readonly key: string; readonly shape: TensorShape }
 
 /** @throws InputError for modules that are no tables of words */
-export const namedRows = (
+export const parseTokenIndices = (
   given: TokenIndices,
   model: Model,
   outputs: ModelOutputs,
@@ -75,7 +75,7 @@ export const namedRows = (
   const output = model.causalHead?.().words ?? words
   const byTable = new Map<string, readonly number[]>()
   for (const [name, ids] of Array.isArray(given) ? [[null, given] as const] : Object.entries(given)) {
-    const table = [words, output].find((one) => name === null || `.${pathOf(model, outputs, one)}`.endsWith(`.${name}`))
+    const table = [words, output].find((one) => name === null || `.${toModulePath(model, outputs, one)}`.endsWith(`.${name}`))
     const isTied = table === undefined && output === words && name === 'lm_head'
     if (table === undefined && !isTied)
       throw inputError(where, 'trainable_token_indices of the embeddings or the output matrix', quoted(name ?? ''))
@@ -84,7 +84,7 @@ export const namedRows = (
       throw inputError(where, 'the same tokens of both tables, as they are one', 'others')
   }
   return [...byTable].map(([table, ids]) => {
-    const [key = '', bare = ''] = [keyOf(pathOf(model, outputs, table)), keyOf(table.replace(/\.weight$/, ''))]
+    const [key = '', bare = ''] = [toKey(toModulePath(model, outputs, table)), toKey(table.replace(/\.weight$/, ''))]
     return {
       table,
       ids,
@@ -121,12 +121,12 @@ export const readRows = async (
     const ordered = sorted.flatMap((id) => [...data.subarray(ids.indexOf(id) * width, (ids.indexOf(id) + 1) * width)])
     weights.push([rowsName(table), { shape: [ids.length, width], data: Float32Array.from(ordered) }])
   }
-  if (named.length > 0 || base.added !== undefined) checkWhole(base, tokens, outputs, where)
+  if (named.length > 0 || base.added !== undefined) checkAddedRows(base, tokens, outputs, where)
   return { tokens, weights }
 }
 
 /** Every row beyond the end of a table that the adapter reads must be its own. */
-const checkWhole = ({ model, frozen }: ModelFolder, tokens: readonly TokenRows[], { head }: ModelOutputs, where: string): void => {
+const checkAddedRows = ({ model, frozen }: ModelFolder, tokens: readonly TokenRows[], { head }: ModelOutputs, where: string): void => {
   const { words } = model.spec
   const read = new Set([words, ...(head === 'causal' ? [model.causalHead?.().words ?? words] : [])])
   for (const table of read) {

@@ -1,5 +1,5 @@
 /** AdaLoRA (Zhang et al., 2023), as PEFT has it: h = W x + b + α / (r + 1e-5) · B (E ⊙ A x). Unimportant E become 0 until a budget is met. */
-import { weightGroupsOf } from '../../settings/commonSettings.js'
+import { buildWeightGroups } from '../../settings/commonSettings.js'
 import {
   input,
   mul,
@@ -20,13 +20,22 @@ import {
   neg,
 } from '../../graph/operators.js'
 import { type Trainable, splitBlock, type OptimizerExtension, type UpdatedBlock } from '../../parameters/layout.js'
-import { tensorOf } from '../../parameters/vectors.js'
+import { viewTensor } from '../../parameters/vectors.js'
 import { normalInitial, zeroInitial } from '../../parameters/initialization.js'
 import type { OptimizerGroup } from '../../parameters/optimizerGroup.js'
 import type { TensorSource } from '../../models/host.js'
-import { adaptedMatrices, lowRankWrap, matrixOfWeight, mergeProduct, type AdaptedMatrix, type LowRankFactors } from '../lowRank.js'
+import { adaptedMatrices, lowRankWrap, findMatrix, mergeProduct, type AdaptedMatrix, type LowRankFactors } from '../lowRank.js'
 import type { LayoutContext, Method, TrainingProgress, Transition } from '../method.js'
-import { adaloraPhase, validatePhase, ranksOf, tripletsOf, type AdaloraPhase, allocationAt, checkSchedule, scheduleOf } from './phase.js'
+import {
+  adaloraPhase,
+  validatePhase,
+  listRanks,
+  countTriplets,
+  type AdaloraPhase,
+  planAllocation,
+  checkSchedule,
+  planSchedule,
+} from './phase.js'
 import { adaloraSettings, type AdaloraSettings } from './settings.js'
 import type { Expression, FloatType } from '../../graph/expression.js'
 
@@ -36,10 +45,11 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
   settings: adaloraSettings,
   check: checkSchedule,
   train: {
-    tensors: ({ matrices }, settings) => remaining(matrices).flatMap((matrix) => tripletTensors(matrix, weightGroupsOf(settings).decayed)),
+    tensors: ({ matrices }, settings) =>
+      remaining(matrices).flatMap((matrix) => tripletTensors(matrix, buildWeightGroups(settings).decayed)),
     wrap: ({ matrices }, settings, parameter) =>
       lowRankWrap(
-        new Map(remaining(matrices).map((matrix) => [matrix.name, factorsOf(matrix, settings, parameter)])),
+        new Map(remaining(matrices).map((matrix) => [matrix.name, readFactors(matrix, settings, parameter)])),
         settings.loraDropout,
       ),
     penalty: ({ matrices, fixed }, { orthRegWeight }, parameter) => {
@@ -55,7 +65,7 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
     optimizerExtension: ({ matrices, fixed }) => (fixed === null ? allocating(matrices) : holding(fixed.kept)),
     controls: ({ matrices, fixed }, settings, { step, steps }) => {
       if (fixed !== null) return {}
-      const { budget, cut, learns } = allocationAt(settings, scheduleOf(settings, steps), matrices.length, step)
+      const { budget, cut, learns } = planAllocation(settings, planSchedule(settings, steps), matrices.length, step)
       const [importanceBeta1, importanceBeta2] = learns ? [settings.importanceBeta1, settings.importanceBeta2] : [1, 1]
       return { budget, cut, importanceBeta1, importanceBeta2 }
     },
@@ -68,12 +78,12 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
       fixed: null,
     }),
     advance: (phase, settings, { step, steps }, context) => {
-      if (phase.fixed === null && step > scheduleOf(settings, steps).last) return fixRanks(phase, { step, steps }, context)
+      if (phase.fixed === null && step > planSchedule(settings, steps).last) return fixRanks(phase, { step, steps }, context)
       return phase.steps === null ? { phase: { ...phase, steps }, vectors: context.vectors, event: null } : null
     },
     isEligible: ({ fixed }) => fixed !== null,
     unfinished: ({ fixed }, settings, { steps }) => {
-      const { last } = scheduleOf(settings, steps)
+      const { last } = planSchedule(settings, steps)
       if (fixed?.step === last + 1) return null
       return `expected ranks fixed after step ${last + 1}, got ${fixed === null ? 'none' : `those of step ${fixed.step}`}`
     },
@@ -87,7 +97,7 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
       return {
         columns: {
           orthogonality: byMatrix.reduce((sum, [, distance]) => sum + distance, 0) / matrices.length,
-          budget: report('budget')?.[0] ?? (fixed === null ? null : tripletsOf({ matrices, fixed })),
+          budget: report('budget')?.[0] ?? (fixed === null ? null : countTriplets({ matrices, fixed })),
         },
         byMatrix: { orthogonality: Object.fromEntries(byMatrix) },
       }
@@ -95,12 +105,12 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
     stage: ({ fixed }) => (fixed === null ? 'training' : 'fixed'),
     announce: ({ fixed }, settings, { steps }) => {
       if (fixed !== null) return null
-      const { warmup, last } = scheduleOf(settings, steps)
+      const { warmup, last } = planSchedule(settings, steps)
       return `triplets are pruned in steps ${warmup + 2} to ${last + 1}, from rank ${settings.initR} to ${settings.targetR} on average`
     },
     parameterCounts: ({ matrices }) => ({ adapter: matrices.reduce((sum, { d, k, r }) => sum + r * (d + k + 1), 0) }),
     result: (phase, { targetR }) => {
-      const ranks = ranksOf(phase)
+      const ranks = listRanks(phase)
       return {
         budget: targetR * phase.matrices.length,
         ranksFixedAt: phase.fixed?.step ?? null,
@@ -112,7 +122,7 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
   export: {
     format: 'peftAdalora',
     merge: ({ matrices }, settings, name, tensor, trained) => {
-      const matrix = matrixOfWeight(remaining(matrices), name)
+      const matrix = findMatrix(remaining(matrices), name)
       if (matrix === undefined) return null
       const [A, B, E] = [trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), trained(`${matrix.name}.E`)]
       return mergeProduct(tensor(), A, scaledColumns(B, E), matrix, adaloraScale(settings))
@@ -129,7 +139,7 @@ const tripletTensors = ({ name, d, k, r }: AdaptedMatrix, group: OptimizerGroup)
   { name: `${name}.E`, shape: [r, 1], group: { ...group, name: strengths }, initial: zeroInitial },
 ]
 
-const factorsOf = ({ name, r }: AdaptedMatrix, settings: AdaloraSettings, parameter: TensorSource): LowRankFactors => ({
+const readFactors = ({ name, r }: AdaptedMatrix, settings: AdaloraSettings, parameter: TensorSource): LowRankFactors => ({
   A: parameter(`${name}.A`),
   B: parameter(`${name}.B`),
   g: reshape(parameter(`${name}.E`), [r]),
@@ -140,19 +150,19 @@ const factorsOf = ({ name, r }: AdaptedMatrix, settings: AdaloraSettings, parame
 const fixRanks = (
   phase: AdaloraPhase,
   { step, steps }: TrainingProgress,
-  { vectors, layoutOf }: LayoutContext<AdaloraPhase>,
+  { vectors, buildLayout }: LayoutContext<AdaloraPhase>,
 ): Transition<AdaloraPhase> => {
-  const layout = layoutOf(phase)
-  const kept = phase.matrices.map(({ name }) => Array.from(tensorOf(layout, vectors.parameters, `${name}.E`), (e) => e !== 0))
+  const layout = buildLayout(phase)
+  const kept = phase.matrices.map(({ name }) => Array.from(viewTensor(layout, vectors.parameters, `${name}.E`), (e) => e !== 0))
   const next: AdaloraPhase = { ...phase, steps, fixed: { step, kept } }
-  const [triplets, all] = [tripletsOf(next), tripletsOf({ ...next, fixed: null })]
+  const [triplets, all] = [countTriplets(next), countTriplets({ ...next, fixed: null })]
   return {
     phase: next,
     vectors: { ...vectors, memory: {} },
     event: {
       name: 'fixed',
       line: `${triplets} of ${all} triplets remain for the rest of the run`,
-      facts: { triplets, ranks: ranksOf(next) },
+      facts: { triplets, ranks: listRanks(next) },
     },
   }
 }
@@ -241,9 +251,9 @@ const tripletScores = (matrices: readonly AdaptedMatrix[], blocks: readonly Upda
       splitBlock(block, mul(importance as Expression, uncertainty as Expression)),
     ),
   )
-  const of = (name: string): Expression => scores.get(name) as Expression
+  const findScores = (name: string): Expression => scores.get(name) as Expression
   return matrices.map(({ name, r }) =>
-    add(reshape(of(`${name}.E`), [r]), add(reduceMean(of(`${name}.A`), [1]), reduceMean(of(`${name}.B`), [0]))),
+    add(reshape(findScores(`${name}.E`), [r]), add(reduceMean(findScores(`${name}.A`), [1]), reduceMean(findScores(`${name}.B`), [0]))),
   )
 }
 

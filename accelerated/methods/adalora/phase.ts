@@ -9,7 +9,7 @@ import type { AdaloraSettings } from './settings.js'
 /** warmup: t_init, the last step that prunes nothing · final: t_final · last: T − t_final, the step of the last cut */
 type Schedule = { readonly warmup: number; readonly final: number; readonly last: number }
 
-export const scheduleOf = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 'tinitRatio' | 'tfinalRatio'>, steps: number): Schedule => {
+export const planSchedule = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 'tinitRatio' | 'tfinalRatio'>, steps: number): Schedule => {
   const final = Math.round(tfinalRatio * steps)
   return { warmup: Math.round(tinitRatio * steps), final, last: steps - final }
 }
@@ -25,7 +25,7 @@ export const checkSchedule = (settings: AdaloraSettings, steps: number | null): 
       'at least 2 steps, so that adalora can prune in one of them',
       '1 step',
     )
-  const { warmup, final, last } = scheduleOf(settings, steps)
+  const { warmup, final, last } = planSchedule(settings, steps)
   if (final === 0)
     throw new SettingsError('tfinalRatio', `a fraction that is at least one of ${steps} steps`, `${tfinalRatio}, which is none`)
   if (warmup >= last)
@@ -40,7 +40,7 @@ export const checkSchedule = (settings: AdaloraSettings, steps: number | null): 
  * budget: triplets to keep after step t · cut: triplets to prune in step t, 0 between cuts · learns: whether importances are averaged.
  * PEFT truncates its formula of the budget to an integer.
  */
-export const allocationAt = (
+export const planAllocation = (
   { initR, targetR, deltaT }: Pick<AdaloraSettings, 'initR' | 'targetR' | 'deltaT'>,
   { warmup, last }: Schedule,
   matrices: number,
@@ -64,11 +64,11 @@ export const adaloraPhase = z.strictObject({
 export type AdaloraPhase = z.infer<typeof adaloraPhase>
 
 /** The remaining rank of each matrix. Before the last cut this is the initial rank, since any triplet may return. */
-export const ranksOf = ({ matrices, fixed }: Pick<AdaloraPhase, 'matrices' | 'fixed'>): Readonly<Record<string, number>> =>
+export const listRanks = ({ matrices, fixed }: Pick<AdaloraPhase, 'matrices' | 'fixed'>): Readonly<Record<string, number>> =>
   Object.fromEntries(matrices.map(({ name, r }, i) => [name, fixed?.kept[i]?.filter(Boolean).length ?? r]))
 
-export const tripletsOf = (phase: Pick<AdaloraPhase, 'matrices' | 'fixed'>): number =>
-  Object.values(ranksOf(phase)).reduce((sum, rank) => sum + rank, 0)
+export const countTriplets = (phase: Pick<AdaloraPhase, 'matrices' | 'fixed'>): number =>
+  Object.values(listRanks(phase)).reduce((sum, rank) => sum + rank, 0)
 
 /** Validates the phase of a checkpoint against the start of its run. */
 export const validatePhase = (

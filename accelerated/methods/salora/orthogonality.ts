@@ -1,7 +1,7 @@
 /** The orthogonality term in a graph: equation (9). */
 import type { Expression } from '../../graph/expression.js'
 import { concat, constant, gather, matMul, reduceSum, square, sub } from '../../graph/operators.js'
-import { stacksOf } from './stackedFactors.js'
+import { stackFactors } from './stackedFactors.js'
 
 /** D² of each matrix, [n, r, r]; without norms the identity, [r, r]. */
 const squares = (norms: readonly (readonly number[])[] | null, r: number, { dtype }: Expression): Expression => {
@@ -26,7 +26,7 @@ export const orthogonality = (
   factors: readonly Expression[],
   { columns, squaredNorms = null }: { readonly columns: boolean; readonly squaredNorms?: readonly (readonly number[])[] | null },
 ): Norms => {
-  const stacks = stacksOf(factors)
+  const stacks = stackFactors(factors)
   const norms = concat(
     stacks.map(({ places, stack }) => {
       const gram = matMul(stack, stack, columns ? { transposeA: true } : { transposeB: true })

@@ -16,16 +16,16 @@ const validatePhase = (
   { step }: TrainingProgress,
 ): { readonly expected: string; readonly got: string } | null => {
   const started = new Map(start.matrices.map((matrix) => [matrix.name, matrix]))
-  const rankOf = new Map(matrices.map(({ name, r }) => [name, r]))
+  const ranksByName = new Map(matrices.map(({ name, r }) => [name, r]))
   const stranger = matrices.find(({ name, d, k, r }) => {
     const initial = started.get(name)
     return initial === undefined || initial.d !== d || initial.k !== k || r > initial.r || (retained === null && r < initial.r)
   })
-  const inOrder = start.matrices.filter(({ name }) => rankOf.has(name)).map(({ name }) => name)
+  const inOrder = start.matrices.filter(({ name }) => ranksByName.has(name)).map(({ name }) => name)
   const ranksFit =
     retained === null ||
     (Object.keys(retained.ranks).length === start.matrices.length &&
-      start.matrices.every(({ name }) => retained.ranks[name] === (rankOf.get(name) ?? 0)))
+      start.matrices.every(({ name }) => retained.ranks[name] === (ranksByName.get(name) ?? 0)))
   const checks: readonly (readonly [expected: string, got: string, holds: boolean])[] = [
     [
       'the adapted matrices with the ranks of its start or, once pruned, fewer',

@@ -39,7 +39,7 @@ export type Retention = {
   readonly retainedDensity: number
 }
 
-const gatesOf = (settings: HardConcrete, logTheta: ArrayLike<number>): readonly number[] =>
+const computeGates = (settings: HardConcrete, logTheta: ArrayLike<number>): readonly number[] =>
   deterministicGateOn(numberBackend)(settings)(Array.from(logTheta))
 
 /** The slice of each matrix. */
@@ -59,7 +59,7 @@ export const retain = (
   rule: RetentionRule,
 ): Retention => {
   const costs = gateCosts(matrices)
-  const gates = rule === 'magnitude' ? costs.map(() => 1) : gatesOf(settings, logTheta)
+  const gates = rule === 'magnitude' ? costs.map(() => 1) : computeGates(settings, logTheta)
   const all = costs.map((_, j) => j)
   const descending = (size: ArrayLike<number>): readonly number[] => [...all].sort((a, b) => (size[b] ?? 0) - (size[a] ?? 0) || a - b)
   const chosen = {
@@ -69,7 +69,7 @@ export const retain = (
     magnitude: () => withinBudget(descending(magnitudes), costs, budget),
   }[rule]()
   const isKept = new Set(chosen)
-  const ofKept = <T>(values: readonly T[]): readonly (readonly T[])[] =>
+  const selectByMatrix = <T>(values: readonly T[]): readonly (readonly T[])[] =>
     byMatrix(
       matrices,
       values.map((value, j) => ({ value, stay: isKept.has(j) })),
@@ -78,9 +78,9 @@ export const retain = (
   const size = (j: number): number =>
     rule === 'magnitude' ? 1 : rootMeanSquareGate(settings)(Math.max(logTheta[j] ?? NaN, shutLogTheta(settings)))
   return {
-    kept: ofKept(indices),
-    gates: ofKept(gates),
-    sizes: ofKept(all).map((ofMatrix) => ofMatrix.map(size)),
+    kept: selectByMatrix(indices),
+    gates: selectByMatrix(gates),
+    sizes: selectByMatrix(all).map((ofMatrix) => ofMatrix.map(size)),
     retainedDensity: total(costs.filter((_, j) => isKept.has(j))) / total(costs),
   }
 }
@@ -92,7 +92,7 @@ export const retainAll = (
   logTheta: ArrayLike<number>,
 ): Pick<Retention, 'kept' | 'gates'> => ({
   kept: matrices.map(({ r }) => Array.from({ length: r }, (_, j) => j)),
-  gates: byMatrix(matrices, gatesOf(settings, logTheta)),
+  gates: byMatrix(matrices, computeGates(settings, logTheta)),
 })
 
 /** In this order, each triplet that still fits into the budget. @param budget the share of all costs */

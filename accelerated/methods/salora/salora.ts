@@ -1,7 +1,7 @@
 /** SaLoRA: low-rank adapters whose triplets carry gates; the task's loss, equation (9)'s orthogonality and equation (12)'s constraint. */
 import { SettingsError } from '../../errors/expectedErrors.js'
 import { option, words } from '../../errors/words.js'
-import { matrixOfWeight, mergeProduct, factorCount } from '../lowRank.js'
+import { findMatrix, mergeProduct, factorCount } from '../lowRank.js'
 import type { Method, MethodReporting } from '../method.js'
 import { gateSchedule, stepsForWindow, adamSteps, enoughSteps } from './gateControl.js'
 import { type SaloraPhase, gateCount } from './phase.js'
@@ -17,7 +17,7 @@ const saloraReporting: MethodReporting<SaloraSettings, SaloraPhase> = {
     const norms = report('orthogonality')
     const normsOfA = norms === undefined ? null : Array.from(norms).slice(0, matrices.length)
     const normsOfB = norms === undefined ? null : Array.from(norms).slice(matrices.length)
-    const [ofA, ofB] = [sumOf(normsOfA), sumOf(normsOfB)]
+    const [ofA, ofB] = [sumOrNull(normsOfA), sumOrNull(normsOfB)]
     return {
       columns: {
         orthogonality: ofA === null || ofB === null ? null : ofA + ofB,
@@ -84,7 +84,7 @@ const adamWarnings = (settings: SaloraSettings, gated: number): readonly string[
   ]
 }
 
-const sumOf = (numbers: readonly number[] | null): number | null => numbers?.reduce((a, b) => a + b, 0) ?? null
+const sumOrNull = (numbers: readonly number[] | null): number | null => numbers?.reduce((a, b) => a + b, 0) ?? null
 
 export const salora: Method<SaloraSettings, SaloraPhase> = {
   name: 'salora',
@@ -120,7 +120,7 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
   export: {
     format: 'peftLora', // the result is a low-rank adapter like any other
     merge: ({ matrices }, { loraAlpha, rank }, name, tensor, trained) => {
-      const matrix = matrixOfWeight(matrices, name)
+      const matrix = findMatrix(matrices, name)
       if (matrix === undefined) return null
       return mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, loraAlpha / rank)
     },

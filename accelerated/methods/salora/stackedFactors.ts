@@ -10,7 +10,7 @@ type Stack = {
   readonly stack: Expression
 }
 
-export const stacksOf = (factors: readonly Expression[]): readonly Stack[] => {
+export const stackFactors = (factors: readonly Expression[]): readonly Stack[] => {
   const alike = new Map<string, number[]>()
   factors.forEach(({ shape }, i) => alike.set(String(shape), [...(alike.get(String(shape)) ?? []), i]))
   return [...alike.values()].map((places) => {
@@ -25,15 +25,15 @@ export const stacksOf = (factors: readonly Expression[]): readonly Stack[] => {
  * @param gates of all matrices in their order, [Σ rᵢ]
  */
 export const gatedRows = (factors: readonly Expression[], gates: Expression): readonly Expression[] => {
-  const stacks = stacksOf(factors)
+  const stacks = stackFactors(factors)
   const ranks = factors.map(({ shape }) => Number(shape[0]))
-  const rowsOf = (i: number): readonly number[] => {
+  const listRows = (i: number): readonly number[] => {
     const first = ranks.slice(0, i).reduce((a, b) => a + b, 0)
     return Array.from({ length: ranks[i] ?? 0 }, (_, row) => first + row)
   }
   const ordered = inOrder(
     gates,
-    stacks.flatMap(({ places }) => places.flatMap(rowsOf)),
+    stacks.flatMap(({ places }) => places.flatMap(listRows)),
   )
   const gated = new Map<number, Expression>()
   let start = 0

@@ -5,7 +5,7 @@ import { zeroInitial } from '../../parameters/initialization.js'
 import type { Trainable } from '../../parameters/layout.js'
 import type { OptimizerGroup } from '../../parameters/optimizerGroup.js'
 import { uniforms } from '../../parameters/random.js'
-import { adamOf } from '../../settings/commonSettings.js'
+import { pickAdamSettings } from '../../settings/commonSettings.js'
 import { factorTensors, lowRankWrap, type LowRankFactors } from '../lowRank.js'
 import type { Controls, MethodTraining, Penalty, TrainingProgress } from '../method.js'
 import { gateAdam, gateControl, gateSchedule } from './gateControl.js'
@@ -22,9 +22,9 @@ export const saloraTraining: MethodTraining<SaloraSettings, SaloraPhase> = {
     ...factorTensors(phase.matrices, settings),
     ...(phase.stage === 'gated' ? controlTensors(phase, settings) : []),
   ],
-  wrap: (phase, settings, parameter) => lowRankWrap(factorsOf(phase, settings, parameter), settings.loraDropout),
+  wrap: (phase, settings, parameter) => lowRankWrap(readFactors(phase, settings, parameter), settings.loraDropout),
   penalty: (phase, settings, parameter) => {
-    const regularizer = regularizerOf(phase, settings, parameter)
+    const regularizer = buildRegularizer(phase, settings, parameter)
     if (phase.stage !== 'gated') return regularizer
     const logTheta = parameter('logTheta')
     const c = density(settings, gateCosts(phase.matrices))(logTheta)
@@ -38,11 +38,11 @@ export const saloraTraining: MethodTraining<SaloraSettings, SaloraPhase> = {
       report: { ...regularizer?.report, density: c },
     }
   },
-  controls: (phase, settings, progress) => (phase.stage === 'gated' ? controlsOf(phase, settings, progress) : {}),
+  controls: (phase, settings, progress) => (phase.stage === 'gated' ? computeControls(phase, settings, progress) : {}),
 }
 
 /** β times equation (9)'s norms: their mean over the adapted matrices, or their sum. Reports each norm. */
-const regularizerOf = (
+const buildRegularizer = (
   { matrices, squaredNorms }: SaloraPhase,
   { beta, orthogonality: reduction, orthogonalityAfter }: SaloraSettings,
   parameter: TensorSource,
@@ -80,7 +80,7 @@ const gateGroup = ({ control }: SaloraSettings): OptimizerGroup => ({
 /** λ ascends, by Adam or by plain steps, and is projected to λ ≥ 0. The rate of a constant λ is 0. */
 const multiplierGroup = (settings: SaloraSettings): OptimizerGroup => ({
   name: 'multiplier',
-  adam: settings.control === 'descent' ? null : adamOf(settings),
+  adam: settings.control === 'descent' ? null : pickAdamSettings(settings),
   weightDecay: 0,
   direction: 'ascent',
   learningRateFeed: 'multiplierLearningRate',
@@ -91,7 +91,7 @@ const multiplierGroup = (settings: SaloraSettings): OptimizerGroup => ({
 })
 
 /** Factors by matrix. Sampled gates are in A already. */
-const factorsOf = (phase: SaloraPhase, settings: SaloraSettings, parameter: TensorSource): ReadonlyMap<string, LowRankFactors> => {
+const readFactors = (phase: SaloraPhase, settings: SaloraSettings, parameter: TensorSource): ReadonlyMap<string, LowRankFactors> => {
   const sampled =
     phase.stage === 'gated'
       ? sampleGate(settings)(parameter('logTheta'), input('u', [gateCount(phase)], parameter('logTheta').dtype))
@@ -109,7 +109,7 @@ const factorsOf = (phase: SaloraPhase, settings: SaloraSettings, parameter: Tens
 }
 
 /** The step's noise, target density and learning rates, and the bias corrections of Θ and λ, whose steps are the gated ones. */
-const controlsOf = (phase: SaloraPhase, settings: SaloraSettings, { step, steps }: TrainingProgress): Controls => {
+const computeControls = (phase: SaloraPhase, settings: SaloraSettings, { step, steps }: TrainingProgress): Controls => {
   const { start, end } = gateSchedule(settings, steps)
   const [count, t] = [gateCount(phase), step - (phase.opened?.step ?? start) + 1]
   const control = gateControl({
@@ -120,7 +120,7 @@ const controlsOf = (phase: SaloraPhase, settings: SaloraSettings, { step, steps 
     targetDensity: settings.density,
     controlLearningRate: settings.controlLearningRate,
   })(t)
-  const adam = adamOf(settings)
+  const adam = pickAdamSettings(settings)
   return {
     u: uniforms(settings.seed, 'gates', step, count),
     targetDensity: control.targetDensity,

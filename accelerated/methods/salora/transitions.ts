@@ -1,7 +1,7 @@
 /** How a state's vectors move from phase to phase: gates join at T_start, pruned triplets leave at T_end, and inference folds gates into B. */
 import type { ParameterEntry, ParameterLayout } from '../../parameters/layout.js'
 import { permutation } from '../../parameters/random.js'
-import { flatten, mapVectors, tensorOf, type Vector, type Vectors } from '../../parameters/vectors.js'
+import { flatten, mapVectors, viewTensor, type Vector, type Vectors } from '../../parameters/vectors.js'
 import type { AdaptedMatrix } from '../lowRank.js'
 import type { LayoutContext } from '../method.js'
 import type { ControlRule } from './gateControl.js'
@@ -18,14 +18,14 @@ export const openGates = (
   phase: SaloraPhase,
   settings: HardConcrete & { readonly control: ControlRule },
   step: number,
-  { vectors, layoutOf, dtype }: Context,
+  { vectors, buildLayout, dtype }: Context,
 ): Moved => {
   const logTheta = new Float64Array(gateCount(phase))
-  const opened: SaloraPhase = { ...phase, stage: 'gated', opened: { step, density: densityOf(settings, phase.matrices, logTheta) } }
-  const [from, to] = [layoutOf(phase), layoutOf(opened)]
+  const opened: SaloraPhase = { ...phase, stage: 'gated', opened: { step, density: computeDensity(settings, phase.matrices, logTheta) } }
+  const [from, to] = [buildLayout(phase), buildLayout(opened)]
   const names = new Set(from.entries.map(({ name }) => name))
   const move = (vector: Vector, joining: Readonly<Record<string, readonly number[]>> = {}): Vector =>
-    flatten(to, ({ name }) => (names.has(name) ? tensorOf(from, vector, name) : joining[name]), dtype)
+    flatten(to, ({ name }) => (names.has(name) ? viewTensor(from, vector, name) : joining[name]), dtype)
   const constants = typeof settings.control === 'number' ? { lambda: [settings.control] } : {}
   const moved = mapVectors(vectors, (vector) => move(vector))
   return { phase: opened, vectors: { ...moved, parameters: move(vectors.parameters, constants) } }
@@ -39,13 +39,18 @@ type RetentionSettings = HardConcrete & {
 }
 
 /** T_end: the retained triplets become plain low-rank adapters, the others are dropped. */
-export const closeGates = (phase: SaloraPhase, settings: RetentionSettings, step: number, { vectors, layoutOf, dtype }: Context): Moved => {
-  const from = layoutOf(phase)
-  const retention = retainedOf(phase, settings, step, from, vectors.parameters)
+export const closeGates = (
+  phase: SaloraPhase,
+  settings: RetentionSettings,
+  step: number,
+  { vectors, buildLayout, dtype }: Context,
+): Moved => {
+  const from = buildLayout(phase)
+  const retention = selectRetained(phase, settings, step, from, vectors.parameters)
   const closed = closedPhase(phase, settings, step, retention, from, vectors.parameters)
-  const to = layoutOf(closed)
-  const move = (vector: Vector, factorOf: ColumnFactor): Vector =>
-    flatten(to, keptPart(from, vector, phase.matrices, retention.kept, factorOf), dtype)
+  const to = buildLayout(closed)
+  const move = (vector: Vector, toFactor: ColumnFactor): Vector =>
+    flatten(to, selectTriplets(from, vector, phase.matrices, retention.kept, toFactor), dtype)
   const factors = columnFactors(retention, settings.gateAfter)
   const parameters = move(vectors.parameters, factors.parameters)
   return {
@@ -60,7 +65,7 @@ export const closeGates = (phase: SaloraPhase, settings: RetentionSettings, step
 }
 
 /** The triplets that the rule retains. Where gates were never sampled, all log θ are 0. */
-const retainedOf = (
+const selectRetained = (
   phase: SaloraPhase,
   settings: RetentionSettings,
   step: number,
@@ -68,8 +73,8 @@ const retainedOf = (
   parameters: Vector,
 ): Retention => {
   const triplets = {
-    logTheta: phase.stage === 'gated' ? tensorOf(layout, parameters, 'logTheta') : new Float64Array(gateCount(phase)),
-    magnitudes: phase.matrices.flatMap((matrix) => magnitudesOf(layout, parameters, matrix)),
+    logTheta: phase.stage === 'gated' ? viewTensor(layout, parameters, 'logTheta') : new Float64Array(gateCount(phase)),
+    magnitudes: phase.matrices.flatMap((matrix) => computeMagnitudes(layout, parameters, matrix)),
     permutation: permutation(settings.seed, 'retention', step, gateCount(phase)),
   }
   return retain(settings, phase.matrices, triplets, settings.density, settings.retain)
@@ -93,10 +98,10 @@ const closedPhase = (
     matrices: matrices.map((matrix, i) => ({ ...matrix, r: ranks[i] ?? 0 })).filter(({ r }) => r > 0),
     retained: {
       step,
-      expectedDensity: sampled ? densityOf(settings, matrices, tensorOf(layout, parameters, 'logTheta')) : null,
+      expectedDensity: sampled ? computeDensity(settings, matrices, viewTensor(layout, parameters, 'logTheta')) : null,
       retainedDensity,
       ranks: Object.fromEntries(matrices.map(({ name }, i) => [name, ranks[i] ?? 0])),
-      lambda: sampled ? (tensorOf(layout, parameters, 'lambda')[0] ?? 0) : null,
+      lambda: sampled ? (viewTensor(layout, parameters, 'lambda')[0] ?? 0) : null,
     },
     gates: settings.gateAfter === 'kept' ? gates.filter(({ length }) => length > 0).map((ofMatrix) => [...ofMatrix]) : null,
   }
@@ -114,11 +119,11 @@ const columnFactors = (
   gateAfter: GateAfter,
 ): Readonly<Record<'parameters' | 'firstMoment' | 'secondMoment', ColumnFactor>> => {
   if (gateAfter !== 'soft') return { parameters: one, firstMoment: one, secondMoment: one }
-  const sizeOf: ColumnFactor = (i, column) => sizes[i]?.[column] ?? NaN
+  const getGateSize: ColumnFactor = (i, column) => sizes[i]?.[column] ?? NaN
   return {
     parameters: (i, column) => gates[i]?.[column] ?? NaN,
-    firstMoment: (i, column) => 1 / sizeOf(i, column),
-    secondMoment: (i, column) => 1 / sizeOf(i, column) ** 2,
+    firstMoment: (i, column) => 1 / getGateSize(i, column),
+    secondMoment: (i, column) => 1 / getGateSize(i, column) ** 2,
   }
 }
 
@@ -130,39 +135,39 @@ export const withoutNoise = (
   settings: HardConcrete,
   earlyGate: number,
   parameters: Vector,
-  { layoutOf, dtype }: Omit<Context, 'vectors'>,
+  { buildLayout, dtype }: Omit<Context, 'vectors'>,
 ): { readonly phase: SaloraPhase; readonly parameters: Vector } => {
   const plain: SaloraPhase = { ...phase, stage: 'after', gates: null }
-  const [from, to] = [layoutOf(phase), layoutOf(plain)]
+  const [from, to] = [buildLayout(phase), buildLayout(plain)]
   const all = phase.matrices.map(({ r }) => Array.from({ length: r }, (_, j) => j))
-  const fold = (factorOf: ColumnFactor): Vector => flatten(to, keptPart(from, parameters, phase.matrices, all, factorOf), dtype)
+  const fold = (toFactor: ColumnFactor): Vector => flatten(to, selectTriplets(from, parameters, phase.matrices, all, toFactor), dtype)
   const foldGates = (gates: readonly (readonly number[])[]): Vector => fold((i, j) => gates[i]?.[j] ?? NaN)
   switch (phase.stage) {
     case 'before':
       return { phase: plain, parameters: earlyGate === 1 ? parameters : fold(() => earlyGate) }
     case 'gated':
-      return { phase: plain, parameters: foldGates(retainAll(settings, phase.matrices, tensorOf(from, parameters, 'logTheta')).gates) }
+      return { phase: plain, parameters: foldGates(retainAll(settings, phase.matrices, viewTensor(from, parameters, 'logTheta')).gates) }
     case 'after':
       return { phase: plain, parameters: phase.gates === null ? parameters : foldGates(phase.gates) }
   }
 }
 
 /** C(Θ) of these numbers. */
-const densityOf = (settings: HardConcrete, matrices: readonly AdaptedMatrix[], logTheta: ArrayLike<number>): number =>
+const computeDensity = (settings: HardConcrete, matrices: readonly AdaptedMatrix[], logTheta: ArrayLike<number>): number =>
   densityOn(numberBackend)(settings, gateCosts(matrices))(Array.from(logTheta))[0] ?? NaN
 
 /** ‖Bⱼ‖² of each column. → [r] */
 const squaredNormsB = (layout: ParameterLayout, vector: Vector, { name, r }: AdaptedMatrix): number[] => {
   const norms = new Array<number>(r).fill(0)
-  tensorOf(layout, vector, `${name}.B`).forEach((x, i) => {
+  viewTensor(layout, vector, `${name}.B`).forEach((x, i) => {
     norms[i % r] = (norms[i % r] ?? 0) + x * x
   })
   return norms
 }
 
 /** ‖Bⱼ‖ ‖Aⱼ‖ of each triplet. → [r] */
-const magnitudesOf = (layout: ParameterLayout, vector: Vector, matrix: AdaptedMatrix): readonly number[] => {
-  const A = tensorOf(layout, vector, `${matrix.name}.A`)
+const computeMagnitudes = (layout: ParameterLayout, vector: Vector, matrix: AdaptedMatrix): readonly number[] => {
+  const A = viewTensor(layout, vector, `${matrix.name}.A`)
   return squaredNormsB(layout, vector, matrix).map((squared, j) => {
     const row = Array.from(A.subarray(j * matrix.k, (j + 1) * matrix.k))
     return Math.sqrt(squared * row.reduce((sum, x) => sum + x * x, 0))
@@ -170,7 +175,7 @@ const magnitudesOf = (layout: ParameterLayout, vector: Vector, matrix: AdaptedMa
 }
 
 /** Kept rows of A, and kept columns of B times their factors. Other tensors stay as they are. */
-const keptPart =
+const selectTriplets =
   (
     from: ParameterLayout,
     vector: Vector,
@@ -179,7 +184,7 @@ const keptPart =
     factorOf: ColumnFactor,
   ) =>
   ({ name, size }: ParameterEntry): ArrayLike<number> => {
-    const values = tensorOf(from, vector, name)
+    const values = viewTensor(from, vector, name)
     const i = matrices.findIndex((matrix) => name === `${matrix.name}.A` || name === `${matrix.name}.B`)
     const matrix = matrices[i]
     if (matrix === undefined) return values

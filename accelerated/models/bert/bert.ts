@@ -6,7 +6,7 @@ import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInpu
 import { isIdBuffer } from './spec.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { maskedHead, sequenceHead, tokenHead } from './heads.js'
-import { bertNames, type EncoderNames, firstPosition, specOf, projection, wordTable } from './spec.js'
+import { bertNames, type EncoderNames, firstPosition, buildSpec, projection, wordTable } from './spec.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
@@ -15,7 +15,7 @@ import { layerNorm, normedSublayer } from '../layers/layerNorm.js'
 /** The model of these sizes. @param distances a bias of every layer's scores by the distance of two tokens (default: none) */
 export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames, distances?: DistanceBias): Model => ({
   type: config.family,
-  spec: specOf(config, names),
+  spec: buildSpec(config, names),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: firstPosition(config),

@@ -50,22 +50,22 @@ export const wordTable = 'embeddings.word_embeddings.weight'
 /** The linear map from embeddings of another width to hidden states. */
 export const projection = 'embeddings_project'
 
-export const specOf = (config: EncoderConfig, names: EncoderNames): ModelSpec => ({
+export const buildSpec = (config: EncoderConfig, names: EncoderNames): ModelSpec => ({
   hiddenSize: config.hiddenSize,
   embeddingSize: config.embeddingSize,
   words: wordTable,
   tensors: tensorShapes(config, names),
-  matrices: layersOf(config, names).flatMap((at) => matricesOf(config, at)),
-  layers: Array.from({ length: config.layers }, (_, i) => layerOf(config, names, names.layer(i))),
+  matrices: listLayers(config, names).flatMap((at) => listMatrices(config, at)),
+  layers: Array.from({ length: config.layers }, (_, i) => buildLayer(config, names, names.layer(i))),
   maxPositions: config.maxPositions - firstPosition(config),
   kind: 'encoder',
   supportedHooks: ['sublayer', 'keyValue', 'embedded'],
 })
 
-const layersOf = ({ layers }: EncoderConfig, { layer, within }: EncoderNames): readonly LayerNames[] =>
+const listLayers = ({ layers }: EncoderConfig, { layer, within }: EncoderNames): readonly LayerNames[] =>
   Array.from({ length: layers }, (_, i) => within(layer(i)))
 
-const layerOf = ({ heads, hiddenSize }: EncoderConfig, { within }: EncoderNames, name: string): Layer => {
+const buildLayer = ({ heads, hiddenSize }: EncoderConfig, { within }: EncoderNames, name: string): Layer => {
   const { attention, feedForward } = within(name)
   return {
     name,
@@ -79,7 +79,7 @@ const layerOf = ({ heads, hiddenSize }: EncoderConfig, { within }: EncoderNames,
 }
 
 /** W_Q, W_K, W_V, W_O, W_U and W_D in the paper's names. */
-const matricesOf = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: LayerNames): readonly Matrix[] => [
+const listMatrices = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: LayerNames): readonly Matrix[] => [
   { name: at.query, d: h, k: h },
   { name: at.key, d: h, k: h },
   { name: at.value, d: h, k: h },
@@ -90,7 +90,7 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: L
 
 const tensorShapes = (config: EncoderConfig, names: EncoderNames): ReadonlyMap<string, TensorShape> => {
   const { hiddenSize: h, embeddingSize: e } = config
-  const layers = layersOf(config, names)
+  const layers = listLayers(config, names)
   const linear = ({ name, d, k }: Matrix) => linearTensors(name, d, k)
   return new Map<string, TensorShape>([
     [wordTable, [config.vocabularySize, e]],
@@ -98,7 +98,7 @@ const tensorShapes = (config: EncoderConfig, names: EncoderNames): ReadonlyMap<s
     ...(config.tokenTypes === 0 ? [] : ([['embeddings.token_type_embeddings.weight', [config.tokenTypes, e]]] as const)),
     ...normTensors('embeddings.LayerNorm', e),
     ...(e === h ? [] : linear({ name: projection, d: h, k: e })),
-    ...layers.flatMap((at) => matricesOf(config, at).flatMap(linear)),
+    ...layers.flatMap((at) => listMatrices(config, at).flatMap(linear)),
     ...layers.flatMap((at) => [...normTensors(at.attentionNorm, h), ...normTensors(at.feedForwardNorm, h)]),
   ])
 }

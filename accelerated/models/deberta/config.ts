@@ -8,7 +8,7 @@ import { distanceRows, type DistanceKind } from './distances.js'
 const kind = z.enum(['c2p', 'p2c'])
 
 /** A text in old files, a list in new ones. */
-const kindsOf = (given: unknown): unknown =>
+const parseKinds = (given: unknown): unknown =>
   typeof given === 'string'
     ? given
         .toLowerCase()
@@ -35,7 +35,7 @@ const schema = z.object({
   cls_dropout: probability.nullish(),
   position_biased_input: z.boolean().default(true),
   relative_attention: z.boolean().default(false),
-  pos_att_type: z.preprocess(kindsOf, z.array(kind).max(2).nullish()),
+  pos_att_type: z.preprocess(parseKinds, z.array(kind).max(2).nullish()),
   share_att_key: z.boolean().default(false),
   position_buckets: z.int().max(1_048_576).default(-1),
   max_relative_positions: z.int().max(1_048_576).default(-1),
@@ -55,7 +55,7 @@ type Distances = {
   /** rows of the table of distances; 0: no table */
   readonly rows: number
   /** the row of each distance from −longestInput to longestInput */
-  readonly rowOf: readonly number[]
+  readonly rowByDistance: readonly number[]
   /** whether distances share the maps of keys and queries; else they have their own */
   readonly sharedMaps: boolean
   readonly normed: boolean
@@ -111,7 +111,7 @@ export const debertaConfig = (json: object, where: string): DebertaConfig => {
     distances: {
       kinds: file.relative_attention ? kinds : [],
       rows: file.relative_attention ? 2 * (buckets ?? farthest) : 0,
-      rowOf: distanceRows(longestInput, buckets, farthest),
+      rowByDistance: distanceRows(longestInput, buckets, farthest),
       sharedMaps: file.share_att_key,
       normed: file.relative_attention && file.norm_rel_ebd === 'layer_norm',
     },

@@ -20,7 +20,7 @@ import { batchDistances, byDistance, type BatchDistances, type DistanceKind } fr
 /** place: for each kind, the map of distances if it is not shared with tokens */
 type DebertaNames = LayerNames & { readonly layer: string; readonly place: Readonly<Record<DistanceKind, string>> }
 
-const namesOf = (i: number): DebertaNames => {
+const buildNames = (i: number): DebertaNames => {
   const layer = bertNames.layer(i)
   const self = `${layer}.attention.self`
   return {
@@ -35,7 +35,7 @@ const namesOf = (i: number): DebertaNames => {
 
 const table = 'encoder.rel_embeddings.weight'
 
-const matricesOf = ({ hiddenSize: h, intermediateSize: f, distances }: DebertaConfig, at: DebertaNames): readonly Matrix[] => [
+const listMatrices = ({ hiddenSize: h, intermediateSize: f, distances }: DebertaConfig, at: DebertaNames): readonly Matrix[] => [
   ...[at.query, at.key, at.value, ...(distances.sharedMaps ? [] : distances.kinds.map((kind) => at.place[kind])), at.attentionOutput].map(
     (name) => ({ name, d: h, k: h }),
   ),
@@ -43,10 +43,10 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: f, distances }: DebertaCo
   { name: at.down, d: h, k: f },
 ]
 
-const specOf = (config: DebertaConfig): ModelSpec => {
+const buildSpec = (config: DebertaConfig): ModelSpec => {
   const { hiddenSize: h, heads, distances } = config
-  const layers = Array.from({ length: config.layers }, (_, i) => namesOf(i))
-  const matrices = layers.flatMap((at) => matricesOf(config, at))
+  const layers = Array.from({ length: config.layers }, (_, i) => buildNames(i))
+  const matrices = layers.flatMap((at) => listMatrices(config, at))
   const tables: readonly (readonly [string, number])[] = [
     [wordTable, config.vocabularySize],
     ['embeddings.position_embeddings.weight', config.absolutePositions ? config.longestInput : 0],
@@ -88,11 +88,11 @@ type Places = { readonly table: Expression; readonly rows: BatchDistances }
 
 /** Hidden states of a batch: → [tokens, hidden] */
 const encoder = (config: DebertaConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
-  const { kinds, normed, rowOf } = config.distances
-  const normOf = normed ? layerNorm(host, 'encoder.LayerNorm', config.layerNormEpsilon) : (x: Expression): Expression => x
-  const places = kinds.length === 0 ? null : { table: normOf(host.tensor(table)), rows: batchDistances(rowOf, batch) }
+  const { kinds, normed, rowByDistance } = config.distances
+  const normalize = normed ? layerNorm(host, 'encoder.LayerNorm', config.layerNormEpsilon) : (x: Expression): Expression => x
+  const places = kinds.length === 0 ? null : { table: normalize(host.tensor(table)), rows: batchDistances(rowByDistance, batch) }
   const layers = Array.from({ length: config.layers }, (_, i) => {
-    const names = namesOf(i)
+    const names = buildNames(i)
     return host.layer(names.layer, encoderLayer(config, host, batch, places, names))
   })
   return layers.reduce((x, layer) => layer(x), embeddings(config, host, batch))
@@ -138,18 +138,18 @@ const mapped = (
   places: Places | null,
 ): { readonly tokens: Expression; readonly distances: Expression | null } => {
   if (places === null || !kinds.includes(kind)) return { tokens: host.linear(matrix, x), distances: null }
-  const ofBatch = (table: Expression): Expression => gather(table, kind === 'c2p' ? places.rows.falling : places.rows.rising)
-  if (!sharedMaps) return { tokens: host.linear(matrix, x), distances: ofBatch(host.linear(at.place[kind], places.table)) }
+  const gatherBatch = (table: Expression): Expression => gather(table, kind === 'c2p' ? places.rows.falling : places.rows.rising)
+  if (!sharedMaps) return { tokens: host.linear(matrix, x), distances: gatherBatch(host.linear(at.place[kind], places.table)) }
   // one product for both, so that dropout and rounding in a method treat tokens and distances as rows of one input
   const [tokens = x, table = x] = cut(host.linear(matrix, concat([x, places.table], 0)), 0, [x.shape[0] ?? 1, rows])
-  return { tokens, distances: ofBatch(table) }
+  return { tokens, distances: gatherBatch(table) }
 }
 
 const debertaModel = (config: DebertaConfig): Model => {
   const { hiddenSize: h, tokenTypes, dropouts } = config
   return {
     type: 'deberta-v2',
-    spec: specOf(config),
+    spec: buildSpec(config),
     vocabularySize: config.vocabularySize,
     paddingIndex: config.paddingIndex,
     firstPosition: 0,

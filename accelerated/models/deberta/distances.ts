@@ -48,15 +48,15 @@ export type BatchDistances = {
   readonly rising: Expression
 }
 
-/** @param rowOf of each distance from −longest to longest */
-export const batchDistances = (rowOf: readonly number[], { attentionBias }: Pick<BatchInputs, 'attentionBias'>): BatchDistances => {
+/** @param rowByDistance of each distance from −longest to longest */
+export const batchDistances = (rowByDistance: readonly number[], { attentionBias }: Pick<BatchInputs, 'attentionBias'>): BatchDistances => {
   const [, slots = 1] = attentionBias.shape
   const ones = add(mul(gather(attentionBias, constant([0], [1], 'int32')), 0), 1) // [1, slots]
   const twice = reshape(concat([ones, ones], 0), [product([2, slots])])
   const distance = sub(cumulativeSum(concat([constant([0], [1], ones.dtype), twice], 0), 0), reduceSum(ones)) // −S, …, S
-  const rows = constant(rowOf, [rowOf.length], 'int32')
-  const of = (distances: Expression): Expression => gather(rows, cast(add(distances, (rowOf.length - 1) / 2), 'int32'))
-  return { falling: of(neg(distance)), rising: of(distance) }
+  const rows = constant(rowByDistance, [rowByDistance.length], 'int32')
+  const gatherDistances = (distances: Expression): Expression => gather(rows, cast(add(distances, (rowByDistance.length - 1) / 2), 'int32'))
+  return { falling: gatherDistances(neg(distance)), rising: gatherDistances(distance) }
 }
 
 /**

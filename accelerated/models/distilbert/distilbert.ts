@@ -40,7 +40,7 @@ const names: EncoderNames = {
   }),
 }
 
-const configOf = (json: object, where: string): EncoderConfig => {
+const parseConfig = (json: object, where: string): EncoderConfig => {
   const file = validate(schema, json, where, 'an encoder')
   if (file.dim % file.n_heads !== 0) throw inputError(where, `n_heads that divides dim ${file.dim}`, String(file.n_heads))
   return {
@@ -69,13 +69,13 @@ const withoutAttentionSites = (model: Model): Model => ({
     model.hidden({ ...host, dropout: (site, x, p) => (/\.layer\.\d+\.attention$/.test(site) ? x : host.dropout(site, x, p)) }, batch),
 })
 
-const encoderOf = (config: EncoderConfig): Model => {
+const buildEncoder = (config: EncoderConfig): Model => {
   const encoder = withoutAttentionSites(encoderModel(config, names))
   return { ...encoder, spec: { ...encoder.spec, supportedHooks: ['sublayer', 'embedded'] } } // transformers gives it no past keys and values
 }
 
 const distilbertModel = (config: EncoderConfig): Model => ({
-  ...encoderOf(config),
+  ...buildEncoder(config),
   type: 'distilbert',
   tokenTypes: false,
   specialTokens: { between: 1, secondType: 0, types: 1, form: '[CLS] A [SEP] B [SEP]' },
@@ -94,6 +94,6 @@ const distilbertModel = (config: EncoderConfig): Model => ({
 
 export const distilbertArchitecture: Architecture = {
   modelTypes: ['distilbert'],
-  open: (json, where) => distilbertModel(configOf(json, where)),
+  open: (json, where) => distilbertModel(parseConfig(json, where)),
   gguf: null,
 }

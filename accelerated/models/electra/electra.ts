@@ -8,7 +8,7 @@ import { validate } from '../../errors/validate.js'
 
 const schema = z.object({ model_type: z.literal('electra'), hidden_size: size(65_536), embedding_size: size(65_536).optional() })
 
-const configOf = (json: object, where: string): EncoderConfig => {
+const parseConfig = (json: object, where: string): EncoderConfig => {
   const { embedding_size: embeddingSize, hidden_size: hiddenSize } = validate(schema, json, where, 'an encoder')
   return { ...encoderConfig({ ...json, model_type: 'bert' }, where), embeddingSize: embeddingSize ?? hiddenSize }
 }
@@ -33,6 +33,6 @@ const electraModel = (config: EncoderConfig): Model => {
 
 export const electraArchitecture: Architecture = {
   modelTypes: ['electra'],
-  open: (json, where) => electraModel(configOf(json, where)),
+  open: (json, where) => electraModel(parseConfig(json, where)),
   gguf: null,
 }

@@ -6,7 +6,7 @@ import { type DecoderConfig, type FamilyDesign, llama } from '../llama/family.js
 import { decoderArchitecture } from '../llama/llama.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
-import { decoderConfig, ropeSchema, rotaryOf } from '../llama/config.js'
+import { decoderConfig, ropeSchema, parseRotary } from '../llama/config.js'
 
 export const gemma2: FamilyDesign = {
   ...llama,
@@ -83,8 +83,8 @@ export const gemma3Config = (json: object, where: string): DecoderConfig => {
   const by = (base: number) => ({ base, maxPositions: config.maxPositions })
   return {
     ...config,
-    ...rotaryOf({ ...parameters?.full_attention, ...scaling }, by(file.rope_theta), where),
-    localRotary: rotaryOf(parameters?.sliding_attention, by(file.rope_local_base_freq), where),
+    ...parseRotary({ ...parameters?.full_attention, ...scaling }, by(file.rope_theta), where),
+    localRotary: parseRotary(parameters?.sliding_attention, by(file.rope_local_base_freq), where),
   }
 }
 

@@ -61,7 +61,7 @@ export type GptFamily = Pick<Model, 'type' | 'transposed' | 'ignored'> & {
 export const gptModel = (family: GptFamily, config: GptConfig): Model => ({
   ...decoderParts(config, { prefix: family.prefix, ...family.classes }, `${family.names.words}.weight`),
   type: family.type,
-  spec: specOf(config, family.names),
+  spec: buildSpec(config, family.names),
   transposed: family.transposed,
   ignored: family.ignored,
   hidden: (host, batch) => decoder(config, family.names, host, batch),
@@ -124,11 +124,11 @@ const sublayer = ({ dropouts }: GptConfig, host: Host, name: string, residual: E
 }
 
 /** Names and shapes of a decoder with a table of positions: its tensors, the adaptable matrices of each layer, its sublayers. */
-const specOf = (config: GptConfig, names: GptNames): ModelSpec => {
+const buildSpec = (config: GptConfig, names: GptNames): ModelSpec => {
   const { hiddenSize: h, heads, vocabularySize, maxPositions } = config
   const { attentionNorm, feedForwardNorm } = names.within
   const layers = layerNames(config, names)
-  const matrices = layers.flatMap((at) => matricesOf(config, names, at))
+  const matrices = layers.flatMap((at) => listMatrices(config, names, at))
   const norms = [...layers.flatMap((at) => [`${at}.${attentionNorm}`, `${at}.${feedForwardNorm}`]), names.norm]
   return {
     hiddenSize: h,
@@ -141,14 +141,14 @@ const specOf = (config: GptConfig, names: GptNames): ModelSpec => {
       ...norms.flatMap((name) => normTensors(name, h)),
     ]),
     matrices,
-    layers: layers.map((name) => layerOf(names, name, { heads, headSize: h / heads })),
+    layers: layers.map((name) => buildLayer(names, name, { heads, headSize: h / heads })),
     maxPositions,
     kind: 'decoder',
     supportedHooks: ['keyValue', 'embedded'],
   }
 }
 
-const layerOf = ({ within }: GptNames, name: string, size: Pick<Layer, 'heads' | 'headSize'>): Layer => ({
+const buildLayer = ({ within }: GptNames, name: string, size: Pick<Layer, 'heads' | 'headSize'>): Layer => ({
   name,
   ...size,
   sublayers: [
@@ -158,7 +158,7 @@ const layerOf = ({ within }: GptNames, name: string, size: Pick<Layer, 'heads' |
 })
 
 /** W_Q, W_K and W_V, in one matrix or in three; W_O, W_U and W_D. */
-const matricesOf = ({ hiddenSize: h, intermediateSize: i }: GptConfig, { within }: GptNames, at: string): readonly Matrix[] => {
+const listMatrices = ({ hiddenSize: h, intermediateSize: i }: GptConfig, { within }: GptNames, at: string): readonly Matrix[] => {
   const { queryKeyValue, attentionOutput, up, down } = within
   return [
     ...queryKeyValue.map((name) => ({ name: `${at}.${name}`, d: (3 * h) / queryKeyValue.length, k: h })),

@@ -1,5 +1,5 @@
 /** Multi-head self-attention. A packed batch has padding only between `pack` and `unpack`. Long texts are attended block by block. */
-import { knownFactor, namedFactors, product } from '../../graph/dimension.js'
+import { constantFactor, symbolicFactors, product } from '../../graph/dimension.js'
 import { type Expression, type Op, topologicalOrder } from '../../graph/expression.js'
 import {
   add,
@@ -11,7 +11,7 @@ import {
   mul,
   reshape,
   selectRows,
-  sizeOf,
+  elementCount,
   softmax,
   sub,
   transpose,
@@ -45,15 +45,15 @@ type AttentionSettings = Heads & {
 
 /** [tokens, hidden] → [batch, heads, sequence, headSize] */
 const pack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x: Expression): Expression =>
-  transpose(reshape(slotsOf(batch, x), [...batch.attentionBias.shape, heads, headSize]), [0, 2, 1, 3])
+  transpose(reshape(toSlots(batch, x), [...batch.attentionBias.shape, heads, headSize]), [0, 2, 1, 3])
 
 /** [tokens, hidden] → [batch, sequence, hidden], or [batch, blocks, rows, hidden] */
-const slotsOf = (batch: BatchInputs | PaddedInputs, x: Expression): Expression =>
+const toSlots = (batch: BatchInputs | PaddedInputs, x: Expression): Expression =>
   'tokenOfSlot' in batch ? selectRows(x, batch.tokenOfSlot, batch.slotOfToken) : reshape(x, [...batch.attentionBias.shape, x.shape[1] ?? 1])
 
 /** [tokens, hidden] → [blocks, batch, heads, rows, headSize] */
 const packBlocks = ({ heads, headSize }: Heads, batch: BatchInputs, x: Expression): Expression =>
-  transpose(reshape(slotsOf(batch, x), [...batch.tokenOfSlot.shape, heads, headSize]), [1, 0, 3, 2, 4])
+  transpose(reshape(toSlots(batch, x), [...batch.tokenOfSlot.shape, heads, headSize]), [1, 0, 3, 2, 4])
 
 /** [batch, heads, sequence, headSize] → [tokens, hidden] */
 const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x: Expression): Expression => {
@@ -100,8 +100,8 @@ export const attention = (
 const byHead = (x: Expression, heads: number): Expression => {
   const [batch = 1, ownHeads = 1, rows = 1, n = 1] = x.shape
   if (ownHeads === heads) return x
-  const size = knownFactor([ownHeads, rows]) / heads
-  return reshape(x, [batch, heads, product([size, ...namedFactors([rows])]), n])
+  const size = constantFactor([ownHeads, rows]) / heads
+  return reshape(x, [batch, heads, product([size, ...symbolicFactors([rows])]), n])
 }
 
 /** Every token attends to every token except padding: [batch, 1, 1, sequence] */
@@ -117,7 +117,7 @@ const unseen = -1e9
 
 /** A token attends to tokens at most `window` positions away, itself included: [batch, 1, sequence, sequence] */
 export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: number): Expression => {
-  const { query, key } = placesOf(batch)
+  const { query, key } = countPositions(batch)
   const before = cast(less(key, sub(query, window)), query.dtype)
   const after = cast(less(add(query, window), key), query.dtype)
   return add(mul(add(before, after), unseen), paddingBias(batch))
@@ -127,20 +127,20 @@ export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: nu
  * The positions of queries and keys in their row, counted from 1. Cached keys come before the batch's own.
  * → [batch, 1, sequence, 1] and [batch, 1, 1, past+sequence]
  */
-export const placesOf = ({
+export const countPositions = ({
   attentionBias: queries,
   keyBias: keys = queries,
 }: Biases): { readonly query: Expression; readonly key: Expression } => {
   const [[rows = 1, columns = 1], [, all = 1]] = [queries.shape, keys.shape]
   const counted = (x: Expression): Expression => cumulativeSum(add(mul(x, 0), 1), 1)
   const query = reshape(counted(queries), [rows, 1, columns, 1])
-  const past = cast(sub(sizeOf([all]), sizeOf([columns])), queries.dtype)
+  const past = cast(sub(elementCount([all]), elementCount([columns])), queries.dtype)
   return { query: keys === queries ? query : add(query, reshape(past, [1, 1, 1, 1])), key: reshape(counted(keys), [rows, 1, 1, all]) }
 }
 
 /** A token attends to itself and the tokens before it, or to the last `window` of these: [batch, 1, sequence, past+sequence] */
 export const causalBias = (batch: Biases, window: number | null): Expression => {
-  const { query, key } = placesOf(batch)
+  const { query, key } = countPositions(batch)
   const later = cast(less(query, key), query.dtype)
   const hidden = window === null ? later : add(later, cast(less(key, sub(query, window - 1)), query.dtype))
   return add(mul(hidden, unseen), paddingBias({ attentionBias: batch.keyBias ?? batch.attentionBias }))
@@ -215,15 +215,15 @@ const rowsInBlock = (bias: Expression): Rows => {
     slices.set(inBlocks(x), slice)
     return slice
   }
-  const rowsOf = (x: Expression): Expression => {
+  const toBlockRows = (x: Expression): Expression => {
     const known = made.get(x)
     if (known !== undefined) return known
     const isByRow = hasRows(x) && (byRow.has(x.op) || (x.op === 'Concat' && x.attributes.axis === x.shape.length - 1))
-    const rows = isByRow ? { ...x, inputs: x.inputs.map(rowsOf), shape: x.shape.with(-2, blockRows) } : standIn(x)
+    const rows = isByRow ? { ...x, inputs: x.inputs.map(toBlockRows), shape: x.shape.with(-2, blockRows) } : standIn(x)
     made.set(x, rows)
     return rows
   }
-  return { value: rowsOf(bias), slices, shared }
+  return { value: toBlockRows(bias), slices, shared }
 }
 
 /** [batch, n, sequence, columns] → [blocks, batch, n, rows, columns] */

@@ -4,7 +4,7 @@ import { add, div, gelu, reduceSum, relu, tanh, reshape, sqrt, square } from '..
 import type { ClassifierHead, Model, Naming, TensorShape } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
 import type { Host } from '../host.js'
-import { bareClassOf } from '../modelOutputs.js'
+import { bareClassName } from '../modelOutputs.js'
 
 type NamedShape = readonly [string, TensorShape]
 
@@ -94,7 +94,7 @@ const tiny = 1e-24
  */
 export const sentenceEncoder = (model: Model): Model => ({
   ...model,
-  naming: { ...model.naming, sequenceClassifier: bareClassOf(model) },
+  naming: { ...model.naming, sequenceClassifier: bareClassName(model) },
   pooling: 'mean',
   sequenceHead: (outputs) => classifierHead('classifier', { own: linearTensors('classifier', outputs, model.spec.hiddenSize) }, unitRows),
   withDropout: (p) => sentenceEncoder(model.withDropout(p)),

@@ -47,8 +47,11 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
   const { factor, originalPositions } = rotaryScaling
   if (rotaryScaling.kind === 'yarn') {
     const { betaFast, betaSlow, truncate } = rotaryScaling
-    const pairOf = (turns: number): number => (headSize * Math.log(originalPositions / (2 * Math.PI * turns))) / (2 * Math.log(rotaryBase))
-    const [fast, slow] = truncate ? [Math.floor(pairOf(betaFast)), Math.ceil(pairOf(betaSlow))] : [pairOf(betaFast), pairOf(betaSlow)]
+    const findPair = (turns: number): number =>
+      (headSize * Math.log(originalPositions / (2 * Math.PI * turns))) / (2 * Math.log(rotaryBase))
+    const [fast, slow] = truncate
+      ? [Math.floor(findPair(betaFast)), Math.ceil(findPair(betaSlow))]
+      : [findPair(betaFast), findPair(betaSlow)]
     const [from, to] = [Math.max(fast, 0), Math.min(slow, headSize - 1)]
     return pairs.map((frequency, j) => {
       const divided = Math.min(1, Math.max(0, (j - from) / (to === from ? 1e-3 : to - from)))
@@ -65,7 +68,7 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
 }
 
 /** The factor of cosines and sines, so that its square is that of the scores. */
-const attentionFactorOf = ({ rotaryScaling }: RotarySettings): number =>
+const getAttentionFactor = ({ rotaryScaling }: RotarySettings): number =>
   rotaryScaling?.kind === 'yarn' || rotaryScaling?.kind === 'longrope' ? rotaryScaling.attentionFactor : 1
 
 /** YaRN's, where a file gives none. @param by how much it grows */
@@ -77,7 +80,7 @@ export const rotaryAngles = (settings: RotarySettings, positions: Expression, dt
   const [tokens = 1] = positions.shape
   const pairs = constant(frequencies, [1, frequencies.length], dtype)
   const angles = mul(reshape(cast(positions, dtype), [tokens, 1]), pairs)
-  const scale = attentionFactorOf(settings)
+  const scale = getAttentionFactor(settings)
   const scaled = (x: Expression): Expression => (scale === 1 ? x : mul(x, scale))
   return { cosine: scaled(cos(angles)), sine: scaled(sin(angles)) }
 }

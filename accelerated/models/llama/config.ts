@@ -25,16 +25,16 @@ export const ropeSchema = z.object({
 type Rope = z.infer<typeof ropeSchema>
 
 /** @param otherwise what holds where `rope` is silent @throws InputError for another scaling, and for one that lacks a number */
-export const rotaryOf = (
+export const parseRotary = (
   rope: Rope | null | undefined,
   otherwise: { readonly base: number; readonly maxPositions: number },
   where: string,
 ): Rotary => {
   const rotaryBase = rope?.rope_theta ?? otherwise.base
-  return { rotaryBase, rotaryScaling: scalingOf(rope ?? {}, rotaryBase, otherwise.maxPositions, where) }
+  return { rotaryBase, rotaryScaling: parseScaling(rope ?? {}, rotaryBase, otherwise.maxPositions, where) }
 }
 
-const scalingOf = (rope: Rope, base: number, maxPositions: number, where: string): RotaryScaling | null => {
+const parseScaling = (rope: Rope, base: number, maxPositions: number, where: string): RotaryScaling | null => {
   const kind = rope.rope_type ?? rope.type ?? 'default'
   if (kind === 'default') return null
   if (kind === 'dynamic') return null // it differs from the default only beyond max_position_embeddings, which no text exceeds
@@ -42,7 +42,7 @@ const scalingOf = (rope: Rope, base: number, maxPositions: number, where: string
   if (kind === 'linear' && factor != null) return { kind, factor }
   if (kind === 'llama3' && factor != null && low !== undefined && high !== undefined && original !== undefined && low < high)
     return { kind, factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalPositions: original }
-  if (kind === 'yarn' && base > 1) return yarnOf(rope, maxPositions)
+  if (kind === 'yarn' && base > 1) return parseYarn(rope, maxPositions)
   throw inputError(
     where,
     'a rope_type of default, dynamic, linear (with factor), llama3 (with factor, low_freq_factor below high_freq_factor, original_max_position_embeddings) or yarn (with rope_theta above 1)',
@@ -51,7 +51,7 @@ const scalingOf = (rope: Rope, base: number, maxPositions: number, where: string
 }
 
 /** With the defaults of transformers: 0 is none, the factor is that of the positions, and the attention's factor follows from it. */
-const yarnOf = (rope: Rope, maxPositions: number): RotaryScaling => {
+const parseYarn = (rope: Rope, maxPositions: number): RotaryScaling => {
   const originalPositions = rope.original_max_position_embeddings ?? maxPositions
   const factor = rope.factor ?? maxPositions / originalPositions
   const { mscale, mscale_all_dim: ofAll } = rope
@@ -105,7 +105,7 @@ type File = z.infer<typeof schema>
 /** @param where the file's name in messages @throws InputError if a key is missing or out of bounds, or sizes contradict each other */
 export const decoderConfig = (design: FamilyDesign, json: object, where: string): DecoderConfig => {
   const file = validate(schema, { ...design.defaults, ...json }, where, 'a decoder')
-  const headSize = headSizeOf(file, where)
+  const headSize = readHeadSize(file, where)
   checkDesign(file, design, where)
   const padding = file.pad_token_id ?? 0
   const asked = design.attentionBiases === 'asked'
@@ -120,8 +120,8 @@ export const decoderConfig = (design: FamilyDesign, json: object, where: string)
     maxPositions: file.max_position_embeddings,
     rmsNormEpsilon: file.rms_norm_eps,
     // rope_scaling is the older name of rope_parameters, and goes first, as in transformers
-    ...rotaryOf(file.rope_scaling ?? file.rope_parameters, { base: file.rope_theta, maxPositions: file.max_position_embeddings }, where),
-    windows: Array.from({ length: file.num_hidden_layers }, (_, layer) => windowOf(file, design, layer)),
+    ...parseRotary(file.rope_scaling ?? file.rope_parameters, { base: file.rope_theta, maxPositions: file.max_position_embeddings }, where),
+    windows: Array.from({ length: file.num_hidden_layers }, (_, layer) => chooseWindow(file, design, layer)),
     biases: {
       queryKeyValue: !asked || file.attention_bias,
       attentionOutput: asked && file.attention_bias,
@@ -138,7 +138,7 @@ export const decoderConfig = (design: FamilyDesign, json: object, where: string)
   }
 }
 
-const headSizeOf = (file: File, where: string): number => {
+const readHeadSize = (file: File, where: string): number => {
   const { hidden_size: hiddenSize, num_attention_heads: heads, num_key_value_heads: keyValueHeads } = file
   if (heads % (keyValueHeads ?? heads) !== 0)
     throw inputError(where, `num_key_value_heads that divides num_attention_heads ${heads}`, String(keyValueHeads))
@@ -158,7 +158,7 @@ const checkDesign = (file: File, { activation, windowed }: FamilyDesign, where: 
 }
 
 /** A window that is enabled is in the layers that the file names, or else in the upper ones. */
-const windowOf = (file: File, { windowed }: FamilyDesign, layer: number): number | null => {
+const chooseWindow = (file: File, { windowed }: FamilyDesign, layer: number): number | null => {
   const { sliding_window: window = 4096, layer_types: types } = file
   if (windowed === 'never') return null
   if (windowed === 'everywhere') return window

@@ -14,10 +14,10 @@ export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | 
   const looked = host.wordRows(wordTable, batch.inputIds)
   const words = host.embedded(config.embeddingScale === 1 ? looked : mul(looked, config.embeddingScale), batch)
   const dtype = batch.attentionBias.dtype === 'float64' ? 'float64' : 'float32'
-  const anglesOf = (rotary: Pick<DecoderConfig, 'rotaryBase' | 'rotaryScaling'>): Angles =>
+  const computeAngles = (rotary: Pick<DecoderConfig, 'rotaryBase' | 'rotaryScaling'>): Angles =>
     rotaryAngles({ ...rotary, headSize: config.rotarySize ?? config.headSize }, batch.positions, dtype)
-  const everywhere = anglesOf(config)
-  const local = config.localRotary === null ? everywhere : anglesOf(config.localRotary)
+  const everywhere = computeAngles(config)
+  const local = config.localRotary === null ? everywhere : computeAngles(config.localRotary)
   const biases = new Map([...new Set(config.windows)].map((window) => [window, causalBias(batch, window)]))
   const hidden = layerNames(config).reduce((x, name, i) => {
     const window = config.windows[i] ?? null

@@ -69,7 +69,7 @@ type ModernConfig = {
   readonly dropouts: { readonly embeddings: number; readonly attention: number; readonly feedForward: number; readonly head: number }
 }
 
-const configOf = (json: object, where: string): ModernConfig => {
+const parseConfig = (json: object, where: string): ModernConfig => {
   const file = validate(schema, json, where, 'an encoder')
   const { hidden_size: hiddenSize, num_attention_heads: heads, num_hidden_layers: layers, rope_parameters: rope } = file
   if (hiddenSize % heads !== 0 || (hiddenSize / heads) % 2 !== 0)
@@ -102,7 +102,7 @@ const configOf = (json: object, where: string): ModernConfig => {
 
 const layerName = (i: number): string => `layers.${i}`
 
-const matricesOf = ({ hiddenSize: h, intermediateSize: f }: ModernConfig, at: string): readonly Matrix[] => [
+const listMatrices = ({ hiddenSize: h, intermediateSize: f }: ModernConfig, at: string): readonly Matrix[] => [
   { name: `${at}.attn.Wqkv`, d: 3 * h, k: h },
   { name: `${at}.attn.Wo`, d: h, k: h },
   { name: `${at}.mlp.Wi`, d: 2 * f, k: h },
@@ -112,10 +112,10 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: f }: ModernConfig, at: st
 /** The tensor of the word embeddings. */
 const wordTable = 'embeddings.tok_embeddings.weight'
 
-const specOf = (config: ModernConfig): ModelSpec => {
+const buildSpec = (config: ModernConfig): ModelSpec => {
   const { hiddenSize: h, heads, local, vocabularySize } = config
   const names = local.map((_, i) => layerName(i))
-  const layerOf = (name: string): Layer => ({
+  const buildLayer = (name: string): Layer => ({
     name,
     heads,
     headSize: h / heads,
@@ -135,11 +135,11 @@ const specOf = (config: ModernConfig): ModelSpec => {
     words: wordTable,
     tensors: new Map<string, TensorShape>([
       [wordTable, [vocabularySize, h]],
-      ...names.flatMap((at) => matricesOf(config, at).map(({ name, d, k }) => [`${name}.weight`, [d, k]] as const)),
+      ...names.flatMap((at) => listMatrices(config, at).map(({ name, d, k }) => [`${name}.weight`, [d, k]] as const)),
       ...norms.map((name) => [`${name}.weight`, [h]] as const),
     ]),
-    matrices: names.flatMap((at) => matricesOf(config, at)),
-    layers: names.map(layerOf),
+    matrices: names.flatMap((at) => listMatrices(config, at)),
+    layers: names.map(buildLayer),
     maxPositions: config.maxPositions,
     kind: 'encoder',
     supportedHooks: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
@@ -152,10 +152,10 @@ type Reach = { readonly angles: Angles; readonly bias: Expression }
 const encoder = (config: ModernConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
   const { hiddenSize, heads, rotaryBases, window, dropouts, local } = config
   const dtype = batch.attentionBias.dtype === 'float64' ? 'float64' : 'float32'
-  const anglesOf = (rotaryBase: number): Angles =>
+  const computeAngles = (rotaryBase: number): Angles =>
     rotaryAngles({ headSize: hiddenSize / heads, rotaryBase, rotaryScaling: null }, batch.positions, dtype)
-  const everywhere: Reach = { angles: anglesOf(rotaryBases.global), bias: paddingBias(batch) }
-  const nearby: Reach = { angles: anglesOf(rotaryBases.local), bias: windowBias(batch, window) }
+  const everywhere: Reach = { angles: computeAngles(rotaryBases.global), bias: paddingBias(batch) }
+  const nearby: Reach = { angles: computeAngles(rotaryBases.local), bias: windowBias(batch, window) }
   const words = host.embedded(host.wordRows(wordTable, batch.inputIds), batch)
   const embedded = host.dropout('embeddings', norm(config, host, 'embeddings.norm')(words), dropouts.embeddings)
   const layers = local.map((isLocal, i) => host.layer(layerName(i), encoderLayer(config, host, batch, isLocal ? nearby : everywhere, i)))
@@ -213,7 +213,7 @@ const predictionHead =
 
 const modernbertModel = (config: ModernConfig): Model => ({
   type: 'modernbert',
-  spec: specOf(config),
+  spec: buildSpec(config),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: 0,
@@ -237,6 +237,6 @@ const modernbertModel = (config: ModernConfig): Model => ({
 
 export const modernbertArchitecture: Architecture = {
   modelTypes: ['modernbert'],
-  open: (json, where) => modernbertModel(configOf(json, where)),
+  open: (json, where) => modernbertModel(parseConfig(json, where)),
   gguf: null,
 }

@@ -9,7 +9,7 @@ import { encoderModel } from '../bert/bert.js'
 import { encoderConfig, size, type EncoderConfig } from '../bert/config.js'
 import type { EncoderNames } from '../bert/spec.js'
 import type { Host } from '../host.js'
-import { placesOf } from '../layers/attention.js'
+import { countPositions } from '../layers/attention.js'
 
 const schema = z.object({ model_type: z.literal('mpnet'), relative_attention_num_buckets: size(65_536).default(32) })
 
@@ -53,7 +53,7 @@ const distanceBias = (
   buckets: number,
   longest: number,
 ): Expression => {
-  const { query, key } = placesOf(batch)
+  const { query, key } = countPositions(batch)
   const rows = Array.from({ length: 2 * longest + 1 }, (_, i) => distanceBucket(i - longest, buckets))
   const distance = sub(key, query) // [batch, 1, sequence, sequence]
   const bucket = gather(constant(rows, [rows.length], 'int32'), cast(add(distance, longest), 'int32'))

@@ -183,14 +183,14 @@ type FusedNames = Readonly<Record<string, readonly string[]>>
 type Part = { readonly fused: string; readonly start: number; readonly rows: number }
 
 /** The parts of each fused matrix by their names. */
-const partsOf = ({ matrices, layers }: ModelSpec, names: FusedNames): ReadonlyMap<string, Part> => {
-  const rowsOf = new Map(matrices.map(({ name, d }) => [name, d]))
+const locateParts = ({ matrices, layers }: ModelSpec, names: FusedNames): ReadonlyMap<string, Part> => {
+  const rowCounts = new Map(matrices.map(({ name, d }) => [name, d]))
   return new Map(
     layers.flatMap(({ name: layer }) =>
       Object.entries(names).flatMap(([fused, parts]) => {
         let start = 0
         return parts.map((part): readonly [string, Part] => {
-          const rows = rowsOf.get(`${layer}.${part}`) ?? 0
+          const rows = rowCounts.get(`${layer}.${part}`) ?? 0
           start += rows
           return [`${layer}.${part}`, { fused: `${layer}.${fused}`, start: start - rows, rows }]
         })
@@ -201,15 +201,15 @@ const partsOf = ({ matrices, layers }: ModelSpec, names: FusedNames): ReadonlyMa
 
 /** The spec with the fused matrices in place of their parts, which have no biases. */
 const fusedSpec = (spec: ModelSpec, names: FusedNames): ModelSpec => {
-  const parts = partsOf(spec, names)
+  const parts = locateParts(spec, names)
   const rows = new Map<string, number>()
   for (const { fused, rows: more } of parts.values()) rows.set(fused, (rows.get(fused) ?? 0) + more)
-  const matrixOf = ({ name, d, k }: Matrix): readonly Matrix[] => {
+  const fuseMatrix = ({ name, d, k }: Matrix): readonly Matrix[] => {
     const part = parts.get(name)
     if (part === undefined) return [{ name, d, k }]
     return part.start === 0 ? [{ name: part.fused, d: rows.get(part.fused) ?? 0, k }] : []
   }
-  const matrices = spec.matrices.flatMap(matrixOf)
+  const matrices = spec.matrices.flatMap(fuseMatrix)
   const isPart = (tensor: string): boolean => parts.has(tensor.replace(/\.weight$/, ''))
   return {
     ...spec,
@@ -223,9 +223,9 @@ const fusedSpec = (spec: ModelSpec, names: FusedNames): ModelSpec => {
 
 /** A host for layers that ask for the parts: each is a slice of one product of the fused matrix. @param spec with the parts */
 const fusedHost = (host: Host, spec: ModelSpec, names: FusedNames): Host => {
-  const parts = partsOf(spec, names)
+  const parts = locateParts(spec, names)
   const products = new Map<string, { readonly x: Expression; readonly product: Expression }>()
-  const productOf = (fused: string, x: Expression): Expression => {
+  const computeProduct = (fused: string, x: Expression): Expression => {
     const known = products.get(fused)
     const product = known?.x === x ? known.product : host.linear(fused, x)
     products.set(fused, { x, product })
@@ -235,7 +235,7 @@ const fusedHost = (host: Host, spec: ModelSpec, names: FusedNames): Host => {
     ...host,
     linear: (name, x) => {
       const part = parts.get(name)
-      return part === undefined ? host.linear(name, x) : slice(productOf(part.fused, x), 1, part.start, part.rows)
+      return part === undefined ? host.linear(name, x) : slice(computeProduct(part.fused, x), 1, part.start, part.rows)
     },
   }
 }

@@ -4,7 +4,7 @@
  * matrix at a time, and none in float32. It is a wrap of the host, so models and methods do not know about it.
  */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { blockSize, fourBitMatMul, fourBitOf, blockDequantize } from '../../graph/quantizedOperators.js'
+import { blockSize, fourBitMatMul, matchFourBit, blockDequantize } from '../../graph/quantizedOperators.js'
 import { withBias } from '../../models/host.js'
 import { int8 } from '../int8/int8.js'
 import { layoutPrecision } from '../int8/layoutPrecision.js'
@@ -12,7 +12,7 @@ import type { Precision } from '../precision.js'
 import { fourBitLayout, hasFourBits, fourBitMatrices } from './fourBitLayout.js'
 import { blockLayout, blockParts } from '../int8/matrixLayouts.js'
 import type { MatrixLayout } from '../int8/quantizedFile.js'
-import { fourBits, scalesOfBlocks } from './quantize.js'
+import { fourBits, computeBlockScales } from './quantize.js'
 
 /** For generation: matrices of the layers in four bits with a float32 scale for each block. The head and the sensitive ones are in blocks of int8. */
 const fourBitBlockLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayout => {
@@ -34,7 +34,7 @@ const fourBitBlockLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayout => {
     parts: (W, shape, name) => {
       if (!four.has(name)) return eight.parts(W, shape, name)
       const rounded = fourBits(W, shape)
-      return [scalesOfBlocks(rounded), rounded.levels]
+      return [computeBlockScales(rounded), rounded.levels]
     },
     matrix: (name, [, columns = 0], stored) => {
       const { levels, scales } = blockParts(name)
@@ -67,8 +67,8 @@ export const int4: Precision = {
 
   weightBytes: ({ model, frozen }) => {
     const { matrices } = model.spec
-    const quantized = matrices.reduce((sum, { d, k }) => sum + d * (4 + (hasFourBits([d, k]) ? bytesOfFourBits(k) : k)), 0)
-    return quantized + 4 * (numbersOf(frozen) - matrices.reduce((sum, { d, k }) => sum + d * k, 0))
+    const quantized = matrices.reduce((sum, { d, k }) => sum + d * (4 + (hasFourBits([d, k]) ? countFourBitBytes(k) : k)), 0)
+    return quantized + 4 * (countNumbers(frozen) - matrices.reduce((sum, { d, k }) => sum + d * k, 0))
   },
 
   speedup: async (device) => (await import('../speedup.js')).int4Speedup(device),
@@ -80,7 +80,7 @@ export const int4: Precision = {
     return {
       ...host,
       linear: (name, x) => {
-        const matrix = fourBitOf(host.tensor(`${name}.weight`))
+        const matrix = matchFourBit(host.tensor(`${name}.weight`))
         return matrix === null ? eight.linear(name, x) : withBias(fourBitMatMul(x, matrix), host.bias(name))
       },
     }
@@ -88,7 +88,7 @@ export const int4: Precision = {
 }
 
 /** Of a row: two levels a byte, and a byte for the scale of each block. */
-const bytesOfFourBits = (columns: number): number => Math.ceil(columns / blockSize) * (blockSize / 2 + 1)
+const countFourBitBytes = (columns: number): number => Math.ceil(columns / blockSize) * (blockSize / 2 + 1)
 
-const numbersOf = (frozen: ModelFolder['frozen']): number =>
+const countNumbers = (frozen: ModelFolder['frozen']): number =>
   [...frozen.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)

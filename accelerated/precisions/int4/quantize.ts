@@ -55,10 +55,10 @@ export const fourBits = (W: Float32Array, [rows = 0, columns = 0]: readonly numb
   return { levels, blockScales, scales }
 }
 
-const stored = (values: Float64Array, i: number, scale: number): number => fourBitZero + levelOf((values[i] ?? NaN) / scale)
+const stored = (values: Float64Array, i: number, scale: number): number => fourBitZero + roundToLevel((values[i] ?? NaN) / scale)
 
 /** Half to even. */
-const levelOf = (x: number): number => Math.max(leastLevel, Math.min(largestLevel, x + roundingShift - roundingShift))
+const roundToLevel = (x: number): number => Math.max(leastLevel, Math.min(largestLevel, x + roundingShift - roundingShift))
 
 /** The k of least squared error of a block. */
 const bestScale = (values: Float64Array, scale: number): number => {
@@ -80,7 +80,7 @@ const squaredError = (values: Float64Array, scale: number, limit: number): numbe
   let error = 0
   for (let i = 0; i < blockSize; i++) {
     const value = values[i] ?? NaN
-    const difference = levelOf(value / scale) * scale - value
+    const difference = roundToLevel(value / scale) * scale - value
     error += difference * difference
     if (error >= limit) return Infinity
   }
@@ -88,7 +88,7 @@ const squaredError = (values: Float64Array, scale: number, limit: number): numbe
 }
 
 /** The scale of each block in float32, s k: [rows, blocks] */
-export const scalesOfBlocks = ({ blockScales, scales }: FourBits): Float32Array => {
+export const computeBlockScales = ({ blockScales, scales }: FourBits): Float32Array => {
   const blocks = blockScales.length / scales.length
   return Float32Array.from(blockScales, (k, i) => (k - zeroScale) * (scales[Math.floor(i / blocks)] ?? NaN))
 }

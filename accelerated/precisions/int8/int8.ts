@@ -3,7 +3,7 @@
  * without its third product, the gradient of the matrix, which a frozen matrix does not need. It is a wrap of the host, so models and methods do not
  * know about it.
  */
-import { quantizedMatMul, quantizedOf, blockSize } from '../../graph/quantizedOperators.js'
+import { quantizedMatMul, matchQuantized, blockSize } from '../../graph/quantizedOperators.js'
 import { withBias } from '../../models/host.js'
 import { layoutPrecision } from './layoutPrecision.js'
 import { largeLevels } from './quantize.js'
@@ -44,7 +44,7 @@ export const int8: Precision = {
   wrap: (host) => ({
     ...host,
     linear: (name, x) => {
-      const matrix = quantizedOf(host.tensor(`${name}.weight`))
+      const matrix = matchQuantized(host.tensor(`${name}.weight`))
       return matrix === null ? host.linear(name, x) : withBias(quantizedMatMul(x, matrix), host.bias(name))
     },
   }),

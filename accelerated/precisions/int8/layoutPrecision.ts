@@ -9,7 +9,7 @@ type Shared = Required<Pick<Precision, 'name' | 'dtype' | 'runsOn' | 'check' | '
 
 export const layoutPrecision = (
   name: MatrixLayout['precision'],
-  layoutOf: (base: ModelFolder, type: LevelsType) => MatrixLayout,
+  buildLayout: (base: ModelFolder, type: LevelsType) => MatrixLayout,
 ): Shared => ({
   name,
   dtype: 'float32',
@@ -23,7 +23,7 @@ export const layoutPrecision = (
       import('./quantizedFile.js'),
       import('../../engines/saturation.js'),
     ])
-    return yield* openQuantized(base, layoutOf(base, (await productsSaturate()) ? 'uint8' : 'int8'), cache)
+    return yield* openQuantized(base, buildLayout(base, (await productsSaturate()) ? 'uint8' : 'int8'), cache)
   },
-  placeholders: async (base) => (await import('./quantizedFile.js')).quantizedPlaceholders(base, layoutOf(base, 'int8')),
+  placeholders: async (base) => (await import('./quantizedFile.js')).quantizedPlaceholders(base, buildLayout(base, 'int8')),
 })

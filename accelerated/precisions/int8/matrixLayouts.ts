@@ -1,7 +1,7 @@
 /** How the matrices of the layers are stored: with one scale per row, for training, or in blocks with a scale each, for generation. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { dequantize, transposedView, blockDequantize, blockSize } from '../../graph/quantizedOperators.js'
-import { largeLevels, largestLevel, rowLevels, rowScales, transposedOf, unsignedLevels, quantizedBlocks } from './quantize.js'
+import { largeLevels, largestLevel, rowLevels, rowScales, transposeLevels, unsignedLevels, quantizedBlocks } from './quantize.js'
 import type { MatrixLayout } from './quantizedFile.js'
 
 /** Names of the parts of a matrix. */
@@ -36,7 +36,7 @@ export const rowLayout = ({ model }: Pick<ModelFolder, 'model'>, type: LevelsTyp
       const levels = rowLevels(W, scales)
       yield scales
       yield stored(levels)
-      if (bothOrientations) yield stored(transposedOf(levels, shape))
+      if (bothOrientations) yield stored(transposeLevels(levels, shape))
     },
     matrix: (name, _, read) => {
       const parts = rowParts(name)

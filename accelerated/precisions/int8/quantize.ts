@@ -18,18 +18,18 @@ export const largeLevels = 2 ** 29
 const roundingShift = 1.5 * 2 ** 52
 
 /** max |row| / the largest level. W: [rows, columns] → [rows] */
-export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: readonly number[], largestOf = largestLevel): Float32Array => {
+export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: readonly number[], maxLevel = largestLevel): Float32Array => {
   const scales = new Float32Array(rows)
   for (let row = 0; row < rows; row++) {
     let largest = 0
     for (let i = row * columns; i < (row + 1) * columns; i++) largest = Math.max(largest, Math.abs(W[i] ?? NaN))
-    scales[row] = largest / largestOf
+    scales[row] = largest / maxLevel
   }
   return scales
 }
 
 /** W / scale rounded half to even; a row of zeros keeps zeros. W: [rows, columns], scales: [rows] → [rows, columns] */
-export const rowLevels = (W: Float32Array, scales: Float32Array, largestOf = largestLevel): Int8Array => {
+export const rowLevels = (W: Float32Array, scales: Float32Array, maxLevel = largestLevel): Int8Array => {
   const levels = new Int8Array(W.length)
   const columns = W.length / scales.length
   for (let row = 0; row < scales.length; row++) {
@@ -37,7 +37,7 @@ export const rowLevels = (W: Float32Array, scales: Float32Array, largestOf = lar
     if (scale === 0) continue
     for (let i = row * columns; i < (row + 1) * columns; i++) {
       const rounded = (W[i] ?? NaN) / scale + roundingShift - roundingShift
-      levels[i] = Math.max(-largestOf, Math.min(largestOf, rounded)) // a scale below float32's range can exceed it
+      levels[i] = Math.max(-maxLevel, Math.min(maxLevel, rounded)) // a scale below float32's range can exceed it
     }
   }
   return levels
@@ -71,7 +71,7 @@ export const quantizedBlocks = (
 }
 
 /** [rows, columns] → [columns, rows] */
-export const transposedOf = (levels: Int8Array, [rows = 0, columns = 0]: readonly number[]): Int8Array => {
+export const transposeLevels = (levels: Int8Array, [rows = 0, columns = 0]: readonly number[]): Int8Array => {
   const transposed = new Int8Array(levels.length)
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++) transposed[column * rows + row] = levels[row * columns + column] ?? 0

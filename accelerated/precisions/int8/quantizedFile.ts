@@ -2,11 +2,11 @@
  * The cached file of a model whose matrices are in int8 or int4, and the weights in it. It is made once, tensor by tensor, and its name follows from
  * the digests of the checkpoint's files. A checksum is compared before each use.
  */
-import { cacheOf } from '../../storage/nodeFiles.js'
+import { locateCache } from '../../storage/nodeFiles.js'
 import { modelDigests } from '../../checkpoints/fingerprint.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readSafetensors, readTensor, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
-import { headerOf, type Declaration } from '../../checkpoints/safetensors/writeSafetensors.js'
+import { encodeHeader, type Declaration } from '../../checkpoints/safetensors/writeSafetensors.js'
 import { inputError } from '../../errors/inputError.js'
 import { SystemError } from '../../errors/systemError.js'
 import { readText } from '../../storage/text.js'
@@ -51,11 +51,11 @@ export type QuantizedFile = {
 export async function* quantizedFile(
   base: ModelFolder,
   layout: MatrixLayout,
-  cache: string = cacheOf(),
+  cache: string = locateCache(),
 ): AsyncGenerator<string, QuantizedFile> {
   const { storage } = base
   const folder = joinPath(cache, `salora-${layout.precision}`)
-  const name = await fileNameOf(base, layout)
+  const name = await buildFileName(base, layout)
   const file = joinPath(folder, name)
   await makeCache(folder, storage)
   const cached = await intactFile(folder, name, storage, layout)
@@ -65,7 +65,7 @@ export async function* quantizedFile(
   return { folder, file, digest, tensors: (await readSafetensors(file, storage)).tensors }
 }
 
-const fileNameOf = async (base: ModelFolder, { version }: MatrixLayout): Promise<string> => {
+const buildFileName = async (base: ModelFolder, { version }: MatrixLayout): Promise<string> => {
   const { 'tokenizer.json': _, 'tokenizer_config.json': __, ...digests } = await modelDigests(base)
   const digest = sha256()
   digest.update(JSON.stringify([...version, Object.entries(digests).sort()]))
@@ -88,12 +88,12 @@ const intactFile = async (
   storage: Storage,
   { precision }: Pick<MatrixLayout, 'precision'>,
 ): Promise<Pick<QuantizedFile, 'digest' | 'tensors'> | null> => {
-  for (const path of [name, checksumOf(name)])
+  for (const path of [name, checksumFile(name)])
     if ((await storage.stat(joinPath(folder, path)))?.kind === 'folder')
       throw inputError(joinPath(folder, path), `a file of the ${precision} cache`, 'a folder, which can be deleted')
   try {
     const file = await fileInFolder(folder, name, storage)
-    const checksum = await fileInFolder(folder, checksumOf(name), storage)
+    const checksum = await fileInFolder(folder, checksumFile(name), storage)
     if (file === undefined || checksum === undefined) return null
     const digest = await fileSha256(file, storage)
     if ((await readText(checksum, 1_000, storage)).trim() !== digest) return null
@@ -104,7 +104,7 @@ const intactFile = async (
   }
 }
 
-const checksumOf = (file: string): string => `${file}.sha256`
+const checksumFile = (file: string): string => `${file}.sha256`
 
 /**
  * Writes the file; its digest. The checksum is written after the last byte and before the file gets its name. Two processes that write at once
@@ -115,23 +115,23 @@ const write = async (base: ModelFolder, file: string, layout: MatrixLayout): Pro
   let hex = ''
   async function* withChecksum(): AsyncGenerator<Uint8Array> {
     const digest = sha256()
-    for await (const chunk of contentOf(base, layout)) {
+    for await (const chunk of writeContent(base, layout)) {
       digest.update(chunk)
       yield chunk
     }
     hex = digest.hex()
-    await storage.write(checksumOf(file), `${hex}\n`)
+    await storage.write(checksumFile(file), `${hex}\n`)
   }
   await storage.write(file, withChecksum())
   return hex
 }
 
 /** All other tensors in float32, then the parts of each matrix. The checkpoint is read once, a tensor at a time. */
-async function* contentOf(base: ModelFolder, layout: MatrixLayout): AsyncGenerator<Uint8Array> {
+async function* writeContent(base: ModelFolder, layout: MatrixLayout): AsyncGenerator<Uint8Array> {
   const { others, quantized } = dividedTensors(base, layout)
-  yield headerOf(declarationsOf(base, layout))
-  for (const [, entry] of others) yield bytesOf(await readTensor(entry))
-  for (const [name, entry] of quantized) for (const part of layout.parts(await readTensor(entry), entry.shape, name)) yield bytesOf(part)
+  yield encodeHeader(declareTensors(base, layout))
+  for (const [, entry] of others) yield toBytes(await readTensor(entry))
+  for (const [name, entry] of quantized) for (const part of layout.parts(await readTensor(entry), entry.shape, name)) yield toBytes(part)
 }
 
 type Divided = Record<'others' | 'quantized', readonly (readonly [string, TensorEntry])[]>
@@ -142,7 +142,7 @@ const dividedTensors = ({ frozen }: Pick<ModelFolder, 'frozen'>, { matrices }: M
 })
 
 /** The tensors of the file, in its order. */
-export const declarationsOf = (base: Pick<ModelFolder, 'frozen'>, layout: MatrixLayout): readonly Declaration[] => {
+export const declareTensors = (base: Pick<ModelFolder, 'frozen'>, layout: MatrixLayout): readonly Declaration[] => {
   const { others, quantized } = dividedTensors(base, layout)
   return [
     ...others.map(([name, { shape }]) => ({ name, dtype: 'F32' as const, shape })),
@@ -150,7 +150,7 @@ export const declarationsOf = (base: Pick<ModelFolder, 'frozen'>, layout: Matrix
   ]
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Int8Array | Uint8Array): Uint8Array =>
+const toBytes = ({ buffer, byteOffset, byteLength }: Float32Array | Int8Array | Uint8Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength)
 
 const dtypes: Readonly<Record<string, DType>> = { F32: 'float32', I8: 'int8', U8: 'uint8' }
@@ -165,13 +165,13 @@ export async function* openQuantized(base: ModelFolder, layout: MatrixLayout, ca
     if (entry === undefined) throw new Error(`${layout.precision}: expected a tensor of the model, got ${name}`)
     return weight(name, entry.shape, dtypes[entry.dtype] ?? 'float32', { location, offset: entry.offset, length: entry.length })
   }
-  return { weights: weightSource({ files }), tensor: tensorsOf(base, layout, stored) }
+  return { weights: weightSource({ files }), tensor: makeTensorSource(base, layout, stored) }
 }
 
 /** Tensors of the same shapes and types that are in no file. */
 export const quantizedPlaceholders = (base: ModelFolder, layout: MatrixLayout): TensorSource => {
-  const declared = new Map(declarationsOf(base, layout).map((declaration) => [declaration.name, declaration]))
-  return tensorsOf(base, layout, (name) => {
+  const declared = new Map(declareTensors(base, layout).map((declaration) => [declaration.name, declaration]))
+  return makeTensorSource(base, layout, (name) => {
     const { shape, dtype } = declared.get(name) ?? { shape: [], dtype: 'F32' }
     const length = shape.reduce((a, b) => a * b, dtype === 'F32' ? 4 : 1)
     return weight(name, shape, dtypes[dtype] ?? 'float32', { location: '', offset: 0, length })
@@ -179,7 +179,11 @@ export const quantizedPlaceholders = (base: ModelFolder, layout: MatrixLayout): 
 }
 
 /** One expression per name: graphs share their subexpressions by identity. */
-const tensorsOf = ({ frozen }: Pick<ModelFolder, 'frozen'>, { matrices, matrix }: MatrixLayout, stored: TensorSource): TensorSource => {
+const makeTensorSource = (
+  { frozen }: Pick<ModelFolder, 'frozen'>,
+  { matrices, matrix }: MatrixLayout,
+  stored: TensorSource,
+): TensorSource => {
   const known = memoized(stored)
   return memoized((name) => (matrices.has(name) ? matrix(name, frozen.get(name)?.shape ?? [], known) : known(name)))
 }

@@ -8,7 +8,7 @@ import { counted, plural } from '../../format/numbers.js'
 import { defineCommand } from '../../terminal/command.js'
 import { exitCodes } from '../../terminal/exitCodes.js'
 import type { Terminal } from '../../terminal/output.js'
-import { phaseProgress, sourceOf, textFlags } from './text.js'
+import { phaseProgress, openSource, textFlags } from './text.js'
 
 export const ngramScore = defineCommand({
   name: 'salora ngram score',
@@ -49,7 +49,7 @@ const scoreSentences = async (file: string, text: string | null, terminal: Termi
     const model = await openNgramModel(file, { seen: (bytes) => phases.show('loading', bytes / (size || 1)) })
     phases.close()
     const scores: SentenceScore[] = []
-    const source = await sourceOf(text, terminal, (fraction) => phases.show('scoring', fraction))
+    const source = await openSource(text, terminal, (fraction) => phases.show('scoring', fraction))
     await ngramScorer(model).lines(source, (score) => void scores.push(score))
     if (scores.length === 0) throw inputError(source.name, 'a text of at least one line', 'an empty one')
     const { log10, perplexity } = textScore(scores)
@@ -73,11 +73,11 @@ const scoreText = (
   }: Omit<TextScore, 'log10'>,
   log10: number,
 ): readonly string[] => {
-  const shown = (value: number | null): string => (value === null ? 'none (no words)' : value.toFixed(4))
+  const formatScore = (value: number | null): string => (value === null ? 'none (no words)' : value.toFixed(4))
   return [
     `text        ${plural(sentences, 'sentence')}, ${plural(words, 'word')}, ${counted(unknown)} unknown`,
     `log10       ${log10.toFixed(4)}`,
-    `perplexity  ${shown(perplexity)}, without unknown words ${shown(perplexityWithoutUnknown)}`,
-    `KenLM's     ${shown(kenlmPerplexity)}, without unknown words ${shown(kenlmPerplexityWithoutUnknown)} (sentence ends count as words)`,
+    `perplexity  ${formatScore(perplexity)}, without unknown words ${formatScore(perplexityWithoutUnknown)}`,
+    `KenLM's     ${formatScore(kenlmPerplexity)}, without unknown words ${formatScore(kenlmPerplexityWithoutUnknown)} (sentence ends count as words)`,
   ]
 }

@@ -8,7 +8,7 @@ import { countProgress } from '../../terminal/progress.js'
 export const textFlags = { text: textFlag('file', 'Text, plain or gzip, one sentence per line', { defaultText: 'standard input' }) }
 
 /** @param onRead fractions of the file, if there is one */
-export const sourceOf = async (file: string | null, { note }: Terminal, onRead: (fraction: number) => void): Promise<TextSource> => {
+export const openSource = async (file: string | null, { note }: Terminal, onRead: (fraction: number) => void): Promise<TextSource> => {
   if (file !== null) {
     const source: TextSource = await fileSource(file, (bytes) => onRead(bytes / (source.bytes || 1)))
     return source

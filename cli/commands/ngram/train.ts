@@ -4,22 +4,31 @@ import { quoted } from '../../../accelerated/errors/inputError.js'
 import { defaultFallback, type Discounts } from '../../../evaluation/ngram/kneserNey.js'
 import { highestTrainedOrder, trainNgram, type NgramOptions, type TrainedNgram } from '../../../evaluation/ngram/trainNgram.js'
 import { writeNgramModel } from '../../../evaluation/ngram/modelFile.js'
-import { countFlag, flag, numberOf, required, severalFlag, switchFlag, textFlag, type Flag } from '../../../finetuning/commandLine/flag.js'
+import {
+  countFlag,
+  flag,
+  parseNumber,
+  required,
+  severalFlag,
+  switchFlag,
+  textFlag,
+  type Flag,
+} from '../../../finetuning/commandLine/flag.js'
 import { usageError } from '../../../finetuning/commandLine/usageError.js'
 import { counted, duration, megabytes, plural } from '../../format/numbers.js'
 import { defineCommand } from '../../terminal/command.js'
 import { exitCodes } from '../../terminal/exitCodes.js'
 import { watchInterrupt, type Interrupt } from '../../terminal/interrupt.js'
 import type { Terminal } from '../../terminal/output.js'
-import { phaseProgress, sourceOf, textFlags } from './text.js'
+import { phaseProgress, openSource, textFlags } from './text.js'
 
 /** `0 0 1` or `0,0,1` */
-const numbersOf = (where: string, words: readonly string[]): readonly number[] =>
-  words.flatMap((word) => word.split(',')).map((word) => numberOf(where, word))
+const parseNumbers = (where: string, words: readonly string[]): readonly number[] =>
+  words.flatMap((word) => word.split(',')).map((word) => parseNumber(where, word))
 
 const pruneFlag: Flag<readonly number[]> = flag({
   ...severalFlag('counts', 'Prune n-grams that occur at most this often, by order from 1; the last count is for higher orders too: 0 0 1'),
-  parse: (where, typed) => (Array.isArray(typed) ? numbersOf(where, typed.map(String)) : []),
+  parse: (where, typed) => (Array.isArray(typed) ? parseNumbers(where, typed.map(String)) : []),
 })
 
 /** As lmplz: the last given discount is also for higher counts. */
@@ -30,7 +39,7 @@ const fallbackFlag: Flag<Discounts | null> = flag({
   defaultText: `without a value ${defaultFallback.join(' ')}`,
   parse: (where, typed) => {
     if (typed === undefined) return null
-    const amounts = Array.isArray(typed) ? numbersOf(where, typed.map(String)) : []
+    const amounts = Array.isArray(typed) ? parseNumbers(where, typed.map(String)) : []
     if (amounts.length === 0) return defaultFallback
     if (amounts.length > 3) throw usageError(where, 'at most three discounts', String(amounts.length))
     const [one = 0, two = one, more = two] = amounts
@@ -105,7 +114,7 @@ const trainModel = async (
   terminal: Terminal,
 ) => {
   const began = performance.now()
-  const source = await sourceOf(text, terminal, (fraction) => phases.show('reading', fraction))
+  const source = await openSource(text, terminal, (fraction) => phases.show('reading', fraction))
   const trained = await trainNgram(source, options, { signal, progress: phases.show })
   await writeNgramModel(output, trained.model, { signal, progress: (fraction) => phases.show('writing', fraction) })
   phases.close()

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { inputError, reason } from '../../../accelerated/errors/inputError.js'
 import { variable, type Environment } from '../../../accelerated/storage/nodeFiles.js'
-import { secretOf, webAddress, proxiedFetch, type Fetch } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
+import { readSecret, webAddress, proxiedFetch, type Fetch } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
 import { TrackerError, type Point, type RunDescription, type RunStatus, type TrackedRun, type TrackerService } from './service.js'
 
 /** mlflow/utils/validation.py and the REST API's documentation; the older limit where versions differ. */
@@ -23,15 +23,15 @@ type Server = {
 
 /** The server that MLflow's environment variables name. @throws InputError if one is wrong, or if there is no address */
 export const mlflowService = (environment: Environment): TrackerService => {
-  const server = serverOf(environment)
+  const server = readServer(environment)
   return { address: server.address, batchSize: limits.metrics, open: (run, signal) => openMlflowRun(server, run, signal) }
 }
 
-const serverOf = (environment: Environment): Server => {
+const readServer = (environment: Environment): Server => {
   const uri = variable(environment, 'MLFLOW_TRACKING_URI')
   if (uri === undefined) throw inputError('MLFLOW_TRACKING_URI', 'the address of an MLflow server, as http://localhost:5000', 'nothing')
   const [token, user, password] = ['MLFLOW_TRACKING_TOKEN', 'MLFLOW_TRACKING_USERNAME', 'MLFLOW_TRACKING_PASSWORD'].map((name) =>
-    secretOf(environment, name),
+    readSecret(environment, name),
   )
   const basic = user === undefined ? undefined : `Basic ${Buffer.from(`${user}:${password ?? ''}`).toString('base64')}`
   return {
@@ -84,7 +84,7 @@ const openMlflowRun = async (server: Server, description: RunDescription, signal
     url: `${server.address}/#/experiments/${experiment_id}/runs/${run_id}`,
     lastSteps: new Map(data?.metrics?.map(({ key, step = 0 }) => [key, step])),
     log: async (points, signal) => {
-      await post(server, 'runs/log-batch', { run_id, metrics: points.map(metricOf), params: [], tags: [] }, signal)
+      await post(server, 'runs/log-batch', { run_id, metrics: points.map(toMetric), params: [], tags: [] }, signal)
     },
     finish: async (status: RunStatus, signal) => {
       await post(server, 'runs/update', { run_id, status, end_time: Date.now() }, signal)
@@ -130,7 +130,7 @@ const namedExperiment = async (server: Server, signal: AbortSignal): Promise<str
   return experiment.experiment_id
 }
 
-const metricOf = ({ key, ...point }: Point): Point => ({ key: validKey(key), ...point })
+const toMetric = ({ key, ...point }: Point): Point => ({ key: validKey(key), ...point })
 
 /** Names may hold letters, digits, `_`, `-`, `.`, spaces and slashes, and no part of a path that leads elsewhere. */
 const validKey = (key: string): string =>

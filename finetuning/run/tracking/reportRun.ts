@@ -9,7 +9,7 @@ import { readText } from '../../../accelerated/storage/text.js'
 import { fileInFolder } from '../../../accelerated/storage/paths.js'
 import type { FinetuneEvent, FinetuneOptions, RunConfig, RunResult } from '../run.js'
 import { readRunConfig } from '../runFiles.js'
-import { lineOf, numbersOf, scalarsOf, type Scalars } from '../metricsLine.js'
+import { toMetricsLine, pickNumbers, toScalars, type Scalars } from '../metricsLine.js'
 import { senderLimits, startSender, type Sender, type SenderLimits } from './sender.js'
 import { type RunStatus, type StoredRun, type TrackerService, trackerFile, trackerNames, type TrackerName } from './service.js'
 import { mlflowService } from './mlflow.js'
@@ -35,18 +35,18 @@ export async function* reportRun(
   try {
     for await (const event of events) {
       if (event.kind === 'start') for (const one of reported) senders.push(await startTracked(options, one, limits))
-      for (const { sender } of senders) sender.add(pointsOf(event))
+      for (const { sender } of senders) sender.add(toPoints(event))
       if (event.kind === 'result') {
         status = event.result.interrupted ? 'KILLED' : 'FINISHED'
         await closeAll(senders, status)
       }
-      yield* noticesOf(senders)
+      yield* drainNotices(senders)
       yield event
     }
   } catch (error) {
     status = 'FAILED'
     await closeAll(senders, status)
-    yield* noticesOf(senders)
+    yield* drainNotices(senders)
     throw error
   } finally {
     await closeAll(senders, status)
@@ -92,7 +92,7 @@ const startTracked = async ({ output }: FinetuneOptions, { name, service, earlie
     service,
     {
       name: basename(resolve(output)),
-      params: config === null ? {} : paramsOf(config),
+      params: config === null ? {} : toParams(config),
       earlier,
       store: (run) => writeFileAtomically(join(output, trackerFile(name)), `${JSON.stringify(run, null, 2)}\n`),
     },
@@ -102,7 +102,7 @@ const startTracked = async ({ output }: FinetuneOptions, { name, service, earlie
 }
 
 /** Every setting, each as a text. */
-const paramsOf = ({ model, revision, adapter, task, device, settings }: RunConfig): Readonly<Record<string, string>> => {
+const toParams = ({ model, revision, adapter, task, device, settings }: RunConfig): Readonly<Record<string, string>> => {
   const all: Readonly<Record<string, unknown>> = { model, revision, adapter, ...task, ...settings, device }
   return Object.fromEntries(
     Object.entries(all)
@@ -111,7 +111,7 @@ const paramsOf = ({ model, revision, adapter, task, device, settings }: RunConfi
   )
 }
 
-const pointsOf = (event: FinetuneEvent): Parameters<Sender['add']>[0] => {
+const toPoints = (event: FinetuneEvent): Parameters<Sender['add']>[0] => {
   const timestamp = Date.now()
   return steppedScalars(event).flatMap(({ step, scalars }) =>
     scalars.flatMap(([key, value]) => (Number.isFinite(value) ? [{ key, value, step, timestamp }] : [])),
@@ -119,15 +119,15 @@ const pointsOf = (event: FinetuneEvent): Parameters<Sender['add']>[0] => {
 }
 
 const steppedScalars = (event: FinetuneEvent): readonly { readonly step: number; readonly scalars: Scalars }[] => {
-  if (event.kind === 'step' || event.kind === 'evaluation') return [{ step: event.step, scalars: scalarsOf(lineOf(event)) }]
-  if (event.kind === 'test') return [{ step: event.step, scalars: scalarsOf(event) }]
+  if (event.kind === 'step' || event.kind === 'evaluation') return [{ step: event.step, scalars: toScalars(toMetricsLine(event)) }]
+  if (event.kind === 'test') return [{ step: event.step, scalars: toScalars(event) }]
   return event.kind === 'result' ? resultScalars(event.result) : []
 }
 
 /** The best scores, and what the budget left. */
 const resultScalars = ({ best, stepsDone, retainedDensity, interrupted }: RunResult) => [
-  ...(best === null ? [] : [{ step: best.step, scalars: numbersOf('best', best.scores) }]),
-  ...(interrupted ? [] : [{ step: stepsDone, scalars: numbersOf('result', { retainedDensity }) }]),
+  ...(best === null ? [] : [{ step: best.step, scalars: pickNumbers('best', best.scores) }]),
+  ...(interrupted ? [] : [{ step: stepsDone, scalars: pickNumbers('result', { retainedDensity }) }]),
 ]
 
 const closeAll = async (senders: readonly Tracked[], status: RunStatus): Promise<void> => {
@@ -140,7 +140,7 @@ const closeAll = async (senders: readonly Tracked[], status: RunStatus): Promise
   )
 }
 
-function* noticesOf(senders: readonly Tracked[]): Generator<FinetuneEvent> {
+function* drainNotices(senders: readonly Tracked[]): Generator<FinetuneEvent> {
   for (const { name, sender } of senders)
     for (const { kind, text } of sender.takeNotices())
       yield kind === 'url' ? { kind: 'tracking', tracker: name, url: text } : { kind: 'warning', message: text }

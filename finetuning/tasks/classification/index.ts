@@ -4,13 +4,13 @@ import {
   confusionMatrix,
   constantPrediction,
   crossEntropy,
-  f1Of,
+  f1ForClass,
   isPredictionMetric,
   majorityClass,
   METRICS,
   reportByClass,
 } from '../../metrics/index.js'
-import { labelsOf, sequenceTaskType, type Outputs } from '../sequences/taskType.js'
+import { toLabels, sequenceTaskType, type Outputs } from '../sequences/sequenceTaskType.js'
 import type { Task } from '../task.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { option } from '../../../accelerated/errors/words.js'
@@ -32,22 +32,22 @@ export const singleLabel = sequenceTaskType({
   file: { labels: classColumn, metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' },
   commonMetrics,
   scoreSet: ({ metrics, positive }, outputs, truths) => {
-    const [predictions, labels] = [predictedClasses(outputs), labelsOf(truths)]
+    const [predictions, labels] = [predictedClasses(outputs), toLabels(truths)]
     const scoreBy = (name: string): number => {
       if (!isPredictionMetric(name)) return crossEntropy(outputs, labels)
-      return (name === 'f1' && positive !== undefined ? f1Of(positive) : METRICS[name])(predictions, labels)
+      return (name === 'f1' && positive !== undefined ? f1ForClass(positive) : METRICS[name])(predictions, labels)
     }
     const names = new Set([...metrics, ...commonMetrics(positive !== undefined)])
     return { scores: Object.fromEntries([...names].map((name) => [name, scoreBy(name)])), constant: constantPrediction(predictions) }
   },
-  predictionOf: predictedClass,
-  errorOf: (logits, truth) => {
+  toPrediction: predictedClass,
+  toError: (logits, truth) => {
     const predicted = predictedClass(logits)
-    return predicted === truth ? null : { predicted, loss: crossEntropy([logits], labelsOf([truth])) }
+    return predicted === truth ? null : { predicted, loss: crossEntropy([logits], toLabels([truth])) }
   },
-  majority: (truths) => majorityClass(labelsOf(truths)),
+  majority: (truths) => majorityClass(toLabels(truths)),
   report: (outputs, truths, classes) => {
-    const [predictions, labels] = [predictedClasses(outputs), labelsOf(truths)]
+    const [predictions, labels] = [predictedClasses(outputs), toLabels(truths)]
     const all = Array.from({ length: classes }, (_, i) => i)
     return { byClass: reportByClass(predictions, labels, all), confusion: confusionMatrix(predictions, labels, classes) }
   },
@@ -86,7 +86,7 @@ export const dominantClass = (labels: readonly number[]): { readonly label: numb
  * One weight per class. @param weights `equal`; `balanced`: n / (classes · nₖ) of the training labels; or `bad=1,good=3`, where other classes have 1
  * @throws InputError if a weight is out of bounds or a class is unknown
  */
-export const classWeightsOf = (weights: string, labelNames: readonly string[], labels: readonly number[]): readonly number[] => {
+export const parseClassWeights = (weights: string, labelNames: readonly string[], labels: readonly number[]): readonly number[] => {
   if (weights === 'equal') return labelNames.map(() => 1)
   if (weights === 'balanced') return balancedWeights(labelNames.length, labels)
   const byName = new Map(weights.split(',').map((part) => weightOf(part, labelNames)))

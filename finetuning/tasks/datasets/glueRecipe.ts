@@ -30,21 +30,21 @@ const notInPaper: SettingsInput = { head: 'transformers', batchSize: 32, maxLeng
 const window: SettingsInput = { gateStart: 0.2, gateEnd: 0.5 }
 
 /** Default settings of a method's run on this task. Settings of the row and of the user override them. */
-export const recipeOf = (task: GlueName, size: PaperSize, method: unknown): SettingsInput => ({
+export const buildRecipe = (task: GlueName, size: PaperSize, method: unknown): SettingsInput => ({
   ...notInPaper,
   ...tableA2[task][size],
   ...(method === 'salora' ? window : {}),
 })
 
 /** SaLoRA by this recipe. @throws InputError for a task that is not GLUE's */
-const presetOf = (size: PaperSize): TaskPreset => ({
+const makePreset = (size: PaperSize): TaskPreset => ({
   method: 'salora',
   help: `GLUE as the paper trains RoBERTa-${size}`,
   settings: (task) => {
     if (!isGlueName(task))
       throw inputError(option('preset'), words`${option('task')} ${GLUE_NAMES.join(', ')} beside this preset`, quoted(task))
-    return recipeOf(task, size, 'salora')
+    return buildRecipe(task, size, 'salora')
   },
 })
 
-export const gluePresets: Readonly<Record<string, TaskPreset>> = { glue: presetOf('base'), 'glue-large': presetOf('large') }
+export const gluePresets: Readonly<Record<string, TaskPreset>> = { glue: makePreset('base'), 'glue-large': makePreset('large') }

@@ -20,7 +20,7 @@ import {
   type TypedTask,
   type TaskData,
   type TaskType,
-  worstOf,
+  selectWorst,
 } from '../taskType.js'
 import { truncationWarnings } from '../exampleTokenizer.js'
 import type { Task } from '../task.js'
@@ -90,11 +90,11 @@ const tokenizeWith =
 
 /** Scores above 1, such as those of STS-B, become shares of the largest one: a cosine is at most 1. */
 const scaled = (examples: readonly PairExample[]): readonly PairExample[] => {
-  const largest = largestOf(examples.map(({ score }) => score))
+  const largest = findScale(examples.map(({ score }) => score))
   return largest === 1 ? examples : examples.map((example) => ({ ...example, score: example.score / largest }))
 }
 
-const largestOf = (scores: readonly number[]): number => scores.reduce((most, score) => Math.max(most, Math.abs(score)), 1)
+const findScale = (scores: readonly number[]): number => scores.reduce((most, score) => Math.max(most, Math.abs(score)), 1)
 
 const listed = (list: readonly PairExample[]): Examples<PairExample> => ({ length: list.length, at: (index) => list[index] })
 
@@ -121,7 +121,7 @@ const boundTo = (
       const scores = score(answers.map(halves), labels)
       return { scores, selection: selectionScore(selectionMetric, metrics)(scores), constant: null }
     },
-    worstErrors: (answers, count) => worstOf(errors(answers.map(halves), labels, rows), count),
+    worstErrors: (answers, count) => selectWorst(errors(answers.map(halves), labels, rows), count),
     report: () => ({ byClass: null, confusion: null }),
     majority: null,
   }
@@ -187,7 +187,7 @@ export const similarity = embeddingType(
     },
     // the cosine in the units of the labels, and its distance from the label
     errors: (pairs, labels) => {
-      const largest = largestOf(labels)
+      const largest = findScale(labels)
       return pairs.map((pair, index) => {
         const [label = NaN, predicted] = [labels[index], largest * cosine(pair)]
         return { index, label: sixDigits(label), predicted: sixDigits(predicted), loss: Math.abs(predicted - label) }

@@ -13,10 +13,10 @@ export type Found = { readonly nearest: number; readonly loss: number }
 /** Of each pair, among equal blocks of at most 1,000 in the order of the file, with vectors of length 1. loss: −log softmax(20 · cosines)[own] */
 export const findSeconds = (pairs: readonly (readonly [Vector, Vector])[]): readonly Found[] => {
   const blocks = Math.ceil(pairs.length / blockSize)
-  const startOf = (block: number): number => Math.floor((block * pairs.length) / blocks)
+  const blockStart = (block: number): number => Math.floor((block * pairs.length) / blocks)
   return Array.from({ length: blocks }, (_, number) => {
-    const from = startOf(number)
-    const block = pairs.slice(from, startOf(number + 1))
+    const from = blockStart(number)
+    const block = pairs.slice(from, blockStart(number + 1))
     return block.map(([first], i) => {
       const cosines = block.map(([, second]) => first.reduce((sum, x, j) => sum + x * (second[j] ?? 0), 0))
       const [own = NaN, largest] = [cosines[i], cosines.reduce((most, x) => Math.max(most, x), -Infinity)]

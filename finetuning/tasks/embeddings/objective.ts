@@ -22,7 +22,7 @@ export type EmbeddingLoss = 'ranking' | 'similarity'
 export const rankingScale = 20
 
 /** The texts of an example. */
-const textsOf = ({ inputIds, tokenTypeIds, ends }: PairExample): readonly TokenizedExample[] =>
+const splitTexts = ({ inputIds, tokenTypeIds, ends }: PairExample): readonly TokenizedExample[] =>
   ends.map((end, i) => {
     const part = (all: ArrayLike<number>): readonly number[] => Array.from(all).slice(ends[i - 1] ?? 0, end)
     return { inputIds: part(inputIds), ...(tokenTypeIds === undefined ? {} : { tokenTypeIds: part(tokenTypeIds) }) }
@@ -56,7 +56,7 @@ export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<
     },
     dimensions: (tokens) => ({ texts: tokens, pairs: tokens }),
     prepare: (examples) => {
-      const texts = examples.flatMap(textsOf)
+      const texts = examples.flatMap(splitTexts)
       return {
         texts,
         weight: examples.length,

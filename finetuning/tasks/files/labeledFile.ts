@@ -3,13 +3,13 @@ import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { option, words } from '../../../accelerated/errors/words.js'
 import type { Dataset, Example } from '../../data/dataset.js'
-import { contentEnding, fileHelp } from '../../data/formats.js'
+import { contentExtension, fileHelp } from '../../data/formats.js'
 import { looksLikeFile } from '../../data/delimited.js'
-import { foldOf, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
+import { holdOutFold, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { taggedEndings } from '../tokenClassification/examples.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import type { Placed } from '../../data/rows.js'
-import { taskTypes } from '../taskTypeOf.js'
+import { taskTypes } from '../findTaskType.js'
 import { singleLabel } from '../classification/index.js'
 import type { Evaluation, Scoring, LoadedTask, TaskSource, TaskOptions } from '../task.js'
 import type { FileReading } from '../taskType.js'
@@ -17,11 +17,11 @@ import { mixedTraining, mixtureFlags, readFiles } from './mixture.js'
 import { encoding, evalShare, skipMissing, textColumn } from './flags.js'
 
 const load = async (options: TaskOptions & Placed): Promise<LoadedTask> => {
-  const { file, scoring } = readingOf(options)
+  const { file, scoring } = chooseReading(options)
   const all = await readFiles(options.task, options, file.read)
   const { evalData } = options
-  const part = options.fold === undefined ? heldOutShare(options) : foldOf(options.fold)
-  const parts = evalData === undefined ? heldOutOf(all, file, options, part) : await withEvaluationFile(all, evalData, file, options)
+  const part = options.fold === undefined ? heldOutShare(options) : holdOutFold(options.fold)
+  const parts = evalData === undefined ? splitHeldOut(all, file, options, part) : await withEvaluationFile(all, evalData, file, options)
   return {
     name: options.task,
     ...parts,
@@ -32,16 +32,16 @@ const load = async (options: TaskOptions & Placed): Promise<LoadedTask> => {
 }
 
 const loadEvaluation = async (options: TaskOptions & Placed): Promise<Evaluation> => {
-  const { file, scoring } = readingOf(options)
+  const { file, scoring } = chooseReading(options)
   const { evalData } = options
   const evaluation = await (evalData === undefined ? readFiles(options.task, options, file.read) : file.read(evalData, options))
   return { ...scoring, evaluation, sorted: options.labelNames === undefined }
 }
 
 /** How the file is read and scored: by the task type that --problem-type names, else by the file's ending. @throws InputError for an unknown name */
-const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
+const chooseReading = ({ task, problemType, labelsAsText }: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
   const ofFiles = taskTypes.filter(({ file }) => file !== undefined)
-  const ending = contentEnding(task)
+  const ending = contentExtension(task)
   const name = problemType ?? ofFiles.find(({ file }) => file?.endings?.includes(ending))?.name ?? singleLabel.name
   const taskType = ofFiles.find((known) => known.name === name)
   if (taskType?.file === undefined) throw inputError(option('problemType'), alternatives(ofFiles.map((known) => known.name)), quoted(name))
@@ -52,7 +52,7 @@ const readingOf = ({ task, problemType, labelsAsText }: TaskOptions): { readonly
 
 type Parts = Pick<LoadedTask, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { strata }: FileReading, options: TaskOptions, part: HoldOutPart): Parts => {
+const splitHeldOut = (all: Dataset, { strata }: FileReading, options: TaskOptions, part: HoldOutPart): Parts => {
   const seed = options.holdOutSeed ?? 0
   const split = holdOut<Example>({ seed, strata, ...part })
   const { kept, held } = split(all.examples)

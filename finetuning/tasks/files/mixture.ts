@@ -24,7 +24,7 @@ export const mixedFiles = (given: TaskOptions['mixData'] = []): readonly string[
   typeof given === 'string' ? given.split(',').map((name) => name.trim()) : given
 
 /** Weights of the files; null: every row is read once. @throws InputError */
-const weightsOf = ({ mixData, mixWeights }: TaskOptions): readonly number[] | null => {
+const parseMixWeights = ({ mixData, mixWeights }: TaskOptions): readonly number[] | null => {
   if (mixWeights === undefined) return null
   const files = 1 + mixedFiles(mixData).length
   const written = typeof mixWeights === 'string' ? mixWeights.split(',').map((weight) => weight.trim()) : mixWeights.map(String)
@@ -44,7 +44,7 @@ export const readFiles = async <O extends TaskOptions>(
   options: O,
   read: (file: string, options: O) => Promise<Dataset>,
 ): Promise<Dataset> => {
-  const weights = weightsOf(options) // first: a wrong weight needs no reading
+  const weights = parseMixWeights(options) // first: a wrong weight needs no reading
   const files = mixedFiles(options.mixData)
   if (files.some((file) => file === '')) throw inputError(option('mixData'), 'names of files, separated by commas', 'an empty one')
   const own = await read(first, options)
@@ -58,7 +58,7 @@ export const readFiles = async <O extends TaskOptions>(
 /** The training rows of an epoch, of those that are not held out. The draw does not depend on the run's seed, so that runs compare. */
 export const mixedTraining = (all: Dataset, kept: Dataset['examples'], options: TaskOptions): Dataset => ({
   ...all,
-  ...drawMixture(all, kept, weightsOf(options), options.holdOutSeed ?? 0),
+  ...drawMixture(all, kept, parseMixWeights(options), options.holdOutSeed ?? 0),
 })
 
 // Several files as one dataset, and how many rows of each an epoch trains on.
@@ -114,7 +114,7 @@ export const drawMixture = (
 ): Pick<Dataset, 'examples' | 'files' | 'notes'> => {
   const { files, notes } = all
   if (files === undefined) return { examples: kept, ...(notes === undefined ? {} : { notes }) }
-  const parts = keptByFile(all.examples, files, kept)
+  const parts = groupByFile(all.examples, files, kept)
   const present = parts.flatMap((part, i) => (part.length === 0 ? [] : [i]))
   const of = <T>(list: readonly T[]): readonly T[] => present.map((i) => list[i] as T)
   const counts = of(parts).map(({ length }) => length)
@@ -133,7 +133,7 @@ const mixtureNote = (files: readonly FileRows[]): string =>
 const counted = (n: number): string => n.toLocaleString('en-US')
 
 /** `kept` has examples of `all` in their order. */
-const keptByFile = (all: readonly Example[], files: readonly FileRows[], kept: readonly Example[]): readonly (readonly Example[])[] => {
+const groupByFile = (all: readonly Example[], files: readonly FileRows[], kept: readonly Example[]): readonly (readonly Example[])[] => {
   let [at, next] = [0, 0]
   return files.map(({ rows }) => {
     const part: Example[] = []

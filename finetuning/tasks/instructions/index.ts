@@ -5,18 +5,18 @@ import { option, words } from '../../../accelerated/errors/words.js'
 import { truncations, type Truncation } from '../texts/tokens.js'
 import type { Task, TaskOptions } from '../task.js'
 import { readConversations } from '../../data/conversations.js'
-import { templateOf } from '../../data/promptTemplates.js'
+import { parseTemplate } from '../../data/promptTemplates.js'
 import { mixtureFlags } from '../files/mixture.js'
 import { encoding, evalShare, packing, skipMissing } from '../files/flags.js'
-import { causalLM, causalScoring } from '../texts/taskType.js'
+import { causalLM, causalScoring } from '../texts/textTaskType.js'
 import { textSource } from '../texts/source.js'
 
 /** @throws InputError for an unknown name, and for turns without the chat template */
-const truncationOf = (options: TaskOptions): Truncation => {
+const parseTruncation = (options: TaskOptions): Truncation => {
   const { truncation = 'tokens' } = options
   const named = truncations.find((name) => name === truncation)
   if (named === undefined) throw inputError(option('truncation'), alternatives(truncations), quoted(truncation))
-  const template = templateOf(options)
+  const template = parseTemplate(options)
   if (named === 'turns' && template !== 'chat')
     throw inputError(option('truncation'), words`tokens, as ${option('promptTemplate')} ${template} has one exchange`, quoted(named))
   return named
@@ -51,12 +51,12 @@ const instructionsSource = textSource({
     ...mixtureFlags,
     packing,
   ],
-  read: (file, options) => readConversations(file, templateOf(options), options),
+  read: (file, options) => readConversations(file, parseTemplate(options), options),
   scoring: causalScoring,
   dataOptions: (options) => ({
     text: {
-      promptTemplate: templateOf(options),
-      truncation: truncationOf(options),
+      promptTemplate: parseTemplate(options),
+      truncation: parseTruncation(options),
       trainOnInputs: options.trainOnInputs === true,
       packing: options.packing === true,
     },

@@ -1,7 +1,7 @@
 /** Multi-label classification: any number of classes per example, each decided by itself. */
 import { labelSetColumn } from '../../data/labelColumn.js'
 import { labelSeparator } from '../../data/labels.js'
-import { sequenceTaskType, type Truth } from '../sequences/taskType.js'
+import { sequenceTaskType, type Truth } from '../sequences/sequenceTaskType.js'
 import type { Task } from '../task.js'
 import { option, words } from '../../../accelerated/errors/words.js'
 import { mean } from 'simple-statistics'
@@ -54,7 +54,7 @@ export const scoreSets = (outputs: Outputs, labels: LabelSets): Readonly<Record<
 /** −log σ(x), or −log(1 − σ(x)): max(x, 0) − x y + log(1 + e^−|x|) */
 const binaryCrossEntropy = (x: number, isLabel: boolean): number => Math.max(x, 0) - (isLabel ? x : 0) + Math.log1p(Math.exp(-Math.abs(x)))
 
-const setsOf = (truths: readonly Truth[]): LabelSets => truths.map((truth) => (typeof truth === 'number' ? [truth] : truth))
+const toLabelSets = (truths: readonly Truth[]): LabelSets => truths.map((truth) => (typeof truth === 'number' ? [truth] : truth))
 
 export const multiLabel = sequenceTaskType({
   name: 'multi-label',
@@ -66,15 +66,15 @@ export const multiLabel = sequenceTaskType({
   },
   file: { labels: labelSetColumn, metrics: [], selectionMetric: 'microF1' },
   commonMetrics: () => ['accuracy', 'microF1', 'macroF1', 'loss'],
-  scoreSet: (_, outputs, truths) => ({ scores: scoreSets(outputs, setsOf(truths)), constant: null }),
-  predictionOf: (logits) => predictedSets([logits])[0] ?? [],
-  errorOf: (logits, truth) => {
-    const [[predicted = []], labels] = [predictedSets([logits]), setsOf([truth])]
+  scoreSet: (_, outputs, truths) => ({ scores: scoreSets(outputs, toLabelSets(truths)), constant: null }),
+  toPrediction: (logits) => predictedSets([logits])[0] ?? [],
+  toError: (logits, truth) => {
+    const [[predicted = []], labels] = [predictedSets([logits]), toLabelSets([truth])]
     const { accuracy, loss } = scoreSets([logits], labels)
     return accuracy === 1 ? null : { predicted, loss }
   },
   report: (outputs, truths, classes) => ({
-    byClass: reportBySets(predictedSets(outputs), setsOf(truths), classes),
+    byClass: reportBySets(predictedSets(outputs), toLabelSets(truths), classes),
     confusion: null,
   }),
   predictions: {

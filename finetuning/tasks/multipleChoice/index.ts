@@ -1,6 +1,6 @@
 /** Multiple choice: questions with several answers, one of them right. A decoder takes the answer that is most likely after the question. */
 import { choice as choiceObjective, type ChoiceAnswer, choiceExample, type ChoiceExample } from './objective.js'
-import { bindTexts, textTaskType } from '../texts/taskType.js'
+import { bindTexts, textTaskType } from '../texts/textTaskType.js'
 import { readChoices, choiceText } from './rows.js'
 import { mixtureFlags } from '../files/mixture.js'
 import { encoding, evalShare } from '../files/flags.js'
@@ -69,8 +69,8 @@ const largestIndex = (values: readonly number[]): number => values.indexOf(Math.
 export const scoreChoices = (answers: readonly ChoiceAnswer[]): Readonly<Record<(typeof choiceMetrics)[number], number>> => {
   if (answers.length === 0) throw new Error('scoreChoices: expected at least one question, got none')
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
-  const shareOf = (scoreOf: (answer: ChoiceAnswer) => readonly number[]): number =>
-    mean(answers.map((answer) => (largestIndex(scoreOf(answer)) === answer.right ? 1 : 0)))
+  const shareOf = (toScores: (answer: ChoiceAnswer) => readonly number[]): number =>
+    mean(answers.map((answer) => (largestIndex(toScores(answer)) === answer.right ? 1 : 0)))
   return {
     accuracy: shareOf(({ logProbabilities }) => logProbabilities),
     accuracyNorm: shareOf(({ logProbabilities, lengths }) => logProbabilities.map((log, i) => log / (lengths[i] ?? NaN))),

@@ -59,7 +59,7 @@ export const choice = (
         read: (results) => {
           const losses = Array.from({ length: slices }, (_, i) => Array.from(results[`losses${i}`] ?? [], Number)).flat()
           let at = 0
-          const logOf = (count: number): number => {
+          const takeLogProbability = (count: number): number => {
             at += count
             return -losses.slice(at - count, at).reduce((a, b) => a + b, 0)
           }
@@ -67,7 +67,7 @@ export const choice = (
           return examples.map(({ choices, right, lengths }) => {
             const of = counts.slice(text, text + choices.length)
             text += choices.length
-            return { logProbabilities: of.map(logOf), lengths, right, tokens: of[right] ?? NaN }
+            return { logProbabilities: of.map(takeLogProbability), lengths, right, tokens: of[right] ?? NaN }
           })
         },
       }

@@ -1,12 +1,12 @@
 /** Reads multiple choice: a question, its answers, and which of them is right, as ARC and MMLU have them on the hub. */
 import { alternatives } from '../../../accelerated/errors/nearest.js'
-import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
+import { inputError, quoted, formatValue } from '../../../accelerated/errors/inputError.js'
 import { parseExact } from '../../../accelerated/storage/json.js'
 import type { Cell } from '../../data/rows.js'
 import type { RequestedColumn } from '../../data/table.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { type Dataset, type Example, atRow } from '../../data/dataset.js'
-import { objectReaderOf } from '../../data/formats.js'
+import { makeObjectReader } from '../../data/formats.js'
 
 const fields = ['question', 'choices', 'answer', 'answerKey'] as const
 
@@ -22,15 +22,15 @@ export const mostChoices = 100
 const expected = 'a row with "question", "choices", and "answer" or "answerKey"'
 
 /** @throws InputError for the first thing wrong in the row */
-export const choiceOf = (cells: readonly Cell[], where: string): ChoiceRow => {
+export const parseChoice = (cells: readonly Cell[], where: string): ChoiceRow => {
   const [question, choices, ...answers] = cells.map((cell) => (cell == null ? undefined : parseExact(cell, where)))
   const [answer] = answers.filter((value) => value !== undefined)
   for (const [name, value] of Object.entries({ question, choices, answer }))
     if (value === undefined) throw inputError(where, expected, `one without ${quoted(name)}`)
   if (typeof question !== 'string' || question.trim() === '')
-    throw inputError(where, 'a text as "question"', typeof question === 'string' ? 'an empty one' : shown(question))
+    throw inputError(where, 'a text as "question"', typeof question === 'string' ? 'an empty one' : formatValue(question))
   const { texts, labels } = textsIn(choices, where)
-  return { question, choices: texts, right: rightOf(answer, labels, texts.length, where) }
+  return { question, choices: texts, right: parseAnswer(answer, labels, texts.length, where) }
 }
 
 type Choices = { readonly texts: readonly string[]; readonly labels: readonly string[] | null }
@@ -45,18 +45,18 @@ const textsIn = (choices: unknown, where: string): Choices => {
     ? text.map((one: unknown) => (typeof one === 'number' || typeof one === 'bigint' ? String(one) : one))
     : []
   if (texts.length < 2 || texts.length > mostChoices || !texts.every((one) => typeof one === 'string'))
-    throw inputError(where, `"choices" of 2 to ${mostChoices} texts, or {"text": [], "label": []}`, shown(choices))
+    throw inputError(where, `"choices" of 2 to ${mostChoices} texts, or {"text": [], "label": []}`, formatValue(choices))
   if (texts.some((one) => one.trim() === '')) throw inputError(where, 'a text in each of "choices"', 'an empty one')
   if (label === undefined || label === null) return { texts, labels: null }
   if (!Array.isArray(label) || label.length !== texts.length)
-    throw inputError(where, `a label for each of ${texts.length} choices`, shown(label))
+    throw inputError(where, `a label for each of ${texts.length} choices`, formatValue(label))
   return { texts, labels: label.map(String) }
 }
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 
 /** The answer as a label, an index from 0, or a letter. */
-const rightOf = (answer: unknown, labels: readonly string[] | null, count: number, where: string): number => {
+const parseAnswer = (answer: unknown, labels: readonly string[] | null, count: number, where: string): number => {
   const name = typeof answer === 'string' ? answer.trim() : typeof answer === 'number' ? String(answer) : ''
   const index =
     labels !== null
@@ -71,7 +71,7 @@ const rightOf = (answer: unknown, labels: readonly string[] | null, count: numbe
     count <= letters.length
       ? `an index from 0 to ${count - 1}, or a letter from A to ${letters[count - 1]}`
       : `an index from 0 to ${count - 1}`
-  throw inputError(where, `as answer ${labels === null ? range : `one of the labels ${alternatives(labels)}`}`, shown(answer))
+  throw inputError(where, `as answer ${labels === null ? range : `one of the labels ${alternatives(labels)}`}`, formatValue(answer))
 }
 
 export type ChoiceText = Pick<ChoiceRow, 'question' | 'choices'>
@@ -81,11 +81,11 @@ export const choiceText = (json: string): ChoiceText => JSON.parse(json) as Choi
 
 /** @throws InputError for the first thing wrong in the file */
 export const readChoices = async (file: string, { encoding }: { readonly encoding?: string } = {}): Promise<Dataset> => {
-  const read = objectReaderOf(file, 'questions with choices', encoding)
+  const read = makeObjectReader(file, 'questions with choices', encoding)
   const store = exampleStore()
   const examples: Example[] = []
   await read(choiceColumns, (row: number, cells: readonly Cell[]) => {
-    const { question, choices, right } = choiceOf(cells, atRow(file, row))
+    const { question, choices, right } = parseChoice(cells, atRow(file, row))
     examples.push(store({ text: JSON.stringify({ question, choices } satisfies ChoiceText), label: right, row }))
   })
   if (examples.length === 0) throw inputError(file, 'at least one question with choices', 'none')

@@ -1,15 +1,15 @@
 /** Plain language modeling: the loss covers every token of a text. */
 import { plainTextOptions } from '../texts/tokens.js'
 import { encoding, evalShare, packing, textColumn } from '../files/flags.js'
-import { causalLM, causalScoring } from '../texts/taskType.js'
+import { causalLM, causalScoring } from '../texts/textTaskType.js'
 import { textSource } from '../texts/source.js'
 import type { Task } from '../task.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { type Dataset, type Example, atRow } from '../../data/dataset.js'
 import { readTexts, type TextColumns } from '../../data/delimited.js'
-import { encodingNamed, utf8 } from '../../data/encoding.js'
+import { parseEncoding, utf8 } from '../../data/encoding.js'
 import { eachLine } from '../../data/lineStream.js'
-import { contentEnding } from '../../data/formats.js'
+import { contentExtension } from '../../data/formats.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { checkSize } from '../../data/textFile.js'
 
@@ -22,7 +22,7 @@ export const readPlainText = async (file: string, columns: TextColumns): Promise
   const put = (text: string, row: number): void => {
     examples.push(store({ text, label: 0, row }))
   }
-  if (contentEnding(file) === '.txt') await eachParagraph(file, columns, put)
+  if (contentExtension(file) === '.txt') await eachParagraph(file, columns, put)
   else
     await readTexts(file, columns, (row, text) => {
       if (text === null || text.trim() === '')
@@ -50,7 +50,7 @@ const eachParagraph = async (file: string, columns: TextColumns, put: (text: str
       lines.push(line)
     }
   }
-  await eachLine(file, takeLine, encoding === undefined ? utf8 : encodingNamed(encoding))
+  await eachLine(file, takeLine, encoding === undefined ? utf8 : parseEncoding(encoding))
   end()
 }
 

@@ -37,7 +37,7 @@ export const answerLogFeeds = (
   const rows = labeledRows(texts, lastTokens)
   const counts = texts.map((_, text) => rows.filter((row) => row.text === text).length)
   /** log p of a text is −Σ of its losses, or the mean */
-  const weightOf = (text: number): number => (of === 'sum' ? -1 : -1 / (counts[text] ?? NaN))
+  const textWeight = (text: number): number => (of === 'sum' ? -1 : -1 / (counts[text] ?? NaN))
   return labeledFeeds(
     rows,
     tokens,
@@ -48,7 +48,7 @@ export const answerLogFeeds = (
           const pairs = texts.length / 2
           const weights = new Float64Array(pairs * size)
           part.forEach(({ text }, j) => {
-            if (text % 2 === first) weights[((text - first) / 2) * size + j] = weightOf(text)
+            if (text % 2 === first) weights[((text - first) / 2) * size + j] = textWeight(text)
           })
           return { [`${side}${i}`]: floatFeed(weights, [pairs, size], dtype) }
         }),

@@ -6,9 +6,9 @@ import type { UserMessage } from '../../data/conversationRows.js'
 import { type Dataset, type Example, type SkippedRow, atRow } from '../../data/dataset.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { exactJson, parseStored } from '../../../accelerated/storage/json.js'
-import { objectReaderOf } from '../../data/formats.js'
-import { preferenceColumns, preferenceOf, ratedAnswerColumns, ratedAnswersOf } from './rows.js'
-import { promptOf, type PromptTemplate } from '../../data/promptTemplates.js'
+import { makeObjectReader } from '../../data/formats.js'
+import { preferenceColumns, parsePreference, ratedAnswerColumns, parseRatedAnswers } from './rows.js'
+import { promptFormats, type PromptTemplate } from '../../data/promptTemplates.js'
 import type { Cell } from '../../data/rows.js'
 import type { RequestedColumn } from '../../data/table.js'
 
@@ -26,7 +26,7 @@ export type PreferenceReading = { readonly skipMissing?: boolean; readonly encod
  */
 export const readPreferences = (file: string, template: PromptTemplate, options: PreferenceReading = {}): Promise<Dataset> =>
   readAnswers(file, { ...options, template, columns: preferenceColumns, noun: 'pair of answers', empty: 'two answers' }, (cells, where) => {
-    const { prompt, chosen, rejected } = preferenceOf(cells, where)
+    const { prompt, chosen, rejected } = parsePreference(cells, where)
     return [{ prompt, answers: [chosen, rejected], label: 0 }]
   })
 
@@ -36,7 +36,7 @@ export const readPreferences = (file: string, template: PromptTemplate, options:
  */
 export const readRatedAnswers = (file: string, template: PromptTemplate, options: PreferenceReading = {}): Promise<Dataset> =>
   readAnswers(file, { ...options, template, columns: ratedAnswerColumns, noun: 'answer', empty: 'an answer' }, (cells, where) =>
-    ratedAnswersOf(cells, where).map(({ prompt, answer, isDesirable }) => ({ prompt, answers: [answer], label: isDesirable ? 1 : 0 })),
+    parseRatedAnswers(cells, where).map(({ prompt, answer, isDesirable }) => ({ prompt, answers: [answer], label: isDesirable ? 1 : 0 })),
   )
 
 type Reading = PreferenceReading & {
@@ -53,25 +53,25 @@ type Answered = { readonly prompt: readonly UserMessage[]; readonly answers: rea
 const readAnswers = async (
   file: string,
   { template, columns, noun, empty, skipMissing = false, encoding }: Reading,
-  answeredOf: (cells: readonly Cell[], where: string) => readonly Answered[],
+  parseAnswered: (cells: readonly Cell[], where: string) => readonly Answered[],
 ): Promise<Dataset> => {
   const store = exampleStore()
   const examples: Example[] = []
   const skipped: SkippedRow[] = []
-  await objectReaderOf(
+  await makeObjectReader(
     file,
     'preferences',
     encoding,
   )(columns, (row: number, cells: readonly Cell[]) => {
     const where = atRow(file, row)
-    const answered = answeredOf(cells, where)
+    const answered = parseAnswered(cells, where)
     if (answered.some(({ answers }) => answers.some(({ content }) => content.trim() === ''))) {
       if (!skipMissing) throw inputError(where, words`${empty} (or ${option('skipMissing', true)})`, 'an empty one')
       skipped.push({ row, reason: 'an empty answer' })
       return
     }
     for (const { prompt, answers, label } of answered) {
-      const [text = '', textPair] = answers.map((answer) => exactJson(textOf(prompt, answer, template, where)))
+      const [text = '', textPair] = answers.map((answer) => exactJson(toPreferenceText(prompt, answer, template, where)))
       examples.push(store({ text, ...(textPair === undefined ? {} : { textPair }), label, row }))
     }
   })
@@ -80,7 +80,7 @@ const readAnswers = async (
   return { source: file, examples, labelNames: null, skipped }
 }
 
-const textOf = (prompt: readonly UserMessage[], answer: Message, template: PromptTemplate, where: string): PreferenceText => {
+const toPreferenceText = (prompt: readonly UserMessage[], answer: Message, template: PromptTemplate, where: string): PreferenceText => {
   if (template === 'chat') return { messages: [...prompt.map(({ parts: _, ...message }): Message => message), answer] }
   const [user, ...more] = prompt
   if (user?.role !== 'user' || more.length > 0)
@@ -89,5 +89,5 @@ const textOf = (prompt: readonly UserMessage[], answer: Message, template: Promp
       words`a prompt of one message of role "user" (or ${option('promptTemplate')} chat)`,
       `the roles ${prompt.map(({ role }) => quoted(role)).join(', ')}`,
     )
-  return { prompt: promptOf[template]({ instruction: user.content, input: '' }), answer: answer.content }
+  return { prompt: promptFormats[template]({ instruction: user.content, input: '' }), answer: answer.content }
 }

@@ -9,8 +9,8 @@ import {
 } from './objective.js'
 import { preferenceMetrics, scorePreferences, scoreRatedAnswers } from './metrics.js'
 import { openPreferenceTokens, openRatedTokens } from './tokens.js'
-import { bindTexts, textTaskType, type TextBinding } from '../texts/taskType.js'
-import { templateOf, type PromptTemplate } from '../../data/promptTemplates.js'
+import { bindTexts, textTaskType, type TextBinding } from '../texts/textTaskType.js'
+import { parseTemplate, type PromptTemplate } from '../../data/promptTemplates.js'
 import { encoding, evalShare, skipMissing } from '../files/flags.js'
 import { mixtureFlags } from '../files/mixture.js'
 import type { Task, TaskOptions } from '../task.js'
@@ -27,7 +27,7 @@ const losses = [...preferenceLosses, 'kto'] as const
 type Loss = PreferenceOptions['loss']
 
 /** @throws InputError for an unknown name */
-export const lossOf = ({ loss = 'dpo' }: TaskOptions): Loss => {
+export const parseLoss = ({ loss = 'dpo' }: TaskOptions): Loss => {
   const named = losses.find((name) => name === loss)
   if (named === undefined) throw inputError(option('loss'), alternatives(losses), quoted(loss))
   return named
@@ -47,7 +47,7 @@ const numberOf = (
 ): number => {
   const given = options[name]
   if (given === undefined) return usual
-  const loss = lossOf(options)
+  const loss = parseLoss(options)
   if (!of.includes(loss)) throw inputError(option(name), words`none with ${option('loss')} ${loss}`, quoted(String(given)))
   const value = typeof given === 'number' ? given : (decimal(given) ?? NaN)
   if (!isRight(value)) throw inputError(option(name), expected, quoted(String(given)))
@@ -57,7 +57,7 @@ const numberOf = (
 const positive = { isRight: (value: number) => value > 0 && Number.isFinite(value), expected: 'a number above 0' }
 
 export const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
-  const [loss, promptTemplate] = [lossOf(options), templateOf(options)]
+  const [loss, promptTemplate] = [parseLoss(options), parseTemplate(options)]
   const beta = numberOf(options, 'lossBeta', usualBeta[loss], { ...positive, of: losses })
   const [desirableWeight, undesirableWeight] = [
     numberOf(options, 'desirableWeight', 1, { ...positive, of: ['kto'] }),
@@ -139,7 +139,7 @@ const preferencesSource = textSource({
     evalShare,
     ...mixtureFlags,
   ],
-  read: (file, options) => (lossOf(options) === 'kto' ? readRatedAnswers : readPreferences)(file, templateOf(options), options),
+  read: (file, options) => (parseLoss(options) === 'kto' ? readRatedAnswers : readPreferences)(file, parseTemplate(options), options),
   dataOptions: (options) => ({ preference: preferenceOptions(options) }),
 })
 

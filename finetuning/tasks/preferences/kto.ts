@@ -2,7 +2,7 @@
 import { input, maximum, mul, reduceSum, scalar, sigmoid, stopGradient, sub } from '../../../accelerated/graph/operators.js'
 import { floatFeed, scalarFeed } from '../../../accelerated/engines/feeds.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
-import { causalOutputs, headOf } from '../../../accelerated/models/modelOutputs.js'
+import { causalOutputs, selectHead } from '../../../accelerated/models/modelOutputs.js'
 import { answerLogFeeds, answerLogs, twoTexts } from './answerLogs.js'
 import { headTensors, type Forwards, type Objective, type TrainingExample } from '../../../accelerated/objectives/objective.js'
 import { labeledDimension, type LabeledText } from '../../../accelerated/objectives/labeledTokens.js'
@@ -45,16 +45,16 @@ export const kto = (
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`kto: expected a decoder, got ${model.type}`)
   /** [pairs] each */
-  const ratiosOf = ({ forward, baseForward }: Forwards, batch: Parameters<Objective['loss']>[1]) => {
+  const computeRatios = ({ forward, baseForward }: Forwards, batch: Parameters<Objective['loss']>[1]) => {
     const [own, base] = [answerLogs(head, forward(batch)), answerLogs(head, baseForward(batch))]
     return { ratio: sub(own[0], base[0]), mismatchedRatio: sub(own[1], base[1]) }
   }
   return {
     name: 'kto',
-    tensors: (groups) => headTensors(headOf(model, causalOutputs, method), groups),
-    outputs: ratiosOf,
+    tensors: (groups) => headTensors(selectHead(model, causalOutputs, method), groups),
+    outputs: computeRatios,
     loss: (forwards, batch) => {
-      const { ratio, mismatchedRatio } = ratiosOf(forwards, batch)
+      const { ratio, mismatchedRatio } = computeRatios(forwards, batch)
       const { dtype } = ratio
       const distance = maximum(mul(reduceSum(mismatchedRatio), input('partShare', [], dtype)), scalar(0, dtype))
       const advantage = mul(sub(ratio, stopGradient(distance)), mul(input('direction', ['pairs'], dtype), beta))

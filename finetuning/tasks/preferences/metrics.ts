@@ -6,7 +6,7 @@ import type { KtoSettings, RatedAnswer } from './kto.js'
 export const preferenceMetrics = ['accuracy', 'loss', 'margin', 'chosenReward', 'rejectedReward'] as const
 
 /** β times log p. A loss with a reference model subtracts that of the base model. */
-const rewardsOf =
+const computeRewards =
   ({ loss, beta }: PreferenceSettings) =>
   ({ chosen, rejected, baseChosen, baseRejected }: PreferenceAnswer): readonly [chosen: number, rejected: number] =>
     hasReference(loss) ? [beta * (chosen - baseChosen), beta * (rejected - baseRejected)] : [beta * chosen, beta * rejected]
@@ -42,7 +42,7 @@ export const scorePreferences = (
   answers: readonly PreferenceAnswer[],
 ): Readonly<Record<(typeof preferenceMetrics)[number], number>> => {
   if (answers.length === 0) throw new Error('scorePreferences: expected at least one pair, got none')
-  const rewards = answers.map(rewardsOf(settings))
+  const rewards = answers.map(computeRewards(settings))
   return {
     accuracy: mean(rewards.map(([chosen, rejected]) => (chosen > rejected ? 1 : chosen === rejected ? 0.5 : 0))),
     loss: mean(answers.map((answer) => preferenceLoss(settings, answer))),
@@ -61,9 +61,9 @@ export const scoreRatedAnswers = (
   { beta, desirableWeight, undesirableWeight }: KtoSettings,
   answers: readonly RatedAnswer[],
 ): Readonly<Record<(typeof preferenceMetrics)[number], number>> => {
-  const rewardsOf = (kind: number): readonly number[] =>
+  const collectRewards = (kind: number): readonly number[] =>
     answers.flatMap(({ direction, ratio }) => (direction === kind ? [beta * ratio] : []))
-  const [chosen, rejected] = [rewardsOf(1), rewardsOf(-1)]
+  const [chosen, rejected] = [collectRewards(1), collectRewards(-1)]
   if (chosen.length === 0 || rejected.length === 0)
     throw new Error(`scoreRatedAnswers: expected answers of both kinds, got ${chosen.length} and ${rejected.length}`)
   const distance = Math.max(0, beta * mean(answers.map(({ mismatchedRatio }) => mismatchedRatio)))

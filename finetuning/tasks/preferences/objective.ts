@@ -17,7 +17,7 @@ import {
 } from '../../../accelerated/graph/operators.js'
 import { scalarFeed } from '../../../accelerated/engines/feeds.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
-import { causalOutputs, headOf } from '../../../accelerated/models/modelOutputs.js'
+import { causalOutputs, selectHead } from '../../../accelerated/models/modelOutputs.js'
 import { answerLogFeeds, answerLogs, twoTexts } from './answerLogs.js'
 import { headTensors, type Forwards, type Objective, type TrainingExample } from '../../../accelerated/objectives/objective.js'
 import { labeledDimension, type LabeledText } from '../../../accelerated/objectives/labeledTokens.js'
@@ -73,19 +73,19 @@ export const preference = (
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`preference: expected a decoder, got ${model.type}`)
   const compares = hasReference(settings.loss)
-  const allOf = ({ forward, baseForward }: Forwards, batch: Parameters<Objective['loss']>[1]) => ({
+  const computeLogs = ({ forward, baseForward }: Forwards, batch: Parameters<Objective['loss']>[1]) => ({
     policy: answerLogs(head, forward(batch)),
     base: compares ? answerLogs(head, baseForward(batch)) : null,
   })
   return {
     name: 'preference',
-    tensors: (groups) => headTensors(headOf(model, causalOutputs, method), groups),
+    tensors: (groups) => headTensors(selectHead(model, causalOutputs, method), groups),
     outputs: (forwards, batch) => {
-      const { policy, base } = allOf(forwards, batch)
+      const { policy, base } = computeLogs(forwards, batch)
       return { chosen: policy[0], rejected: policy[1], ...(base === null ? {} : { baseChosen: base[0], baseRejected: base[1] }) }
     },
     loss: (forwards, batch) => {
-      const { policy, base } = allOf(forwards, batch)
+      const { policy, base } = computeLogs(forwards, batch)
       return mul(reduceSum(pairLosses(settings, policy, base)), input('lossWeight', [], policy[0].dtype))
     },
     dimensions: (tokens) => ({ ...labeledDimension(tokens), pairs: tokens }),
@@ -100,8 +100,13 @@ export const preference = (
         }),
         read: (results) =>
           examples.map((_, i) => {
-            const of = (name: string): number => Number(results[name]?.[i] ?? 0)
-            return { chosen: of('chosen'), rejected: of('rejected'), baseChosen: of('baseChosen'), baseRejected: of('baseRejected') }
+            const readLog = (name: string): number => Number(results[name]?.[i] ?? 0)
+            return {
+              chosen: readLog('chosen'),
+              rejected: readLog('rejected'),
+              baseChosen: readLog('baseChosen'),
+              baseRejected: readLog('baseRejected'),
+            }
           }),
       }
     },

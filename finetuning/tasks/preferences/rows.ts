@@ -19,7 +19,7 @@ const expected = 'a row with "prompt", "chosen" and "rejected", texts or lists o
  * `chosen` and `rejected` are answers to `prompt`, or conversations that share all messages but the last.
  * @throws InputError for the first thing wrong in the row
  */
-export const preferenceOf = (cells: readonly Cell[], where: string): PreferenceRow => {
+export const parsePreference = (cells: readonly Cell[], where: string): PreferenceRow => {
   const [prompt, chosen, rejected] = cells.map((cell) => (cell == null ? undefined : parseExact(cell, where, 'written')))
   for (const [name, value] of [
     ['chosen', chosen],
@@ -40,8 +40,8 @@ export const preferenceOf = (cells: readonly Cell[], where: string): PreferenceR
   return checked(
     {
       prompt: [...before, ...a.slice(0, shared)],
-      chosen: lastOf(a, shared, where, 'chosen'),
-      rejected: lastOf(b, shared, where, 'rejected'),
+      chosen: takeAnswer(a, shared, where, 'chosen'),
+      rejected: takeAnswer(b, shared, where, 'rejected'),
     },
     where,
   )
@@ -60,7 +60,7 @@ const sharedTurns = (a: readonly Message[], b: readonly Message[]): number => {
   return different < 0 ? Math.max(0, most) : different
 }
 
-const lastOf = (turns: readonly Message[], shared: number, where: string, name: string): Message => {
+const takeAnswer = (turns: readonly Message[], shared: number, where: string, name: string): Message => {
   const [own, ...more] = turns.slice(shared)
   if (own?.role !== 'assistant' || more.length > 0)
     throw inputError(
@@ -95,13 +95,13 @@ export type RatedAnswerRow = { readonly prompt: readonly UserMessage[]; readonly
 const expectedRated = 'a row with "prompt", "completion" and "label" (or "prompt", "chosen" and "rejected")'
 
 /** One answer, or the two of a pair. @throws InputError for the first thing wrong in the row */
-export const ratedAnswersOf = (cells: readonly Cell[], where: string): readonly RatedAnswerRow[] => {
+export const parseRatedAnswers = (cells: readonly Cell[], where: string): readonly RatedAnswerRow[] => {
   const pair = cells.slice(0, preferenceColumns.length)
   const [prompt, completion, label] = [pair[0], ...cells.slice(preferenceColumns.length)].map((cell, i) =>
     cell == null ? undefined : parseExact(cell, where, i < 2 ? 'written' : 'large'),
   )
   if (completion === undefined && pair.slice(1).every((cell) => cell != null)) {
-    const { prompt: shared, chosen, rejected } = preferenceOf(pair, where)
+    const { prompt: shared, chosen, rejected } = parsePreference(pair, where)
     return [
       { prompt: shared, answer: chosen, isDesirable: true },
       { prompt: shared, answer: rejected, isDesirable: false },
@@ -111,10 +111,10 @@ export const ratedAnswersOf = (cells: readonly Cell[], where: string): readonly 
     if (value === undefined) throw inputError(where, expectedRated, `one without ${quoted(name)}`)
   const turns = promptTurns(prompt, where)
   if (turns.every(({ content }) => content.trim() === '')) throw inputError(where, 'a prompt', 'an empty one')
-  return [{ prompt: turns, answer: completionOf(completion, where), isDesirable: ratingOf(label, where) }]
+  return [{ prompt: turns, answer: parseCompletion(completion, where), isDesirable: parseRating(label, where) }]
 }
 
-const completionOf = (completion: unknown, where: string): Message => {
+const parseCompletion = (completion: unknown, where: string): Message => {
   if (typeof completion === 'string') return answerMessage(completion)
   const { turns } = turnsIn(completion, where)
   const [own, ...more] = turns
@@ -136,7 +136,7 @@ const ratings: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
   ['false', false],
 ])
 
-const ratingOf = (label: unknown, where: string): boolean => {
+const parseRating = (label: unknown, where: string): boolean => {
   const rating = ratings.get(label)
   if (rating === undefined) throw inputError(where, 'true or false in "label"', JSON.stringify(label))
   return rating

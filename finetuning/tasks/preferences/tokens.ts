@@ -29,7 +29,7 @@ export const openAnswerTokens = async (
       words`a chat template (in tokenizer_config.json or chat_template.jinja), for ${option('promptTemplate')} chat`,
       'none',
     )
-  const segmentsOf = (text: PreferenceText): readonly Segment[] => {
+  const splitSegments = (text: PreferenceText): readonly Segment[] => {
     if ('prompt' in text)
       return [
         { text: text.prompt, learned: false },
@@ -41,7 +41,11 @@ export const openAnswerTokens = async (
     return segments.map((segment, i) => (i === answer ? segment : { ...segment, learned: false }))
   }
   return (json, row) =>
-    asExample(withEnd(segmentTokens(tokenizer, segmentsOf(preferenceText(json)), chat === null ? tokenizer.start : []), ends), false, row)
+    asExample(
+      withEnd(segmentTokens(tokenizer, splitSegments(preferenceText(json)), chat === null ? tokenizer.start : []), ends),
+      false,
+      row,
+    )
 }
 
 /** @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
@@ -50,13 +54,13 @@ export const openPreferenceTokens = async (
   promptTemplate: PromptTemplate,
   maxLength: number,
 ): Promise<ExampleTokenizer<PreferenceExample>> => {
-  const tokensOf = await openAnswerTokens(base, promptTemplate)
+  const tokenizeAnswer = await openAnswerTokens(base, promptTemplate)
   let [pairs, tooLong, shortest] = [0, 0, Infinity]
   const all = (examples: Iterable<Example>) => {
     const list: PreferenceExample[] = []
     for (const { text, textPair = '', row } of examples) {
       pairs++
-      const [chosen, rejected] = [tokensOf(text, row), tokensOf(textPair, row)]
+      const [chosen, rejected] = [tokenizeAnswer(text, row), tokenizeAnswer(textPair, row)]
       const length = Math.max(chosen.inputIds.length, rejected.inputIds.length)
       shortest = Math.min(shortest, length)
       if (length <= maxLength) list.push(preferenceExample(row, chosen, rejected))
@@ -81,13 +85,13 @@ export const openRatedTokens = async (
   promptTemplate: PromptTemplate,
   maxLength: number,
 ): Promise<ExampleTokenizer<RatedExample>> => {
-  const tokensOf = await openAnswerTokens(base, promptTemplate)
+  const tokenizeAnswer = await openAnswerTokens(base, promptTemplate)
   let [answers, tooLong, shortest] = [0, 0, Infinity]
   const all = (examples: Iterable<Example>) => {
     const [kept, longerBefore]: [Rated[], number] = [[], tooLong]
     for (const { text, label, row } of examples) {
       answers++
-      const answer = tokensOf(text, row)
+      const answer = tokenizeAnswer(text, row)
       shortest = Math.min(shortest, answer.inputIds.length)
       if (answer.inputIds.length <= maxLength) kept.push({ answer, row, isDesirable: label === 1 })
       else tooLong++
@@ -120,15 +124,15 @@ const mismatchedText = (prompt: LabeledText, answer: LabeledText, maxLength: num
   const [before, from] = [answerStart(prompt), answerStart(answer)]
   return {
     row: prompt.row,
-    inputIds: [...idsOf(prompt.inputIds).slice(0, before), ...idsOf(answer.inputIds).slice(from)].slice(0, maxLength),
+    inputIds: [...toIds(prompt.inputIds).slice(0, before), ...toIds(answer.inputIds).slice(from)].slice(0, maxLength),
     // the last token of the prompt has the first of the answer as its target
-    targets: [...new Array<number>(before - 1).fill(unlabeled), ...idsOf(answer.targets).slice(from - 1)]
+    targets: [...new Array<number>(before - 1).fill(unlabeled), ...toIds(answer.targets).slice(from - 1)]
       .slice(0, maxLength)
       .map((target, i) => (i === maxLength - 1 ? unlabeled : target)),
   }
 }
 
-const idsOf = (ids: ArrayLike<number>): readonly number[] => Array.from(ids)
+const toIds = (ids: ArrayLike<number>): readonly number[] => Array.from(ids)
 
 /** The place of the first learned token. */
-const answerStart = ({ targets }: LabeledText): number => idsOf(targets).findIndex((target) => target !== unlabeled) + 1
+const answerStart = ({ targets }: LabeledText): number => toIds(targets).findIndex((target) => target !== unlabeled) + 1

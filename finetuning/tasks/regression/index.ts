@@ -1,7 +1,7 @@
 /** Regression: a number per example. */
 import { scoreColumn } from '../../data/labelColumn.js'
 import { isPredictionMetric, METRICS } from '../../metrics/index.js'
-import { labelsOf, sequenceTaskType } from '../sequences/taskType.js'
+import { toLabels, sequenceTaskType } from '../sequences/sequenceTaskType.js'
 import type { Task } from '../task.js'
 
 const commonMetrics = () => ['mse', 'mae']
@@ -16,12 +16,12 @@ export const regression = sequenceTaskType({
   file: { labels: scoreColumn, metrics: ['pearson', 'spearman'], selectionMetric: 'mean' },
   commonMetrics,
   scoreSet: ({ metrics }, outputs, truths) => {
-    const [predictions, labels] = [outputs.map(([value]) => value ?? NaN), labelsOf(truths)]
+    const [predictions, labels] = [outputs.map(([value]) => value ?? NaN), toLabels(truths)]
     const names = [...new Set([...metrics, ...commonMetrics()])].filter(isPredictionMetric)
     return { scores: Object.fromEntries(names.map((name) => [name, METRICS[name](predictions, labels)])), constant: null }
   },
-  predictionOf: ([value = NaN]) => value,
-  errorOf: ([value = NaN], truth) => ({ predicted: value, loss: Math.abs(value - (labelsOf([truth])[0] ?? NaN)) }),
+  toPrediction: ([value = NaN]) => value,
+  toError: ([value = NaN], truth) => ({ predicted: value, loss: Math.abs(value - (toLabels([truth])[0] ?? NaN)) }),
   predictions: {
     columns: ['value'],
     predict: ([value = NaN]) => ({ json: { value }, cells: [String(value)] }),

@@ -46,7 +46,7 @@ export const conversationSegments = (
         'a template under which no message changes those before it (or paper, for instructions)',
         `another at message ${at + 1}`,
       )
-    segments.push({ text: from(before, lengthOf(done)), learned: false }, { text: from(after, lengthOf(before)), learned: true })
+    segments.push({ text: from(before, countTokens(done)), learned: false }, { text: from(after, countTokens(before)), learned: true })
     done = after
   }
   return segments
@@ -98,7 +98,7 @@ const answersInOnePass = (
   return answers.map((at) => ({ at, before: rendered(before, at), after: rendered(after, at + 1) }))
 }
 
-const lengthOf = ({ shared, rest }: Rendered): number => shared + rest.length
+const countTokens = ({ shared, rest }: Rendered): number => shared + rest.length
 
 /** The characters from `at` on. */
 const from = ({ common, shared, rest }: Rendered, at: number): string =>
@@ -121,12 +121,12 @@ export const withinExchanges = (frame: ConversationFrame, conversation: Turns, m
   const last = starts.length - 1
   const from = (exchange: number): Turns => ({ turns: [...turns.slice(0, starts[0]), ...turns.slice(starts[exchange])], tools })
   let [tooLong, kept] = [0, conversationTokens(frame, from(last))]
-  const cutsOf = (exchanges: number, { ids }: LearnedTokens) =>
+  const findCuts = (exchanges: number, { ids }: LearnedTokens) =>
     exchanges === 0 ? [] : [{ at: commonLength(complete.ids, ids), tokens: complete.ids.length - ids.length, exchanges }]
   if (kept.ids.length > maxLength) {
     const opening = Math.min(openingLength(frame, from(last), kept), maxLength - Math.max(2, Math.ceil(maxLength * smallestRest)))
     const { cuts, ...rest } = withinLength(kept, opening, maxLength)
-    return { ...rest, cuts: [...cutsOf(last, kept).map((cut) => ({ ...cut, at: Math.min(cut.at, opening) })), ...cuts] }
+    return { ...rest, cuts: [...findCuts(last, kept).map((cut) => ({ ...cut, at: Math.min(cut.at, opening) })), ...cuts] }
   }
   let fits = last
   while (fits - tooLong > 1) {
@@ -135,7 +135,7 @@ export const withinExchanges = (frame: ConversationFrame, conversation: Turns, m
     if (tokens.ids.length <= maxLength) [fits, kept] = [middle, tokens]
     else tooLong = middle
   }
-  return { ...kept, cuts: cutsOf(fits, kept) }
+  return { ...kept, cuts: findCuts(fits, kept) }
 }
 
 /** The share of the tokens that an opening leaves to its exchange at least. */

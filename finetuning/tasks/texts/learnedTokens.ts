@@ -62,7 +62,7 @@ export const withinLength = ({ ids, learned }: LearnedTokens, start: number, max
   if (ids.length <= maxLength) return { ids, learned, cuts: [] }
   const first = Math.max(start, learned.indexOf(true))
   const [prompt, response] = longestFirst(first - start, ids.length - first, maxLength - start)
-  const kept = <T>(list: readonly T[]): readonly T[] => [
+  const truncateParts = <T>(list: readonly T[]): readonly T[] => [
     ...list.slice(0, start),
     ...list.slice(first - prompt, first),
     ...list.slice(first, first + response),
@@ -71,5 +71,5 @@ export const withinLength = ({ ids, learned }: LearnedTokens, start: number, max
     { at: start, tokens: first - start - prompt },
     { at: start + prompt + response, tokens: ids.length - first - response },
   ]
-  return { ids: kept(ids), learned: kept(learned), cuts: cuts.filter(({ tokens }) => tokens > 0) }
+  return { ids: truncateParts(ids), learned: truncateParts(learned), cuts: cuts.filter(({ tokens }) => tokens > 0) }
 }

@@ -2,11 +2,11 @@
 import { z } from 'zod'
 import { loadChatTemplate, type ChatTemplate, type Message } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { alternatives, didYouMean } from '../../../accelerated/errors/nearest.js'
-import { InputError, inputError, shown } from '../../../accelerated/errors/inputError.js'
+import { InputError, inputError, formatValue } from '../../../accelerated/errors/inputError.js'
 import { refuseOtherKeys, validate } from '../../../accelerated/errors/validate.js'
 import type { Text } from '../../../accelerated/errors/words.js'
 import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import { promptOf, promptTemplates, type Instruction, type PromptTemplate } from '../../data/promptTemplates.js'
+import { promptFormats, promptTemplates, type Instruction, type PromptTemplate } from '../../data/promptTemplates.js'
 
 export type Prompt =
   /** The model continues the text. */
@@ -34,12 +34,12 @@ export const framed = (given: string | Prompt, template: PromptTemplate | 'none'
   if ('prompt' in prompt && template === null) return { text: prompt.prompt }
   const [instruction, input] = 'prompt' in prompt ? [prompt.prompt, ''] : [prompt.instruction, prompt.input ?? '']
   const own = ('template' in prompt ? prompt.template : undefined) ?? template
-  if (own === 'none') return { text: contentOf({ instruction, input }) }
+  if (own === 'none') return { text: joinInput({ instruction, input }) }
   return { ...(own === null ? {} : { template: own }), instruction, input }
 }
 
 /** An instruction and its input as one text. */
-const contentOf = ({ instruction, input }: Instruction): string => (input === '' ? instruction : `${instruction}\n\n${input}`)
+const joinInput = ({ instruction, input }: Instruction): string => (input === '' ? instruction : `${instruction}\n\n${input}`)
 
 const text = z.string()
 /** The forms of a prompt by the key that each has. */
@@ -57,7 +57,7 @@ const checked = (given: unknown, where: Text): Prompt => {
   const key = keys.find((name) => Object.hasOwn(object, name))
   if (key === undefined) {
     const [remedy] = Object.keys(object).flatMap((name) => didYouMean(name, keys) ?? [])
-    throw inputError(where, remedy === undefined ? expected : `${expected} (${remedy})`, shown(given))
+    throw inputError(where, remedy === undefined ? expected : `${expected} (${remedy})`, formatValue(given))
   }
   const names = Object.keys(forms[key].shape)
   refuseOtherKeys(object, names, where, `only ${alternatives(names.map((name) => JSON.stringify(name)))} in a prompt`)
@@ -82,8 +82,8 @@ export const promptTokens = async (folder: string, { ids, start }: Tokenizer): P
     if ('text' in prompt) return [...start, ...ids(prompt.text, most)]
     if ('messages' in prompt) return ids(chat(prompt.messages, true), most)
     const { template: name = own } = prompt
-    if (name !== 'chat') return [...start, ...ids(promptOf[name](prompt), most)]
-    return ids(chat([{ role: 'user', content: contentOf(prompt) }], true), most)
+    if (name !== 'chat') return [...start, ...ids(promptFormats[name](prompt), most)]
+    return ids(chat([{ role: 'user', content: joinInput(prompt) }], true), most)
   }
 }
 

@@ -25,29 +25,29 @@ export const textSource = ({ name, read, scoring, dataOptions, ...source }: Text
   isOneFile: true,
   load: async (options) => {
     const data = dataOptions(options) // first: a wrong option needs no reading
-    const all = await readFiles(fileOf(options), options, read)
+    const all = await readFiles(requireFile(options), options, read)
     const { evalData } = options
     const part = heldOutShare(options)
     const parts =
       evalData === undefined
-        ? { ...heldOutOf(all, options, part), heldOut: true }
+        ? { ...splitHeldOut(all, options, part), heldOut: true }
         : { train: mixedTraining(all, all.examples, options), evaluation: await read(evalData, options), heldOut: false }
     return { name, ...parts, ...scoring, labelNames: null, ...data }
   },
   loadEvaluation: async (options) => {
     const data = dataOptions(options)
     const { evalData } = options
-    const evaluation = await (evalData === undefined ? readFiles(fileOf(options), options, read) : read(evalData, options))
+    const evaluation = await (evalData === undefined ? readFiles(requireFile(options), options, read) : read(evalData, options))
     return { ...scoring, evaluation, ...data }
   },
 })
 
-const fileOf = ({ task, data }: TaskOptions): string => {
+const requireFile = ({ task, data }: TaskOptions): string => {
   if (data === undefined) throw inputError(option('data'), words`the file of texts (for ${option('task')} ${task})`, 'none given')
   return data
 }
 
-const heldOutOf = (all: Dataset, options: TaskOptions, part: HoldOutPart): Pick<LoadedTask, 'train' | 'evaluation'> => {
+const splitHeldOut = (all: Dataset, options: TaskOptions, part: HoldOutPart): Pick<LoadedTask, 'train' | 'evaluation'> => {
   const split = holdOut<Example>({ seed: options.holdOutSeed ?? 0, strata: classColumn.strata, ...part })
   const { kept, held } = split(all.examples)
   if (held.length === 0)

@@ -21,28 +21,28 @@ import { segmentTokens, withEnd, withinLength, type Cut, type LearnedTokens, typ
  * so texts of similar length share a row. `row` of a packed row is that of its first text.
  */
 export const packed = (texts: readonly TextExample[], maxLength: number): readonly TextExample[] => {
-  const order = texts.map((_, i) => i).sort((a, b) => lengthOf(texts[a]) - lengthOf(texts[b]) || a - b)
+  const order = texts.map((_, i) => i).sort((a, b) => countTokens(texts[a]) - countTokens(texts[b]) || a - b)
   const rows: TextExample[][] = []
   let free = 0 // tokens left in the last row
   for (const i of order) {
     const text = texts[i] as TextExample
-    if (lengthOf(text) > free) {
+    if (countTokens(text) > free) {
       rows.push([])
       free = maxLength
     }
     rows.at(-1)?.push(text)
-    free -= lengthOf(text)
+    free -= countTokens(text)
   }
   return rows.map(joined)
 }
 
-const lengthOf = (text: TextExample | undefined): number => text?.inputIds.length ?? 0
+const countTokens = (text: TextExample | undefined): number => text?.inputIds.length ?? 0
 
 const joined = (texts: readonly TextExample[]): TextExample => {
   const concatenate = (of: (text: TextExample) => ArrayLike<number>): Int32Array =>
     Int32Array.from(texts.flatMap((text) => Array.from(of(text))))
   let end = 0
-  const ends = texts.map((text) => (end += lengthOf(text)))
+  const ends = texts.map((text) => (end += countTokens(text)))
   return {
     inputIds: concatenate(({ inputIds }) => inputIds),
     targets: concatenate(({ targets }) => targets),
@@ -118,8 +118,8 @@ export const openTextTokens = async (
   }
   return {
     explained,
-    training: (examples) => examplesOf(packing ? packed(tokenizeAll(examples), maxLength) : tokenizeAll(examples)),
-    evaluation: (examples) => examplesOf(tokenizeAll(examples)),
+    training: (examples) => toExamples(packing ? packed(tokenizeAll(examples), maxLength) : tokenizeAll(examples)),
+    evaluation: (examples) => toExamples(tokenizeAll(examples)),
     warnings: () => [
       ...lost.warnings(),
       ...(truncated === 0 ? [] : [truncationWarning({ texts, truncated, withoutTokens, truncation }, maxLength)]),
@@ -158,7 +158,7 @@ const lostParts = () => {
   }
 }
 
-const examplesOf = (list: readonly TextExample[]): Examples<TextExample> => ({ length: list.length, at: (index) => list[index] })
+const toExamples = (list: readonly TextExample[]): Examples<TextExample> => ({ length: list.length, at: (index) => list[index] })
 
 /** A prompt and its response. The loss covers the response and the end of text. */
 const responseTokens = (tokenizer: Tokenizer, ends: readonly number[], { text, textPair = '' }: Example): LearnedTokens => {

@@ -1,14 +1,14 @@
 /** Reads words with tags into examples: CoNLL columns, JSON or Parquet, with the tags as classes. */
 import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
-import { iob2, isTag, outside, parseTag, tagOf } from './metrics.js'
+import { iob2, isTag, outside, parseTag, toTag } from './metrics.js'
 import { type StoredExample, exampleStore } from '../../data/compactExamples.js'
 import { atRow, type Dataset, type SkippedRow } from '../../data/dataset.js'
 import { hasObjects } from '../../data/formats.js'
 import { type TaggedOptions, mostWords, type ReadSentences } from './sentences.js'
 import { rowSentences } from './rows.js'
 import { checkSize } from '../../data/textFile.js'
-import { encodingNamed, utf8 } from '../../data/encoding.js'
+import { parseEncoding, utf8 } from '../../data/encoding.js'
 import { eachLine } from '../../data/lineStream.js'
 import { columnCount } from '../../data/table.js'
 import { joinedTokens } from './words.js'
@@ -24,7 +24,7 @@ export type TagReader = {
 export const tagReader = (file: string, labelNames: readonly string[] | undefined): TagReader => {
   const known = labelNames === undefined ? null : new Map(labelNames.map((name, index) => [name, index]))
   const places = new Map<string, number>() // of types, in the order in which they occur
-  const placeOf = (tag: string): number => {
+  const findTagIndex = (tag: string): number => {
     if (tag === outside) return 0
     const { kind, type } = parseTag(tag)
     const place = places.get(type) ?? places.size
@@ -36,7 +36,7 @@ export const tagReader = (file: string, labelNames: readonly string[] | undefine
       const wrong = tags.find((tag) => !isTag(tag))
       if (wrong !== undefined) throw inputError(atRow(file, row), 'a tag O, B-TYPE or I-TYPE (BIOES and BILOU are read too)', quoted(wrong))
       return iob2(tags).map((tag) => {
-        if (known === null) return placeOf(tag)
+        if (known === null) return findTagIndex(tag)
         const index = known.get(tag)
         if (index === undefined)
           throw inputError(atRow(file, row), `a label of the training data (${alternatives(labelNames ?? [])})`, quoted(tag))
@@ -47,7 +47,7 @@ export const tagReader = (file: string, labelNames: readonly string[] | undefine
       if (labelNames !== undefined) return labelNames
       if (places.size === 0) throw inputError(file, 'at least one entity', 'only tags O')
       const types = [...places.keys()].sort()
-      const names = [outside, ...types.flatMap((type) => [tagOf(type, true), tagOf(type, false)])]
+      const names = [outside, ...types.flatMap((type) => [toTag(type, true), toTag(type, false)])]
       const indices = [0, ...[...places.keys()].flatMap((type) => [0, 1].map((inside) => 1 + 2 * types.indexOf(type) + inside))]
       for (const example of examples) example.labels = (example.labels ?? []).map((place) => indices[place] ?? NaN)
       return names
@@ -105,7 +105,7 @@ const columnSentences: ReadSentences = async (file, options, take) => {
     tokens.push(token)
     tags.push(tag)
   }
-  await eachLine(file, takeLine, options.encoding === undefined ? utf8 : encodingNamed(options.encoding), options.storage)
+  await eachLine(file, takeLine, options.encoding === undefined ? utf8 : parseEncoding(options.encoding), options.storage)
   end()
 }
 

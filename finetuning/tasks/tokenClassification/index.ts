@@ -8,7 +8,7 @@ import { tokenClassification as tokenObjective, type TaggedExample } from './obj
 import type { Example } from '../../data/dataset.js'
 import { readTagged, taggedEndings } from './examples.js'
 import { constantPrediction, crossEntropy, majorityClass, selectionScore } from '../../metrics/index.js'
-import { outside, reportByType, scoreEntities, entitiesOf, parseTag, tagOf } from './metrics.js'
+import { outside, reportByType, scoreEntities, parseEntities, parseTag, toTag } from './metrics.js'
 import { encodeWords } from './tokens.js'
 import { wordsIn, characterOffsets } from './words.js'
 import {
@@ -17,7 +17,7 @@ import {
   type TypedTask,
   type TaskData,
   type TaskType,
-  worstOf,
+  selectWorst,
   type PredictionFormat,
   type ReadText,
 } from '../taskType.js'
@@ -26,21 +26,21 @@ import type { Task } from '../task.js'
 
 // Entities of a text from a model's logits, under the names of transformers' pipeline: `entity_group`, `score`, `word`, `start` and `end`.
 /** An answer as rows: [words][labels] */
-export const rowsOf = (answer: readonly number[], labels: number): readonly (readonly number[])[] =>
+export const splitRows = (answer: readonly number[], labels: number): readonly (readonly number[])[] =>
   Array.from({ length: labels === 0 ? 0 : answer.length / labels }, (_, i) => answer.slice(i * labels, (i + 1) * labels))
 
-const largestAt = (row: readonly number[]): number => row.reduce((best, x, i) => (x > (row[best] ?? -Infinity) ? i : best), 0)
+const argmax = (row: readonly number[]): number => row.reduce((best, x, i) => (x > (row[best] ?? -Infinity) ? i : best), 0)
 
 /** The tag of the largest logit of each word; O for words that were cut off. */
-export const tagsOf = (rows: readonly (readonly number[])[], names: readonly string[], words: number): readonly string[] =>
+export const decodeTags = (rows: readonly (readonly number[])[], names: readonly string[], words: number): readonly string[] =>
   Array.from({ length: words }, (_, i) => {
     const row = rows[i]
-    return row === undefined ? outside : (names[largestAt(row)] ?? outside)
+    return row === undefined ? outside : (names[argmax(row)] ?? outside)
   })
 
 /** softmax(row)[its largest] */
 const shareOf = (row: readonly number[]): number => {
-  const largest = row[largestAt(row)] ?? NaN
+  const largest = row[argmax(row)] ?? NaN
   return 1 / row.reduce((sum, x) => sum + Math.exp(x - largest), 0)
 }
 
@@ -48,7 +48,7 @@ const shareOf = (row: readonly number[]): number => {
 const continued = (tags: readonly string[], places: readonly number[]): readonly string[] =>
   tags.map((tag, i) => {
     const { kind, type } = parseTag(tag)
-    return i > 0 && places[i] === places[i - 1] && kind === 'begin' ? tagOf(type, false) : tag
+    return i > 0 && places[i] === places[i - 1] && kind === 'begin' ? toTag(type, false) : tag
   })
 
 const entitiesIn = (
@@ -56,17 +56,17 @@ const entitiesIn = (
   names: readonly string[],
   { text, words = [], places = [] }: ReadText,
 ): readonly object[] => {
-  const rows = rowsOf(output, names.length)
-  const { characterOf } = characterOffsets(text)
-  return entitiesOf(continued(tagsOf(rows, names, words.length / 2), places)).map(({ type, start, end }) => {
+  const rows = splitRows(output, names.length)
+  const { toCharacter } = characterOffsets(text)
+  return parseEntities(continued(decodeTags(rows, names, words.length / 2), places)).map(({ type, start, end }) => {
     const [from, to] = [words[2 * start] ?? 0, words[2 * end - 1] ?? 0]
     const scores = rows.slice(start, end).map(shareOf)
     return {
       entity_group: type,
       score: scores.reduce((a, b) => a + b, 0) / scores.length,
       word: text.slice(from, to),
-      start: characterOf(from),
-      end: characterOf(to),
+      start: toCharacter(from),
+      end: toCharacter(to),
     }
   })
 }
@@ -95,8 +95,8 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, readonly number[]> =>
   const names = labelNames ?? []
   const truths = evaluation.examples.map(({ labels = [] }) => labels)
   const labeled = truths.map((labels) => labels.map((label) => names[label] ?? outside))
-  const predictedOf = (answers: readonly (readonly number[])[]): readonly (readonly string[])[] =>
-    answers.map((answer, i) => tagsOf(rowsOf(answer, names.length), names, truths[i]?.length ?? 0))
+  const predictTags = (answers: readonly (readonly number[])[]): readonly (readonly string[])[] =>
+    answers.map((answer, i) => decodeTags(splitRows(answer, names.length), names, truths[i]?.length ?? 0))
   const majority = majorityClass(truths.flat())
   return {
     outputs: outputsFor(labelNames),
@@ -119,8 +119,8 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, readonly number[]> =>
       }
     },
     score: (answers) => {
-      const predicted = predictedOf(answers)
-      const rows = answers.map((answer) => rowsOf(answer, names.length))
+      const predicted = predictTags(answers)
+      const rows = answers.map((answer) => splitRows(answer, names.length))
       const reached = truths.flatMap((labels, i) => labels.slice(0, rows[i]?.length ?? 0))
       const loss = reached.length === 0 ? 0 : crossEntropy(rows.flat(), reached)
       const scores = { ...scoreEntities(predicted, labeled), loss }
@@ -131,18 +131,18 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, readonly number[]> =>
         constant: constant === null ? null : (names[constant] ?? outside),
       }
     },
-    compared: (answers) => ({ predictions: predictedOf(answers), labels: labeled }),
+    compared: (answers) => ({ predictions: predictTags(answers), labels: labeled }),
     worstErrors: (answers, count) => {
-      const errors = predictedOf(answers).flatMap((predicted, index) => {
-        const [labels, rows] = [labeled[index] ?? [], rowsOf(answers[index] ?? [], names.length)]
+      const errors = predictTags(answers).flatMap((predicted, index) => {
+        const [labels, rows] = [labeled[index] ?? [], splitRows(answers[index] ?? [], names.length)]
         const reached = (truths[index] ?? []).slice(0, rows.length)
         if (reached.length === 0 || predicted.every((tag, i) => tag === labels[i])) return []
         return [{ index, label: tagsText(labels), predicted: tagsText(predicted), loss: crossEntropy(rows, reached) }]
       })
-      return worstOf(errors, count)
+      return selectWorst(errors, count)
     },
     report: (answers) => {
-      const byClass = reportByType(predictedOf(answers), labeled)
+      const byClass = reportByType(predictTags(answers), labeled)
       return { byClass: byClass.length > mostReportedTypes ? null : byClass, confusion: null }
     },
     majority: { label: names[majority.label] ?? outside, share: majority.share },

@@ -22,13 +22,13 @@ export const parseTag = (tag: string): ParsedTag => {
 }
 
 /** The class name of a word in an entity, in IOB2. */
-export const tagOf = (type: string, isFirst: boolean): string => `${isFirst ? 'B' : 'I'}${type === '_' ? '' : `-${type}`}`
+export const toTag = (type: string, isFirst: boolean): string => `${isFirst ? 'B' : 'I'}${type === '_' ? '' : `-${type}`}`
 
 /**
  * The entities of one sentence. An inside or end tag continues the entity before it if that has the same type and is still open; otherwise it
  * begins one. So IOB1, IOB2, BIOES and sequences that no scheme allows are all read.
  */
-export const entitiesOf = (tags: readonly string[]): readonly Entity[] => {
+export const parseEntities = (tags: readonly string[]): readonly Entity[] => {
   const entities: { type: string; start: number; end: number }[] = []
   let open = false // whether the next tag may continue the last entity
   tags.forEach((tag, i) => {
@@ -45,7 +45,7 @@ export const entitiesOf = (tags: readonly string[]): readonly Entity[] => {
 /** The same entities as IOB2 tags. */
 export const iob2 = (tags: readonly string[]): readonly string[] => {
   const written = tags.map(() => outside)
-  for (const { type, start, end } of entitiesOf(tags)) for (let i = start; i < end; i++) written[i] = tagOf(type, i === start)
+  for (const { type, start, end } of parseEntities(tags)) for (let i = start; i < end; i++) written[i] = toTag(type, i === start)
   return written
 }
 
@@ -56,25 +56,25 @@ type Tagged = readonly (readonly string[])[]
 
 const countsByType = (predictions: Tagged, labels: Tagged): ReadonlyMap<string, Count> => {
   const counts = new Map<string, Count>()
-  const of = (type: string): Count => {
+  const findCount = (type: string): Count => {
     const count = counts.get(type) ?? { predicted: 0, labeled: 0, both: 0 }
     counts.set(type, count)
     return count
   }
   predictions.forEach((tags, sentence) => {
     const key = ({ type, start, end }: Entity): string => `${start} ${end} ${type}`
-    const labeled = entitiesOf(labels[sentence] ?? [])
+    const labeled = parseEntities(labels[sentence] ?? [])
     const keys = new Set(labeled.map(key))
-    for (const { type } of labeled) of(type).labeled++
-    for (const entity of entitiesOf(tags)) {
-      of(entity.type).predicted++
-      if (keys.has(key(entity))) of(entity.type).both++
+    for (const { type } of labeled) findCount(type).labeled++
+    for (const entity of parseEntities(tags)) {
+      findCount(entity.type).predicted++
+      if (keys.has(key(entity))) findCount(entity.type).both++
     }
   })
   return counts
 }
 
-const reportOf = ({ predicted, labeled, both }: Count): ClassReport => {
+const toClassReport = ({ predicted, labeled, both }: Count): ClassReport => {
   const share = (part: number, total: number): number => (total === 0 ? 0 : part / total)
   return { precision: share(both, predicted), recall: share(both, labeled), f1: share(2 * both, predicted + labeled), examples: labeled }
 }
@@ -99,11 +99,11 @@ export const scoreEntities = (
     total.labeled += labeled
     total.both += both
   }
-  const { precision, recall, f1 } = reportOf(total)
+  const { precision, recall, f1 } = toClassReport(total)
   const right = labels.reduce((sum, tags, i) => sum + tags.filter((tag, j) => tag === predictions[i]?.[j]).length, 0)
   return { precision, recall, f1, accuracy: right / words }
 }
 
 /** One report per entity type that occurs among labels or predictions, by name; `examples` counts its labeled entities. */
 export const reportByType = (predictions: Tagged, labels: Tagged): readonly (ClassReport & { readonly label: string })[] =>
-  [...countsByType(predictions, labels)].sort(([a], [b]) => (a < b ? -1 : 1)).map(([label, count]) => ({ label, ...reportOf(count) }))
+  [...countsByType(predictions, labels)].sort(([a], [b]) => (a < b ? -1 : 1)).map(([label, count]) => ({ label, ...toClassReport(count) }))

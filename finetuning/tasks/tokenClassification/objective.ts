@@ -2,7 +2,7 @@
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { input, mul, reduceSum } from '../../../accelerated/graph/operators.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
-import { tokenHeadOf, type TokenOutputs } from '../../../accelerated/models/modelOutputs.js'
+import { buildTokenHead, type TokenOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { floatFeed, int32Feed, scalarFeed } from '../../../accelerated/engines/feeds.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
 import { headTensors, type ModelOutput, type Objective, type TrainingExample } from '../../../accelerated/objectives/objective.js'
@@ -22,7 +22,7 @@ export const tokenClassification = (
   model: Model,
   { labels }: Pick<TokenOutputs, 'labels'>,
 ): Objective<TaggedExample, readonly number[]> => {
-  const head = tokenHeadOf(model, labels)
+  const head = buildTokenHead(model, labels)
   const logits = ({ hidden, host }: ModelOutput): Expression => head.outputs(hidden, host) // [tokens, labels]
   return {
     name: 'token',

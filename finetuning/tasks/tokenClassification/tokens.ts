@@ -27,7 +27,7 @@ export const encodeWords = (
   maxLength: number,
 ): WordEncoding => {
   const before = tokenizer.start.length
-  const { ids, firsts } = tokensOf(tokenizer, text, words, maxLength)
+  const { ids, firsts } = tokenizeWords(tokenizer, text, words, maxLength)
   const framed = tokenizer.frame(ids, maxLength)
   const room = maxLength - tokenizer.frame([], maxLength).inputIds.length
   const targets = new Int32Array(framed.inputIds.length).fill(unlabeled)
@@ -48,16 +48,16 @@ type WordTokens = {
 }
 
 /** Tokenizes between blanks, so that the tokens are those of the whole text. */
-const tokensOf = (tokenizer: WordTokenizer, text: string, words: ArrayLike<number>, most: number): WordTokens => {
+const tokenizeWords = (tokenizer: WordTokenizer, text: string, words: ArrayLike<number>, most: number): WordTokens => {
   const ids: number[] = []
   const firsts: Array<number | null> = []
   const count = words.length / 2
   let done = 0 // code units of the text
   for (let word = 0; word < count && ids.length <= most; ) {
-    const starts = [startOf(words, word)]
-    while (starts.length < mostTogether && startOf(words, word + starts.length) === endOf(words, word + starts.length - 1))
-      starts.push(startOf(words, word + starts.length))
-    const end = endOf(words, word + starts.length - 1)
+    const starts = [wordStart(words, word)]
+    while (starts.length < mostTogether && wordStart(words, word + starts.length) === wordEnd(words, word + starts.length - 1))
+      starts.push(wordStart(words, word + starts.length))
+    const end = wordEnd(words, word + starts.length - 1)
     const chunk = text.slice(done, end)
     const tokens = tokenizer.ids(chunk)
     const at = ids.length
@@ -76,8 +76,8 @@ const tokensOf = (tokenizer: WordTokenizer, text: string, words: ArrayLike<numbe
   return { ids, firsts }
 }
 
-const startOf = (words: ArrayLike<number>, word: number): number => words[2 * word] ?? NaN
-const endOf = (words: ArrayLike<number>, word: number): number => words[2 * word + 1] ?? NaN
+const wordStart = (words: ArrayLike<number>, word: number): number => words[2 * word] ?? NaN
+const wordEnd = (words: ArrayLike<number>, word: number): number => words[2 * word + 1] ?? NaN
 
 /** The index of the first token of each word in a chunk, blanks before the first word included; null where a token holds several words. */
 const firstTokens = (

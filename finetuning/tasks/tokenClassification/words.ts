@@ -23,14 +23,14 @@ export const joinedTokens = (tokens: readonly string[]): { readonly text: string
 /** Offsets of characters, which are Unicode code points as in Python, and of code units, which JavaScript counts. */
 export type CharacterOffsets = {
   /** NaN beyond the text */
-  readonly unitOf: (character: number) => number
+  readonly toUnit: (character: number) => number
   /** the characters before a code unit */
-  readonly characterOf: (unit: number) => number
+  readonly toCharacter: (unit: number) => number
 }
 
 export const characterOffsets = (text: string): CharacterOffsets => {
   const within = (offset: number): number => (offset <= text.length ? offset : NaN)
-  if (!/[\ud800-\udfff]/.test(text)) return { unitOf: within, characterOf: within }
+  if (!/[\ud800-\udfff]/.test(text)) return { toUnit: within, toCharacter: within }
   const units: number[] = []
   const characters: number[] = []
   let unit = 0
@@ -41,5 +41,5 @@ export const characterOffsets = (text: string): CharacterOffsets => {
   }
   characters.push(units.length)
   units.push(unit)
-  return { unitOf: (character) => units[character] ?? NaN, characterOf: (at) => characters[at] ?? NaN }
+  return { toUnit: (character) => units[character] ?? NaN, toCharacter: (at) => characters[at] ?? NaN }
 }

@@ -29,7 +29,7 @@ export const generationQueue = (
   const takeBatch = (): readonly Job[] => {
     const [first] = waiting
     if (first === undefined) return []
-    const batch = isGreedy(first.settings) ? waiting.filter(({ settings }) => keyOf(settings) === keyOf(first.settings)) : [first]
+    const batch = isGreedy(first.settings) ? waiting.filter(({ settings }) => toKey(settings) === toKey(first.settings)) : [first]
     const taken = batch.slice(0, largestBatch)
     waiting = waiting.filter((job) => !taken.includes(job))
     return taken
@@ -87,4 +87,4 @@ export const generationQueue = (
 const isGreedy = ({ temperature = null, topK = null, topP = 1 }: GenerationChoice): boolean =>
   (temperature ?? 0) === 0 && topK === null && topP === 1
 
-const keyOf = (settings: GenerationChoice): string => JSON.stringify(Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1)))
+const toKey = (settings: GenerationChoice): string => JSON.stringify(Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -2,11 +2,11 @@
  * Opens a finished run for a program: model, adapter, length, labels and columns are the run's. Concurrent calls share batches.
  * This folder answers requests for runs, in a thread; what opens an adapter in this thread is in the folder above.
  */
-import { inputError, shown } from '../../../accelerated/errors/inputError.js'
+import { inputError, formatValue } from '../../../accelerated/errors/inputError.js'
 import { asyncQueue } from '../../run/asyncQueue.js'
 import { resolveAnswers } from '../../../accelerated/generation/answers.js'
 import type { Text } from '../../tasks/taskType.js'
-import { taskTypeNamed } from '../../tasks/taskTypeOf.js'
+import { findTaskTypeByName } from '../../tasks/findTaskType.js'
 import { readRunConfig } from '../../run/runFiles.js'
 import { takesPromptTemplate } from '../../tasks/index.js'
 import { framed, type FramedPrompt, type Prompt } from '../../tasks/texts/prompts.js'
@@ -67,19 +67,20 @@ export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> 
  * @throws InputError, SettingsError or DeviceError with one line; it says what to use for a folder that is no run
  */
 export const openRun = async (folder: string, machine: MachineChoice = {}): Promise<OpenRun> => {
-  if (typeof folder !== 'string') throw inputError('openRun', 'the folder of a run', shown(folder))
+  if (typeof folder !== 'string') throw inputError('openRun', 'the folder of a run', formatValue(folder))
   const { runs, release } = await openRuns({ runs: [folder], machine })
   const [run] = runs as readonly [ServedRun]
   const { answers: _, batchSize: __, promptTemplate, ...info } = run.info
   const template = takesPromptTemplate((await readRunConfig(folder))?.task.task ?? '') ? promptTemplate : null
-  const one = async (given: RunText): Promise<RunPrediction> => {
-    const text = textOf(given, info.columns, folder)
+  const predictOne = async (given: RunText): Promise<RunPrediction> => {
+    const text = toText(given, info.columns, folder)
     checkTextCount(text, info, folder)
     return (await run.predict(text)).value
   }
   return {
     ...info,
-    predict: ((given: RunText | readonly RunText[]) => (isList(given) ? Promise.all(given.map(one)) : one(given))) as OpenRun['predict'],
+    predict: ((given: RunText | readonly RunText[]) =>
+      isList(given) ? Promise.all(given.map(predictOne)) : predictOne(given)) as OpenRun['predict'],
     generate: (prompt, settings = {}) => generation(run, () => framed(prompt, template, 'prompt'), settings),
     release,
   }
@@ -88,7 +89,7 @@ export const openRun = async (folder: string, machine: MachineChoice = {}): Prom
 const isList = (given: RunText | readonly RunText[]): given is readonly RunText[] => Array.isArray(given)
 
 /** @throws InputError if there is no text */
-export const textOf = (given: RunText, { text, textPair }: RunColumns, where: string): Text => {
+export const toText = (given: RunText, { text, textPair }: RunColumns, where: string): Text => {
   if (typeof given === 'string') return checked({ text: given }, where)
   const row = given as Readonly<Record<string, unknown>>
   const isRow = typeof row === 'object' && row !== null && text in row
@@ -96,16 +97,20 @@ export const textOf = (given: RunText, { text, textPair }: RunColumns, where: st
   const ofRow = isRow && textPair !== undefined ? row[textPair] : undefined
   const second = ofRow ?? (isRow && text !== 'text' ? undefined : row?.['textPair']) // `text` may be a column, and the form { text, textPair }
   if (typeof first !== 'string')
-    throw inputError(where, `a text, or an object with ${JSON.stringify(text)}`, first === undefined ? shown(given) : shown(first))
+    throw inputError(
+      where,
+      `a text, or an object with ${JSON.stringify(text)}`,
+      first === undefined ? formatValue(given) : formatValue(first),
+    )
   if (second !== undefined && typeof second !== 'string')
-    throw inputError(where, `a second text in ${JSON.stringify(textPair ?? 'textPair')}`, shown(second))
+    throw inputError(where, `a second text in ${JSON.stringify(textPair ?? 'textPair')}`, formatValue(second))
   return checked(second === undefined ? { text: first } : { text: first, textPair: second }, where)
 }
 
 /** @throws InputError unless there are as many texts as the run was trained on; a run that compares embeddings also gives that of one text */
 export const checkTextCount = ({ textPair }: Text, { columns, taskType }: Pick<RunInfo, 'columns' | 'taskType'>, where: string): void => {
   const [expected, got] = [columns.textPair, textPair].map((second) => second !== undefined)
-  if (expected === got || (expected && taskTypeNamed(taskType)?.readsHalfPairs === true)) return
+  if (expected === got || (expected && findTaskTypeByName(taskType)?.readsHalfPairs === true)) return
   throw inputError(where, `${expected ? 'two texts' : 'one text'}, as in the data of the run`, got ? 'two' : 'one')
 }
 
@@ -116,10 +121,10 @@ const checked = (texts: Text, where: string): Text => {
 
 async function* generation(
   run: ServedRun,
-  promptOf: () => FramedPrompt,
+  buildPrompt: () => FramedPrompt,
   settings: GenerationChoice,
 ): AsyncGenerator<GenerationPiece, void> {
-  const prompt = promptOf()
+  const prompt = buildPrompt()
   resolveAnswers(settings)
   const [stop, pieces] = [new AbortController(), asyncQueue<string>()]
   const answer = run.generate(prompt, settings, { onPiece: pieces.push }, stop.signal).finally(pieces.close)

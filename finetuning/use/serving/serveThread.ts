@@ -5,12 +5,12 @@ import { withSharedSessions } from '../../../accelerated/engines/sharedSessions.
 import { isExpected } from '../../../accelerated/errors/expectedErrors.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { toSentError } from '../../../accelerated/errors/sentError.js'
-import { labelsOf } from '../../../accelerated/formats/modelConfig.js'
+import { nameOutputs } from '../../../accelerated/formats/modelConfig.js'
 import { generatorOn } from '../generator.js'
 import { openPredictions } from '../modelSessions.js'
 import { type OpenAdapter, openModel, watchedDevice } from '../openModel.js'
-import { templateOf } from '../../data/promptTemplates.js'
-import { taskTypeNamed, taskTypeOf } from '../../tasks/taskTypeOf.js'
+import { parseTemplate } from '../../data/promptTemplates.js'
+import { findTaskTypeByName, findTaskType } from '../../tasks/findTaskType.js'
 import { generationQueue, type GenerationQueue } from './generationQueue.js'
 import type { Port, Reply, Request, RunInfo, SentOutcome, ServingOptions } from './protocol.js'
 import { runSource, type RunSource } from '../runSource.js'
@@ -29,8 +29,8 @@ export const serveThread = async (port: Port<Request, Reply>, { runs, machine }:
     for (const { release } of opened.splice(0)) await release()
   }
   try {
-    const deviceOf = sharedDevices((line, warns) => port.send({ kind: 'placement', line, warns }))
-    for (const run of runs) opened.push(await openOne(port, run, await runSource(run, machine), deviceOf))
+    const openDevice = sharedDevices((line, warns) => port.send({ kind: 'placement', line, warns }))
+    for (const run of runs) opened.push(await openOne(port, run, await runSource(run, machine), openDevice))
   } catch (thrown) {
     await releaseAll()
     port.send({ kind: 'refused', error: toSentError(thrown) })
@@ -70,10 +70,10 @@ const answerRequests = (port: Port<Request, Reply>, opened: readonly Opened[]): 
     port.send({ kind: 'opened', runs: opened.map(({ info }) => info) })
   })
 
-type DeviceOf = (name: string) => Promise<Device>
+type OpenDevice = (name: string) => Promise<Device>
 
 /** Devices by the names of settings, each opened once, so that runs over one base can share its session. */
-const sharedDevices = (onPlacement: PlacementReport): DeviceOf => {
+const sharedDevices = (onPlacement: PlacementReport): OpenDevice => {
   const devices = new Map<string, Promise<Device>>()
   return (name) => {
     const device = devices.get(name) ?? chooseDevice(name).then((plain) => withSharedSessions(watchedDevice(plain, onPlacement)))
@@ -86,27 +86,27 @@ const openOne = async (
   port: Port<Request, Reply>,
   run: string,
   { config, adapter: options, columns }: RunSource,
-  deviceOf: DeviceOf,
+  deviceOf: OpenDevice,
 ): Promise<Opened> => {
   const common = { folder: run, model: options.model, method: config.settings.method, columns, batchSize: options.batchSize }
   const result = await readRunResult(run) // a run that was interrupted has none, but the best adapter so far
-  const writesText = result === null ? undefined : taskTypeNamed(result.taskType)?.command === 'generate'
+  const writesText = result === null ? undefined : findTaskTypeByName(result.taskType)?.command === 'generate'
   const opened = await openModel(options, { deviceOf, writesText })
   if (writesText ?? opened.trained.adapter.outputs.head === 'causal') {
     const generator = await generatorOn(opened, options)
     const info: RunInfo = {
       ...common,
       ...{ taskType: 'causal', device: generator.device, maxLength: options.maxLength, labelNames: null, answers: 'generate' },
-      promptTemplate: config.task.task === 'text' ? null : templateOf(config.task),
+      promptTemplate: config.task.task === 'text' ? null : parseTemplate(config.task),
     }
     return { info, generations: generationQueue(generator, port.send), release: generator.release }
   }
   const adapter = await openPredictions(opened.trained, options, opened.device)
-  const taskType = taskTypeOf(adapter.outputs, run)
+  const taskType = findTaskType(adapter.outputs, run)
   const info: RunInfo = {
     ...common,
     ...{ taskType: taskType.name, device: adapter.device, maxLength: adapter.maxLength, answers: 'predict', promptTemplate: null },
-    labelNames: taskType.refuses.labelNames === undefined ? labelsOf(adapter.outputs, adapter.labelNames) : null,
+    labelNames: taskType.refuses.labelNames === undefined ? nameOutputs(adapter.outputs, adapter.labelNames) : null,
   }
   return { info, adapter, release: adapter.release }
 }
@@ -117,8 +117,8 @@ const predict = async (
   { adapter, info }: Extract<Opened, { readonly adapter: OpenAdapter }>,
   texts: Texts,
 ): Promise<void> => {
-  const { predictions } = taskTypeOf(adapter.outputs, info.folder)
-  const names = labelsOf(adapter.outputs, adapter.labelNames)
+  const { predictions } = findTaskType(adapter.outputs, info.folder)
+  const names = nameOutputs(adapter.outputs, adapter.labelNames)
   const encoded = texts.map((text) => attempt(() => adapter.encode(text)))
   const answers = await adapter.answer(encoded.flatMap((each) => ('value' in each ? [each.value] : [])))
   let next = 0

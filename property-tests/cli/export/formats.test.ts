@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { pipeline } from '@huggingface/transformers'
 import { describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../../accelerated/formats/peft/loadPeft.js'
-import { lowRankOf } from '../../../accelerated/formats/peft/lora.js'
+import { toLowRankAdapter } from '../../../accelerated/formats/peft/lora.js'
 import { adapterFiles, saveAdapter } from '../../../accelerated/formats/peft/peft.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readSafetensors } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { exportOnnx } from '../../../accelerated/formats/exportOnnx.js'
 import { messageType } from '../../support/onnxSchema.js'
 import { trialTexts } from '../../../finetuning/use/exportComparison.js'
-import { resolveLabels } from '../../../finetuning/use/modelWithAdapter.js'
+import { resolveLabels } from '../../../finetuning/use/attachAdapter.js'
 import { openTrainedAdapter, loadTrainedModel } from '../../../finetuning/use/openModel.js'
 import { assertClose } from '../../support/assertClose.js'
 import { ofTheFileOnly, writeFamily, type Family } from '../tinyAdapter.js'
@@ -138,7 +138,7 @@ describe.each(families)('an export of %s', (family) => {
       const uneven = `${family}-uneven-${rank}`
       await mkdir(at(uneven))
       await saveAdapter(at(uneven), {
-        ...lowRankOf(adapter),
+        ...toLowRankAdapter(adapter),
         rank,
         alpha: 2 * rank,
         baseModelName: 'm',

@@ -1,7 +1,7 @@
 /** Merging an adapter into weights: the numbers, their range, and the outputs in config.json. */
 import { mkdir, stat } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { lowRankOf } from '../../../accelerated/formats/peft/lora.js'
+import { toLowRankAdapter } from '../../../accelerated/formats/peft/lora.js'
 import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { mergedTensors } from '../../../accelerated/formats/mergedWeights.js'
@@ -17,7 +17,7 @@ usePlace()
 describe('merging', () => {
   it('adds scale · B A to each adapted matrix, and copies the bytes of all others', async () => {
     const trained = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
-    const { modules } = lowRankOf(trained.adapter)
+    const { modules } = toLowRankAdapter(trained.adapter)
     const plain = mergedTensors({ ...trained, adapter: { ...trained.adapter, phase: { matrices: [] }, tensors: new Map() } })
     const merged = mergedTensors(trained)
     for (const { name, d, k } of trained.base.model.spec.matrices) {
@@ -76,7 +76,7 @@ describe('merging', () => {
     const head = new Map(
       [...adapter.head].map(([name, { shape, data }]) => [name, { shape, data: data.map((_, i) => fill[name]?.(i) ?? 0) }]),
     )
-    await saveAdapter(at('beyond'), { ...lowRankOf(adapter), baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], head })
+    await saveAdapter(at('beyond'), { ...toLowRankAdapter(adapter), baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], head })
     await expect(exported('roberta', 'merged', 'beyond-merged', { adapter: at('beyond') })).rejects.toThrow(
       `${at('beyond')}: expected finite outputs of model, adapter and export, got Infinity`,
     )
@@ -88,7 +88,7 @@ describe('merging', () => {
     const name = 'encoder.layer.0.attention.self.query'
     const steep = (shape: readonly number[]) => ({ shape, data: new Float32Array(64).fill(1e19) })
     await saveAdapter(at('steep'), {
-      ...lowRankOf(adapter),
+      ...toLowRankAdapter(adapter),
       baseModelName: 'm',
       labelNames: ['bad', 'good', 'neither'],
       modules: new Map([[name, { A: steep([4, 16]), B: steep([16, 4]) }]]),
@@ -121,7 +121,7 @@ describe('merging', () => {
   it('names the classes as the adapter does, else as the model does, else by number', async () => {
     const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     await mkdir(at('nameless'))
-    const { labelNames: _, ...rest } = lowRankOf(adapter)
+    const { labelNames: _, ...rest } = toLowRankAdapter(adapter)
     await saveAdapter(at('nameless'), { ...rest, baseModelName: 'm' })
     const model = await writeTinyModel(at('naming'), {
       'config.json': JSON.stringify({ ...tinyConfig, id2label: { 0: 'a', 1: 'b', 2: 'c' } }),

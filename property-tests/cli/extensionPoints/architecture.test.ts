@@ -9,7 +9,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors, type WritableTensor } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { exportAdapter } from '../../../finetuning/use/exportAdapter.js'
 import { openTrainedAdapter } from '../../../finetuning/use/openModel.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'

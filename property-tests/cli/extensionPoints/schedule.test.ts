@@ -2,8 +2,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Schedule } from '../../../accelerated/schedules/index.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
-import { learningRateAt } from '../../../accelerated/training/learningRate.js'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { makeLearningRate } from '../../../accelerated/training/learningRate.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { allTrainFlags } from '../../../cli/options/trainFlags.js'
 import { trainRequest } from '../../../cli/options/trainRequest.js'
 import { settingsInputSource } from '../../support/settingsInputSource.js'
@@ -23,7 +23,7 @@ const stairs = (change: SettingsInput = {}) => resolveSettings({ ...change, lrSc
 
 describe('a new schedule', () => {
   it('is a value of the setting, and gives the rate of each step after warm-up', () => {
-    const rate = learningRateAt(stairs({ learningRate: 8, warmupSteps: 2 }), 10)
+    const rate = makeLearningRate(stairs({ learningRate: 8, warmupSteps: 2 }), 10)
     expect(Array.from({ length: 10 }, (_, step) => rate(step))).toEqual([0, 4, 8, 8, 4, 4, 2, 2, 1, 1])
   })
 

@@ -1,6 +1,6 @@
 /** A method that is in no release: every chosen matrix gets a trained vector beside its bias, h = Wx + c · v. What a new method's one file looks like. */
 import { z } from 'zod'
-import { weightGroupsOf, type CommonSettings } from '../../../accelerated/settings/commonSettings.js'
+import { buildWeightGroups, type CommonSettings } from '../../../accelerated/settings/commonSettings.js'
 import { add, mul } from '../../../accelerated/graph/operators.js'
 import { zeroInitial } from '../../../accelerated/parameters/initialization.js'
 import type { Method } from '../../../accelerated/methods/method.js'
@@ -23,7 +23,7 @@ export const shift: Method<ShiftSettings, ShiftPhase> = {
   settings,
   train: {
     tensors: ({ matrices }, settings) => {
-      const { undecayed } = weightGroupsOf(settings)
+      const { undecayed } = buildWeightGroups(settings)
       return matrices.map(({ name, d }) => ({ name: vectorOf(name), shape: [d], group: undecayed, initial: zeroInitial }))
     },
     wrap:

@@ -11,7 +11,7 @@ import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/w
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { rankPatternOfRun } from '../../../finetuning/use/rankPattern.js'
 import { withEventFile } from '../../../finetuning/run/eventFile.js'
-import { promptsOf } from '../../../cli/input/promptInput.js'
+import { readPrompts } from '../../../cli/input/promptInput.js'
 import { readDetails } from '../../../finetuning/run/evaluationDetails.js'
 import { readRunRows } from '../../../finetuning/run/runRows.js'
 import { readWorkers } from '../../../finetuning/run/workersFile.js'
@@ -151,7 +151,7 @@ describe('a file of a run', () => {
 describe('prompts', () => {
   it('are refused unread if their file is longer than a text can be', async () => {
     await sized('prompts.jsonl', Buffer.from('{'), 500_000_001)
-    expect(await refusal(() => promptsOf({ prompt: null, input: at('prompts.jsonl'), template: null }, null))).toBe(
+    expect(await refusal(() => readPrompts({ prompt: null, input: at('prompts.jsonl'), template: null }, null))).toBe(
       'F/prompts.jsonl: expected at most 500000000 bytes, got 500000001',
     )
   })

@@ -1,7 +1,7 @@
 /** A tokenizer.json with too large ids, malformed tables or unsupported components is refused; unusual valid ones are read. */
 import { describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
-import { knownWords } from '../../../accelerated/checkpoints/tokenizer/tokenizerSchema.js'
+import { wordPatterns } from '../../../accelerated/checkpoints/tokenizer/tokenizerSchema.js'
 import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { bytePair, roberta, unigram, wordPiece } from '../validFiles.js'
 import { model, place, put, refusal, usePlace } from './folder.js'
@@ -60,7 +60,7 @@ describe('a tokenizer', () => {
     ['normalizer', { type: 'Replace', pattern: { String: 'x' }, content: 'x'.repeat(9) }],
     ['normalizer', { type: 'Prepend', prepend: 'x'.repeat(9) }],
     ['pre_tokenizer', { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated' }],
-    ['pre_tokenizer', { type: 'Split', pattern: { Regex: knownWords.qwen2 }, behavior: 'Removed', invert: false }],
+    ['pre_tokenizer', { type: 'Split', pattern: { Regex: wordPatterns.qwen2 }, behavior: 'Removed', invert: false }],
     ['normalizer', { type: 'Precompiled', precompiled_charsmap: '' }],
     ['normalizer', { type: 'Replace', pattern: { Regex: '\\s{2,}|[\\n\\r\\t]+$' }, content: ' ' }],
     ['pre_tokenizer', { type: 'Punctuation', behavior: 'Isolated' }],

@@ -50,9 +50,9 @@ export const rooms: Readonly<Record<string, Room>> = {
   metrics: {
     sources: [
       'finetuning/metrics',
-      ...['embeddings', 'multiLabel', 'multipleChoice', 'preferences', 'tokenClassification'].map(
-        (task) => `finetuning/tasks/${task}/metrics.ts`,
-      ),
+      ...['embeddings', 'preferences', 'tokenClassification'].map((task) => `finetuning/tasks/${task}/metrics.ts`),
+      'finetuning/tasks/multiLabel/index.ts',
+      'finetuning/tasks/multipleChoice/index.ts',
       'evaluation/bleu',
     ],
     tests: [

@@ -4,12 +4,12 @@ import { describe, expect, it } from 'vitest'
 import { gradient } from '../../../accelerated/graph/gradient.js'
 import { add, input, reduceSum, reshape } from '../../../accelerated/graph/operators.js'
 import { adalora, distancesFromOrthonormal } from '../../../accelerated/methods/adalora/adalora.js'
-import { type AdaloraPhase, allocationAt, checkSchedule, scheduleOf } from '../../../accelerated/methods/adalora/phase.js'
+import { type AdaloraPhase, planAllocation, checkSchedule, planSchedule } from '../../../accelerated/methods/adalora/phase.js'
 import type { AdaloraSettings } from '../../../accelerated/methods/adalora/settings.js'
-import { type Vectors, tensorOf, zeros, type Vector } from '../../../accelerated/parameters/vectors.js'
+import { type Vectors, viewTensor, zeros, type Vector } from '../../../accelerated/parameters/vectors.js'
 import type { Session } from '../../../accelerated/engines/engine.js'
 import type { Feeds } from '../../../accelerated/engines/feeds.js'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { parameterLayout, type ParameterLayout } from '../../../accelerated/parameters/layout.js'
 import { normals } from '../../../accelerated/parameters/random.js'
@@ -63,7 +63,7 @@ const openSettle = async (phase: AdaloraPhase, settings: AdaloraSettings) => {
 }
 
 const strengths = (phase: AdaloraPhase, layout: ParameterLayout, parameters: Vector): readonly number[] =>
-  phase.matrices.flatMap(({ name }) => Array.from(tensorOf(layout, parameters, `${name}.E`)))
+  phase.matrices.flatMap(({ name }) => Array.from(viewTensor(layout, parameters, `${name}.E`)))
 
 const shapes = fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })), { minLength: 1, maxLength: 4 })
 
@@ -96,7 +96,7 @@ describe(`a cut of AdaLoRA (seed ${SEED})`, () => {
           }).finally(release)
           const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
           const scores = phase.matrices.flatMap(({ name, k: width }) => {
-            const [A, B, E] = ['A', 'B', 'E'].map((of) => [...tensorOf(layout, importance, `${name}.${of}`)]) as [
+            const [A, B, E] = ['A', 'B', 'E'].map((of) => [...viewTensor(layout, importance, `${name}.${of}`)]) as [
               number[],
               number[],
               number[],
@@ -106,7 +106,7 @@ describe(`a cut of AdaLoRA (seed ${SEED})`, () => {
           const threshold = [...scores].sort((a, b) => a - b)[k - 1] ?? -Infinity // torch.kthvalue counts from 1
           expect(strengths(phase, layout, settled.parameters)).toEqual(scores.map((score) => (score <= threshold ? 0 : 3)))
           for (const name of ['A', 'B'])
-            expect(new Set(phase.matrices.flatMap((m) => [...tensorOf(layout, settled.parameters, `${m.name}.${name}`)]))).toEqual(
+            expect(new Set(phase.matrices.flatMap((m) => [...viewTensor(layout, settled.parameters, `${m.name}.${name}`)]))).toEqual(
               new Set([3]),
             )
           expect(settled.memory['importance']).toEqual(importance) // a β of 1 keeps it
@@ -158,7 +158,8 @@ describe(`an AdaLoRA run of any length (seed ${SEED})`, () => {
         let state: Vectors = { ...moments, parameters: Float64Array.from(normals(seed, 'split', 99, layout.size)), memory: empty }
         const advance = async (step: number): Promise<void> => {
           const next =
-            adalora.phases.advance?.(phase, settings, { step, steps }, { vectors: state, layoutOf: () => layout, dtype: 'float64' }) ?? null
+            adalora.phases.advance?.(phase, settings, { step, steps }, { vectors: state, buildLayout: () => layout, dtype: 'float64' }) ??
+            null
           if (next === null) return
           await graph.release()
           ;[phase, state] = [next.phase, next.vectors]
@@ -179,7 +180,7 @@ describe(`an AdaLoRA run of any length (seed ${SEED})`, () => {
           state = { ...state, ...(await graph.settle(vectors, fed)) }
           const E = strengths(phase, layout, state.parameters)
           const left = E.filter((e) => e !== 0).length
-          const { budget, cut } = allocationAt(settings, scheduleOf(settings, steps), sizes.length, step)
+          const { budget, cut } = planAllocation(settings, planSchedule(settings, steps), sizes.length, step)
           if (phase.fixed === null && cut === 0) expect(left).toBe(initR * sizes.length)
           else expect(left).toBeLessThanOrEqual(budget)
           if (step < steps - final) continue
@@ -205,7 +206,7 @@ describe(`an AdaLoRA run of any length (seed ${SEED})`, () => {
     fc.assert(
       fc.property(runs, ({ steps, final, warmup, initR, targetR, deltaT, sizes }) => {
         const settings = { initR, targetR, deltaT, tinitRatio: warmup / steps, tfinalRatio: final / steps }
-        const at = Array.from({ length: steps }, (_, t) => allocationAt(settings, scheduleOf(settings, steps), sizes.length, t))
+        const at = Array.from({ length: steps }, (_, t) => planAllocation(settings, planSchedule(settings, steps), sizes.length, t))
         const [all, target, last] = [initR * sizes.length, targetR * sizes.length, steps - final]
         at.forEach(({ budget, cut, learns }, t) => {
           expect(budget).toBeLessThanOrEqual(at[t - 1]?.budget ?? all)
@@ -238,7 +239,11 @@ describe('an invalid schedule of AdaLoRA', () => {
 
   it('may keep its initial rank, and needs at least two steps', () => {
     expect(() => checkSchedule(settingsOf({ targetR: 12 }), 2)).not.toThrow()
-    expect(allocationAt(settingsOf({ targetR: 12 }), scheduleOf(settingsOf({}), 2), 5, 1)).toEqual({ budget: 60, cut: 0, learns: false })
+    expect(planAllocation(settingsOf({ targetR: 12 }), planSchedule(settingsOf({}), 2), 5, 1)).toEqual({
+      budget: 60,
+      cut: 0,
+      learns: false,
+    })
   })
 })
 

@@ -1,5 +1,5 @@
 /** Outputs of an evaluation's batch travel as one vector: the same numbers come back under the same names. */
-import { answersPart, outputsOf, spreadBatches, type AnswersExecutor } from '../../../accelerated/training/partGradient.js'
+import { answersPart, splitOutputs, spreadBatches, type AnswersExecutor } from '../../../accelerated/training/microBatchGradient.js'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 
@@ -10,7 +10,7 @@ it('come back as they were, bit for bit', () => {
     fc.property(outputs, (results) => {
       const part = answersPart({ results, tokens: 5 }, 'float32')
       expect(part.tokens).toBe(5)
-      expect(outputsOf(part)).toEqual({ ...results })
+      expect(splitOutputs(part)).toEqual({ ...results })
     }),
   )
 })

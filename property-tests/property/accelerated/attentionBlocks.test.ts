@@ -8,9 +8,9 @@ import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import type { Engine } from '../../../accelerated/engines/engine.js'
 import { type Expression, type FloatType, topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
-import { allocations, peakOf } from '../../../accelerated/graph/liveness.js'
+import { allocations, findPeak } from '../../../accelerated/graph/liveness.js'
 import { concat, expand, input, mul, reduceSum, scalar } from '../../../accelerated/graph/operators.js'
-import { batchInputs, blocksOf, longText } from '../../../accelerated/models/batchInputs.js'
+import { batchInputs, planBlocks, longText } from '../../../accelerated/models/batchInputs.js'
 import { plainHost, type Host } from '../../../accelerated/models/host.js'
 import { attention, causalBias, paddingBias, windowBias } from '../../../accelerated/models/layers/attention.js'
 import { packBatch } from '../../../accelerated/models/packing.js'
@@ -19,14 +19,14 @@ import type { Objective, TrainingExample } from '../../../accelerated/objectives
 import { sequenceClassification } from '../../../accelerated/objectives/sequenceClassification.js'
 import { uniforms } from '../../../accelerated/parameters/random.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { assemble, type Assembly } from '../../../accelerated/training/assembly.js'
 import { largestBatch, dimensionsInBlocks, forLengths, forSequence } from '../../../accelerated/training/batchFeeds.js'
-import { startOfRun } from '../../../accelerated/training/initialState.js'
+import { initializeRun } from '../../../accelerated/training/initialState.js'
 import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.js'
 import { openPredictor } from '../../../accelerated/training/prediction.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { stepGraph } from '../../../accelerated/training/stepGraph.js'
 import { train } from '../../../accelerated/training/trainingLoop.js'
 import { trainStep } from '../../../accelerated/training/trainStep.js'
@@ -134,7 +134,7 @@ describe(`attention by blocks of queries (seed ${SEED})`, () => {
 
   it('holds scores of one block at a time, so that twice the tokens take twice the memory', () => {
     const outputs = graphOf({ mask: 'causal', groups: 3, sharing: 3, cap: null, virtual: 0 }, 'float32', true)
-    const peak = (sequence: number): number => peakOf(allocations(outputs, { batch: 1, tokens: sequence, ...blocksOf(sequence) }, true))
+    const peak = (sequence: number): number => findPeak(allocations(outputs, { batch: 1, tokens: sequence, ...planBlocks(sequence) }, true))
     expect(peak(8192) / peak(4096)).toBeLessThan(2.1)
     expect(peak(4096)).toBeLessThan(0.3 * 9 * 4096 ** 2 * 4)
   })
@@ -142,7 +142,7 @@ describe(`attention by blocks of queries (seed ${SEED})`, () => {
   it('cuts a text into as few blocks as hold it, with less than a slot of padding for each', () =>
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 1, max: 128 }), (sequence, largest) => {
-        const { queryBlocks, blockRows, sequence: padded } = blocksOf(sequence, largest)
+        const { queryBlocks, blockRows, sequence: padded } = planBlocks(sequence, largest)
         expect(queryBlocks).toBe(Math.ceil(sequence / largest))
         expect(blockRows).toBeLessThanOrEqual(largest)
         expect(padded).toBe(queryBlocks * blockRows)
@@ -159,7 +159,7 @@ const engine = cpu.engine({ threads: 1 })
 const runOf = async (family: string, given: SettingsInput, lengths: readonly number[]) => {
   const settings = resolveSettings({ method: 'lora', maxSteps: 10, dropout: 0, learningRate: 0.01, warmupRatio: 0, ...given })
   const base = await openModelFolder(join(fixtures, family))
-  const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
+  const [method, precision] = [findMethod(settings.method), findPrecision(settings.precision)]
   const frozen = await openFrozen(precision, base, cache)
   const isCausal = base.model.spec.kind === 'decoder'
   const assembly = assemble(
@@ -176,7 +176,7 @@ const runOf = async (family: string, given: SettingsInput, lengths: readonly num
     const inputIds = Array.from({ length }, (_, i) => 5 + ((7 * i + 3 * row + (i % 11)) % 20))
     return { inputIds, label: row % 2, row, targets: [...inputIds.slice(1), -100] }
   })
-  const state = await startOfRun(assembly, checkpointNumbers(base))
+  const state = await initializeRun(assembly, checkpointNumbers(base))
   return { assembly, examples, state, runtime: { engine, weights: frozen.weights } }
 }
 
@@ -294,6 +294,6 @@ describe('long texts', () => {
     expect(forSequence(assembly, longText - 1, engine)).toBe(assembly)
     const sizes = { batch: 2, tokens: longText + 2, sequence: longText + 1 }
     expect(dimensionsInBlocks(assembly, sizes)).toBe(sizes)
-    expect(dimensionsInBlocks({ inBlocks: true }, sizes)).toEqual({ ...sizes, ...blocksOf(longText + 1) })
+    expect(dimensionsInBlocks({ inBlocks: true }, sizes)).toEqual({ ...sizes, ...planBlocks(longText + 1) })
   })
 })

@@ -9,10 +9,10 @@ import { bertArchitecture } from '../../../accelerated/models/bert/bert.js'
 import { plainHost } from '../../../accelerated/models/host.js'
 import { pooledDropout, offsetName, poolName } from '../../../accelerated/models/layers/dropout.js'
 import { packBatch } from '../../../accelerated/models/packing.js'
-import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../../accelerated/engines/deviceProbe.js'
 import { noWeights, type Session } from '../../../accelerated/engines/engine.js'
 import type { Feed } from '../../../accelerated/engines/feeds.js'
-import { parseSettings } from '../../../accelerated/training/settings.js'
+import { parseSettings } from '../../../accelerated/training/resolveSettings.js'
 import { parameterLayout } from '../../../accelerated/parameters/layout.js'
 import { normals } from '../../../accelerated/parameters/random.js'
 import { assertClose } from '../../support/assertClose.js'
@@ -21,7 +21,7 @@ import { sameFormulaFloat64 } from '../../support/tolerance.js'
 
 const methods = [houlsby, pfeiffer] as const
 const openGraph = (outputs: Readonly<Record<string, Expression>>): Promise<Session> =>
-  deviceOf('cpu').engine({ threads: 1 }).open(outputs, noWeights)
+  findDevice('cpu').engine({ threads: 1 }).open(outputs, noWeights)
 
 const modelOf = (family: 'roberta' | 'bert', hidden: number, layers: number) =>
   bertArchitecture.open(

@@ -3,17 +3,17 @@ import { chmod, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { deviceOf, probeStep } from '../../../accelerated/engines/deviceProbe.js'
+import { findDevice, probeStep } from '../../../accelerated/engines/deviceProbe.js'
 import { cuda } from '../../../accelerated/engines/devices/cuda.js'
 import type { Device } from '../../../accelerated/engines/devices/device.js'
 import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
-import { cardOf, nvidiaCard, visibleCard, vulkanRemedy } from '../../../accelerated/engines/nativeMachine.js'
+import { parseCard, nvidiaCard, visibleCard, vulkanRemedy } from '../../../accelerated/engines/nativeMachine.js'
 import { exp, input } from '../../../accelerated/graph/operators.js'
-import { parseSettings, resolveSettings } from '../../../accelerated/training/settings.js'
-import { examineApart } from '../../../cli/doctor/examineApart.js'
+import { parseSettings, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
+import { probeInSubprocess } from '../../../cli/doctor/probeInSubprocess.js'
 import { estimateLine, estimateTable, estimateWarning } from '../../../cli/format/estimate.js'
-import type { Estimate } from '../../../finetuning/run/estimate.js'
+import type { Estimate } from '../../../finetuning/run/estimateRun.js'
 import { parseRunConfig } from '../../../finetuning/run/runFiles.js'
 import { cpuEngine } from '../../support/cpuEngine.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -66,7 +66,12 @@ describe('the memory of a card', () => {
       'GPU-8f6',
       '2',
     ])
-    expect([cardOf(''), cardOf('A, B, C'), cardOf('Tesla T4, 15360'), cardOf(`${'x'.repeat(200)}, 1, 5`)]).toEqual([null, null, null, null])
+    expect([parseCard(''), parseCard('A, B, C'), parseCard('Tesla T4, 15360'), parseCard(`${'x'.repeat(200)}, 1, 5`)]).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ])
   })
 
   it('is what an estimate is compared with, where it is known', () => {
@@ -82,16 +87,16 @@ describe('the memory of a card', () => {
 
 describe('the settings of a card', () => {
   it('are in the name of its device, and other devices have none', async () => {
-    expect(['cuda', 'cuda:1', 'cuda:tf32', 'cuda:2:tf32'].map((name) => deviceOf(name).name)).toEqual([
+    expect(['cuda', 'cuda:1', 'cuda:tf32', 'cuda:2:tf32'].map((name) => findDevice(name).name)).toEqual([
       'cuda',
       'cuda',
       'cuda:tf32',
       'cuda:tf32',
     ])
     await driver(`console.log('Card ' + process.argv[2].slice(5) + ', 15360, 550')`)
-    expect([(await deviceOf('cuda').card?.())?.name, (await deviceOf('cuda:2:tf32').card?.())?.name]).toEqual(['Card 0', 'Card 2'])
+    expect([(await findDevice('cuda').card?.())?.name, (await findDevice('cuda:2:tf32').card?.())?.name]).toEqual(['Card 0', 'Card 2'])
     for (const name of ['cpu:1', 'webgpu:tf32', 'cuda:', 'cuda:tf32:1', 'cuda:1234'])
-      expect(() => deviceOf(name)).toThrow('device: expected one of ')
+      expect(() => findDevice(name)).toThrow('device: expected one of ')
   })
 
   it('are settings of a run, of earlier revisions by other names', () => {
@@ -208,7 +213,7 @@ describe('a device that doctor examines in a process of its own', () => {
   }
 
   it('is reported as it is found, without what its driver writes', async () => {
-    const { report, speedups } = await examineApart('cuda')
+    const { report, speedups } = await probeInSubprocess('cuda')
     expect([report.device, report.works, speedups]).toEqual(['cuda', false, []])
     expect(report.detail).toContain('not in this build of ONNX Runtime')
   }, 60_000)
@@ -218,11 +223,11 @@ describe('a device that doctor examines in a process of its own', () => {
       console.error('[E:onnxruntime] FAIL : Failed to load library /a/libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open')
       const report = { device: 'cuda', works: false, detail: 'Failed to load shared library', remedy: 'get it' }
       process.send({ report, speedups: [] }, () => process.disconnect())`)
-    expect((await examineApart('cuda', failing)).report.detail).toBe('Failed to load shared library (libcublasLt.so.12: cannot open)')
+    expect((await probeInSubprocess('cuda', failing)).report.detail).toBe('Failed to load shared library (libcublasLt.so.12: cannot open)')
   })
 
   it('is reported as missing if it ends the process', async () => {
-    const { report } = await examineApart('webgpu', await program(`process.kill(process.pid, 'SIGSEGV')`))
+    const { report } = await probeInSubprocess('webgpu', await program(`process.kill(process.pid, 'SIGSEGV')`))
     expect(report).toMatchObject({ device: 'webgpu', works: false, detail: 'its process ended by SIGSEGV' })
     expect(report.remedy).toContain('install a Vulkan driver')
   })

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { toOnnx } from '../../../accelerated/graph/onnx.js'
 import { input, logSoftmax, logSumExp } from '../../../accelerated/graph/operators.js'
@@ -10,16 +10,16 @@ import { decoderModel } from '../../../accelerated/models/llama/llama.js'
 import { packBatch } from '../../../accelerated/models/packing.js'
 import { causalLM, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
-import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { openPredictor } from '../../../accelerated/training/prediction.js'
 import { uniforms } from '../../../accelerated/parameters/random.js'
 import { stepGraph } from '../../../accelerated/training/stepGraph.js'
 import { drawDecoder } from '../../../evaluation/agreement/drawModel.js'
-import { assemblyOf, decoderSizes, startOf, runtimeOf } from '../../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, decoderSizes, buildInitialState, openRuntime } from '../../../evaluation/agreement/acceleratedSide.js'
 import { toTexts } from '../../../evaluation/agreement/convert.js'
-import { causalLoss, modelOf, scaleOf } from '../../../reference/index.js'
+import { causalLoss, buildModel, adapterScale } from '../../../reference/index.js'
 import { someDecoder } from '../../agreement/modelOptions.js'
 import { decoderConfig } from '../../support/plainDecoder.js'
 import { assertClose } from '../../support/assertClose.js'
@@ -42,9 +42,9 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
     const model = decoderModel(config)
     const tensors = new Map([...model.spec.tensors].map(([name, shape]) => [name, input(name, shape, 'float32')]))
     const frozen = (name: string) => tensors.get(name) ?? expect.fail(`no tensor ${name}`)
-    const method = methodOf('lora')
+    const method = findMethod('lora')
     const settings = resolveSettings({ method: 'lora' })
-    const assembly = { model, frozen, method, settings, objective: causalLM(model), precision: precisionOf('float32') }
+    const assembly = { model, frozen, method, settings, objective: causalLM(model), precision: findPrecision('float32') }
     const { outputs } = stepGraph(assembly, method.phases.start(model.spec, settings), 'whole')
     const wide = topologicalOrder(Object.values(outputs)).filter(({ shape }) => shape.includes(config.vocabularySize))
     const [tables, made] = [wide.filter(({ op }) => op === 'Input'), wide.filter(({ op }) => op !== 'Input')]
@@ -78,7 +78,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
   it('is exact to 1e-5 over fifty thousand words in float32', async () => {
     const [rows, words] = [3, 50_000]
     const x = Float32Array.from(uniforms(SEED, 'order', 0, rows * words), (u) => 20 * (u - 0.5))
-    const session = await deviceOf('cpu')
+    const session = await findDevice('cpu')
       .engine({ threads: 1 })
       .open({ y: logSumExp(input('x', [rows, words], 'float32')) }, noWeights)
     const { y } = await session.run({ x: { data: x, shape: [rows, words] } }).finally(session.release)
@@ -93,7 +93,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
     const [rows, words] = [3, 50_000]
     const x = Float32Array.from(uniforms(SEED, 'order', 0, rows * words), (u) => 160 * (u - 0.5))
     const logits = input('x', [rows, words], 'float32')
-    const bytes = toOnnx({ y: logSumExp(logits), logs: logSoftmax(logits) }, deviceOf('webgpu').target)
+    const bytes = toOnnx({ y: logSumExp(logits), logs: logSoftmax(logits) }, findDevice('webgpu').target)
     expect(readModel(bytes).node.map(({ opType }) => opType)).not.toContain('LogSoftmax')
     const session = await ort.InferenceSession.create(bytes)
     const { y, logs } = await session.run({ x: new ort.Tensor('float32', x, [rows, words]) })
@@ -110,14 +110,19 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
 
   it("answers with the mean of each example, which equals the reference's", async () => {
     const model = drawDecoder(someDecoder({ lengths: [5, 2, 7, 3] }))
-    const assembly = assemblyOf(model, 'float64')
+    const assembly = buildAssembly(model, 'float64')
     const target = { device: 'cpu', precision: 'float64' } as const
-    const state = startOf(model, 'open', 'float64')
+    const state = buildInitialState(model, 'open', 'float64')
     const decoder = decoderModel({ ...decoderSizes(model.config), maxPositions: config.maxPositions })
-    const predictor = await openPredictor({ ...assembly, objective: causalLM(decoder) }, causalLM(decoder), state.phase, runtimeOf(target))
+    const predictor = await openPredictor(
+      { ...assembly, objective: causalLM(decoder) },
+      causalLM(decoder),
+      state.phase,
+      openRuntime(target),
+    )
     const examples = toTexts(model.batch)
     const answers = await predictor.predict(state.parameters, examples, 3).finally(predictor.release)
-    const run = modelOf(model.config, { scale: scaleOf(model.settings) })
+    const run = buildModel(model.config, { scale: adapterScale(model.settings) })
     examples.forEach(({ inputIds, targets }, i) => {
       const operands = { base: model.base, adapters: model.parameters.adapters, gates: {}, head: {} }
       const { logits } = run(operands, { inputIds: [Array.from(inputIds)] })

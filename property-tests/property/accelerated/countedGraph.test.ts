@@ -7,10 +7,10 @@ import { input } from '../../../accelerated/graph/operators.js'
 import { toOnnx } from '../../../accelerated/graph/onnx.js'
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
 import { causalLM } from '../../../accelerated/objectives/causalLM.js'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import type { Assembly } from '../../../accelerated/training/assembly.js'
 import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { memoryEstimate } from '../../../finetuning/run/memoryEstimate.js'
 import { decoderConfig } from '../../support/plainDecoder.js'
 
@@ -26,14 +26,14 @@ const sizes = { batch: 2, tokens: 6, sequence: 3, labeled: 4 }
 const counting = (more: Readonly<Record<string, unknown>> = {}) => {
   const model = decoderModel(config)
   const tensors = new Map([...model.spec.tensors].map(([name, shape]) => [name, input(name, shape, 'float32')]))
-  const [method, settings, objective] = [methodOf('salora'), resolveSettings({ method: 'salora', ...more }), causalLM(model)]
+  const [method, settings, objective] = [findMethod('salora'), resolveSettings({ method: 'salora', ...more }), causalLM(model)]
   let built = 0
   const loss: typeof objective.loss = (...of) => {
     built += 1
     return objective.loss(...of)
   }
   const frozen = (name: string): Expression => tensors.get(name) ?? expect.fail(`no tensor ${name}`)
-  const assembly: Assembly = { model, frozen, method, settings, objective: { ...objective, loss }, precision: precisionOf('float32') }
+  const assembly: Assembly = { model, frozen, method, settings, objective: { ...objective, loss }, precision: findPrecision('float32') }
   const opened: Readonly<Record<string, Expression>>[] = []
   const open: Engine['open'] = async (outputs) => {
     opened.push(outputs)

@@ -2,16 +2,16 @@
 import { describe, expect, it } from 'vitest'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { topologicalOrder, type Expression } from '../../../accelerated/graph/expression.js'
-import { allocations, peakOf } from '../../../accelerated/graph/liveness.js'
+import { allocations, findPeak } from '../../../accelerated/graph/liveness.js'
 import { lower } from '../../../accelerated/graph/lowering.js'
 import { toOnnx } from '../../../accelerated/graph/onnx.js'
 import { weight } from '../../../accelerated/graph/operators.js'
 import { startPhase } from '../../../accelerated/methods/startPhase.js'
 import { llamaArchitecture } from '../../../accelerated/models/llama/llama.js'
 import { causalLM } from '../../../accelerated/objectives/causalLM.js'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { stepGraph } from '../../../accelerated/training/stepGraph.js'
 import { readModel } from '../../support/runGraph.js'
 
@@ -26,13 +26,13 @@ const model = llamaArchitecture.open(
 /** Without weights: their shapes make the graph. */
 const stepOf = (gradientCheckpointing: boolean) => {
   const settings = resolveSettings({ method: 'lora', maxSteps: 10, gradientCheckpointing })
-  const method = methodOf(settings.method)
+  const method = findMethod(settings.method)
   const frozen = (name: string): Expression =>
     weight(name, model.spec.tensors.get(name) ?? [], 'float32', { location: 'model.safetensors', offset: 0, length: 1 })
-  const assembly = assemble({ model, frozen, method, settings, precision: precisionOf('float32') }, (of) => causalLM(of))
+  const assembly = assemble({ model, frozen, method, settings, precision: findPrecision('float32') }, (of) => causalLM(of))
   const { outputs } = stepGraph(assembly, startPhase(method, model.spec, settings), 'whole')
   const sizes = { tokens: 640, batch: 8, sequence: 80, ...assembly.objective.dimensions?.(640) }
-  return { outputs, megabytes: peakOf(allocations(outputs, sizes, true)) / 1e6 }
+  return { outputs, megabytes: findPeak(allocations(outputs, sizes, true)) / 1e6 }
 }
 
 describe("a decoder's step", () => {

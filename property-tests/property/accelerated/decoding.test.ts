@@ -10,12 +10,12 @@ import { noWeights, type Engine } from '../../../accelerated/engines/engine.js'
 import { withSharedSessions } from '../../../accelerated/engines/sharedSessions.js'
 import type { DecoderOptions } from '../../../evaluation/agreement/drawModel.js'
 import { drawDecoder } from '../../../evaluation/agreement/drawModel.js'
-import { assemblyOf, decoderSizes, startOf, runtimeOf } from '../../../evaluation/agreement/acceleratedSide.js'
+import { buildAssembly, decoderSizes, buildInitialState, openRuntime } from '../../../evaluation/agreement/acceleratedSide.js'
 import { constants } from '../../../evaluation/agreement/convert.js'
-import { tensorOf } from '../../../accelerated/parameters/vectors.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
-import { layoutOf } from '../../../accelerated/training/assembly.js'
-import { modelOf, scaleOf, tensor } from '../../../reference/index.js'
+import { viewTensor } from '../../../accelerated/parameters/vectors.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
+import { buildLayout } from '../../../accelerated/training/assembly.js'
+import { buildModel, adapterScale, tensor } from '../../../reference/index.js'
 import { decoderOptions, someDecoder } from '../../agreement/modelOptions.js'
 import { assertClose } from '../../support/assertClose.js'
 import { cpuEngine } from '../../support/cpuEngine.js'
@@ -27,7 +27,7 @@ type Tokens = readonly number[]
 
 /** What the reference says of what follows each text, with the adapters beside the matrices. */
 const referenceOf = (model: ReturnType<typeof drawDecoder>) => {
-  const run = modelOf(model.config, { scale: scaleOf(model.settings) })
+  const run = buildModel(model.config, { scale: adapterScale(model.settings) })
   return (texts: readonly Tokens[]): readonly number[] =>
     texts.flatMap((text) => {
       const { logits } = run({ base: model.base, adapters: model.parameters.adapters, gates: {}, head: {} }, { inputIds: [text] })
@@ -42,23 +42,23 @@ const unmerged = (
   model: ReturnType<typeof drawDecoder>,
   dtype: FloatType,
   chunk?: number,
-  runtime = runtimeOf(target),
+  runtime = openRuntime(target),
 ): Promise<Decoder> => {
-  const { phase, parameters } = startOf(model, 'open', dtype)
-  return openDecoder(assemblyOf(model, dtype), phase, parameters, runtime, chunk)
+  const { phase, parameters } = buildInitialState(model, 'open', dtype)
+  return openDecoder(buildAssembly(model, dtype), phase, parameters, runtime, chunk)
 }
 
 /** The same with a cache that stays on the device. */
 const keeping = (model: ReturnType<typeof drawDecoder>, traffic: Traffic[] = [], chunk?: number): Promise<Decoder> => {
-  const runtime = runtimeOf(target)
+  const runtime = openRuntime(target)
   return unmerged(model, 'float64', chunk, { ...runtime, engine: keepingEngine(runtime.engine, traffic) })
 }
 
 /** The adapter inside the matrices. */
 const merged = (model: ReturnType<typeof drawDecoder>): Promise<Decoder> => {
-  const { phase, parameters } = startOf(model, 'open', 'float64')
-  const assembly = assemblyOf(model, 'float64')
-  const layout = layoutOf(assembly, phase)
+  const { phase, parameters } = buildInitialState(model, 'open', 'float64')
+  const assembly = buildAssembly(model, 'float64')
+  const layout = buildLayout(assembly, phase)
   const base = Object.fromEntries(
     Object.entries(model.base).map(([name, { shape, data }]) => {
       const inside = assembly.method.export.merge?.(
@@ -66,13 +66,13 @@ const merged = (model: ReturnType<typeof drawDecoder>): Promise<Decoder> => {
         assembly.settings,
         name,
         () => data,
-        (trained) => tensorOf(layout, parameters, trained),
+        (trained) => viewTensor(layout, parameters, trained),
       )
       return [name, inside == null ? { shape, data } : tensor(shape, Array.from(inside))]
     }),
   )
   expect(Object.keys(base).some((name) => base[name]?.data !== model.base[name]?.data)).toBe(true)
-  return openDecoder(plainAssembly(assembly.model, constants(base, 'float64'), 'float64'), {}, new Float64Array(0), runtimeOf(target))
+  return openDecoder(plainAssembly(assembly.model, constants(base, 'float64'), 'float64'), {}, new Float64Array(0), openRuntime(target))
 }
 
 /** Prompts, then steps that drop, repeat and reorder rows; after each the logits are the reference's of the texts so far. */
@@ -138,14 +138,14 @@ describe('a decoder whose layers have different windows', () => {
     const model = withSilentAttention(drawDecoder(someDecoder({ window, lengths: [5, 7, 1] })), silent)
     const config = { ...decoderSizes(model.config), windows }
     const frozen = constants(model.base, 'float64')
-    const opened = await openDecoder(plainAssembly(decoderModel(config), frozen, 'float64'), {}, new Float64Array(0), runtimeOf(target))
+    const opened = await openDecoder(plainAssembly(decoderModel(config), frozen, 'float64'), {}, new Float64Array(0), openRuntime(target))
     await follows(model, opened, [1, 6], 1e-9)
   })
 })
 
 /** A decoder in float32, the operators of its graph, and the session's runs. */
-const watched = async (model: ReturnType<typeof drawDecoder>, engine: Engine = runtimeOf(target).engine, chunk?: number) => {
-  const { phase, parameters } = startOf(model, 'open', 'float32')
+const watched = async (model: ReturnType<typeof drawDecoder>, engine: Engine = openRuntime(target).engine, chunk?: number) => {
+  const { phase, parameters } = buildInitialState(model, 'open', 'float32')
   const ops: string[] = []
   const watching: Engine = {
     ...engine,
@@ -155,7 +155,7 @@ const watched = async (model: ReturnType<typeof drawDecoder>, engine: Engine = r
     },
   }
   return {
-    decoder: await openDecoder(assemblyOf(model, 'float32'), phase, parameters, { engine: watching, weights: noWeights }, chunk),
+    decoder: await openDecoder(buildAssembly(model, 'float32'), phase, parameters, { engine: watching, weights: noWeights }, chunk),
     ops,
   }
 }
@@ -233,7 +233,7 @@ describe(`decoding with a cache on the device (seed ${SEED})`, () => {
 
   it('keeps one for each opening of a session that several share', async () => {
     const traffic: Traffic[] = []
-    const shared = withSharedSessions({ ...cpu, engine: () => keepingEngine(runtimeOf(target).engine, traffic) })
+    const shared = withSharedSessions({ ...cpu, engine: () => keepingEngine(openRuntime(target).engine, traffic) })
     const runtime = { engine: shared.engine({ threads: 1 }), weights: async () => 'unread' }
     const model = drawDecoder(someDecoder({ lengths: [9, 4] }))
     const [prompt = [], other = []] = model.batch.inputIds
@@ -313,7 +313,7 @@ describe(`decoding with a cache that has room (seed ${SEED})`, () => {
 
   it('has the logits of whole texts with an engine that shares sessions, and feeds it the adapter', async () => {
     const model = drawDecoder(someDecoder(wide))
-    const { decoder } = await watched(model, { ...runtimeOf(target).engine, sharesSessions: true })
+    const { decoder } = await watched(model, { ...openRuntime(target).engine, sharesSessions: true })
     await follows(model, decoder, [3, 1], 1e-5)
   })
 
@@ -329,13 +329,13 @@ describe(`decoding with a cache that has room (seed ${SEED})`, () => {
     const model = drawDecoder(someDecoder(wide))
     await follows(model, await unmerged(model, 'float64'), [1], 1e-9)
     const prefixed = {
-      ...assemblyOf(model, 'float32'),
-      method: methodOf('prefix'),
+      ...buildAssembly(model, 'float32'),
+      method: findMethod('prefix'),
       settings: resolveSettings({ method: 'prefix', numVirtualTokens: 2 }),
     }
     const phase = prefixed.method.phases.start(prefixed.model.spec, prefixed.settings)
     expect(() => decodingGraph(prefixed, phase, 'roomy')).toThrow('roomyCache: expected a host that adds no keys, got some in layers.0')
-    const decoder = await openDecoder(prefixed, phase, new Float32Array(layoutOf(prefixed, phase).size), runtimeOf(target))
+    const decoder = await openDecoder(prefixed, phase, new Float32Array(buildLayout(prefixed, phase).size), openRuntime(target))
     const rows = await decoder.begin([[1, 2], [3]])
     expect(rows.logits().every((row) => row.every(Number.isFinite))).toBe(true)
     await decoder.release()
@@ -370,7 +370,7 @@ describe(`decoding with a cache (seed ${SEED})`, () => {
   it('stops reading a long prompt after the chunk in which the signal is aborted, in both kinds of cache', async () => {
     for (const headSize of [8, 4]) {
       const model = drawDecoder(someDecoder({ headSize, window: null, lengths: [9, 8] }))
-      const { engine } = runtimeOf(target)
+      const { engine } = openRuntime(target)
       let [runs, stop] = [0, new AbortController()]
       const counting: Engine = {
         ...engine,

@@ -1,6 +1,6 @@
 /** Encoders beside BERT and RoBERTa: their sizes are the published ones, their files mean what they say, and what they do not carry is refused. */
 import { describe, expect, it } from 'vitest'
-import { methodOf, parseSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, parseSettings } from '../../../accelerated/training/resolveSettings.js'
 import { debertaArchitecture } from '../../../accelerated/models/deberta/deberta.js'
 import { distanceBucket as debertaBucket, distanceRows } from '../../../accelerated/models/deberta/distances.js'
 import { distilbertArchitecture } from '../../../accelerated/models/distilbert/distilbert.js'
@@ -83,8 +83,8 @@ describe('ELECTRA', () => {
     const { spec } = electraArchitecture.open(electraSmall, 'config.json')
     const shapesOf = (method: string) => {
       const settings = parseSettings({ method })
-      return methodOf(method)
-        .train.tensors(methodOf(method).phases.start(spec, settings), settings)
+      return findMethod(method)
+        .train.tensors(findMethod(method).phases.start(spec, settings), settings)
         .map(({ shape }) => shape)
     }
     expect(shapesOf('prompt')).toEqual([[40, 128]])
@@ -235,7 +235,7 @@ describe('DeBERTa', () => {
 
   it('passes tokens and distances to a method as one input, with one dropout site', () => {
     const model = debertaArchitecture.open({ ...v3Base, num_hidden_layers: 1 }, 'config.json').withDropout(0)
-    const [lora, settings] = [methodOf('lora'), parseSettings({ method: 'lora', loraDropout: 0.5 })]
+    const [lora, settings] = [findMethod('lora'), parseSettings({ method: 'lora', loraDropout: 0.5 })]
     const phase = lora.phases.start(model.spec, settings)
     const trained = new Map(lora.train.tensors(phase, settings).map(({ name, shape }) => [name, input(name, shape, 'float32')]))
     const plan = pooledDropout('float32')

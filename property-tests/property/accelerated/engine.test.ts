@@ -1,17 +1,17 @@
 /** The engine of Node: results are written into the caller's buffers without a copy. A run that overwrites its state has the bits of one that does not. */
 import { describe, expect, it } from 'vitest'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { add, constant, input, mul, reduceSum } from '../../../accelerated/graph/operators.js'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
 import { noWeights, type Session } from '../../../accelerated/engines/engine.js'
 import { floatFeed } from '../../../accelerated/engines/feeds.js'
 import { methods } from '../../../accelerated/methods/index.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
 import { train } from '../../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../../accelerated/training/initialState.js'
+import { initializeRun } from '../../../accelerated/training/initialState.js'
 import type { RunState } from '../../../accelerated/parameters/runState.js'
 import { namedVectors } from '../../../accelerated/parameters/vectors.js'
 import { cpuEngine } from '../../support/cpuEngine.js'
@@ -92,11 +92,11 @@ describe('a run', () => {
 
   const stepsOf = async (name: string, preallocatedOutputs: boolean): Promise<{ readonly losses: number[]; readonly last: RunState }> => {
     const settings = resolveSettings({ ...common, method: name } as SettingsInput)
-    const parts = { model, frozen, method: methodOf(name), settings, precision: precisionOf('float32') }
+    const parts = { model, frozen, method: findMethod(name), settings, precision: findPrecision('float32') }
     const assembly = assemble(parts, (opened) => sequenceClassification(opened, { labels: 2, problemType: 'single_label_classification' }))
     const runtime = { engine: cpuEngine({ preallocatedOutputs }), weights: noWeights }
     const score = () => ({ scores: {}, selection: 0, constant: null })
-    const start = await startOfRun(assembly, async () => undefined)
+    const start = await initializeRun(assembly, async () => undefined)
     const run = train({ ...assembly, runtime, training, evaluation: training, score }, start, null, new AbortController().signal)
     const losses: number[] = []
     for (;;) {

@@ -9,12 +9,12 @@ import { methods } from '../../../accelerated/methods/index.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
 import { parameterLayout } from '../../../accelerated/parameters/layout.js'
 import { normals } from '../../../accelerated/parameters/random.js'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import type { MethodName, SettingsInput } from '../../../accelerated/settings/settingsInput.js'
-import { assemble, layoutOf } from '../../../accelerated/training/assembly.js'
+import { assemble, buildLayout } from '../../../accelerated/training/assembly.js'
 import { fixedParameters } from '../../../accelerated/training/inferenceGraph.js'
 import { openPredictor } from '../../../accelerated/training/prediction.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { folderOf } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
 
@@ -35,13 +35,13 @@ const opened = async (method: MethodName) => {
   const parts = {
     model: base.model,
     frozen: frozenWeights(base, 'float64'),
-    method: methodOf(method),
+    method: findMethod(method),
     settings,
-    precision: precisionOf('float64'),
+    precision: findPrecision('float64'),
   }
   const assembly = assemble(parts, (model) => sequenceClassification(model, { labels: 3, problemType: 'single_label_classification' }))
   const start = assembly.method.phases.start(base.model.spec, settings)
-  const layout = layoutOf(assembly, start)
+  const layout = buildLayout(assembly, start)
   const inputs: (readonly string[])[] = []
   const stays: (readonly string[])[] = []
   const engine = cpu.engine({ threads: 1 })

@@ -1,7 +1,7 @@
 /** Sampling follows temperature, top-k and top-p. Beam search finds the result of an exhaustive search. Texts end at stop tokens and limits. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { searchStep, startOfSearch, type Beam } from '../../../accelerated/generation/beamSearch.js'
+import { searchStep, initialSearch, type Beam } from '../../../accelerated/generation/beamSearch.js'
 import {
   samplingDistribution,
   sample,
@@ -12,7 +12,7 @@ import {
 } from '../../../accelerated/generation/sampling.js'
 import type { DecodedRows, Decoder } from '../../../accelerated/generation/decoder.js'
 import { generate, type GenerationEvent, type GenerationSettings } from '../../../accelerated/generation/generate.js'
-import { resolveGeneration } from '../../../accelerated/generation/settings.js'
+import { resolveGeneration } from '../../../accelerated/generation/generationSettings.js'
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
 import { uniforms } from '../../../accelerated/parameters/random.js'
 import { decoderConfig, plainAssembly } from '../../support/plainDecoder.js'
@@ -137,7 +137,7 @@ describe(`beam search (seed ${SEED})`, () => {
             ? [{ tokens, score: score / tokens.length ** lengthPenalty }]
             : Array.from(following(seed, tokens)).flatMap((logProbability, token) => all([...tokens, token], score + logProbability))
         const best = [...all([], 0)].sort((a, b) => b.score - a.score)[0]
-        let search = startOfSearch
+        let search = initialSearch
         while (!search.done)
           search = searchStep(
             search,
@@ -166,7 +166,7 @@ describe(`the running texts of a beam search (seed ${SEED})`, () => {
         (seed, numBeams, endTokens) => {
           const isEnd = (tokens: readonly number[]): boolean => endTokens.includes(tokens.at(-1) ?? NaN)
           const settings = { numBeams, lengthPenalty: 1, maxNewTokens: 9, ends: endTokens.length, isEnd }
-          let search = startOfSearch
+          let search = initialSearch
           for (let step = 0; step < 3; step++) {
             // end tokens are the likely ones, so that they crowd out the others
             const rows = search.running.map((_, row) =>

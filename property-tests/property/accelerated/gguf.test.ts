@@ -16,7 +16,7 @@ import { readAdapter } from '../../../accelerated/formats/index.js'
 import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { concatenate, type Storage } from '../../../accelerated/storage/storage.js'
 import { memoryStorage } from '../../../accelerated/storage/memory.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'
 import { ggufFile, key, string, tensor, uint32, uint64, type Parts } from '../../support/ggufFile.js'
@@ -289,7 +289,7 @@ describe('an adapter in GGUF', () => {
     const { model } = await openModelFolder(join(fixtures, family))
     const matrix = model.spec.matrices.find((matrix) => matrix.name === name)!
     return {
-      ...{ model, baseModelName: 'm', method: methodOf('lora'), settings, phase: { matrices: [{ ...matrix, r }] } },
+      ...{ model, baseModelName: 'm', method: findMethod('lora'), settings, phase: { matrices: [{ ...matrix, r }] } },
       tensors: new Map([
         [`${matrix.name}.A`, { shape: [r, matrix.k], data: new Float32Array(matrix.k * r).fill(1) }],
         [`${matrix.name}.B`, { shape: [matrix.d, r], data: Float32Array.from({ length: matrix.d * r }, (_, i) => i) }],

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
-import { noModelOfLlamaCpp } from '../../../accelerated/formats/gguf/ggufAdapter.js'
+import { findLlamaCppObstacle } from '../../../accelerated/formats/gguf/ggufAdapter.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { weight } from '../../../accelerated/graph/operators.js'
 import { batchInputs } from '../../../accelerated/models/batchInputs.js'
@@ -112,7 +112,7 @@ describe("OPT's config.json", () => {
 
   it('is refused for llama.cpp by name', () => {
     const given = { model: optArchitecture.open(smallest, 'config.json'), outputs: causalOutputs }
-    expect(noModelOfLlamaCpp(given)).toBe('a model of type opt, whose layout in llama.cpp salora does not write')
+    expect(findLlamaCppObstacle(given)).toBe('a model of type opt, whose layout in llama.cpp salora does not write')
   })
 
   it('has dropout after each block, and none before the first', () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { SettingsError } from '../../../accelerated/errors/expectedErrors.js'
-import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
+import { inputError, quoted, formatValue } from '../../../accelerated/errors/inputError.js'
 import { nearest } from '../../../accelerated/errors/nearest.js'
 import { fromSentError, toSentError } from '../../../accelerated/errors/sentError.js'
 import { validate } from '../../../accelerated/errors/validate.js'
@@ -33,7 +33,7 @@ describe(`an InputError (seed ${SEED})`, () => {
     expect(quoted('🙂'.repeat(80))).toBe(`"${'🙂'.repeat(80)}"`)
     expect(quoted('🙂'.repeat(81))).toBe(`"${'🙂'.repeat(80)}…"`)
     expect(quoted('x'.repeat(1_000_000), 3)).toBe('"xxx…"')
-    expect([undefined, null, 'a', 1.5, Infinity, ['a'], {}].map(shown)).toEqual('nothing null "a" 1.5 Infinity ["a"] {}'.split(' '))
+    expect([undefined, null, 'a', 1.5, Infinity, ['a'], {}].map(formatValue)).toEqual('nothing null "a" 1.5 Infinity ["a"] {}'.split(' '))
   })
 })
 

@@ -7,9 +7,9 @@ import { readTensor } from '../../../accelerated/checkpoints/safetensors/safeten
 import { prepacks } from '../../../accelerated/engines/sessionOptions.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
-import { allocations, peakOf, weightMemory } from '../../../accelerated/graph/liveness.js'
+import { allocations, findPeak, weightMemory } from '../../../accelerated/graph/liveness.js'
 import { input, mul, reduceSum } from '../../../accelerated/graph/operators.js'
-import { fourBitMatMul, fourBitOf, quantizedOf } from '../../../accelerated/graph/quantizedOperators.js'
+import { fourBitMatMul, matchFourBit, matchQuantized } from '../../../accelerated/graph/quantizedOperators.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
 import { int4, int4Blocks } from '../../../accelerated/precisions/int4/int4.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
@@ -66,14 +66,14 @@ describe('the files of weights in four bits', () => {
     expect(int4Blocks.weightBytes(head)).toBe((64 * 96 * 5) / 8 + 64 * 96 * 1.125 + 40)
     const tiny = await openModelFolder(at('tiny'))
     const tensorOf = await int4.placeholders(tiny)
-    const parts = tiny.model.spec.matrices.flatMap(({ name }) => fourBitOf(tensorOf(`${name}.weight`))?.levels ?? [])
+    const parts = tiny.model.spec.matrices.flatMap(({ name }) => matchFourBit(tensorOf(`${name}.weight`))?.levels ?? [])
     const bytes = parts.map(({ attributes, shape }) => [attributes.external?.length, shape.map(Number).reduce((a, b) => a * b, 1) / 2])
     for (const [stored, counted] of bytes) expect(stored).toBe(counted)
     const narrow = tiny.model.spec.matrices.filter(({ d, k }) => d < k)
     expect(narrow.map(({ name }) => name)).toEqual(['encoder.layer.0.output.dense', 'encoder.layer.1.output.dense'])
     expect(bytes.length).toBe(tiny.model.spec.matrices.length - narrow.length)
     for (const { name, d, k } of narrow) {
-      const matrix = quantizedOf(tensorOf(`${name}.weight`))
+      const matrix = matchQuantized(tensorOf(`${name}.weight`))
       expect(matrix?.levels.attributes.external?.length).toBe(d * k)
       expect(matrix?.transposed.op).toBe('TransposedView') // one copy in memory
     }
@@ -102,7 +102,7 @@ describe('the memory of a step in int4', () => {
     const [slope] = gradient(reduceSum(mul(y, y)), [x])
     const outputs = { slope: slope! }
     expect(weightMemory(outputs, {}, true)).toBe((rows * columns) / 2 + rows * 4 + rows * 4)
-    const peak = peakOf(allocations(outputs, { tokens: 1 }, true))
+    const peak = findPeak(allocations(outputs, { tokens: 1 }, true))
     expect(peak).toBeGreaterThanOrEqual(2 * rows * columns) // four bits as bytes, and their products with the scales of blocks
     expect(peak).toBeLessThan(3 * rows * columns)
     expect(prepacks(outputs, {})).toBe(false)

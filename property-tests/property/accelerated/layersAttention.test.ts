@@ -11,7 +11,7 @@ import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../../support/assertClose.js'
 import { float64, resultOf, withGraph } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
-import { boundOf } from '../../../evaluation/agreement/acceleratedSide.js'
+import { findBound } from '../../../evaluation/agreement/acceleratedSide.js'
 
 const heads = 2
 const headSize = 3
@@ -80,7 +80,7 @@ describe(`attention (seed ${SEED})`, () => {
       fc.assert(
         fc.asyncProperty(examples, async (batch) => {
           assertClose(resultOf(await run(feedsOf(batch)), 'context'), batch.flatMap(naiveAttention), {
-            relative: boundOf('cpu', 'float64'),
+            relative: findBound('cpu', 'float64'),
             name: 'context',
           })
         }),
@@ -120,7 +120,7 @@ describe(`attention (seed ${SEED})`, () => {
             value: slots(example, 'value').map((x) => 35 * x),
           }))
           assertClose(resultOf(await run(feedsOf(batch)), 'changed'), turned.flatMap(naiveAttention), {
-            relative: boundOf('cpu', 'float64'),
+            relative: findBound('cpu', 'float64'),
             name: 'context',
           })
         }),

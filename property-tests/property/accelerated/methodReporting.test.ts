@@ -8,7 +8,7 @@ import type { SaloraPhase } from '../../../accelerated/methods/salora/phase.js'
 import type { SaloraSettings } from '../../../accelerated/methods/salora/settings.js'
 import { flatten, zeros } from '../../../accelerated/parameters/vectors.js'
 import { parameterLayout } from '../../../accelerated/parameters/layout.js'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 
 const progress = { step: 0, steps: 100 }
@@ -47,7 +47,7 @@ describe('AdaLoRA reports', () => {
   const empty = zeros(layout.size, 'float64')
   const context = {
     vectors: { parameters, firstMoment: empty, secondMoment: empty, memory: {} },
-    layoutOf: () => layout,
+    buildLayout: () => layout,
     dtype: 'float64' as const,
   }
   const advance = (phase: AdaloraPhase, step: number) => adalora.phases.advance?.(phase, settings, { step, steps: 100 }, context) ?? null

@@ -7,7 +7,7 @@ import { cuda } from '../../../accelerated/engines/devices/cuda.js'
 import { nativeDevice } from '../../../accelerated/engines/devices/device.js'
 import { webgpu } from '../../../accelerated/engines/devices/webgpu.js'
 import { cast } from '../../../accelerated/graph/operators.js'
-import { halfOf } from '../../../accelerated/graph/quantizedOperators.js'
+import { matchHalf } from '../../../accelerated/graph/quantizedOperators.js'
 import { float32 } from '../../../accelerated/precisions/floats.js'
 import { int8 } from '../../../accelerated/precisions/int8/int8.js'
 import { mixed } from '../../../accelerated/precisions/mixed.js'
@@ -42,7 +42,7 @@ describe('the weights of mixed', () => {
       const plain = (await openFrozen(float32, base)).tensor
       const matrices = new Set(base.model.spec.matrices.map(({ name }) => `${name}.weight`))
       for (const name of base.frozen.keys()) {
-        const half = halfOf(tensor(name))
+        const half = matchHalf(tensor(name))
         expect(tensor(name).dtype).toBe('float32')
         if (!matrices.has(name)) expect(half === null || half.op === 'Weight', name).toBe(true)
         else if (stored) expect(half, name).toMatchObject({ op: 'Weight', dtype: 'float16' })

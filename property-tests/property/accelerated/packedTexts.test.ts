@@ -1,16 +1,16 @@
 /** Texts that share a row of a batch do not attend to each other. Their loss and every gradient are those of texts in separate rows. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { checkpointNumbers, frozenWeights, weightSource } from '../../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { causalLM, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
-import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findDevice } from '../../../accelerated/engines/deviceProbe.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
 import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.js'
-import { startOfRun } from '../../../accelerated/training/initialState.js'
+import { initializeRun } from '../../../accelerated/training/initialState.js'
 import { trainStep } from '../../../accelerated/training/trainStep.js'
 import { largestBatch } from '../../../accelerated/training/batchFeeds.js'
 import { packed } from '../../../finetuning/tasks/texts/tokens.js'
@@ -24,16 +24,16 @@ const texts = [5, 9, 3, 12, 7, 2].map((length, row): TextExample => {
 
 const stepOf = async (family: string, examples: readonly TextExample[], more: object = {}) => {
   const base = await openModelFolder(join(fixtures, family))
-  const [method, precision] = [methodOf('lora'), precisionOf('float64')]
+  const [method, precision] = [findMethod('lora'), findPrecision('float64')]
   const settings = resolveSettings({ method: 'lora', rank: 2, precision: 'float64', initLoraWeights: 'kaiming', ...more })
   const parts = { model: base.model, frozen: frozenWeights(base, 'float64'), method, settings, precision }
   const assembly = assemble(parts, (model) => causalLM(model, method))
-  const state = await startOfRun(assembly, checkpointNumbers(base))
+  const state = await initializeRun(assembly, checkpointNumbers(base))
   // B is 0 at first, and A has no gradient then
   state.parameters.forEach((x, i) => {
     state.parameters[i] = x === 0 ? Math.sin(i) / 10 : x
   })
-  const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
+  const runtime = { engine: findDevice('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const batch = { length: examples.length, at: (i: number) => examples[i] }
   const opened = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batch, examples.length, 0))
   const context = { assembly, objective: assembly.objective, progress: { step: 0, steps: 1 }, learningRate: 1e-3, spare: null }

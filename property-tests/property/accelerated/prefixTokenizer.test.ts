@@ -5,7 +5,7 @@ import { PreTrainedTokenizer } from '@huggingface/transformers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { prefixTokenizer } from '../../../accelerated/checkpoints/tokenizer/prefixTokenizer.js'
-import { knownWords } from '../../../accelerated/checkpoints/tokenizer/tokenizerSchema.js'
+import { wordPatterns } from '../../../accelerated/checkpoints/tokenizer/tokenizerSchema.js'
 import { parseTokenizerFile } from '../../../accelerated/checkpoints/tokenizer/tokenizerFile.js'
 import { longestFirst, truncatedPair, loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
@@ -41,7 +41,7 @@ const kinds = [
   ['the embedded byte pairs', open(embeddedModel)],
   ['byte pairs with a space before the first word', open(embeddedModel, prefixed)],
   ["SmolLM's cuts", open(embeddedModel, cutBy({ type: 'Digits', individual_digits: true }, byteLevel(true)))],
-  ...Object.entries(knownWords).map(([kind, words]) => [`the cuts of ${kind}`, open(embeddedModel, wordsOf(words))] as const),
+  ...Object.entries(wordPatterns).map(([kind, words]) => [`the cuts of ${kind}`, open(embeddedModel, wordsOf(words))] as const),
   ['the golden RoBERTa', open(folderOf('roberta'))],
   ['the golden BERT', open(folderOf('bert'))],
 ] as const

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
 import { uploadFiles } from '../../../accelerated/checkpoints/hub/hubUpload.js'
 import { mlflowService } from '../../../finetuning/run/tracking/mlflow.js'
-import { proxiedFetch, proxyOf } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
+import { proxiedFetch, findProxy } from '../../../accelerated/checkpoints/hub/hubEnvironment.js'
 
 describe('the proxy of an address', () => {
   const proxy = 'http://proxy.test:3128/'
@@ -34,11 +34,11 @@ describe('the proxy of an address', () => {
     ['its own default port', { https_proxy: proxy, no_proxy: 'hub.test:443' }, 'https://hub.test/x', null],
     ['another port', { http_proxy: proxy, no_proxy: 'hub.test:8080' }, 'http://hub.test/x', proxy],
   ])('%s', (_, environment, url, expected) => {
-    expect(proxyOf(environment, new URL(url))).toBe(expected)
+    expect(findProxy(environment, new URL(url))).toBe(expected)
   })
 
   it.each(['socks5://user:secret@proxy.test', 'http://', 'ftp://proxy.test'])('is refused without being shown: %s', (address) => {
-    expect(() => proxyOf({ https_proxy: address }, new URL('https://hub.test'))).toThrow(
+    expect(() => findProxy({ https_proxy: address }, new URL('https://hub.test'))).toThrow(
       /^https_proxy: expected the address of a proxy, http:\/\/HOST:PORT, got another \(not shown, for it may hold a password\)$/,
     )
   })

@@ -5,7 +5,7 @@ import { methods } from '../../../accelerated/methods/index.js'
 import { gateSchedule, stepsForWindow } from '../../../accelerated/methods/salora/gateControl.js'
 import { encoderModel } from '../../../accelerated/models/bert/bert.js'
 import { encoderConfig } from '../../../accelerated/models/bert/config.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { runLength, type RunLength } from '../../../accelerated/training/runLength.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { SEED } from '../../support/seed.js'
@@ -22,7 +22,7 @@ const model = encoderModel(
 
 const lengthOf = (input: SettingsInput, examples: number): RunLength => {
   const settings = resolveSettings({ method: 'lora', ...input })
-  return runLength(methodOf(settings.method), settings, model, examples)
+  return runLength(findMethod(settings.method), settings, model, examples)
 }
 
 describe('the length of a run', () => {
@@ -56,14 +56,14 @@ describe('the length of a run', () => {
     for (const examples of [11, 100, 300, 1000, 3499, 20_000]) {
       const settings = resolveSettings({ method: 'salora' })
       const { steps } = lengthOf({ method: 'salora' }, examples)
-      expect(methodOf('salora').reporting?.warnings?.(settings, { step: 0, steps })).toEqual([])
+      expect(findMethod('salora').reporting?.warnings?.(settings, { step: 0, steps })).toEqual([])
     }
   })
 
   it("warns below the paper's 1,380 gated steps at its constant rate, by which the odds of 11 fall to 1 in no less than ln 11 / 0.01 steps", () => {
     const warnings = (steps: number, input: SettingsInput = {}) => {
       const settings = resolveSettings({ method: 'salora', control: 'adam', gateStart: 0.2, gateEnd: 0.5, ...input })
-      return methodOf('salora').reporting?.warnings?.(settings, { step: 0, steps })
+      return findMethod('salora').reporting?.warnings?.(settings, { step: 0, steps })
     }
     expect(warnings(4598)).toEqual([
       "gates are sampled in only 1379 steps: at a constant rate of 0.01, the density needs at least 240 to come from 0.917 to 0.5, and about 1380 against a task's gradient, as in the paper. A run of 4600 steps is long enough; with control 'ramp', one of 134 is",

@@ -1,7 +1,7 @@
 /** The scale of a regression's scores, against closed forms. The head of files must answer as the trained head does, in the scores' unit. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { headInFiles, representable, scoreScaleOf, toScaled, toUnit } from '../../../accelerated/objectives/sequenceClassification.js'
+import { headInFiles, representable, fitScoreScale, toScaled, toUnit } from '../../../accelerated/objectives/sequenceClassification.js'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { outputTensors } from '../../../accelerated/models/modelOutputs.js'
 import { tinyConfig } from '../../cli/tinyModel.js'
@@ -13,7 +13,7 @@ describe('the scale of scores', () => {
   it('is their mean and standard deviation: scaled scores have mean 0 and mean square 1, and come back', () => {
     fc.assert(
       fc.property(scores, (ys) => {
-        const scale = scoreScaleOf(ys)
+        const scale = fitScoreScale(ys)
         const scaled = ys.map((y) => toScaled(scale, y))
         const mean = (xs: readonly number[]): number => xs.reduce((sum, x) => sum + x, 0) / xs.length
         expect(mean(scaled)).toBeCloseTo(0, 8)
@@ -26,7 +26,7 @@ describe('the scale of scores', () => {
   it('follows a change of the unit', () => {
     fc.assert(
       fc.property(scores, fc.double({ min: 0.01, max: 1000, noNaN: true }), finite(1000), (ys, factor, offset) => {
-        const [before, after] = [scoreScaleOf(ys), scoreScaleOf(ys.map((y) => factor * y + offset))]
+        const [before, after] = [fitScoreScale(ys), fitScoreScale(ys.map((y) => factor * y + offset))]
         expect(after.mean / (Math.abs(offset) + factor)).toBeCloseTo((factor * before.mean + offset) / (Math.abs(offset) + factor), 6)
         expect(after.deviation / (factor * before.deviation)).toBeCloseTo(1, 5)
       }),
@@ -34,12 +34,12 @@ describe('the scale of scores', () => {
   })
 
   it('has deviation 1 for equal scores, whatever they are, and no overflow for the largest that a file may have', () => {
-    expect(scoreScaleOf([0, 0])).toEqual({ mean: 0, deviation: 1 })
+    expect(fitScoreScale([0, 0])).toEqual({ mean: 0, deviation: 1 })
     for (const score of [7, 0.1, -1e9]) {
-      const { mean, deviation } = scoreScaleOf(new Array<number>(7).fill(score))
+      const { mean, deviation } = fitScoreScale(new Array<number>(7).fill(score))
       expect([mean / score, deviation]).toEqual([expect.closeTo(1, 12), 1])
     }
-    expect(scoreScaleOf([-1e30, 1e30])).toEqual({ mean: 0, deviation: 1e30 })
+    expect(fitScoreScale([-1e30, 1e30])).toEqual({ mean: 0, deviation: 1e30 })
   })
 })
 
@@ -60,7 +60,7 @@ describe('the head in files', () => {
     const [matrix = '', bias] = names
     fc.assert(
       fc.property(scores, row, row, finite(3), (ys, weights, state, b) => {
-        const scale = representable(scoreScaleOf(ys), head, outputs)
+        const scale = representable(fitScoreScale(ys), head, outputs)
         const { write, read } = headInFiles(scale, head, outputs)
         const trained = new Map<string, ArrayLike<number>>([
           ['another.weight', [5]],

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { methods } from '../../../accelerated/methods/index.js'
 import type { Method } from '../../../accelerated/methods/method.js'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 
 const robertaOf = (layers: number, hiddenSize: number) => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { encoderModel } from '../../../accelerated/models/bert/bert.js'
 import { encoderConfig } from '../../../accelerated/models/bert/config.js'
 import { runLength } from '../../../accelerated/training/runLength.js'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 
 const roberta = encoderModel(
   encoderConfig(
@@ -25,7 +25,7 @@ describe('a run with virtual tokens', () => {
   ] as const)(
     'a run with %s, %i virtual tokens and texts of %i tokens fits the positions, or reports what fits',
     (name, count, maxLength, message) => {
-      const plan = () => runLength(methodOf(name), resolveSettings({ method: name, numVirtualTokens: count, maxLength }), roberta, 8)
+      const plan = () => runLength(findMethod(name), resolveSettings({ method: name, numVirtualTokens: count, maxLength }), roberta, 8)
       if (message === null) expect(plan().steps).toBeGreaterThan(0)
       else expect(plan).toThrow(expect.objectContaining({ message: message }))
     },

@@ -1,8 +1,8 @@
 /** A sweep on the queue says that no worker is connected: once, and again after one came and left. */
 import { expect, it } from 'vitest'
-import type { RunCell } from '../../../evaluation/cells/cellFolder.js'
-import { queueName } from '../../../evaluation/cells/cellJob.js'
-import { absenceOfWorkers } from '../../../evaluation/cells/queueExecutor.js'
+import type { RunCell } from '../../../evaluation/jobs/jobFolder.js'
+import { queueName } from '../../../evaluation/jobs/queuedJob.js'
+import { watchWorkers } from '../../../evaluation/jobs/queueExecutor.js'
 import { versions } from '../../../finetuning/run/versions.js'
 
 const cell = { id: 'cola.lora.seed-0' } as RunCell
@@ -11,7 +11,7 @@ const cell = { id: 'cola.lora.seed-0' } as RunCell
 const saidFor = async (counts: readonly (number | null)[], redis = 'redis://here:6379'): Promise<readonly string[]> => {
   const said: string[] = []
   const left = [...counts]
-  const report = absenceOfWorkers(
+  const report = watchWorkers(
     {
       getWorkersCount: async () => {
         const count = left.shift() ?? null
@@ -37,7 +37,7 @@ it('says so once until a worker comes, then that there is one, and again when th
 it('says nothing where Redis does not list its clients, or where no cell waits', async () => {
   expect(await saidFor([null, null])).toEqual([])
   const said: string[] = []
-  await absenceOfWorkers({ getWorkersCount: async () => 0 }, { redis: 'redis://here', onEvent: ({ kind }) => said.push(kind) })(undefined)
+  await watchWorkers({ getWorkersCount: async () => 0 }, { redis: 'redis://here', onEvent: ({ kind }) => said.push(kind) })(undefined)
   expect(said).toEqual([])
 })
 

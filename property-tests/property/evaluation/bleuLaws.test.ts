@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import {
   addBleuStatistics,
   type BleuScore,
-  bleuOf,
+  computeBleu,
   bleuSignature,
   bleuStatistics,
   bleuTokenizers,
@@ -70,7 +70,7 @@ describe(`BLEU (seed ${SEED})`, () => {
       fc.property(segments, segments, settings, (a, b, options) => {
         const [first, second] = [a, b].map((of) => bleuStatistics(column(of, 0), [column(of, 1), column(of, 2)], options))
         const sum = [noBleuStatistics, first ?? noBleuStatistics, second ?? noBleuStatistics].reduce(addBleuStatistics)
-        expect(bleuOf(sum, options)).toEqual(scored([...a, ...b], options))
+        expect(computeBleu(sum, options)).toEqual(scored([...a, ...b], options))
       }),
       { seed: SEED },
     ))

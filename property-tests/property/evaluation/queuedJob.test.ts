@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { checkWithin } from '../../../finetuning/run/remoteRun.js'
-import { jobDataOf, jobIdOf, parseCellJob } from '../../../evaluation/cells/cellJob.js'
-import { keepFinishedRun } from '../../../evaluation/cells/cellFolder.js'
-import { cellsOf } from '../../../evaluation/glue/plan.js'
-import { jobPoll, type JobSource } from '../../../evaluation/cells/queueExecutor.js'
+import { toJobData, hashJobId, parseCellJob } from '../../../evaluation/jobs/queuedJob.js'
+import { keepFinishedRun } from '../../../evaluation/jobs/jobFolder.js'
+import { planCells } from '../../../evaluation/glue/plan.js'
+import { jobPoll, type JobSource } from '../../../evaluation/jobs/queueExecutor.js'
 import { sweeps } from '../../../evaluation/glue/sweep.js'
 import { versions } from '../../../finetuning/run/versions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
@@ -74,8 +74,8 @@ describe('a queued job', () => {
     const { spec } = (await openModelFolder(join(root, 'tiny'))).model
     const none = { model: 'm', data: 'd', tasks: [], rows: null, seeds: [0], overrides: {}, maxTrainSamples: null }
     for (const one of sweeps) {
-      const cells = cellsOf({ ...none, sweep: one }, spec)
-      expect(cells.map((own) => parseCellJob(JSON.parse(JSON.stringify(jobDataOf({ cell: own, output: '/runs' })))).cell)).toEqual(
+      const cells = planCells({ ...none, sweep: one }, spec)
+      expect(cells.map((own) => parseCellJob(JSON.parse(JSON.stringify(toJobData({ cell: own, output: '/runs' })))).cell)).toEqual(
         cells.map(({ id, options }) => ({ id, options })),
       )
     }
@@ -89,7 +89,7 @@ describe('a queued job', () => {
       options: { model: 'm', task, settings },
       inputs: { 'training rows': '4 of sha256 ab' },
     }
-    expect(parseCellJob(JSON.parse(JSON.stringify(jobDataOf({ cell: own, output: '/runs' }))))).toEqual({ cell: own, output: '/runs' })
+    expect(parseCellJob(JSON.parse(JSON.stringify(toJobData({ cell: own, output: '/runs' }))))).toEqual({ cell: own, output: '/runs' })
   })
 
   it('takes no result of a run on other rows', async () => {
@@ -160,8 +160,8 @@ describe('a queued job', () => {
 
   it('is unique for a cell and a folder', () => {
     const job = parsedJob('/runs')
-    expect(jobIdOf(job)).toBe(jobIdOf(parsedJob('/runs')))
-    expect(jobIdOf(job)).not.toBe(jobIdOf({ ...job, output: '/others' }))
+    expect(hashJobId(job)).toBe(hashJobId(parsedJob('/runs')))
+    expect(hashJobId(job)).not.toBe(hashJobId({ ...job, output: '/others' }))
   })
 
   it('is refused outside the root of the worker', async () => {

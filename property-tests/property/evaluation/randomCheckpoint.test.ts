@@ -10,7 +10,7 @@ import { readTensor } from '../../../accelerated/checkpoints/safetensors/safeten
 import { mul } from '../../../accelerated/graph/operators.js'
 import { precisions } from '../../../accelerated/precisions/index.js'
 import { checkWeightsFit } from '../../../accelerated/precisions/memoryCheck.js'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { writeRandomCheckpoint } from '../../support/randomCheckpoint.js'
@@ -91,7 +91,7 @@ describe('a random checkpoint', () => {
 
   it.each(['float32', 'int8'])('gives a session its weights from all shards in %s, including the output matrix', async (precision) => {
     const base = await openModelFolder(await written())
-    const { tensor, weights } = await openFrozen(precisionOf(precision), base, join(root, 'cache'))
+    const { tensor, weights } = await openFrozen(findPrecision(precision), base, join(root, 'cache'))
     const names = ['embed_tokens.weight', 'layers.0.input_layernorm.weight', 'lm_head.weight']
     const session = await cpu
       .engine({ threads: 1 })
@@ -184,11 +184,11 @@ describe('the error about a sharded checkpoint', () => {
   it('names a precision that fits if the requested one exceeds memory', async () => {
     const folder = await written()
     const base = await openModelFolder(folder)
-    const [half, eight] = [precisionOf('float32'), precisionOf('int8')].map(({ weightBytes }) => weightBytes(base)) as [number, number]
+    const [half, eight] = [findPrecision('float32'), findPrecision('int8')].map(({ weightBytes }) => weightBytes(base)) as [number, number]
     expect(half).toBe(2 * (4 * ofLayer + besides))
     expect(eight).toBe(2 * 4 * (ofLayer - 2 * 64) + 4 * (besides + 4 * 2 * 64)) // small matrices are stored in both orientations
     const checked = (precision: string, memory: number) =>
-      lineOf(folder, (async () => checkWeightsFit(precisionOf(precision), base, memory))())
+      lineOf(folder, (async () => checkWeightsFit(findPrecision(precision), base, memory))())
     expect(await checked('float32', half)).toBe('no error')
     expect(await checked('int8', half)).toMatch(/got 0\.000333 GB in int8; --precision float32 takes 0\.000306 GB$/)
     expect(await checked('float32', half - 1)).toMatch(/got \S+ GB in float32; --precision int4 takes \S+ GB$/)

@@ -1,7 +1,14 @@
 /** Statistics over runs: Student's t distribution, intervals, and differences with errors clustered by task, compared with SciPy and statsmodels. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { clusteredDifference, standardError, summaryOf, tInterval, tCumulative, tQuantile } from '../../../evaluation/glue/statistics.js'
+import {
+  clusteredDifference,
+  standardError,
+  summarizeValues,
+  tInterval,
+  tCumulative,
+  tQuantile,
+} from '../../../evaluation/glue/statistics.js'
 import { SEED } from '../../support/seed.js'
 
 const degrees = [1, 2, 3, 4, 5, 7, 10, 23, 30, 100] as const
@@ -62,7 +69,7 @@ describe('a summary of runs', () => {
   it('has the mean, the largest deviation from it, and the median', () =>
     fc.assert(
       fc.property(values, (drawn) => {
-        const { mean, maximumDeviation, median, count } = summaryOf(drawn)!
+        const { mean, maximumDeviation, median, count } = summarizeValues(drawn)!
         expect(count).toBe(drawn.length)
         expect(mean).toBeCloseTo(drawn.reduce((a, b) => a + b, 0) / drawn.length, 9)
         expect(maximumDeviation).toBeCloseTo(Math.max(Math.max(...drawn) - mean, mean - Math.min(...drawn)), 9)
@@ -81,9 +88,9 @@ describe('a summary of runs', () => {
   })
 
   it('has no interval for a single run, and there is no summary of no run', () => {
-    expect(summaryOf([3])?.interval).toBeNull()
+    expect(summarizeValues([3])?.interval).toBeNull()
     expect(standardError([3])).toBeNull()
-    expect(summaryOf([])).toBeNull()
+    expect(summarizeValues([])).toBeNull()
   })
 })
 

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { type Direction, type TransferData, transferDatasets } from '../../../evaluation/styleTransfer/datasets.js'
 import { languageModels, type Scored } from '../../../evaluation/styleTransfer/scores.js'
 import { type StyleTransferOptions, transferAll, transfersIn } from '../../../evaluation/styleTransfer/transfers.js'
-import { examplesOf, resultOf } from '../../../evaluation/styleTransfer/styleTransfer.js'
+import { pickExamples, buildResult } from '../../../evaluation/styleTransfer/styleTransfer.js'
 import { csvTable, transferLatex } from '../../../evaluation/styleTransfer/transferTable.js'
 import { textScore } from '../../../evaluation/ngram/scorer.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -157,7 +157,7 @@ describe('the result of a style transfer', () => {
   }
   const all = { transfers: scored(60), copies: scored(3), human: scored(80) }
   const options = { dataset: yelp, name: 'ours', limit: null, classifier: 'runs/judge' } as unknown as StyleTransferOptions
-  const result = resultOf(options, data, all, [], { transferring: 1, scoring: 2 })
+  const result = buildResult(options, data, all, [], { transferring: 1, scoring: 2 })
 
   it('has the accuracy of the classifier by style: unchanged sentences that it does not take for the other style', () =>
     expect(result.classifier).toEqual({ name: 'runs/judge', accuracy: { negative: 97, positive: 87 } }))
@@ -184,7 +184,7 @@ describe('the result of a style transfer', () => {
   })
 
   it('has for each sentence its own output, reference and scores', () => {
-    const { groups } = examplesOf(options, data, [['A', 'B'], ['C']], all.transfers)
+    const { groups } = pickExamples(options, data, [['A', 'B'], ['C']], all.transfers)
     expect(
       groups.map(({ examples }) => examples.map(({ source, output, reference, scores }) => [source, output, reference, scores.bleu])),
     ).toEqual([

@@ -8,14 +8,14 @@ import type { ModelSpec } from '../../../accelerated/models/architecture.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../../finetuning/run/run.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { runFormatVersion } from '../../../finetuning/run/runFiles.js'
-import { readSweep } from '../../../reporting/runs/stored.js'
+import { readSweep } from '../../../reporting/runs/readStored.js'
 import { glueSweep } from '../../../evaluation/glue/glueSweep.js'
 import type { GlueSweepOptions } from '../../../evaluation/glue/plan.js'
-import { cellsOf, gridCells } from '../../../evaluation/glue/plan.js'
-import { rowOf, sweeps } from '../../../evaluation/glue/sweep.js'
-import { answerOf, bestRun } from '../../../evaluation/glue/submission.js'
+import { planCells, gridCells } from '../../../evaluation/glue/plan.js'
+import { parseRow, sweeps } from '../../../evaluation/glue/sweep.js'
+import { formatAnswer, bestRun } from '../../../evaluation/glue/submission.js'
 import { sweepTable, type EndedCell } from '../../../evaluation/glue/sweepTable.js'
-import { runCells, type ExecutorEvent } from '../../../evaluation/cells/executor.js'
+import { runCells, type ExecutorEvent } from '../../../evaluation/jobs/executor.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -32,7 +32,7 @@ const request = (change: Partial<GlueSweepOptions> = {}): GlueSweepOptions => ({
   model: embeddedModel,
   data: 'glue',
   tasks: ['mrpc', 'cola'],
-  rows: ['lora', 'salora'].map(rowOf),
+  rows: ['lora', 'salora'].map(parseRow),
   seeds: [0, 1, 2],
   overrides: {},
   maxTrainSamples: null,
@@ -47,7 +47,7 @@ const request = (change: Partial<GlueSweepOptions> = {}): GlueSweepOptions => ({
 
 describe('the plan of a sweep', () => {
   it('has every row on every task with every seed, seed by seed, each with the recipe of its task', () => {
-    const cells = cellsOf(request(), spec)
+    const cells = planCells(request(), spec)
     expect(cells.map(({ id }) => id).slice(0, 5)).toEqual(
       'mrpc.lora.seed-0 mrpc.salora.seed-0 cola.lora.seed-0 cola.salora.seed-0 mrpc.lora.seed-1'.split(' '),
     )
@@ -66,8 +66,8 @@ describe('the plan of a sweep', () => {
   })
 
   it('lets the settings of a row override those for all rows, and parses each by its type', () => {
-    const rows = ['lora', 'full:learning-rate=2e-5', 'salora:retain=random:beta=0.2:target-modules=query+value'].map(rowOf)
-    const cells = cellsOf(request({ rows, overrides: { learningRate: 1e-3 }, tasks: ['mrpc'], seeds: [7] }), spec)
+    const rows = ['lora', 'full:learning-rate=2e-5', 'salora:retain=random:beta=0.2:target-modules=query+value'].map(parseRow)
+    const cells = planCells(request({ rows, overrides: { learningRate: 1e-3 }, tasks: ['mrpc'], seeds: [7] }), spec)
     expect(cells.map(({ options }) => options.settings.learningRate)).toEqual([1e-3, 2e-5, 1e-3])
     expect(cells[2]?.options.settings).toMatchObject({ retain: 'random', beta: 0.2, targetModules: ['query', 'value'], seed: 7 })
     expect(cells.map(({ id }) => id)).toEqual([
@@ -80,7 +80,7 @@ describe('the plan of a sweep', () => {
   it('names a folder for each row that disks and the queue accept, however long the row is', () => {
     const modules = ['attention.self.query', 'attention.self.key', 'attention.self.value', 'attention.output.dense', 'intermediate.dense']
     const long = `lora:target-modules=${[...modules, ...modules, ...modules].join('+')}`
-    const cells = cellsOf(request({ rows: [rowOf(long), rowOf(`${long}:rank=4`)], tasks: ['mrpc'], seeds: [123] }), spec)
+    const cells = planCells(request({ rows: [parseRow(long), parseRow(`${long}:rank=4`)], tasks: ['mrpc'], seeds: [123] }), spec)
     for (const { id } of cells) expect(id.length).toBeLessThan(150)
     expect(new Set(cells.map(({ id }) => id)).size).toBe(2)
   })
@@ -93,10 +93,13 @@ describe('the plan of a sweep', () => {
     ['lora:rank=four', /^--methods: expected a number after =, got "lora:rank=four"$/],
     ['lora:use-rslora=1', /^--methods: expected true or false after =/],
     [':retain=random', /^--methods: expected one or more of /],
-  ])('refuses the row %s', (name, message) => expect(() => rowOf(name)).toThrow(message))
+  ])('refuses the row %s', (name, message) => expect(() => parseRow(name)).toThrow(message))
 
   it('lets the user override the row, and the row override the recipe', () => {
-    const [cell] = cellsOf(request({ rows: [rowOf('lora-4')], overrides: { epochs: 2, learningRate: 1e-3 }, maxTrainSamples: 10 }), spec)
+    const [cell] = planCells(
+      request({ rows: [parseRow('lora-4')], overrides: { epochs: 2, learningRate: 1e-3 }, maxTrainSamples: 10 }),
+      spec,
+    )
     expect(cell?.options.settings).toMatchObject({ rank: 4, loraAlpha: 8, epochs: 2, learningRate: 1e-3 })
     expect(cell?.options.task).toEqual({ task: 'mrpc', data: 'glue', maxTrainSamples: '10' })
   })
@@ -114,12 +117,12 @@ describe('the plan of a sweep', () => {
   })
 
   it.each(sweeps.map((sweep) => [sweep.name, sweep] as const))('the plan for %s has a different folder for each run', (_, sweep) => {
-    const ids = cellsOf(request({ sweep, rows: null, tasks: [], seeds: [0, 1] }), spec).map(({ id }) => id)
+    const ids = planCells(request({ sweep, rows: null, tasks: [], seeds: [0, 1] }), spec).map(({ id }) => id)
     expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([])
   })
 
   it('the plan for figure 1 adapts one kind of matrix in all layers, or all matrices of one layer', () => {
-    const cells = cellsOf(request({ sweep: sweepNamed('figure1'), rows: null, tasks: [], seeds: [0] }), spec)
+    const cells = planCells(request({ sweep: sweepNamed('figure1'), rows: null, tasks: [], seeds: [0] }), spec)
     const targets = cells.map(({ options }) => options.settings['targetModules'] as readonly string[])
     const { layers, matrices } = spec
     expect(cells.length).toBe(4 * (matrices.length / layers.length + layers.length))
@@ -138,18 +141,18 @@ describe('the plan of a sweep', () => {
     expect(gridCells(request(), spec, { rates, on: 'dev' }).some(({ options }) => options.task.holdOutTrain === true)).toBe(false)
     expect(cells.slice(3, 6).map(({ options }) => options.settings.learningRate)).toEqual(rates)
     expect(new Set(cells.map(({ id }) => id)).size).toBe(12)
-    const reported = cellsOf(request(), spec).map(({ seed }) => seed)
+    const reported = planCells(request(), spec).map(({ seed }) => seed)
     expect(cells.filter(({ seed }) => reported.includes(seed))).toEqual([])
   })
 
   it('the plan of a grid has no run for a row with a learning rate of its own', () => {
-    const rows = ['lora', 'full:learning-rate=2e-5'].map(rowOf)
+    const rows = ['lora', 'full:learning-rate=2e-5'].map(parseRow)
     const cells = gridCells(request({ rows }), spec, { rates: [1e-4, 3e-4], on: 'train' })
     expect(cells.map(({ row }) => row)).toEqual(['lora', 'lora', 'lora', 'lora'])
   })
 
   it.each(['loran', 'lora-0', 'full-4', 'lora-99999', ''])('refuses the row %j', (name) => {
-    expect(() => rowOf(name)).toThrow(/^--methods: expected one or more of .*, got /)
+    expect(() => parseRow(name)).toThrow(/^--methods: expected one or more of .*, got /)
   })
 })
 
@@ -415,8 +418,8 @@ it('the table of a sweep looks at each cell as often, however many rows it has',
 })
 
 it('the predictions of a submission are labels as GLUE writes them, and similarities between 0 and 5', () => {
-  expect([[-0.2], [2.34567], [5.1]].map((logits) => answerOf('stsb', logits))).toEqual(['0.000', '2.346', '5.000'])
-  expect([answerOf('rte', [1, 3]), answerOf('mnli', [0, -1, 2]), answerOf('cola', [2, 1])]).toEqual([
+  expect([[-0.2], [2.34567], [5.1]].map((logits) => formatAnswer('stsb', logits))).toEqual(['0.000', '2.346', '5.000'])
+  expect([formatAnswer('rte', [1, 3]), formatAnswer('mnli', [0, -1, 2]), formatAnswer('cola', [2, 1])]).toEqual([
     'not_entailment',
     'contradiction',
     '0',

@@ -7,10 +7,10 @@ import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { lockFolder } from '../../../accelerated/storage/folderLock.js'
 import { trainCommand, tuneTable } from '../../../cli/commands/tune.js'
-import { runCells, type Executor, type Run } from '../../../evaluation/cells/executor.js'
-import { candidatesOf, rungsOf, survivors } from '../../../evaluation/tune/searchSpace.js'
+import { runCells, type Executor, type Run } from '../../../evaluation/jobs/executor.js'
+import { listCandidates, planRungs, survivors } from '../../../evaluation/tune/searchSpace.js'
 import { tune, type TuneOptions } from '../../../evaluation/tune/tune.js'
-import { foldOf } from '../../../finetuning/data/holdOut.js'
+import { holdOutFold } from '../../../finetuning/data/holdOut.js'
 import { classColumn, holdOut, type Example } from '../../../finetuning/data/index.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { loadMetric } from '../../../finetuning/metrics/metricModule.js'
@@ -29,7 +29,7 @@ describe('successive halving', () => {
   it(`takes every candidate first, a third each time after, and costs no round much more than the last (seed ${SEED})`, () =>
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 20_000 }), (candidates, steps) => {
-        const rungs = rungsOf(candidates, steps)
+        const rungs = planRungs(candidates, steps)
         expect(rungs[0]?.candidates).toBe(candidates)
         expect(rungs.at(-1)?.steps).toBe(steps)
         for (const [i, rung] of rungs.entries()) {
@@ -44,13 +44,13 @@ describe('successive halving', () => {
     ))
 
   it('of 12 candidates and 900 steps has three rounds, and of one candidate or few steps only one', () => {
-    expect(rungsOf(12, 900)).toEqual([
+    expect(planRungs(12, 900)).toEqual([
       { steps: 100, candidates: 12 },
       { steps: 300, candidates: 4 },
       { steps: 900, candidates: 2 },
     ])
-    expect(rungsOf(1, 900)).toEqual([{ steps: 900, candidates: 1 }])
-    expect(rungsOf(12, 299)).toEqual([{ steps: 299, candidates: 12 }])
+    expect(planRungs(1, 900)).toEqual([{ steps: 900, candidates: 1 }])
+    expect(planRungs(12, 299)).toEqual([{ steps: 299, candidates: 12 }])
   })
 
   it('keeps the highest scores, of equal ones the lower loss, and never one without a score', () => {
@@ -64,7 +64,7 @@ describe('successive halving', () => {
 describe('the candidates of a search', () => {
   const space = { learningRates: null, ranks: [4, 8], overrides: {} }
   it('are all combinations, with rates around the default of the method and alpha twice the rank', () => {
-    const candidates = candidatesOf({ ...space, methods: ['lora', 'full'] })
+    const candidates = listCandidates({ ...space, methods: ['lora', 'full'] })
     expect(candidates.map(({ name }) => name)).toEqual([
       ...['lora, rank 4, 1.2e-4', 'lora, rank 4, 4e-4', 'lora, rank 4, 1.2e-3'],
       ...['lora, rank 8, 1.2e-4', 'lora, rank 8, 4e-4', 'lora, rank 8, 1.2e-3'],
@@ -74,7 +74,7 @@ describe('the candidates of a search', () => {
   })
 
   it("have AdaLoRA's own ranks", () => {
-    const [first] = candidatesOf({ ...space, methods: ['adalora'], learningRates: [1e-3] })
+    const [first] = listCandidates({ ...space, methods: ['adalora'], learningRates: [1e-3] })
     expect(first).toEqual({
       name: 'adalora, rank 4, 1e-3',
       settings: { method: 'adalora', targetR: 4, initR: 6, loraAlpha: 12, learningRate: 1e-3 },
@@ -91,7 +91,7 @@ describe('folds', () => {
         const examples = labels.map((label, i) => ({ text: `text ${i}`, label, row: i }))
         const sizeOf = (label: number): number => labels.filter((other) => other === label).length
         const held = Array.from({ length: of }, (_, index) => {
-          const split = holdOut<Example>({ seed: 0, strata: classColumn.strata, ...foldOf({ index, of }) })
+          const split = holdOut<Example>({ seed: 0, strata: classColumn.strata, ...holdOutFold({ index, of }) })
           const parts = split(examples)
           for (const label of new Set(labels)) expect(parts.kept.some((example) => example.label === label)).toBe(true)
           return parts.held

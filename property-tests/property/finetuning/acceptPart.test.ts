@@ -1,26 +1,26 @@
 /** What the leader of a run makes of frames from others: altered, swapped, empty, of other runs, sizes, data and bits. */
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { PartGradient } from '../../../accelerated/training/partGradient.js'
-import { acceptPart, type PartContext } from '../../../finetuning/machines/acceptPart.js'
-import { bytesOf } from '../../../finetuning/machines/exchange.js'
+import type { MicroBatchGradient } from '../../../accelerated/training/microBatchGradient.js'
+import { acceptMicroBatch, type PartContext } from '../../../finetuning/machines/acceptMicroBatch.js'
+import { encodeVector } from '../../../finetuning/machines/exchange.js'
 import * as frames from '../../../finetuning/machines/frame.js'
 
 const { newSigner, toFrame } = frames
 
-const own: PartGradient = { gradient: Float32Array.of(1, -2, 3), tokens: 7, results: { loss: Float32Array.of(0.5) } }
+const own: MicroBatchGradient = { gradient: Float32Array.of(1, -2, 3), tokens: 7, results: { loss: Float32Array.of(0.5) } }
 const signer = newSigner()
 const honest = { run: 'this', token: '5', part: 1, key: signer.key, worker: 'process 7 on there', tokens: 7, seconds: 0.1 }
 
 /** @param header what differs from an honest worker's part */
 const frameOf = (gradient: Float32Array, header: object = {}, by = signer): Buffer =>
-  toFrame({ ...honest, results: { loss: [0.5] }, ...header }, bytesOf(gradient, 'float32'), by)
+  toFrame({ ...honest, results: { loss: [0.5] }, ...header }, encodeVector(gradient, 'float32'), by)
 
-type Judging = Omit<Partial<PartContext>, 'trusted'> & { readonly trusted?: boolean; readonly here?: PartGradient }
+type Judging = Omit<Partial<PartContext>, 'trusted'> & { readonly trusted?: boolean; readonly here?: MicroBatchGradient }
 
 const judged = async (frame: Buffer, { trusted = false, here = own, ...context }: Judging = {}) => {
   let computed = 0
-  const judgment = await acceptPart(frame, {
+  const judgment = await acceptMicroBatch(frame, {
     ...{ run: 'this', token: '5', work: 'gradients', dtype: 'float32', exchange: 'float32', done: new Set(), refused: new Set() },
     step: { step: 4, parts: 8, parameters: new Float32Array(3) },
     isChecked: () => false,
@@ -145,7 +145,7 @@ describe('answers from another machine', () => {
     step: 4,
     parts: 8,
     parameters: new Float32Array(9),
-    fits: (_: number, { gradient }: PartGradient) => gradient.length === 3,
+    fits: (_: number, { gradient }: MicroBatchGradient) => gradient.length === 3,
   }
   const accepted = (body: Float32Array, results: object, trusted = true) =>
     judged(frameOf(body, { results }), { work: 'answers', exchange: 'float16', step, trusted, here: answers })

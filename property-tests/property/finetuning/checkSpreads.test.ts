@@ -1,6 +1,6 @@
 /** Runs that cannot spread over machines are refused: too many trained numbers for Redis, steps of one part, and an exchange with nobody. */
 import { describe, expect, it } from 'vitest'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { checkExchange, checkSpreads } from '../../../finetuning/run/checkSpreads.js'
 
 const redis = 'redis://127.0.0.1'

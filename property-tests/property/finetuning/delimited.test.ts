@@ -1,5 +1,5 @@
 /** Files of the user: .tsv, .csv and .jsonl are read alike, labels become classes or scores, and an invalid file is refused in one line. */
-import { encodingNamed, transcoder } from '../../../finetuning/data/encoding.js'
+import { parseEncoding, transcoder } from '../../../finetuning/data/encoding.js'
 import { rmSync, truncateSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { readDelimited, scoreColumn, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
@@ -249,10 +249,10 @@ describe('an invalid file is refused in one line', () => {
 
   it('reads the signs that Windows-1252 has in place of control characters, and keeps the five that it lacks', () => {
     const bytes = Buffer.of(0x80, 0x85, 0x92, 0x99, 0x9f, 0xe9, 0x81, 0x9d, 0x41)
-    expect(transcoder('file', encodingNamed('windows-1252'))(bytes, true).toString('utf8')).toBe(
+    expect(transcoder('file', parseEncoding('windows-1252'))(bytes, true).toString('utf8')).toBe(
       '\u20ac\u2026\u2019\u2122\u0178\u00e9\u0081\u009dA',
     )
-    expect(encodingNamed(' latin1 ')).toBe('windows-1252')
+    expect(parseEncoding(' latin1 ')).toBe('windows-1252')
   })
 
   it('refuses a file of 2 GiB without reading it', async () => {

@@ -7,26 +7,26 @@ import * as bullmq from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { uniforms } from '../../../accelerated/parameters/random.js'
-import type { PartGradient, SpreadStep, SpreadEvaluation } from '../../../accelerated/training/partGradient.js'
-import type { PartComputer } from '../../../accelerated/training/partWorker.js'
-import { bytesOf } from '../../../finetuning/machines/exchange.js'
+import type { MicroBatchGradient, SpreadStep, SpreadEvaluation } from '../../../accelerated/training/microBatchGradient.js'
+import type { PartComputer } from '../../../accelerated/training/microBatchWorker.js'
+import { encodeVector } from '../../../finetuning/machines/exchange.js'
 import { newSigner, toFrame } from '../../../finetuning/machines/frame.js'
-import { serveParts, type ComputedPart } from '../../../finetuning/machines/serveParts.js'
+import { serveMicroBatches, type ComputedPart } from '../../../finetuning/machines/serveMicroBatches.js'
 import { openLeader, type Leader, type LeaderOptions } from '../../../finetuning/machines/leader.js'
 import { openRedis } from '../../../finetuning/machines/redis.js'
-import { checkRoom, footprintOf } from '../../../finetuning/run/openRunLeader.js'
-import { keysOf, liveRuns, partQueue, runIdOf } from '../../../finetuning/machines/runKeys.js'
+import { checkRoom, estimateFootprint } from '../../../finetuning/run/openRunLeader.js'
+import { makeRunKeys, liveRuns, partQueue, hashRunId } from '../../../finetuning/machines/runKeys.js'
 import { hasRedis, startRedis, type RedisServer } from '../../support/redisServer.js'
 
 const size = 3_000
-const gradientOf = (step: number, part: number): PartGradient => ({
+const gradientOf = (step: number, part: number): MicroBatchGradient => ({
   gradient: Float32Array.from(uniforms(step, 'split', part, size), (u) => u - 0.5),
   tokens: 10 * step + part,
   results: { loss: Float32Array.of(step + part / 8) },
 })
 
 /** Outputs of a batch, whose sizes are in `results`. */
-const answersOf = (step: number, part: number): PartGradient => ({
+const answersOf = (step: number, part: number): MicroBatchGradient => ({
   ...gradientOf(step, part),
   gradient: Float32Array.from(uniforms(step, 'split', part, 3 + part)),
   results: { logits: Float64Array.of(3), losses: Float64Array.of(part) },
@@ -73,7 +73,7 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     const signer = newSigner()
     const setup = JSON.stringify({ key: signer.key })
     const given = { client: await connect(), place, name: 'the leader', setup, signer, dtype: 'float32', exchange: 'float32' } as const
-    return { leader: await openLeader({ ...given, ...more }), place, id: runIdOf(setup), leaderKey: signer.key }
+    return { leader: await openLeader({ ...given, ...more }), place, id: hashRunId(setup), leaderKey: signer.key }
   }
 
   /** A worker whose gradients are those of `compute`. */
@@ -84,14 +84,14 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     const onPart = ({ step, part, kept }: ComputedPart) => done.push(`${step}.${part}${kept ? '' : ' late'}`)
     const stop = new AbortController()
     const serving = { client: await connect(), redis: redis.url, place, id, leaderKey, worker, dtype: 'float32' } as const
-    return { ended: serveParts({ ...serving, parts, signal: stop.signal, onPart }), done, stop: () => stop.abort() }
+    return { ended: serveMicroBatches({ ...serving, parts, signal: stop.signal, onPart }), done, stop: () => stop.abort() }
   }
   const honest: PartComputer['compute'] = async ({ step, parameters }, part) => {
     expect(parameters).toEqual(stepOf(step, 1).parameters)
     await pause(5)
     return gradientOf(step, part)
   }
-  const plain = ({ gradient, tokens, results }: PartGradient) => ({ gradient, tokens, loss: Number(results['loss']?.[0]) })
+  const plain = ({ gradient, tokens, results }: MicroBatchGradient) => ({ gradient, tokens, loss: Number(results['loss']?.[0]) })
   const warningsOf = (leader: Leader) => leader.events().filter(({ kind }) => kind === 'warning')
   const all = (step: number, parts: number) => Array.from({ length: parts }, (_, part) => plain(gradientOf(step, part)))
 
@@ -178,11 +178,11 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     const [seen, attacker] = [await workerOf(led, 'seen', honest), newSigner()]
     const forged = (step: number): Buffer => {
       const header = { run: id, token: String(step + 1), part: 0, key: attacker.key, worker: 'seen', tokens: 10 * step, seconds: 0 }
-      return toFrame({ ...header, results: { loss: [step] } }, bytesOf(new Float32Array(size), 'float32'), attacker)
+      return toFrame({ ...header, results: { loss: [step] } }, encodeVector(new Float32Array(size), 'float32'), attacker)
     }
     for (let step = 0; step < 4; step++) {
       const attacked = stepOf(step, 8, async (part) => {
-        const { parts } = keysOf(id)
+        const { parts } = makeRunKeys(id)
         await client.lpush(parts, Buffer.alloc(0), Buffer.from('x'.repeat(99)), forged(step))
         await queue.add('part', { token: String(step + 1), part: 99 })
         await queue.add('part', { token: 'x'.repeat(300) }).catch(() => undefined)
@@ -206,7 +206,7 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
     let refusal = ''
     const altering = stepOf(0, 4, async (part) => {
       if (part === 3) {
-        const { step } = keysOf(led.id)
+        const { step } = makeRunKeys(led.id)
         const frame = (await client.getBuffer(step)) ?? Buffer.alloc(1)
         frame[frame.length - 1] = (frame.at(-1) ?? 0) ^ 1
         await client.set(step, frame)
@@ -333,12 +333,12 @@ describe.skipIf(!hasRedis)('a run at Redis (skipped without redis-server)', () =
   it('fits into the room that it asks for', async () => {
     const client = await connect()
     const many = 400_000
-    const needed = footprintOf({ size: many, parts: 4, dtype: 'float32', exchange: 'float32' })
+    const needed = estimateFootprint({ size: many, parts: 4, dtype: 'float32', exchange: 'float32' })
     const used = await memoryUsed(client)
     await client.config('SET', 'maxmemory', String(used + needed))
     const led = await leaderOf('n')
     const { leader } = led
-    const gradient = (step: number, part: number): PartGradient => ({
+    const gradient = (step: number, part: number): MicroBatchGradient => ({
       ...gradientOf(step, part),
       gradient: new Float32Array(many).fill(part),
     })

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { byteLengthOf, bytesOf, numbersOf, traveled } from '../../../finetuning/machines/exchange.js'
+import { encodedLength, encodeVector, decodeVector, traveled } from '../../../finetuning/machines/exchange.js'
 import { fromFrame, newSigner, partHeader, stepHeader, toFrame } from '../../../finetuning/machines/frame.js'
 
 /** Below float32's largest numbers, which may round to infinity. */
@@ -12,9 +12,9 @@ describe('the bytes of a gradient', () => {
   it('are its own in float32 and float64', () => {
     fc.assert(
       fc.property(float32s, (numbers) => {
-        expect(numbersOf(bytesOf(numbers, 'float32'), numbers.length, 'float32', 'float32')).toEqual(numbers)
+        expect(decodeVector(encodeVector(numbers, 'float32'), numbers.length, 'float32', 'float32')).toEqual(numbers)
         const doubles = Float64Array.from(numbers, (x) => x / 3)
-        expect(numbersOf(bytesOf(doubles, 'float32'), doubles.length, 'float64', 'float32')).toEqual(doubles)
+        expect(decodeVector(encodeVector(doubles, 'float32'), doubles.length, 'float64', 'float32')).toEqual(doubles)
       }),
     )
   })
@@ -22,7 +22,7 @@ describe('the bytes of a gradient', () => {
   it('in float16 are half as many, and each number is within 2⁻¹¹ of itself, or 2⁻³⁹ of the largest near it', () => {
     fc.assert(
       fc.property(float32s, (numbers) => {
-        expect(bytesOf(numbers, 'float16').length).toBe(byteLengthOf(numbers.length, 'float32', 'float16'))
+        expect(encodeVector(numbers, 'float16').length).toBe(encodedLength(numbers.length, 'float32', 'float16'))
         const back = traveled(numbers, 'float32', 'float16')
         for (let start = 0; start < numbers.length; start += 1_024) {
           const chunk = numbers.subarray(start, start + 1_024)
@@ -52,9 +52,9 @@ describe('the bytes of a gradient', () => {
   it('of another number are refused, and numbers that are not finite stay so', () => {
     for (const exchange of ['float32', 'float16'] as const) {
       const numbers = Float32Array.of(1, NaN, -Infinity, 2)
-      const bytes = bytesOf(numbers, exchange)
-      expect(numbersOf(bytes.subarray(1), 4, 'float32', exchange)).toBeNull()
-      expect(numbersOf(bytes, 5, 'float32', exchange)).toBeNull()
+      const bytes = encodeVector(numbers, exchange)
+      expect(decodeVector(bytes.subarray(1), 4, 'float32', exchange)).toBeNull()
+      expect(decodeVector(bytes, 5, 'float32', exchange)).toBeNull()
       expect(Array.from(traveled(numbers, 'float32', exchange), Number.isFinite)).toEqual([true, false, false, true])
     }
   })
@@ -62,7 +62,7 @@ describe('the bytes of a gradient', () => {
 
 describe('a frame', () => {
   const signer = newSigner()
-  const formOf = <T>(schema: z.ZodType<T>) => ({ schema, keyOf: () => signer.key, where: 'here', what: 'a frame' })
+  const formOf = <T>(schema: z.ZodType<T>) => ({ schema, findKey: () => signer.key, where: 'here', what: 'a frame' })
 
   it('carries a header and bytes', () => {
     fc.assert(
@@ -92,7 +92,7 @@ describe('a frame', () => {
       /^here: expected a frame whose tokens is .* at least 0, got -1$/,
     )
     for (const key of [newSigner().key, 'no key', ''])
-      expect(() => fromFrame(toFrame({}, new Uint8Array(1), signer), { ...formOf(z.unknown()), keyOf: () => key })).toThrow(
+      expect(() => fromFrame(toFrame({}, new Uint8Array(1), signer), { ...formOf(z.unknown()), findKey: () => key })).toThrow(
         'here: expected a frame as its sender signed it, got an altered one',
       )
   })

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import type * as runs from '../../../finetuning/finetune.js'
 import { lossStillFalling } from '../../../cli/terminal/trainingRun.js'
 import { findExtension } from '../../../finetuning/run/runFolder.js'

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
 import {
   GLUE_TASKS,
   glueFile,
-  labelNamesOf,
+  glueLabelNames,
   readGlue,
   type Dataset,
   type GlueName,
@@ -66,7 +66,7 @@ describe('readGlue on the official files', () => {
       const data = read(name, split)
       expect(data.examples).toHaveLength(rows)
       expect(data.skipped).toEqual([])
-      expect(data.labelNames).toEqual(labelNamesOf(name))
+      expect(data.labelNames).toEqual(glueLabelNames(name))
       expect(classCounts(data)).toEqual(classes)
       if (sha256 !== undefined) expect(hash(data)).toBe(sha256)
     })

@@ -1,5 +1,5 @@
 /** Multi-label data: reading, scores and loss, against numbers of scikit-learn and closed forms. */
-import { classesOf, labelsIn } from '../../../finetuning/data/labels.js'
+import { findClasses, labelsIn } from '../../../finetuning/data/labels.js'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -122,8 +122,8 @@ it('labels that are to stay text are as many classes as they have forms', () => 
     ['1.0', 2],
     ['1', 3],
   ])
-  expect(classesOf('file', written, true)).toMatchObject({ names: ['1', '1.0', '2'], merged: [] })
-  expect(classesOf('file', written)).toMatchObject({ names: ['1', '2'], merged: [['1.0', '1']] })
+  expect(findClasses('file', written, true)).toMatchObject({ names: ['1', '1.0', '2'], merged: [] })
+  expect(findClasses('file', written)).toMatchObject({ names: ['1', '2'], merged: [['1.0', '1']] })
 })
 
 it('a logit of exactly 0 is no label, and only an equal set counts as accurate', () => {

@@ -7,7 +7,7 @@ import {
   constantPrediction,
   crossEntropy,
   f1,
-  f1Of,
+  f1ForClass,
   macroF1,
   mae,
   majorityClass,
@@ -22,7 +22,7 @@ import {
 } from '../../../finetuning/metrics/index.js'
 import { SEED } from '../../support/seed.js'
 import type { TaskType } from '../../../finetuning/tasks/taskType.js'
-import { tagsOf } from '../../../finetuning/tasks/tokenClassification/index.js'
+import { decodeTags } from '../../../finetuning/tasks/tokenClassification/index.js'
 import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 import { regression } from '../../../finetuning/tasks/regression/index.js'
 
@@ -177,7 +177,7 @@ describe('scores and selection', () => {
   it('scores F1 of the named class, whichever it is', () => {
     expect(scoreOutputs(singleLabel, { ...classes, positive: 0 }, outputs, labels).scores['f1']).toBe(0)
     expect(scoreOutputs(singleLabel, { ...classes, positive: 1 }, outputs, labels).scores['f1']).toBeCloseTo(0.975609756097561, 15)
-    expect(f1Of(2)([0, 2, 2, 1], [2, 2, 0, 1])).toBe(0.5) // one class against two others
+    expect(f1ForClass(2)([0, 2, 2, 1], [2, 2, 0, 1])).toBe(0.5) // one class against two others
   })
 
   it('takes the first of equal logits, as NumPy and PyTorch do', () => {
@@ -188,7 +188,7 @@ describe('scores and selection', () => {
     ]
     expect(scoreOutputs(singleLabel, { metrics: ['accuracy'] }, tied, [0, 1, 0]).scores['accuracy']).toBe(1)
     const names = ['O', 'B-PER', 'I-PER']
-    expect(tagsOf(tied, names, 4)).toEqual(['O', 'B-PER', 'O', 'O']) // the fourth word was cut off
+    expect(decodeTags(tied, names, 4)).toEqual(['O', 'B-PER', 'O', 'O']) // the fourth word was cut off
   })
 
   it('gives a regression its errors beside its correlations', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { withEventFile } from '../../../finetuning/run/eventFile.js'
-import { scalarsOf } from '../../../finetuning/run/metricsLine.js'
+import { toScalars } from '../../../finetuning/run/metricsLine.js'
 import { openMetricsLog } from '../../../finetuning/run/metricsLog.js'
 import { openingRecords, openings, scalarRecord, wallTimes } from '../../../finetuning/run/tensorBoardEvents.js'
 import { SEED } from '../../support/seed.js'
@@ -108,12 +108,12 @@ describe('the event file of a resumed run', () => {
 })
 
 it('steps, evaluations and tests have names of their own, without the step and what is no number', () => {
-  expect(scalarsOf({ kind: 'step', step: 3, loss: 0.5, density: null, note: 'x' })).toEqual([['train/loss', 0.5]])
+  expect(toScalars({ kind: 'step', step: 3, loss: 0.5, density: null, note: 'x' })).toEqual([['train/loss', 0.5]])
   const scores = { loss: 1, accuracy: 0.75, f1: null }
   for (const kind of ['evaluation', 'test'])
-    expect(scalarsOf({ kind, step: 3, scores, best: true })).toEqual([
+    expect(toScalars({ kind, step: 3, scores, best: true })).toEqual([
       [`${kind}/loss`, 1],
       [`${kind}/accuracy`, 0.75],
     ])
-  expect(scalarsOf({ kind: 'prune', step: 3, scores })).toEqual([])
+  expect(toScalars({ kind: 'prune', step: 3, scores })).toEqual([])
 })

@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { marked, type Token } from 'marked'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import type { CardFacts } from '../../../finetuning/run/cardFacts.js'
-import { cardOfExport, modelCard } from '../../../finetuning/run/modelCard.js'
-import { usageCode, usageOf } from '../../../finetuning/run/usage.js'
+import { buildExportCard, modelCard } from '../../../finetuning/run/modelCard.js'
+import { usageCode, buildUsage } from '../../../finetuning/run/usageExamples.js'
 import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 
 const result: CardFacts['result'] = {
@@ -247,13 +247,13 @@ describe('the text of a model card', () => {
 describe('the model card of an export', () => {
   it('is the card of the run plus how to open the export; a foreign card is not copied', () => {
     const card = modelCard(facts())
-    expect(cardOfExport(card, null)).toBe(card)
-    expect(front(cardOfExport(card, 'transformers') ?? '')).toEqual({
+    expect(buildExportCard(card, null)).toBe(card)
+    expect(front(buildExportCard(card, 'transformers') ?? '')).toEqual({
       ...(front(card) as object),
       library_name: 'transformers',
       base_model_relation: 'finetune',
     })
-    expect(cardOfExport('---\nbase_model: x\nlibrary_name: peft\n---\n', 'transformers')).toBe(null)
+    expect(buildExportCard('---\nbase_model: x\nlibrary_name: peft\n---\n', 'transformers')).toBe(null)
   })
 })
 
@@ -279,14 +279,14 @@ describe('the code that opens the result', () => {
 
   it('is replaced in the card of an export, and nothing else is', () => {
     const card = modelCard(facts())
-    const usage = usageOf('transformers.js', {
+    const usage = buildUsage('transformers.js', {
       base: 'b',
       place: 'MODEL',
       pipelineTag: 'text-classification',
       labels: 2,
       precision: 'int8',
     })
-    const exported = cardOfExport(card, 'transformers.js', usage) ?? ''
+    const exported = buildExportCard(card, 'transformers.js', usage) ?? ''
     const [, ...others] = codeIn(card)
     expect(codeIn(exported)).toEqual([
       "js\nimport { pipeline } from '@huggingface/transformers'\n\nconst model = await pipeline('text-classification', \"MODEL\", { dtype: 'q8' })",
@@ -294,7 +294,7 @@ describe('the code that opens the result', () => {
     ])
     expect(exported.slice(exported.indexOf('## Data'))).toBe(card.slice(card.indexOf('## Data')))
     const number = { base: 'b', place: 'p', pipelineTag: 'text-classification', labels: 1 } as const
-    expect(usageCode(usageOf('transformers.js', number)).split('\n')).toEqual([
+    expect(usageCode(buildUsage('transformers.js', number)).split('\n')).toEqual([
       "import { AutoModelForSequenceClassification, AutoTokenizer } from '@huggingface/transformers'",
       '',
       'const tokenizer = await AutoTokenizer.from_pretrained("p")',
@@ -302,11 +302,11 @@ describe('the code that opens the result', () => {
       "const { logits } = await model(tokenizer('TEXT'))",
       'console.log(logits.data[0]) // the score',
     ])
-    expect(usageOf('transformers.js', { ...number, labels: 3, havePairs: true }).use).toEqual([
+    expect(buildUsage('transformers.js', { ...number, labels: 3, havePairs: true }).use).toEqual([
       "const { logits } = await model(tokenizer('TEXT', { text_pair: 'SECOND TEXT' }))",
       'console.log(logits.data) // one for each class',
     ])
-    expect(usageOf('peft', { base: 'b', place: 'p', pipelineTag: 'text-generation', labels: 0 }).setup.join('\n')).toContain(
+    expect(buildUsage('peft', { base: 'b', place: 'p', pipelineTag: 'text-generation', labels: 0 }).setup.join('\n')).toContain(
       'AutoModelForCausalLM.from_pretrained("b")',
     )
   })

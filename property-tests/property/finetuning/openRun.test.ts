@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { MessagePort } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { finetuneJob, openRun, openTrainedAdapter, type OpenRun, type RunPrediction, type TaskOptions } from '../../../index.js'
-import { textOf } from '../../../finetuning/use/serving/openRun.js'
-import { columnsOf } from '../../../finetuning/use/runSource.js'
+import { toText } from '../../../finetuning/use/serving/openRun.js'
+import { runColumns } from '../../../finetuning/use/runSource.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyRows } from '../../cli/toyTask.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -229,9 +229,9 @@ describe('openRun of other types of tasks', () => {
       `${at('reviews')}: expected one text, as in the data of the run, got two`,
     )
     const plain = { text: 'text' }
-    expect(textOf({ text: 'a', textPair: 'b' }, plain, 'run')).toEqual({ text: 'a', textPair: 'b' })
-    expect(textOf({ text: 'a', other: 'b' }, plain, 'run')).toEqual({ text: 'a' })
-    expect(textOf({ text: 'a', textPair: 'b' }, { text: 'text', textPair: 'other' }, 'run')).toEqual({ text: 'a', textPair: 'b' })
+    expect(toText({ text: 'a', textPair: 'b' }, plain, 'run')).toEqual({ text: 'a', textPair: 'b' })
+    expect(toText({ text: 'a', other: 'b' }, plain, 'run')).toEqual({ text: 'a' })
+    expect(toText({ text: 'a', textPair: 'b' }, { text: 'text', textPair: 'other' }, 'run')).toEqual({ text: 'a', textPair: 'b' })
   })
 
   it('answers { entities } for token classification, each with its place in the text', async () => {
@@ -292,18 +292,18 @@ describe('a folder that is no run', () => {
 
 describe('the texts of a row', () => {
   it('are a pair for the tasks of GLUE that have pairs, under our own names', () => {
-    const columnsOfTask = (task: string) => columnsOf({ task: { task } })
+    const columnsOfTask = (task: string) => runColumns({ task: { task } })
     expect(['mrpc', 'stsb', 'mnli'].map(columnsOfTask)).toEqual(Array(3).fill({ text: 'text', textPair: 'textPair' }))
     expect(['cola', 'sst2', 'toy.tsv', 'toString'].map(columnsOfTask)).toEqual(Array(4).fill({ text: 'text' }))
-    expect(columnsOf({ task: { task: 'x.csv', text: 'a', textPair: 'b' } })).toEqual({ text: 'a', textPair: 'b' })
-    expect(textOf({ text: 'a', textPair: 'b' }, columnsOfTask('mrpc'), 'run')).toEqual({ text: 'a', textPair: 'b' })
+    expect(runColumns({ task: { task: 'x.csv', text: 'a', textPair: 'b' } })).toEqual({ text: 'a', textPair: 'b' })
+    expect(toText({ text: 'a', textPair: 'b' }, columnsOfTask('mrpc'), 'run')).toEqual({ text: 'a', textPair: 'b' })
   })
 
   it('come from the columns of the run, with a pair where the run has one', () => {
     const columns = { text: 'premise', textPair: 'hypothesis' }
-    expect(textOf({ premise: 'a', hypothesis: 'b', id: 1 }, columns, 'run')).toEqual({ text: 'a', textPair: 'b' })
-    expect(textOf({ text: 'a', textPair: 'b' }, columns, 'run')).toEqual({ text: 'a', textPair: 'b' })
-    expect(() => textOf({ premise: 'a', hypothesis: 7 }, columns, 'run')).toThrow('run: expected a second text in "hypothesis", got 7')
-    expect(() => textOf(7 as never, columns, 'run')).toThrow('run: expected a text')
+    expect(toText({ premise: 'a', hypothesis: 'b', id: 1 }, columns, 'run')).toEqual({ text: 'a', textPair: 'b' })
+    expect(toText({ text: 'a', textPair: 'b' }, columns, 'run')).toEqual({ text: 'a', textPair: 'b' })
+    expect(() => toText({ premise: 'a', hypothesis: 7 }, columns, 'run')).toThrow('run: expected a second text in "hypothesis", got 7')
+    expect(() => toText(7 as never, columns, 'run')).toThrow('run: expected a text')
   })
 })

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
 import { dirname, join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../../finetuning/nodeMachine.js'
 import type { RunOptions } from '../../../finetuning/run/run.js'
@@ -11,7 +11,7 @@ import { parseRunConfig } from '../../../finetuning/run/runFiles.js'
 import { inNewFolder } from '../../../finetuning/use/newFolder.js'
 import { examineFolder, openRunFolder } from '../../../finetuning/run/nodeFolder.js'
 import type { RunFolder, RunSources } from '../../../finetuning/run/runFolder.js'
-import { runRowsOf } from '../../../finetuning/run/runRows.js'
+import { encodeRunRows } from '../../../finetuning/run/runRows.js'
 import { versions } from '../../../finetuning/run/versions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
@@ -37,7 +37,7 @@ const options = (resume: boolean): RunOptions => ({
 })
 const sources = async (): Promise<RunSources> => {
   const data = await loadTask({ task: join(root, 'toy.tsv') })
-  return { device: 'cpu', revision: null, rows: runRowsOf(data), steps: 2, inputs: { 'training rows': '36 of toys' } }
+  return { device: 'cpu', revision: null, rows: encodeRunRows(data), steps: 2, inputs: { 'training rows': '36 of toys' } }
 }
 /** The run's folder as a process finds it, who leaves it again. */
 const opened = async (resume: boolean): Promise<RunFolder> => {

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../../finetuning/run/runRows.js'
+import { isAmong, readRunRows, rowsDigest, encodeRunRows, writeRunRows } from '../../../finetuning/run/runRows.js'
 import type { Example } from '../../../finetuning/data/index.js'
 import type { LoadedTask } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
@@ -21,7 +21,7 @@ const written = async (training: readonly Example[], evaluation: readonly Exampl
     evaluation: dataset(evaluation),
     heldOut: true,
   }
-  await writeRunRows(folder, runRowsOf(task as LoadedTask))
+  await writeRunRows(folder, encodeRunRows(task as LoadedTask))
   return (await readRunRows(folder))!
 }
 const nameOf = ({ text, textPair }: Example): string => JSON.stringify([text, textPair])

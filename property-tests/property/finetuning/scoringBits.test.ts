@@ -1,9 +1,9 @@
 /** Scores of a trained decoder in int8 have the bits of its run's own evaluation. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
+import { findDevice } from '../../../accelerated/engines/deviceProbe.js'
 import { causalLM } from '../../../accelerated/objectives/causalLM.js'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { openPredictor } from '../../../accelerated/training/prediction.js'
 import { openAnswers, openAssembly } from '../../../finetuning/use/modelSessions.js'
 import { loadTextModel } from '../../../finetuning/use/openModel.js'
@@ -36,8 +36,8 @@ describe('a trained decoder in int8', () => {
     const trained = await loadTextModel({ model, adapter })
     const objective = causalLM(trained.adapter.model, trained.adapter.method)
     const examples = { length: rows.length, at: (i: number) => rows[i] }
-    const device = deviceOf('cpu')
-    const machine = { precision: precisionOf('int8'), threads: 1 }
+    const device = findDevice('cpu')
+    const machine = { precision: findPrecision('int8'), threads: 1 }
     const { assembly, phase, parameters, runtime } = await openAssembly(trained, objective, machine, device)
     const ofRun = await openPredictor(assembly, objective, phase, runtime, { prepack: false })
     const expected = await ofRun.predict(parameters, examples, 2)

@@ -10,7 +10,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import type { TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
-import { promptOf } from '../../../finetuning/data/promptTemplates.js'
+import { promptFormats } from '../../../finetuning/data/promptTemplates.js'
 import { packed, openTextTokens, plainTextOptions } from '../../../finetuning/tasks/texts/tokens.js'
 import { segmentTokens, withEnd, withinLength } from '../../../finetuning/tasks/texts/learnedTokens.js'
 import { conversationSegments } from '../../../finetuning/tasks/texts/conversationTokens.js'
@@ -56,14 +56,14 @@ describe('a prompt template', () => {
   ]
   it('the prompt template of the paper has one preamble, with and without an input', () => {
     const head = 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n'
-    expect(promptOf.paper(encoded)).toBe(`${head}### Instruction:\nSort.\n\n### Input:\n3 1\n\n### Response:`)
-    expect(promptOf.paper(plain)).toBe(`${head}### Instruction:\nSing.\n\n### Response:`)
+    expect(promptFormats.paper(encoded)).toBe(`${head}### Instruction:\nSort.\n\n### Input:\n3 1\n\n### Response:`)
+    expect(promptFormats.paper(plain)).toBe(`${head}### Instruction:\nSing.\n\n### Response:`)
   })
   it('the prompt template of Alpaca mentions the input in its preamble if there is one', () => {
-    const [withInput, rest] = promptOf.alpaca(encoded).split('. Write ')
+    const [withInput, rest] = promptFormats.alpaca(encoded).split('. Write ')
     expect(withInput).toBe('Below is an instruction that describes a task, paired with an input that provides further context')
-    expect(rest).toBe(promptOf.paper(encoded).split('. Write ')[1])
-    expect(promptOf.alpaca(plain)).toBe(promptOf.paper(plain))
+    expect(rest).toBe(promptFormats.paper(encoded).split('. Write ')[1])
+    expect(promptFormats.alpaca(plain)).toBe(promptFormats.paper(plain))
   })
 })
 

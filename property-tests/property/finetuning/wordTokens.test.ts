@@ -149,10 +149,10 @@ describe('wordsIn', () => {
 describe('characterOffsets', () => {
   it('counts characters as Python does, and code units as JavaScript does', () => {
     const text = 'a😀b'
-    const { unitOf, characterOf } = characterOffsets(text)
-    expect([0, 1, 2, 3].map(unitOf)).toEqual([0, 1, 3, 4])
-    expect(unitOf(4)).toBeNaN()
-    expect([0, 1, 3, 4].map(characterOf)).toEqual([0, 1, 2, 3])
-    expect([characterOffsets('ab').unitOf(2), characterOffsets('ab').unitOf(3)]).toEqual([2, NaN])
+    const { toUnit, toCharacter } = characterOffsets(text)
+    expect([0, 1, 2, 3].map(toUnit)).toEqual([0, 1, 3, 4])
+    expect(toUnit(4)).toBeNaN()
+    expect([0, 1, 3, 4].map(toCharacter)).toEqual([0, 1, 2, 3])
+    expect([characterOffsets('ab').toUnit(2), characterOffsets('ab').toUnit(3)]).toEqual([2, NaN])
   })
 })

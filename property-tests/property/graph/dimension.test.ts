@@ -1,7 +1,7 @@
 /** Dimensions: what their texts mean, against the numbers that they were made of. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { factors, product, sizeOfDimension, sum, terms } from '../../../accelerated/graph/dimension.js'
+import { factors, product, resolveDimension, sum, terms } from '../../../accelerated/graph/dimension.js'
 import type { Dimension } from '../../../accelerated/graph/expression.js'
 import { SEED } from '../../support/seed.js'
 
@@ -27,7 +27,7 @@ describe(`dimensions (seed ${SEED})`, () => {
   it('have the size of their parts, however sums and products nest', () =>
     fc.assert(
       fc.property(made, ({ dimension, size }) => {
-        expect(sizeOfDimension(dimension, sizes)).toBe(size)
+        expect(resolveDimension(dimension, sizes)).toBe(size)
       }),
       { seed: SEED, numRuns: 500 },
     ))
@@ -58,14 +58,14 @@ describe(`dimensions (seed ${SEED})`, () => {
   })
 
   it('are looked up by their full name before they are split', () => {
-    expect(sizeOfDimension('batch*sequence', { 'batch*sequence': 6 })).toBe(6)
-    expect(sizeOfDimension(4, {})).toBe(4)
+    expect(resolveDimension('batch*sequence', { 'batch*sequence': 6 })).toBe(6)
+    expect(resolveDimension(4, {})).toBe(4)
   })
 
   it('report the name that has no size', () => {
-    expect(() => sizeOfDimension('2*(3+rows)', { tokens: 1, batch: 2 })).toThrow(
-      'sizeOfDimension: expected a size for dimension rows, got tokens, batch',
+    expect(() => resolveDimension('2*(3+rows)', { tokens: 1, batch: 2 })).toThrow(
+      'resolveDimension: expected a size for dimension rows, got tokens, batch',
     )
-    expect(() => sizeOfDimension('toString', {}, 'dropoutOffsets')).toThrow('dropoutOffsets: expected a size for dimension toString, got ')
+    expect(() => resolveDimension('toString', {}, 'dropoutOffsets')).toThrow('dropoutOffsets: expected a size for dimension toString, got ')
   })
 })

@@ -5,7 +5,7 @@ import { chainsInBlocks } from '../../../accelerated/graph/elementwiseChains.js'
 import type { Expression, Op } from '../../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
-import { allocations, peakOf } from '../../../accelerated/graph/liveness.js'
+import { allocations, findPeak } from '../../../accelerated/graph/liveness.js'
 import { lower } from '../../../accelerated/graph/lowering.js'
 import {
   add,
@@ -143,7 +143,8 @@ describe('a chain in blocks', () => {
 
   it('holds its operands, its result and the values of one block', () => {
     const bytes = 100 * width * 4
-    const held = peakOf(allocations({ z: reduceSum(five(tanh(mul(x, input('c', ['rows', 1], 'float32'))))) }, { rows: 100 }, true)) / bytes
+    const held =
+      findPeak(allocations({ z: reduceSum(five(tanh(mul(x, input('c', ['rows', 1], 'float32'))))) }, { rows: 100 }, true)) / bytes
     expect(held).toBe(2 + 2 / 16)
   })
 

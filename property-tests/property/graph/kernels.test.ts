@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { cuda } from '../../../accelerated/engines/devices/cuda.js'
 import { webgpu } from '../../../accelerated/engines/devices/webgpu.js'
 import { checkDevice } from '../../../accelerated/precisions/precision.js'
-import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { kernelFor, parseKernels, type KernelTable } from '../../kernels/operatorKernels.js'
 import { placementsOf } from '../../kernels/placements.js'
 import { nameOf, objectiveCases, stepCases, writtenStep, type StepCase } from '../../kernels/stepCases.js'
@@ -33,7 +33,7 @@ describe('the step graphs for CUDA', () => {
     const nodes = typedNodes(await writtenStep(int8, { ...cuda.target, quantizedMatMul: true }))
     expect(lacking(nodes)).toEqual(['com.microsoft.MatMulIntegerToFloat(uint8, int8, float32, float32, uint8)'])
     expect(table.without).toEqual(['com.microsoft.MatMulIntegerToFloat'])
-    await expect(checkDevice(precisionOf('int8'), cuda)).rejects.toThrow('int8 on cuda')
+    await expect(checkDevice(findPrecision('int8'), cuda)).rejects.toThrow('int8 on cuda')
   })
 
   it('have none for a type or an opset that a kernel does not name', () => {

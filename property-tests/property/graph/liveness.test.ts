@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Dimension, Expression } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
-import { allocations, peakOf, type Allocation, weightMemory } from '../../../accelerated/graph/liveness.js'
+import { allocations, findPeak, type Allocation, weightMemory } from '../../../accelerated/graph/liveness.js'
 import {
   constant,
   exp,
@@ -31,7 +31,7 @@ const sizes = { rows: 100 }
 const [width, bytes] = [8, 100 * 8 * 4]
 const x = input('x', ['rows', width], 'float32')
 const W = input('W', [width, width], 'float32')
-const held = (outputs: Readonly<Record<string, Expression>>, given = false): number => peakOf(allocations(outputs, sizes, given)) / bytes
+const held = (outputs: Readonly<Record<string, Expression>>, given = false): number => findPeak(allocations(outputs, sizes, given)) / bytes
 /** As x, of a shape that ONNX Runtime knows. */
 const known = input('known', [100, width], 'float32')
 
@@ -185,7 +185,7 @@ describe(`the arena (seed ${SEED})`, () => {
         })
         const sorted = events.sort((p, q) => p.at - q.at).map(({ event }) => event)
         const [once, twice] = [simulateArena(sorted), simulateArena([...sorted, ...sorted])]
-        expect(once).toBeGreaterThanOrEqual(peakOf(sorted))
+        expect(once).toBeGreaterThanOrEqual(findPeak(sorted))
         expect(twice).toBeGreaterThanOrEqual(once)
         expect(twice).toBeLessThanOrEqual(2 * once + 2 * mega)
       }),

@@ -11,7 +11,7 @@ import {
   input,
   layerNormalization,
   mul,
-  outputOf,
+  selectOutput,
   rmsNormalization,
   rotaryEmbedding,
   sub,
@@ -168,7 +168,7 @@ describe(`lowering (seed ${SEED})`, () => {
   it('does not change float32 graphs', () => {
     const x = input('x', [3, 4], 'float32')
     const y = layerNormalization(erf(x), input('s', [4], 'float32'), input('b', [4], 'float32'), 1e-5)
-    const outputs = { y, mean: outputOf(y, 1, [3, 1]) }
+    const outputs = { y, mean: selectOutput(y, 1, [3, 1]) }
     expect(lower(outputs)).toEqual(outputs)
     expect(lower(outputs)['y']).toBe(y)
   })
@@ -176,7 +176,7 @@ describe(`lowering (seed ${SEED})`, () => {
   it('replaces exactly the operators that the provider lacks in float64', () => {
     const x = input('x', [3, 4], 'float64')
     const y = layerNormalization(erf(x), input('s', [4], 'float64'), input('b', [4], 'float64'), 1e-5)
-    const ops = topologicalOrder(Object.values(lower({ y, deviation: outputOf(y, 2, [3, 1]) }))).map(({ op }) => op)
+    const ops = topologicalOrder(Object.values(lower({ y, deviation: selectOutput(y, 2, [3, 1]) }))).map(({ op }) => op)
     for (const op of ['Erf', 'LayerNormalization', 'OutputOf']) expect(ops).not.toContain(op)
   })
 
@@ -188,7 +188,7 @@ describe(`lowering (seed ${SEED})`, () => {
       input('bias', ['width'], 'float64'),
     ]
     const y = layerNormalization(x, scale, bias, epsilon)
-    const [mean, inverse] = [outputOf(y, 1, ['rows', 1]), outputOf(y, 2, ['rows', 1])]
+    const [mean, inverse] = [selectOutput(y, 1, ['rows', 1]), selectOutput(y, 2, ['rows', 1])]
     return { y, mean, inverse, recomposed: add(mul(mul(sub(x, mean), inverse), scale), bias) }
   }
   const rows = fc
@@ -284,7 +284,7 @@ describe('operators of decoders', () => {
             ['float64', float64, sameFormulaFloat64],
           ] as const) {
             const y = rmsNormalization(input('x', ['rows', width], dtype), input('scale', [width], dtype), 1e-5)
-            const results = await evaluate({ y, inverse: outputOf(y, 1, ['rows', 1]) }, { x: feed(x, [2, width]), scale: feed(scale) })
+            const results = await evaluate({ y, inverse: selectOutput(y, 1, ['rows', 1]) }, { x: feed(x, [2, width]), scale: feed(scale) })
             assertClose(resultOf(results, 'y'), expected, { relative: bound })
             assertClose(resultOf(results, 'inverse'), inverse, { relative: bound })
           }

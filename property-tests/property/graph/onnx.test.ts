@@ -18,7 +18,7 @@ import {
   reduceSum,
   reshape,
   scalar,
-  sizeOf,
+  elementCount,
   split,
   square,
   stopGradient,
@@ -202,7 +202,7 @@ describe('serialization', () => {
       oneMore: concat([rows, constant([7, 8], [1, 2], 'float64')], 0),
       zeros: expand(scalar(0, 'float64'), ['batch*sequence+1']),
       six: expand(scalar(6, 'float64'), ['6*batch']),
-      count: cast(sizeOf(x.shape), 'float64'),
+      count: cast(elementCount(x.shape), 'float64'),
     }
     return withGraph(outputs, async (run) => {
       for (const [batch, sequence] of [

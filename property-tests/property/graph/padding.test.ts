@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { add, constant, expand, scalar, slice } from '../../../accelerated/graph/operators.js'
-import { padded, sumOfPadded } from '../../../accelerated/graph/padding.js'
+import { padded, addPadded } from '../../../accelerated/graph/padding.js'
 import { evaluate, resultOf } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
 
@@ -30,7 +30,7 @@ describe(`the sum of padded parts (seed ${SEED})`, () => {
             return own.start >= start + size || own.start + own.size <= start
           })
         const sum = others.reduce((total, one, i) => {
-          const joined = sumOfPadded(total, expressionOf(one))
+          const joined = addPadded(total, expressionOf(one))
           if (parts.slice(0, i + 2).every((_, j) => apart(j))) expect(joined?.op).toBe('Concat')
           return joined ?? add(total, expressionOf(one))
         }, expressionOf(first))
@@ -43,6 +43,6 @@ describe(`the sum of padded parts (seed ${SEED})`, () => {
 
   it('joins no other operator along the same axis, even a part of zeros', () => {
     const zeros = expand(scalar(0, 'float64'), [length + 2])
-    expect(sumOfPadded(slice(zeros, 0, 1, length), expressionOf({ start: 2, size: 3, value: 1 }))).toBeNull()
+    expect(addPadded(slice(zeros, 0, 1, length), expressionOf({ start: 2, size: 3, value: 1 }))).toBeNull()
   })
 })

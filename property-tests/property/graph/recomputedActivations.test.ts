@@ -5,7 +5,7 @@ import type { Feeds } from '../../../accelerated/engines/feeds.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
-import { allocations, peakOf } from '../../../accelerated/graph/liveness.js'
+import { allocations, findPeak } from '../../../accelerated/graph/liveness.js'
 import { add, checkpoint, constant, gelu, input, layerNormalization, matMul, mul, reduceSum } from '../../../accelerated/graph/operators.js'
 import { quantizedMatMul } from '../../../accelerated/graph/quantizedOperators.js'
 import { recomputeActivations } from '../../../accelerated/graph/recomputedActivations.js'
@@ -101,7 +101,7 @@ describe('an activation that a product takes in int8', () => {
       const activations = [3, 4, 5].reduce((h, i) => gelu(layer(h, [i], read)), x)
       const slopes = gradient(reduceSum(mul(activations, activations)), [A(3), A(4), A(5)])
       return (
-        peakOf(allocations(Object.fromEntries(slopes.map((slope, i) => [`slope ${i}`, slope])), { rows: 100 }, true)) / (100 * width * 4)
+        findPeak(allocations(Object.fromEntries(slopes.map((slope, i) => [`slope ${i}`, slope])), { rows: 100 }, true)) / (100 * width * 4)
       )
     }
     expect([deep(aCopy), deep(itself)]).toEqual([10, 7]) // values of [rows, width]: without the three activations

@@ -1,7 +1,7 @@
 /** Every gradient rule against central differences of the graph it belongs to, in float64 on the CPU provider. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { sizeOfDimension } from '../../../accelerated/graph/dimension.js'
+import { resolveDimension } from '../../../accelerated/graph/dimension.js'
 import type { Dimension, Expression } from '../../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
@@ -46,7 +46,7 @@ const drawing = (rule: RuleCase, y: Expression, occasion: Occasion) => {
 
 /** Sizes of names such as `a*b` and `2+a` in y's shape. */
 const composites = (y: Expression, sizes: Sizes): Sizes =>
-  Object.fromEntries(y.shape.filter((d) => typeof d === 'string').map((d) => [d, sizeOfDimension(d, sizes)]))
+  Object.fromEntries(y.shape.filter((d) => typeof d === 'string').map((d) => [d, resolveDimension(d, sizes)]))
 
 const assertGradients = async (
   rule: RuleCase,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { batchesOfEpoch } from '../../../reference/index.js'
+import { planEpoch } from '../../../reference/index.js'
 import { SEED } from '../../support/seed.js'
 
 const range = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
@@ -21,14 +21,14 @@ describe(`the order of an epoch (seed ${SEED})`, () => {
     const lengths = [4, 9, 4, 7, 9, 1, 4]
     // Permuted: rows 6, 5, 4, 3, 2, 1, 0 of lengths 4, 1, 9, 7, 4, 9, 4. Sorted: 4 1 3 6 2 0 5; in threes: [4 1 3] [6 2 0] [5].
     const order = { examples: [6, 5, 4, 3, 2, 1, 0], batches: [1, 2, 0] }
-    expect(batchesOfEpoch(lengths, 3, order)).toEqual([[6, 2, 0], [5], [4, 1, 3]])
-    expect(batchesOfEpoch(lengths, 3, { ...order, examples: range(7) })).toEqual([[0, 2, 6], [5], [1, 4, 3]])
+    expect(planEpoch(lengths, 3, order)).toEqual([[6, 2, 0], [5], [4, 1, 3]])
+    expect(planEpoch(lengths, 3, { ...order, examples: range(7) })).toEqual([[0, 2, 6], [5], [1, 4, 3]])
   })
 
   it('has every example once, and at most one batch that is not full', () => {
     fc.assert(
       fc.property(epochs, ({ lengths, batchSize, examples, batches }) => {
-        const epoch = batchesOfEpoch(lengths, batchSize, { examples, batches })
+        const epoch = planEpoch(lengths, batchSize, { examples, batches })
         expect([...epoch.flat()].sort((a, b) => a - b)).toEqual(range(lengths.length))
         expect(epoch.filter((batch) => batch.length !== batchSize).length).toBeLessThanOrEqual(lengths.length % batchSize === 0 ? 0 : 1)
       }),
@@ -39,7 +39,7 @@ describe(`the order of an epoch (seed ${SEED})`, () => {
   it('groups the examples of a chunk of 50 batches by length, longest first, and keeps ties in permuted order', () => {
     fc.assert(
       fc.property(epochs, ({ lengths, batchSize, examples, batches }) => {
-        const epoch = batchesOfEpoch(lengths, batchSize, { examples, batches })
+        const epoch = planEpoch(lengths, batchSize, { examples, batches })
         const inTurn = range(epoch.length).flatMap((n) => epoch[batches.indexOf(n)]!)
         const place = (row: number): number => examples.indexOf(row)
         const stretch = (row: number): number => Math.floor(place(row) / (50 * batchSize))
@@ -56,20 +56,20 @@ describe(`the order of an epoch (seed ${SEED})`, () => {
   it('sorts exactly 50 batches at a time', () => {
     const rising = range(101)
     const falling = [...rising.slice(0, 50)].reverse()
-    const epoch = batchesOfEpoch(rising, 1, { examples: rising, batches: rising })
+    const epoch = planEpoch(rising, 1, { examples: rising, batches: rising })
     expect(epoch.flat()).toEqual([...falling, ...falling.map((row) => row + 50), 100])
   })
 
   it('depends only on the two permutations: the same permutations give the same epoch', () => {
     const order = { examples: [2, 0, 1], batches: [1, 0] }
-    expect(batchesOfEpoch([3, 3, 3], 2, order)).toEqual([[1], [2, 0]])
-    expect(batchesOfEpoch([3, 3, 3], 2, { ...order, batches: [0, 1] })).toEqual([[2, 0], [1]])
-    expect(batchesOfEpoch([3, 3, 3], 2, { ...order, examples: [0, 1, 2] })).toEqual([[2], [0, 1]])
+    expect(planEpoch([3, 3, 3], 2, order)).toEqual([[1], [2, 0]])
+    expect(planEpoch([3, 3, 3], 2, { ...order, batches: [0, 1] })).toEqual([[2, 0], [1]])
+    expect(planEpoch([3, 3, 3], 2, { ...order, examples: [0, 1, 2] })).toEqual([[2], [0, 1]])
   })
 
   it('refuses a list that is not a permutation', () => {
     const order = { examples: [2, 0, 1], batches: [1, 0] }
-    expect(() => batchesOfEpoch([3, 3, 3], 2, { ...order, examples: [2, 0, 0] })).toThrow('a permutation of 3 examples, got [2, 0, 0]')
-    expect(() => batchesOfEpoch([3, 3, 3], 2, { ...order, batches: [0, 1, 2] })).toThrow('a permutation of 2 batches, got [0, 1, 2]')
+    expect(() => planEpoch([3, 3, 3], 2, { ...order, examples: [2, 0, 0] })).toThrow('a permutation of 3 examples, got [2, 0, 0]')
+    expect(() => planEpoch([3, 3, 3], 2, { ...order, batches: [0, 1, 2] })).toThrow('a permutation of 2 batches, got [0, 1, 2]')
   })
 })

@@ -17,7 +17,7 @@ import {
   normal,
   openGates,
   sampleGate,
-  scaleOf,
+  adapterScale,
   selectColumns,
   selectRows,
   slice,
@@ -50,7 +50,7 @@ const operandsOf = (model: Tiny) => ({
   gates: gatesOf(model),
 })
 
-const run = (model: Tiny, baseGradients = false) => encoder(model.config, { scale: scaleOf(model.settings), baseGradients })
+const run = (model: Tiny, baseGradients = false) => encoder(model.config, { scale: adapterScale(model.settings), baseGradients })
 
 const base: EncoderConfig = {
   ...tiny({ family: 'roberta', ...classification }).config,
@@ -103,7 +103,8 @@ const oneTokenLogits = (model: Tiny, example: number): Vector => {
   } = model
   const { adapters, gates } = operandsOf(model)
   const weights = { ...model.base, ...head }
-  const adapted = (name: string, x: Vector) => dense(weights, name, x, increment(scaleOf(model.settings))(adapters[name]!, gates[name]!))
+  const adapted = (name: string, x: Vector) =>
+    dense(weights, name, x, increment(adapterScale(model.settings))(adapters[name]!, gates[name]!))
   const embedded = [
     row(named(weights, 'embeddings.word_embeddings.weight'), batch.inputIds[example]![0]!),
     row(named(weights, 'embeddings.position_embeddings.weight'), config.family === 'roberta' ? 2 : 0),
@@ -177,7 +178,7 @@ describe.each(families)(`the %s encoder's values (seed ${SEED})`, (family) => {
   it('are those of the merged weights, without adapters', () => {
     const model = tiny({ family, ...classification })
     const operands = operandsOf(model)
-    const merged = mergeAdapters(scaleOf(model.settings))(operands)
+    const merged = mergeAdapters(adapterScale(model.settings))(operands)
     const dropoutToo = model.noise.dropout
     assertClose(
       run(model)({ base: merged, adapters: {}, gates: {}, head: operands.head }, model.batch, dropoutToo).logits.data,

@@ -13,7 +13,7 @@ import {
   openGates,
   orthogonality,
   orthogonalityVjp,
-  scaleOf,
+  adapterScale,
   tensor,
   transpose,
   type Tensor,
@@ -107,7 +107,7 @@ describe(`gated low-rank increments (seed ${SEED})`, () => {
     )
   })
 
-  it('are scaled by α / r: 16 / 8 = 2', () => expect(scaleOf({ alpha: 16, rank: 8 })).toBe(2))
+  it('are scaled by α / r: 16 / 8 = 2', () => expect(adapterScale({ alpha: 16, rank: 8 })).toBe(2))
 
   it('refuse a weight of another shape', () => {
     expect(() => merge(1)(filled([2, 2], 0), { A: filled([1, 3], 0), B: filled([2, 1], 0) }, filled([1], 1))).toThrow(

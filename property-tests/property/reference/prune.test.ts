@@ -17,7 +17,7 @@ import {
   orthogonality,
   pruneState,
   sampleGate,
-  scaleOf,
+  adapterScale,
   selectRows,
   startFrom,
   sum,
@@ -58,7 +58,7 @@ const step = (state: TrainingState, control: StepControl, change: Partial<Settin
 const trained = step(startFrom(model.parameters), sampled)[0]
 
 const logits = ({ adapters, head }: Pick<Parameters, 'adapters' | 'head'>, gates: Tensors = {}): Float64Array =>
-  encoder(model.config, { scale: scaleOf(model.settings) })({ base: model.base, adapters, gates, head }, model.batch).logits.data
+  encoder(model.config, { scale: adapterScale(model.settings) })({ base: model.base, adapters, gates, head }, model.batch).logits.data
 /** A gate for each triplet that stays, 0 for the others. */
 const gatesOfRetained = (retained: Readonly<Record<string, readonly number[]>>, gate: (logTheta: Tensor) => Tensor): Tensors =>
   Object.fromEntries(

@@ -7,7 +7,7 @@ import {
   cosineScheduleWithRestarts,
   linearSchedule,
   polynomialSchedule,
-  warmupStepsOf,
+  countWarmupSteps,
 } from '../../../reference/index.js'
 import { assertClose } from '../../support/assertClose.js'
 
@@ -25,8 +25,8 @@ describe('the learning rate', () => {
     assertClose(ratesOf(linearSchedule({ peak: 2, steps: 4, warmupSteps: 0 }), 4), [2, 1.5, 1, 0.5], exact))
 
   it('warms up for a fraction of the steps, rounded up', () => {
-    expect(warmupStepsOf(0.06, 25)).toBe(2) // 1.5 steps
-    expect([warmupStepsOf(0, 25), warmupStepsOf(1, 25)]).toEqual([0, 25])
+    expect(countWarmupSteps(0.06, 25)).toBe(2) // 1.5 steps
+    expect([countWarmupSteps(0, 25), countWarmupSteps(1, 25)]).toEqual([0, 25])
   })
 
   it('the cosine schedule falls slowly, then fast, then slowly, and is half the peak in the middle', () =>

@@ -9,7 +9,7 @@ import {
   objective,
   penalty,
   sampleGate,
-  scaleOf,
+  adapterScale,
   squaredNorm,
   startFrom,
   tensor,
@@ -153,7 +153,7 @@ describe(`the objective (seed ${SEED})`, () => {
     expect(evaluate(model, 'expected').gates[name]).toEqual(deterministicGate(model.settings)(logTheta))
     expect(evaluate(model, 'open').gates[name]).toEqual(filled(logTheta.shape, 1))
     const operands = { base: model.base, adapters: model.parameters.adapters, head: model.parameters.head, gates: {} }
-    const run = encoder(model.config, { scale: scaleOf(model.settings) })
+    const run = encoder(model.config, { scale: adapterScale(model.settings) })
     expect(evaluate(model, 'open').logits).toEqual(run(operands, model.batch, model.noise.dropout).logits)
   })
 

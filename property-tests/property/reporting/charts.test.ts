@@ -6,11 +6,11 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bestSeries } from '../../../reporting/runs/scores.js'
 import { lineChart, seriesColors, type HeatMapChart } from '../../../reporting/charts/chart.js'
-import { bandOf, bucketWidth, coarsen, downSampler } from '../../../reporting/runs/downSample.js'
+import { mergeBands, bucketWidth, coarsen, downSampler } from '../../../reporting/runs/downSample.js'
 import { agreements, ranksContent } from '../../../reporting/figures/heatMaps.js'
 import { plotFigures } from '../../../reporting/figures/index.js'
 import { bytesText, durationText, scoreText } from '../../../reporting/text/units.js'
-import { readRunCurves } from '../../../reporting/runs/curves.js'
+import { readRunCurves } from '../../../reporting/runs/runCurves.js'
 import { drawChart, fileLayout } from '../../../reporting/charts/drawChart.js'
 import type { Series } from '../../../reporting/runs/series.js'
 import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
@@ -66,7 +66,7 @@ describe('down-sampling', () => {
           expect([low, high]).toEqual([Math.min(...inBucket), Math.max(...inBucket)])
           expect(mean).toBeCloseTo(inBucket.reduce((a, b) => a + b, 0) / inBucket.length, 6)
         }
-        const band = bandOf([buckets, buckets.map((bucket) => ({ ...bucket, high: bucket.high + 1 }))], width)
+        const band = mergeBands([buckets, buckets.map((bucket) => ({ ...bucket, high: bucket.high + 1 }))], width)
         expect(band.map(({ high, runs }) => [high, runs])).toEqual(buckets.map(({ high }) => [high + 1, 2]))
       }),
       { seed: SEED, numRuns: 100 },

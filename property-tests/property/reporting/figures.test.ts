@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { lineChart, seriesColor } from '../../../reporting/charts/chart.js'
 import type { PlottedSeries } from '../../../reporting/figures/figure.js'
 import { agreement } from '../../../reporting/figures/heatMaps.js'
-import { settingFigures } from '../../../reporting/figures/settings.js'
-import { seriesOf } from '../../../reporting/runs/series.js'
+import { settingFigures } from '../../../reporting/figures/settingFigures.js'
+import { groupSeries } from '../../../reporting/runs/series.js'
 import { drawChart, fileLayout } from '../../../reporting/charts/drawChart.js'
 import { lineFrame } from '../../../reporting/charts/lineSvg.js'
 import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
@@ -15,7 +15,7 @@ const plotted = (...made: readonly MadeRun[]): readonly PlottedSeries[] => {
     const { config, result } = madeRun({ method: 'lora', task: 'reviews', ...one })
     return { folder: 'run', name: 'run', place: null, config, result } as unknown as FinishedRun
   })
-  return seriesOf(runs).map((series) => ({ ...series, curves: [], width: 1 }))
+  return groupSeries(runs).map((series) => ({ ...series, curves: [], width: 1 }))
 }
 const ofRank = (rank: number, accuracy: number, seed = 0): MadeRun => ({ seed, accuracy, settings: { rank, loraAlpha: 2 * rank } })
 

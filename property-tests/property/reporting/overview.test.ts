@@ -1,15 +1,15 @@
 /** The first screen of a report: the best series of a task with the next one, its size, time and memory. */
 import { describe, expect, it } from 'vitest'
-import { seriesOf } from '../../../reporting/runs/series.js'
+import { groupSeries } from '../../../reporting/runs/series.js'
 import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
-import { overviewOf, type Overview } from '../../../reporting/report/overview.js'
+import { buildOverview, type Overview } from '../../../reporting/report/overview.js'
 import { madeRun, type MadeRun } from './reportRuns.js'
 
 const finished = (name: string, made: MadeRun): FinishedRun => {
   const { config, result } = madeRun({ task: 'reviews', ...made })
   return { folder: name, name, place: null, config, result } as unknown as FinishedRun
 }
-const overview = (...runs: readonly FinishedRun[]): Overview => overviewOf(runs, seriesOf(runs), 'all')
+const overview = (...runs: readonly FinishedRun[]): Overview => buildOverview(runs, groupSeries(runs), 'all')
 const numberOf = ({ numbers }: Overview, name: string) => numbers.find((one) => one.name === name) ?? expect.fail(`no ${name}`)
 
 describe('the overview of several runs', () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeReport } from '../../../reporting/report/report.js'
+import { makeReport } from '../../../reporting/report/makeReport.js'
 import { ranksOf, writeRun } from './reportRuns.js'
 
 let root = ''

@@ -1,7 +1,7 @@
 /** Run folders as training writes them, with made-up numbers. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 
 export type MadeRun = {
   readonly method?: string

@@ -1,7 +1,7 @@
 /** Samples in report and board: which steps are kept, how texts are shown, and lines that no run writes. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { sampleCollector, sampledSteps } from '../../../reporting/runs/curves.js'
+import { sampleCollector, sampledSteps } from '../../../reporting/runs/runCurves.js'
 import { samplesTables } from '../../../reporting/report/evaluationTables.js'
 import { SEED } from '../../support/seed.js'
 

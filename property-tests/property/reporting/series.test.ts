@@ -1,6 +1,6 @@
 /** Series: which runs share one, what their labels say, and the costs of a series in the tables. */
 import { describe, expect, it } from 'vitest'
-import { metricOf, seriesOf } from '../../../reporting/runs/series.js'
+import { chooseMetric, groupSeries } from '../../../reporting/runs/series.js'
 import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
 import { seriesTable } from '../../../reporting/report/runTables.js'
 import { madeRun, type MadeRun } from './reportRuns.js'
@@ -9,7 +9,7 @@ const finished = (made: MadeRun): FinishedRun => {
   const { config, result } = madeRun(made)
   return { folder: 'run', name: 'run', place: null, config, result } as unknown as FinishedRun
 }
-const labelsOf = (...made: readonly MadeRun[]) => seriesOf(made.map(finished)).map(({ label, runs }) => [label, runs.length])
+const labelsOf = (...made: readonly MadeRun[]) => groupSeries(made.map(finished)).map(({ label, runs }) => [label, runs.length])
 
 describe('a series', () => {
   it('has the runs that differ in their seed, or in how they were executed', () => {
@@ -32,7 +32,8 @@ describe('a series', () => {
       ...more.config,
     },
   })
-  const seriesFor = (...made: readonly MadeRun[]) => seriesOf(made.map(finished)).map(({ task, label, runs }) => [task, label, runs.length])
+  const seriesFor = (...made: readonly MadeRun[]) =>
+    groupSeries(made.map(finished)).map(({ task, label, runs }) => [task, label, runs.length])
 
   it('has no runs on other files or models of the same name, which are named with their folders', () => {
     expect(seriesFor(onFile('/q/x/train.csv', 'a', 'd'), onFile('/q/y/train.csv', 'b', 'd'))).toEqual([
@@ -88,7 +89,7 @@ describe('a series', () => {
     expect(seriesFor(onFold(0), onFold(1), onFold(0, { file: 'b' })).map(([, , runs]) => runs)).toEqual([1, 1, 1]))
 
   it('has the mean over folds, and says so', () => {
-    const { table, caption } = seriesTable(seriesOf([0.5, 0.75, 1].map((accuracy, i) => finished(onFold(i, { accuracy })))))
+    const { table, caption } = seriesTable(groupSeries([0.5, 0.75, 1].map((accuracy, i) => finished(onFold(i, { accuracy })))))
     expect(table.rows.map((row) => row[table.columns.indexOf('kept')])).toEqual(['75.0 %'])
     expect(caption).toContain('Runs that differ only in their seed or fold form a series')
   })
@@ -110,15 +111,15 @@ describe('a series', () => {
   })
 
   it("is shown by the paper's metric of its task if it was scored by it, and otherwise by its first metric", () => {
-    expect(metricOf('cola', { loss: 1, accuracy: 1, matthews: 1 })).toBe('matthews')
-    expect(metricOf('cola', { accuracy: 1, loss: 1 })).toBe('accuracy')
-    expect(metricOf('reviews', { f1: 1, accuracy: 1 })).toBe('f1')
-    expect(metricOf('reviews', {})).toBe('loss')
+    expect(chooseMetric('cola', { loss: 1, accuracy: 1, matthews: 1 })).toBe('matthews')
+    expect(chooseMetric('cola', { accuracy: 1, loss: 1 })).toBe('accuracy')
+    expect(chooseMetric('reviews', { f1: 1, accuracy: 1 })).toBe('f1')
+    expect(chooseMetric('reviews', {})).toBe('loss')
   })
 
   it('costs the mean time and the largest memory of its runs, and its method what is not in the head', () => {
     const runs = [1, 3, 2].map((n, seed) => finished({ seed, result: { seconds: n, peakMemoryBytes: 1000 * n } }))
-    const [header = '', row = ''] = (seriesTable(seriesOf(runs)).csv ?? '').split(/\r?\n/)
+    const [header = '', row = ''] = (seriesTable(groupSeries(runs)).csv ?? '').split(/\r?\n/)
     const cells = Object.fromEntries(header.split(',').map((name, i) => [name, row.split(',')[i]]))
     expect(cells).toMatchObject({
       runs: '3',

@@ -3,9 +3,9 @@ import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { causalLoss, causalLossVjp, crossEntropy, crossEntropyVjp, meanSquaredError, meanSquaredErrorVjp } from '../../layers/losses.js'
 import type { Tokens } from '../../models/embeddings.js'
 import type { ModelOptions } from '../../models/model.js'
-import { modelOf, type ModelConfig } from '../../models/models.js'
+import { buildModel, type ModelConfig } from '../../models/models.js'
 import { add, named, zerosLike, type Tensor, type Tensors } from '../../tensor/tensor.js'
-import { openGates, scaleOf, type Adapter } from '../../layers/lowRank.js'
+import { openGates, adapterScale, type Adapter } from '../../layers/lowRank.js'
 import { deterministicGate, sampleGate, sampleGateVjp, type HardConcrete } from './hardConcrete.js'
 import type { ControlRule } from './gateControl.js'
 import { density, densityTerm } from './lagrangian.js'
@@ -57,7 +57,7 @@ export interface Objective {
   readonly baseGradients: Tensors
 }
 
-const gatesOf =
+const computeGates =
   (settings: HardConcrete, gating: Gating, noise: Noise, kept: Tensors) =>
   (module: string, adapter: Adapter): Tensor =>
     ({
@@ -90,19 +90,19 @@ export const objective =
   ): Objective => {
     const { adapters, head, lambda } = parameters
     const sampled = gating === 'sampled'
-    const gates = R.mapWithIndex(gatesOf(settings, gating, noise, afterEnd?.gates ?? {}))(adapters)
+    const gates = R.mapWithIndex(computeGates(settings, gating, noise, afterEnd?.gates ?? {}))(adapters)
 
     // Forwards.
-    const run = modelOf(config, { ...options, scale: scaleOf(settings) })
+    const run = buildModel(config, { ...options, scale: adapterScale(settings) })
     const traced = run({ base, adapters, gates, head }, batch, noise.dropout)
-    const taskOf = losses[config.taskType]
-    const taskLoss = taskOf.value(traced.logits, batch.labels)
+    const lossFunction = losses[config.taskType]
+    const taskLoss = lossFunction.value(traced.logits, batch.labels)
     const regularizer = orthogonalityTerm(settings)(adapters, afterEnd?.squaredNorms ?? null)
     const budget = densityTerm(settings)(adapters, lambda, targetDensity)
     const penaltyNow = sampled ? budget.value : 0
 
     // Backwards.
-    const task = traced.pullback(taskOf.vjp(traced.logits, batch.labels, 1))
+    const task = traced.pullback(lossFunction.vjp(traced.logits, batch.labels, 1))
     const adapterGradient = (module: string, adapter: Adapter): Adapter => {
       const [factors, independence] = [task.adapters[module]!, regularizer.gradients[module]!]
       const thetaGradient = (): Tensor =>

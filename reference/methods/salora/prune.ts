@@ -61,7 +61,7 @@ const selectTriplets = (indices: Retained, adapters: Adapters): Adapters =>
 const wereSampled = ({ retain }: PruneSettings): boolean => retain !== 'magnitude'
 
 /** The gates at T_end, without noise. → [r] */
-const gatesAtEnd =
+const finalGates =
   (settings: PruneSettings) =>
   (adapter: Adapter): Tensor =>
     wereSampled(settings) ? deterministicGate(settings)(adapter.logTheta) : openGates(adapter)
@@ -72,7 +72,7 @@ export const prune =
   (adapters: Adapters, permutation?: Permutation): Pruned => {
     const indices = retained(settings)(adapters, permutation)
     const selected = selectTriplets(indices, adapters)
-    const gates = R.map(gatesAtEnd(settings))(selected)
+    const gates = R.map(finalGates(settings))(selected)
     const folded = R.mapWithIndex((module: string, adapter: Adapter) => ({ ...adapter, ...foldGates(adapter, gates[module]!) }))(selected)
     return {
       retained: indices,
@@ -88,7 +88,7 @@ export const prune =
  * reach below that. The column then restarts from ĝ B = 0, and its gate was closed in most steps. Its moments come from the regularizer and a few
  * open steps; divided by an ever smaller ḡ they would grow without limit. → [r]
  */
-const sizeOfGate = (settings: HardConcrete): ((logTheta: Tensor) => Tensor) => {
+const boundedGateSize = (settings: HardConcrete): ((logTheta: Tensor) => Tensor) => {
   const border = logRatio(settings)
   return (logTheta) => rootMeanSquareGate(settings)(map((location) => Math.max(border, location))(logTheta))
 }
@@ -99,7 +99,7 @@ const sizeOfGate = (settings: HardConcrete): ((logTheta: Tensor) => Tensor) => {
  * `power` is the exponent of ḡ.
  */
 const foldMoments = (settings: HardConcrete, power: 1 | 2, adapters: Adapters): ((module: string, moments: Adapter) => Adapter) => {
-  const factors = R.map(({ logTheta }: Adapter) => map((size) => size ** -power)(sizeOfGate(settings)(logTheta)))(adapters)
+  const factors = R.map(({ logTheta }: Adapter) => map((size) => size ** -power)(boundedGateSize(settings)(logTheta)))(adapters)
   return (module, moments) => ({ ...moments, B: multiplyRow(moments.B, factors[module]!) })
 }
 

@@ -39,7 +39,7 @@ interface Triplet {
 const roots = map(Math.sqrt)
 
 /** Module by module. */
-const tripletsOf = (adapters: Adapters): readonly Triplet[] =>
+const listTriplets = (adapters: Adapters): readonly Triplet[] =>
   Object.entries(adapters).flatMap(([module, adapter]) => {
     const { A, B, logTheta } = adapter
     const magnitudes = multiply(roots(columnSums(multiply(B, B))), roots(rowSums(multiply(A, A)))) // [r]
@@ -105,7 +105,7 @@ const isOpen = (settings: HardConcrete, adapters: Adapters): ((triplet: Triplet)
 export const retained =
   ({ retain, targetDensity, ...settings }: RetentionSettings) =>
   (adapters: Adapters, permutation?: Permutation): Retained => {
-    const triplets = tripletsOf(adapters)
+    const triplets = listTriplets(adapters)
     const kept =
       retain === 'paper'
         ? triplets.filter(isOpen(settings, adapters))

@@ -38,7 +38,7 @@ const updatedM = ([, { m }]: Updated): Tensor => m
 const updatedV = ([, { v }]: Updated): Tensor => v
 
 /** ‖∇_W L‖ over A, B and the head together. */
-const normOfWeights = ({ adapters, head }: Parameters): number =>
+const weightGradientNorm = ({ adapters, head }: Parameters): number =>
   Math.sqrt(
     [...Object.values(adapters).flatMap(({ A, B }) => [A, B]), ...Object.values(head)].reduce(
       (total, gradient) => total + squaredNorm(gradient),
@@ -88,7 +88,7 @@ export const trainingStep =
     // 9, 10  else compute the gradient ∇L(W). The paper does not say what g is there: 1 or ĝ, as `control.gating` says.
     const evaluated = objective(config, settings, base, options)(state, batch, noise, control, state.afterEnd)
     const { gradients } = evaluated
-    const gradientNorm = normOfWeights(gradients)
+    const gradientNorm = weightGradientNorm(gradients)
     const factor = clipFactor(settings.clip, gradientNorm)
     // 6, 11  Update W ← W − η_p ∇_W L. The paper names AdamW for it; matrices decay, biases do not.
     const weight = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor, ratio = 1): Updated =>

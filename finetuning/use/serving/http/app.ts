@@ -10,10 +10,10 @@ import { parseJson } from '../../../../accelerated/storage/json.js'
 import { isUtf8 } from '../../../../accelerated/storage/native.js'
 import { checkTextCount } from '../openRun.js'
 import type { ServedRun } from '../openRuns.js'
-import { chatRequest, completion, promptOfChat, usageOf, type ChatRequest } from './chat.js'
+import { chatRequest, completion, toPrompt, countUsage, type ChatRequest } from './chat.js'
 import { classifyRequest } from './classify.js'
 import { bodyBudget, places, Rejection, withinTime, type Limits, type Places } from './limits.js'
-import { openMetrics, type Metrics } from './metrics.js'
+import { openMetrics, type Metrics } from './serverMetrics.js'
 
 export type Serving = {
   /** by the names that clients use as `model` */
@@ -40,7 +40,7 @@ const methods: Readonly<Record<string, 'GET' | 'POST'>> = {
 const isOne = (path: string): boolean => /^\/v1\/models\/[^/]+$/.test(path)
 
 /** The HTTP method that a path takes; undefined if the server does not have the path. */
-const methodOf = (path: string): 'GET' | 'POST' | undefined => (isOne(path) ? 'GET' : methods[path])
+const findHttpMethod = (path: string): 'GET' | 'POST' | undefined => (isOne(path) ? 'GET' : methods[path])
 
 export const servingApp = (serving: Serving): ServingApp => {
   const [app, queue, metrics] = [new Hono(), places(serving.limits), openMetrics()]
@@ -104,7 +104,7 @@ const checkRequest = (c: Context, { isLocal, origins }: Serving): void => {
   if (isLocal && origin !== undefined && !localOrigin.test(origin) && !origins.includes(origin))
     throw new Rejection(403, `expected a page of this machine, got one of ${origin.slice(0, 200)} (salora serve --allow-origin admits it)`)
   if (c.req.method === 'OPTIONS' && origins.length > 0) return // the preflight of a page
-  const method = methodOf(c.req.path)
+  const method = findHttpMethod(c.req.path)
   if (method === undefined) throw new Rejection(404, `expected one of ${Object.keys(methods).join(', ')}`)
   const asked = c.req.method === 'HEAD' ? 'GET' : c.req.method // health checks ask for the status alone
   if (asked !== method) throw new Rejection(405, `expected ${method} ${c.req.path}`)
@@ -160,7 +160,7 @@ const classify = async (c: Context, state: State): Promise<Response> => {
 const chat = async (c: Context, state: State): Promise<Response> => {
   const request = chatRequest(await jsonBody(c))
   const [name, run] = runFor(request.model, state, 'generate')
-  const prompt = promptOfChat(request.messages, run.info.promptTemplate ?? 'chat')
+  const prompt = toPrompt(request.messages, run.info.promptTemplate ?? 'chat')
   if (request.stream)
     return streamed(c, state, name, (listener, signal) => run.generate(prompt, request.settings, listener, signal), request)
   let promptTokens = 0
@@ -193,9 +193,9 @@ const streamed = async (c: Context, state: State, name: string, generate: Genera
       const text = await done
       state.metrics.tokens(name, promptTokens, text.tokens)
       await send(chunks.last(text))
-      if (includeUsage) await send(chunks.usage(usageOf(promptTokens, text)))
+      if (includeUsage) await send(chunks.usage(countUsage(promptTokens, text)))
     } catch (thrown) {
-      if (!stream.aborted) await send({ error: { message: messageOf(thrown), type: 'server_error', param: null, code: null } })
+      if (!stream.aborted) await send({ error: { message: toMessage(thrown), type: 'server_error', param: null, code: null } })
     }
     await end(stream)
   })
@@ -226,7 +226,7 @@ const startGeneration = (state: State, client: AbortSignal, generate: Generate) 
   return { whenStarted: Promise.race([begun, done.then(() => begun)]), done, pieces, leave: () => left.abort() }
 }
 
-const messageOf = (thrown: unknown): string =>
+const toMessage = (thrown: unknown): string =>
   oneLine(thrown instanceof Rejection || isExpected(thrown) ? (thrown as Error).message : reason(thrown))
 
 /** One line, in the shape of OpenAI's errors below /v1 and as { error } elsewhere. */
@@ -234,10 +234,10 @@ const errorResponse = (c: Context, thrown: unknown): Response => {
   const rejection =
     thrown instanceof Rejection
       ? thrown
-      : new Rejection(isExpected(thrown) && !(thrown instanceof ChangedFileError) ? 400 : 500, messageOf(thrown))
+      : new Rejection(isExpected(thrown) && !(thrown instanceof ChangedFileError) ? 400 : 500, toMessage(thrown))
   const { status, message, retryAfter, code } = rejection
   if (retryAfter !== null) c.header('Retry-After', String(retryAfter))
-  if (status === 405) c.header('Allow', methodOf(c.req.path) === 'GET' ? 'GET, HEAD' : 'POST')
+  if (status === 405) c.header('Allow', findHttpMethod(c.req.path) === 'GET' ? 'GET, HEAD' : 'POST')
   if (status === 413) c.header('Connection', 'close') // the rest of the body is not read
   const type = status >= 500 ? 'server_error' : 'invalid_request_error'
   const body = c.req.path.startsWith('/v1/') ? { error: { message, type, param: null, code } } : { error: message }

@@ -98,7 +98,7 @@ export const chatRequest = (body: unknown): ChatRequest => {
  * The prompt that a run was trained to answer: its chat template, or its template of instructions, which has room for one message.
  * @throws InputError for a conversation that the template cannot hold
  */
-export const promptOfChat = (messages: ChatRequest['messages'], template: PromptTemplate): Prompt => {
+export const toPrompt = (messages: ChatRequest['messages'], template: PromptTemplate): Prompt => {
   if (template === 'chat') return { messages }
   const [first, ...others] = messages
   if (first?.role !== 'user' || others.length > 0)
@@ -112,7 +112,7 @@ export const promptOfChat = (messages: ChatRequest['messages'], template: Prompt
 
 export type Usage = { readonly prompt_tokens: number; readonly completion_tokens: number; readonly total_tokens: number }
 
-export const usageOf = (promptTokens: number, { tokens }: Pick<GeneratedText, 'tokens'>): Usage => ({
+export const countUsage = (promptTokens: number, { tokens }: Pick<GeneratedText, 'tokens'>): Usage => ({
   prompt_tokens: promptTokens,
   completion_tokens: tokens,
   total_tokens: promptTokens + tokens,
@@ -140,7 +140,7 @@ export const completion = (model: string, now: () => number = () => Date.now()) 
           finish_reason: finishReason(text),
         },
       ],
-      usage: usageOf(promptTokens, text),
+      usage: countUsage(promptTokens, text),
     }),
     first: () => chunk({ role: 'assistant', content: '' }),
     piece: (content: string) => chunk({ content }),

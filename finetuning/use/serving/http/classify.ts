@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { inputError, quoted } from '../../../../accelerated/errors/inputError.js'
 import { validate } from '../../../../accelerated/errors/validate.js'
 import type { Text } from '../../../tasks/taskType.js'
-import { textOf, type RunPrediction } from '../openRun.js'
+import { toText, type RunPrediction } from '../openRun.js'
 import type { RunColumns } from '../../runSource.js'
 
 const pair = z.strictObject({ text: z.string(), text_pair: z.string().optional() })
@@ -30,7 +30,7 @@ export type ClassifyRequest = {
 export const classifyRequest = (body: unknown): ClassifyRequest => {
   const hasInputs = isObject(body) && 'inputs' in body
   if (!hasInputs) {
-    if (isObject(body) && !('text' in body)) throw inputError(where, '"text" (one text) or "inputs" (a list of texts)', keysOf(body))
+    if (isObject(body) && !('text' in body)) throw inputError(where, '"text" (one text) or "inputs" (a list of texts)', describeKeys(body))
     const { model: name, ...given } = validate(ofText, body, where, 'an object with "text" or "inputs"')
     return { model: name, texts: [textIn(given)], answer: ([prediction]) => prediction }
   }
@@ -45,7 +45,7 @@ export const classifyRequest = (body: unknown): ClassifyRequest => {
 const isObject = (body: unknown): body is object => typeof body === 'object' && body !== null && !Array.isArray(body)
 
 /** Three keys at most: a request may have thousands. */
-const keysOf = (body: object): string => {
+const describeKeys = (body: object): string => {
   const keys = Object.keys(body)
   return keys.length === 0
     ? 'neither'
@@ -58,7 +58,7 @@ const keysOf = (body: object): string => {
 const where = 'the request'
 const columns: RunColumns = { text: 'text', textPair: 'text_pair' }
 
-const textIn = (given: z.infer<typeof input>): Text => textOf(given, columns, where)
+const textIn = (given: z.infer<typeof input>): Text => toText(given, columns, where)
 
 /** Other task types, such as token classification, have answers of their own. */
 const hasLabels = (prediction: RunPrediction): boolean => 'scores' in prediction || 'value' in prediction

@@ -44,7 +44,7 @@ export const startRunServer = async (
   { runs: folders, machine = {}, host = '127.0.0.1', port = 0, limits = {}, origins = [] }: RunServerOptions,
   notes: ThreadNotes = {},
 ): Promise<RunServer> => {
-  const names = namesOf(folders)
+  const names = nameRuns(folders)
   const opened = await openRuns({ runs: folders, machine }, notes)
   const runs = new Map(opened.runs.map((run, i) => [names[i] ?? '', run]))
   const app = servingApp({ runs, limits: { ...defaultLimits, ...limits }, isLocal: loopback.includes(host), origins })
@@ -58,7 +58,7 @@ export const startRunServer = async (
 }
 
 /** @throws InputError if two runs have the same name */
-const namesOf = (folders: readonly string[]): readonly string[] => {
+const nameRuns = (folders: readonly string[]): readonly string[] => {
   const names = folders.map((folder) => basename(resolve(folder)))
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined) throw inputError(twice, 'runs whose folders have different names', 'two of this name')

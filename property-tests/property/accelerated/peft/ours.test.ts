@@ -8,7 +8,7 @@ import { padToRank, type LowRankAdapter, type LowRankPair, peftFiles, saveAdapte
 import { readSafetensors } from '../../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
 import type { ModelOutputs, ProblemType } from '../../../../accelerated/models/modelOutputs.js'
-import { methodOf, resolveSettings } from '../../../../accelerated/training/settings.js'
+import { findMethod, resolveSettings } from '../../../../accelerated/training/resolveSettings.js'
 import { SEED } from '../../../support/seed.js'
 import { adapterOf, bert, headOf, load, place, roberta, sizes, twoClasses, usePlace, weights } from './adapters.js'
 
@@ -226,7 +226,7 @@ describe('an adapter padded to one rank', () => {
       roberta.spec.matrices.filter((matrix) => matrix.name === name).map((matrix) => ({ ...matrix, r: A.shape[0] ?? 0 })),
     )
     const settings = { ...resolveSettings({ method: 'lora', rank, loraAlpha }), useRslora }
-    const adapter = { ...rest, method: methodOf('lora'), settings, phase: { matrices }, tensors: new Map(tensors), labelNames: undefined }
+    const adapter = { ...rest, method: findMethod('lora'), settings, phase: { matrices }, tensors: new Map(tensors), labelNames: undefined }
     await writePaddedLora(place.folder, adapter, [])
     const loaded = await load(roberta)
     expect(loaded.rank).toBe(Math.max(rank, 5))

@@ -1,0 +1,50 @@
+/** The parts of a step as feeds: batch, noise, share and controls. A part's feeds are a function of the run, the step, the phase and its number. */
+import type { Controls, TrainingProgress } from '../methods/method.js'
+import type { Objective, TrainingExample } from '../objectives/objective.js'
+import { floatFeed, scalarFeed, type Feeds } from '../engines/feeds.js'
+import type { RunState } from '../parameters/runState.js'
+import type { Assembly } from './assembly.js'
+import { batchFeeds, pickDimensions } from './batchFeeds.js'
+import { dropoutOffsets } from './dropoutFeeds.js'
+import type { PhaseSessions } from './phaseSessions.js'
+
+export type PartsContext<E extends TrainingExample> = {
+  readonly assembly: Assembly
+  readonly objective: Objective<E>
+  readonly progress: TrainingProgress
+}
+
+/** What a part's graph is fed, except the state and the sum of gradients. */
+export type PartFeeds = { readonly feeds: Feeds; readonly tokens: number }
+
+/** @param parts the examples of each part @returns the feeds of the part with this number */
+export const microBatchFeeds = <E extends TrainingExample>(
+  { assembly, objective, progress }: PartsContext<E>,
+  { sites, pools }: Pick<PhaseSessions, 'sites' | 'pools'>,
+  state: Pick<RunState, 'step' | 'phase'>,
+  parts: readonly (readonly E[])[],
+): ((part: number) => PartFeeds) => {
+  const { settings } = assembly
+  const constant: Feeds = { ...controlFeeds(assembly, state.phase, progress), ...pools }
+  const drawIndex = (part: number): number => state.step * settings.gradientAccumulationSteps + part
+  const prepared = parts.map((part, i) => objective.prepare(part, { seed: settings.seed, step: drawIndex(i) }))
+  const whole = prepared.reduce((sum, { weight }) => sum + weight, 0)
+  return (i) => {
+    const part = prepared[i]
+    if (part === undefined) throw new Error(`microBatchFeeds: expected a part below ${parts.length}, got ${i}`)
+    const { packed, feeds } = batchFeeds(assembly, part, whole)
+    const offsets = dropoutOffsets(settings.seed, drawIndex(i), sites, pools, pickDimensions(packed))
+    return { feeds: { ...constant, ...feeds, ...offsets }, tokens: packed.tokens }
+  }
+}
+
+/** What the method feeds to every graph of a step, such as the noise of its gates. */
+export const controlFeeds = ({ method, settings, precision }: Assembly, phase: unknown, progress: TrainingProgress): Feeds => {
+  const controls: Controls = method.train.controls?.(phase, settings, progress) ?? {}
+  return Object.fromEntries(
+    Object.entries(controls).map(([name, value]) => [
+      name,
+      typeof value === 'number' ? scalarFeed(value, precision.dtype) : floatFeed(value, [value.length], precision.dtype),
+    ]),
+  )
+}
