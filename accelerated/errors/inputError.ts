@@ -3,8 +3,12 @@ import { inStyle, mapText, words, type OptionStyle, type Text } from './words.js
 
 /** An error that a user can repair. Its message is one line for a program; `lineIn` writes the options in it as another reader does. */
 export class UserError extends Error {
-  constructor(readonly line: Text) {
+  /** not enumerable, so that Node prints an error as its message */
+  declare readonly line: Text
+
+  constructor(line: Text) {
     super(String(line))
+    Object.defineProperty(this, 'line', { value: line })
   }
 
   lineIn(style: OptionStyle): string {
@@ -22,7 +26,7 @@ export class InputError extends UserError {
   readonly where: string
   readonly expected: string
   readonly got: string
-  readonly mistake: Mistake
+  declare readonly mistake: Mistake
 
   /** `kind`: whether the command line is wrong ('usage', the default if `where` is an option), or a file or machine that it names ('world'). */
   constructor(
@@ -33,7 +37,7 @@ export class InputError extends UserError {
   ) {
     const mistake = { where: mapText(where, oneLine), expected: mapText(expected, printed), got: mapText(got, printed) }
     super(words`${mistake.where}: expected ${mistake.expected}, got ${mistake.got}`)
-    this.mistake = mistake
+    Object.defineProperty(this, 'mistake', { value: mistake })
     this.where = String(mistake.where)
     this.expected = String(mistake.expected)
     this.got = String(mistake.got)

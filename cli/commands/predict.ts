@@ -15,7 +15,7 @@ import { lineInFlags } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { describeColumns } from '../../finetuning/data/table.js'
 import { openOutput, outputFormats, type Answer, type OutputFormat } from '../format/answers.js'
-import { fileTexts, inputFormats, streamTexts, type InputFormat } from '../input/textInput.js'
+import { fileTexts, inputFormats, isPlainText, lineTexts, streamTexts, type InputFormat } from '../input/textInput.js'
 import type { TextLine } from '../input/textLines.js'
 import { adapterFlags, adapterMachineFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
 import { inheritColumns } from '../options/taskRequest.js'
@@ -38,7 +38,9 @@ export const predict = defineCommand({
   flags: {
     Model: { ...adapterFlags, ...labelFlags },
     Texts: {
-      input: textFlag('file', 'File with named columns, as for --task', { defaultText: 'standard input' }),
+      input: textFlag('file', 'File with named columns, as for --task, or a .txt file with a text per line', {
+        defaultText: 'standard input',
+      }),
       from: choiceFlag(inputFormats, 'format', `Format of standard input: ${inputFormats.join(', ')}`, { defaultText: 'lines' }),
       to: choiceFlag(outputFormats, 'format', 'Output format: jsonl, or csv; both keep the other columns of the input', {
         defaultText: 'jsonl',
@@ -64,7 +66,7 @@ export const predict = defineCommand({
     const given = dropUndefined({ text, textPair, delimiter, quote, encoding }) as TextColumns
     const requested = parseRequest({ input, from, to, escapeFormulas, columns: given }, terminal)
     const { adapter: options, runTask } = await adapterRequest(model)
-    const isNamed = input !== null || requested.from !== 'lines'
+    const isNamed = input === null ? requested.from !== 'lines' : !isPlainText(input)
     const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = inheritColumns(runTask, input)
     const columnsOfData = dropUndefined({ text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e }) as TextColumns
     const request = { ...requested, isNamed, ...(isNamed ? { columns: { ...columnsOfData, ...given } } : {}) }
@@ -162,14 +164,19 @@ type Given = {
 const parseRequest = ({ input, from, to, escapeFormulas, columns }: Given, { json }: Terminal): Request => {
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
   if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
-  if (input === null && (from ?? 'lines') === 'lines' && Object.keys(columns).some((name) => name !== 'encoding'))
-    throw usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
+  const isLines = input === null ? (from ?? 'lines') === 'lines' : isPlainText(input)
+  if (isLines && Object.keys(columns).some((name) => name !== 'encoding'))
+    throw input === null
+      ? usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
+      : usageError('--input', 'a file with named columns', 'lines of text')
   if (escapeFormulas && to !== 'csv') throw usageError('--escape-formulas', 'it with --to csv', to ?? (json ? 'json' : 'jsonl'))
   return { input, from: from ?? 'lines', escapeFormulas, to: json ? 'json' : (to ?? 'jsonl'), columns }
 }
 
-const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<readonly TextLine[]> =>
-  input === null ? streamTexts(standardInput(), from, columns) : fileTexts(input, columns, note)
+const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<readonly TextLine[]> => {
+  if (input === null) return streamTexts(standardInput(), from, columns)
+  return isPlainText(input) ? lineTexts(input, columns) : fileTexts(input, columns, note)
+}
 
 /** The prompt on a terminal. */
 const makePrompter = (input: string | null, { quiet, note }: Terminal): (() => void) => {

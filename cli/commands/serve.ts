@@ -7,6 +7,8 @@ import { countFlag, listFlag, textFlag } from '../../finetuning/commandLine/flag
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { defaultLimits } from '../../finetuning/use/serving/http/limits.js'
 import { startRunServer, type RunServer } from '../../finetuning/use/serving/http/server.js'
+import type { RunInfo } from '../../finetuning/use/serving/protocol.js'
+import { findTaskTypeByName } from '../../finetuning/tasks/findTaskType.js'
 import { adapterMachineFlags } from '../options/adapterRequest.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -19,7 +21,7 @@ const defaultPort = 8323
 export const serve = defineCommand({
   name: 'salora serve',
   description:
-    'Serve finished runs over HTTP: /classify, /v1/chat/completions, /v1/models, /health and /metrics. Concurrent requests share batches. It listens on 127.0.0.1. Ctrl-C or SIGTERM stops it once the running requests are answered.',
+    'Serve finished runs over HTTP: /classify, /v1/embeddings, /v1/chat/completions, /v1/models, /health and /metrics. Concurrent requests share batches. It listens on 127.0.0.1. Ctrl-C or SIGTERM stops it once the running requests are answered.',
   arguments: [{ name: 'runs', description: 'Run folders; clients name each by the last part of its path', several: true, required: true }],
   flags: {
     Server: {
@@ -83,18 +85,24 @@ const parseMachine = (flags: Values): MachineChoice => {
 const listText = ({ url, runs }: RunServer): string =>
   [
     `listening on ${url}`,
-    ...[...runs].map(
-      ([name, { taskType, answers, model }]) =>
-        `  ${answers === 'predict' ? '/classify' : '/v1/chat/completions'}  ${oneLine(name)}, ${taskType} on ${oneLine(model)}`,
-    ),
+    ...[...runs].map(([name, run]) => `  ${endpoint(run)}  ${oneLine(name)}, ${run.taskType} on ${oneLine(run.model)}`),
   ].join('\n')
 
 /** A command to try the server with. */
 const tryLine = ({ url, runs }: RunServer): string => {
-  const [[name, { answers }] = ['', { answers: 'predict' }]] = [...runs].slice(0, 1)
-  const [path, body] =
-    answers === 'predict'
-      ? ['/classify', { text: 'The food was superb.' }]
-      : ['/v1/chat/completions', { model: name, messages: [{ role: 'user', content: 'Name a color.' }] }]
-  return `try it: curl ${url}${path} -d ${inShell(JSON.stringify(answers === 'predict' && runs.size > 1 ? { ...body, model: name } : body))}`
+  const [[name, run] = ['', null]] = [...runs].slice(0, 1)
+  const body = run === null ? {} : exampleRequest(run)
+  return `try it: curl ${url}${run === null ? '' : endpoint(run)} -d ${inShell(JSON.stringify(runs.size > 1 ? { ...body, model: name } : body))}`
+}
+
+/** Where a run answers. */
+const endpoint = ({ taskType, answers }: RunInfo): string => {
+  if (answers === 'generate') return '/v1/chat/completions'
+  return findTaskTypeByName(taskType)?.readsHalfPairs === true ? '/v1/embeddings' : '/classify'
+}
+
+const exampleRequest = (run: RunInfo): object => {
+  if (run.answers === 'generate') return { messages: [{ role: 'user', content: 'Name a color.' }] }
+  if (endpoint(run) === '/v1/embeddings') return { input: 'The food was superb.' }
+  return { text: 'The food was superb.', ...(run.columns.textPair === undefined ? {} : { text_pair: 'The meal was great.' }) }
 }

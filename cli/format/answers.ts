@@ -95,7 +95,8 @@ const csvOutput = (
   { safe, isNamed }: { readonly safe: (text: string) => string; readonly isNamed: boolean },
 ): AnswerOutput => {
   const answers = [...columns, ...classes.map((name) => `score_${name}`)]
-  const write = (cells: readonly string[]): void => put(`${cells.map((text) => cell(safe(text))).join(',')}\n`)
+  let delimiter = ','
+  const write = (cells: readonly string[]): void => put(`${cells.map((text) => cell(safe(text), delimiter)).join(delimiter)}\n`)
   const textNames = [text, ...(textPair === undefined ? [] : [textPair])]
   const known = new Set<string>() // the columns of the header
   const late = new Set<string>()
@@ -116,8 +117,9 @@ const csvOutput = (
     const input = names.map((_, i) => formatCell(values[i]))
     write([...input, ...('error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, ...formatScores(answer), ''])])
   }
-  const begin = (names: readonly string[]): readonly string[] => {
+  const begin = (names: readonly string[], given = ','): readonly string[] => {
     header = names
+    if (given !== '\t') delimiter = given // a spreadsheet that wrote semicolons reads them
     for (const name of names) known.add(name)
     write([...namesInOutput(names, [...answers, 'error']), ...answers, 'error'])
     for (const [answer, row] of waiting.splice(0)) writeRow(names, answer, row)
@@ -127,7 +129,7 @@ const csvOutput = (
     write: (given, answer, row = isNamed ? noRow : { names: textNames, values: [given?.text, given?.textPair] }) => {
       if (header === null && isNamed && waiting.length < longestWait && findColumn(row.names, text) === undefined)
         waiting.push([answer, row])
-      else writeRow(header ?? begin(row.names), answer, row)
+      else writeRow(header ?? begin(row.names, row.delimiter), answer, row)
     },
     end: () => {
       if (header === null) begin(textNames)
@@ -145,4 +147,5 @@ const formatCell = (value: unknown): string => {
 const withoutFormula = (text: string): string => (/^[=+\-@\t\r]/.test(text) && decimal(text) === null ? `'${text}` : text)
 
 /** RFC 4180 */
-const cell = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
+const cell = (text: string, delimiter: string): string =>
+  /["\r\n]/.test(text) || text.includes(delimiter) ? `"${text.replaceAll('"', '""')}"` : text

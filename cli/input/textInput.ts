@@ -1,5 +1,7 @@
 /** The texts of `predict`: lines, JSON objects or CSV on standard input, or a file with named columns. */
+import { createReadStream } from 'node:fs'
 import { CsvError, parse } from 'csv-parse'
+import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { inputError, InputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { asFlag } from '../../finetuning/commandLine/shell.js'
@@ -34,6 +36,19 @@ export async function* fileTexts(file: string, columns: TextColumns, note?: (lin
     observers,
   )
   yield lines
+}
+
+/** Whether a file has a text on each line, and no header. */
+export const isPlainText = (file: string): boolean => /\.txt$/i.test(file)
+
+/** Lines of a file, which may be on the hub. @throws InputError if it cannot be read */
+export async function* lineTexts(file: string, columns: TextColumns): Batches {
+  const path = await localFile(file, option('input'))
+  try {
+    yield* streamTexts(createReadStream(path), 'lines', columns)
+  } catch (thrown) {
+    throw systemCode(thrown) === null ? thrown : systemInputError(file, 'a readable file', thrown)
+  }
 }
 
 export const streamTexts = (input: AsyncIterable<Uint8Array>, format: InputFormat, columns: TextColumns): Batches => {
@@ -107,7 +122,7 @@ async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumn
         places = placesIn(source, names, requestColumns(columns), delimiter)
       } else if (record.length === names.length) {
         const [text, textPair] = [record[places[0] ?? 0], places[1] === undefined ? undefined : record[places[1]]]
-        batch.push({ ...toTextLine(info.lines, text, textPair), row: { names, values: record } })
+        batch.push({ ...toTextLine(info.lines, text, textPair), row: { names, values: record, delimiter } })
       } else if (record.length > 1 || record[0] !== '')
         batch.push({ line: info.lines, problem: `expected ${names.length} columns, got ${record.length}`, row: { names, values: [] } })
       if (batch.length > 0 && (records.readableLength === 0 || batch.length === longestBatch)) {

@@ -30,8 +30,8 @@ export type RowFormat = Placed & {
   readonly keys?: (names: readonly string[]) => void
 }
 
-/** All columns of a row, in the order of the file. A table may have several of one name. */
-export type WholeRow = { readonly names: readonly string[]; readonly values: readonly unknown[] }
+/** All columns of a row, in the order of the file. A table may have several of one name. delimiter: of its cells */
+export type WholeRow = { readonly names: readonly string[]; readonly values: readonly unknown[]; readonly delimiter?: string }
 
 export const toWholeRow = (object: Readonly<Record<string, unknown>>): WholeRow => ({
   names: Object.keys(object),

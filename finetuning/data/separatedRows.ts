@@ -130,7 +130,7 @@ const rowTaker = (
     }
     if (width !== header.width) throw inputError(atRow(file, number), columnCount(header.width), columnCount(width))
     rows++
-    whole?.({ names: header.names, values: header.names.map((_, column) => cell(column)) })
+    whole?.({ names: header.names, values: header.names.map((_, column) => cell(column)), delimiter })
     take(number, header.places.map(cell))
   }
   return Object.assign(row, {

@@ -58,6 +58,31 @@ describe('multi-line texts of salora predict', () => {
       expect(await given(args), args.join(' ')).toEqual(all)
   })
 
+  it('come from the lines of a .txt file as from standard input, and a flag of columns does not go with one', async () => {
+    const lines = 'a good film\nbad, bad\n'
+    await writeFile(join(cwd, 'lines.txt'), `\ufeff${lines}`)
+    const [file, stream] = [await saloraIn([...predict, '--input', 'lines.txt'], { cwd }), await saloraIn(predict, { cwd, input: lines })]
+    expect([file.code, file.stdout]).toEqual([0, stream.stdout])
+    expect(answersIn(file.stdout)).toHaveLength(2)
+    const refused = await saloraIn([...predict, '--input', 'lines.txt', '--text', 'review'], { cwd })
+    expect([refused.code, refused.stderr]).toEqual([2, '--input: expected a file with named columns, got lines of text\n'])
+    const absent = await saloraIn([...predict, '--input', 'absent.txt'], { cwd })
+    expect([absent.code, absent.stderr]).toMatchObject([1, expect.stringMatching(/absent\.txt: expected a readable file, got ENOENT.*\n$/)])
+  })
+
+  it('go back to a spreadsheet with the delimiter that it wrote, and cells that contain it are quoted', async () => {
+    await writeFile(join(cwd, 'excel.csv'), 'Nummer;text;Preis\r\n1;a good film;1,50\r\n2;"bad; so bad";2\r\n')
+    const { stdout } = await saloraIn([...predict, '--input', 'excel.csv', '--to', 'csv', '--quiet'], { cwd })
+    const [header = '', ...rows] = stdout.trimEnd().split('\n')
+    expect(header).toBe('Nummer;text;Preis;label;score;score_bad;score_good, or so;error')
+    expect(rows.map((row) => row.split(';').length)).toEqual([8, 9])
+    const [first, second] = parse(stdout, { delimiter: ';' }).slice(1) as readonly (readonly string[])[]
+    expect([first?.slice(0, 3), second?.slice(0, 3)]).toEqual([
+      ['1', 'a good film', '1,50'],
+      ['2', 'bad; so bad', '2'],
+    ])
+  })
+
   it('are written to CSV unchanged, with the other columns, beside their predictions', async () => {
     const { code, stdout } = await saloraIn([...predict, '--quiet', '--input', fixture('pandas.json'), '--to', 'csv'], { cwd })
     expect(code).toBe(0)

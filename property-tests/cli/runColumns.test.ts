@@ -59,7 +59,7 @@ describe('the columns of a run', () => {
 
   it('are written to CSV with a score of each class, from a file and from standard input', async () => {
     const { stdout } = await salora('predict', '--input', 'new.csv', '--to', 'csv')
-    const [header, first = []] = parse(stdout) as readonly (readonly string[])[]
+    const [header, first = []] = parse(stdout, { delimiter: ';' }) as readonly (readonly string[])[]
     expect(header).toEqual(['id', 'review', 'stars', 'label', 'score', 'score_bad', 'score_good', 'error'])
     expect(first.slice(0, 3)).toEqual(['0', 'good fine great film number 0', 'good'])
     expect(Number(first[5]) + Number(first[6])).toBeCloseTo(1, 12)

@@ -111,6 +111,37 @@ describe('/classify', () => {
       expect((await ask(appOf({ similar: classifier({ info: { ...pairsInfo, taskType } }) }), '/classify', { text: 'a' })).status).toBe(200)
   })
 
+  it('is not the only way to embeddings: /v1/embeddings has the shape of OpenAI, as numbers and in base64, of one text and of several', async () => {
+    const vectors: Readonly<Record<string, readonly number[]>> = { a: [0.6, -0.8], b: [1, 0] }
+    const predict: ServedRun['predict'] = async ({ text }) => ({ value: { embedding: vectors[text] ?? [] }, truncated: false })
+    const similar = appOf({ similar: classifier({ info: { ...pairsInfo, taskType: 'similarity' }, predict }) })
+    const data = ['a', 'b'].map((text, index) => ({ object: 'embedding', index, embedding: vectors[text] }))
+    expect((await ask(similar, '/v1/embeddings', { input: ['a', 'b'], model: 'similar' })).json()).toEqual({
+      object: 'list',
+      data,
+      model: 'similar',
+    })
+    expect((await ask(similar, '/v1/embeddings', { input: 'a', user: 'me' })).json()).toMatchObject({ data: data.slice(0, 1) })
+    const inBytes = (await ask(similar, '/v1/embeddings', { input: 'a', encoding_format: 'base64' })).json() as {
+      readonly data: readonly { readonly embedding: string }[]
+    }
+    expect(inBytes.data[0]?.embedding).toBe('mpkZP83MTL8=') // numpy: base64 of float32 [0.6, -0.8]
+    for (const [to, body, status, line] of [
+      [app, { input: 'a' }, 400, 'model: expected a run of embeddings, got reviews, a run of classification'],
+      [similar, { input: [] }, 400, 'the request: expected'],
+      [similar, { input: ' ' }, 400, 'the request: expected a text, got an empty one'],
+      [similar, { input: 'a', dimensions: 8 }, 400, 'the request: expected no "dimensions"'],
+      [similar, { input: [[1, 2]] }, 400, 'the request: expected'],
+      [similar, { input: Array.from({ length: 129 }, () => 'a') }, 413, 'expected at most 128 texts in a request, got 129'],
+    ] as const) {
+      const refused = await ask(to, '/v1/embeddings', body)
+      expect([refused.status, refused.json()], line).toEqual([
+        status,
+        { error: expect.objectContaining({ message: expect.stringContaining(line) }) },
+      ])
+    }
+  })
+
   it.each<readonly [unknown, number, string]>([
     ['{"text":', 400, 'the request: expected JSON, got text that is not'],
     [{}, 400, 'the request: expected "text" (one text) or "inputs" (a list of texts), got neither'],

@@ -133,6 +133,19 @@ describe('salora serve', () => {
   )
 })
 
+describe('a program that opens a run', () => {
+  it('ends by itself where it forgot to release the run, after its calls have ended', async () => {
+    const library = new URL('../../dist/index.js', import.meta.url).href
+    const lines = ["const run = await openRun('run')", "run.predict('good film').then(({ label }) => console.log(label))"]
+    writeFileSync(join(folder, 'forgot.mjs'), [`import { openRun } from '${library}'`, ...lines].join('\n'))
+    const child = tracked(spawn(process.execPath, ['forgot.mjs'], { cwd: folder }))
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text))
+    expect(await once(child, 'exit')).toEqual([0, null])
+    expect(output).toMatch(/^(good|bad)\n$/)
+  }, 30_000)
+})
+
 /** Clients that never let go of their connection. */
 const clients: Readonly<Record<string, string>> = {
   'has sent nothing': '',

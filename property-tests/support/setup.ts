@@ -47,6 +47,7 @@ const startServingHere: typeof serving.startServingThread = (options, { onReply,
   )
   return {
     send: (request) => caller.postMessage(request),
+    hold: () => undefined,
     end: async () => {
       await served
       caller.close()

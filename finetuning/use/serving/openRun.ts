@@ -59,6 +59,8 @@ export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> 
   readonly generate: (prompt: string | Prompt, settings?: GenerationChoice) => AsyncGenerator<GenerationPiece, void>
   /** Waits for all calls, then frees the model and ends the thread. It may be called twice. */
   readonly release: () => Promise<void>
+  /** `await using run = await openRun(…)` releases it at the end of the block. */
+  readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
 /**
@@ -83,6 +85,7 @@ export const openRun = async (folder: string, machine: MachineChoice = {}): Prom
       isList(given) ? Promise.all(given.map(predictOne)) : predictOne(given)) as OpenRun['predict'],
     generate: (prompt, settings = {}) => generation(run, () => framed(prompt, template, 'prompt'), settings),
     release,
+    [Symbol.asyncDispose]: release,
   }
 }
 

@@ -6,6 +6,8 @@ import type { Reply, Request, ServingData, ServingOptions } from './protocol.js'
 
 export type ServingThread = {
   readonly send: (request: Request) => void
+  /** Whether the process waits for the thread. One that only waits for calls must not keep a program alive. */
+  readonly hold: (holds: boolean) => void
   /** Ends the thread between two calls of ONNX Runtime. */
   readonly end: () => Promise<void>
 }
@@ -30,6 +32,7 @@ export const startServingThread = (options: ServingOptions, { onReply, onExit }:
   })
   return {
     send: (request) => worker.postMessage(request),
+    hold: (holds) => (holds ? worker.ref() : worker.unref()),
     end: async () => {
       if (await waitUntilIdle(calls, () => !ended)) await worker.terminate()
     },

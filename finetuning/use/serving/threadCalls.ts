@@ -60,14 +60,17 @@ export const callThread = (options: ServingOptions, { onProgress, onPlacement }:
     if (!isEnding) died.resolve(reason)
   }
   const thread: ServingThread = startServingThread(options, { onReply, onExit })
+  const holdWhileBusy = (): void => thread.hold(isEnding || calls.size > 0)
+  opened.promise.then(holdWhileBusy, () => undefined)
   let nextId = 0
   return {
     opened: opened.promise,
     died: died.promise,
     ask: (request, take, signal) =>
-      lost === null ? askThread(thread, calls, { id: nextId++, request, take, signal }) : Promise.reject(lost as Error),
+      lost === null ? askThread(thread, calls, { id: nextId++, request, take, signal }, holdWhileBusy) : Promise.reject(lost as Error),
     end: async () => {
       isEnding = true
+      holdWhileBusy()
       const isOpen = await opened.promise.then(
         () => true,
         () => false, // nothing is open
@@ -88,11 +91,17 @@ type Call<T> = {
   readonly signal: AbortSignal | undefined
 }
 
-const askThread = <T>(thread: ServingThread, calls: Map<number, Waiting>, { id, request, take, signal }: Call<T>): Promise<T> =>
+const askThread = <T>(
+  thread: ServingThread,
+  calls: Map<number, Waiting>,
+  { id, request, take, signal }: Call<T>,
+  onCount: () => void,
+): Promise<T> =>
   new Promise<T>((resolve, reject) => {
     const stop = (): void => thread.send({ kind: 'stop', id })
     const end = (): void => {
       calls.delete(id)
+      onCount()
       signal?.removeEventListener('abort', stop)
     }
     calls.set(id, {
@@ -107,6 +116,7 @@ const askThread = <T>(thread: ServingThread, calls: Map<number, Waiting>, { id, 
         reject(error)
       },
     })
+    onCount()
     thread.send(request(id))
     if (signal?.aborted === true) stop()
     signal?.addEventListener('abort', stop, { once: true })

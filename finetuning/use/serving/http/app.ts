@@ -8,10 +8,13 @@ import { ChangedFileError, inputError, oneLine, reason } from '../../../../accel
 import { asyncQueue } from '../../../run/asyncQueue.js'
 import { parseJson } from '../../../../accelerated/storage/json.js'
 import { isUtf8 } from '../../../../accelerated/storage/native.js'
-import { checkTextCount } from '../openRun.js'
+import type { Text } from '../../../tasks/taskType.js'
+import { findTaskTypeByName } from '../../../tasks/findTaskType.js'
+import { checkTextCount, type RunPrediction } from '../openRun.js'
 import type { ServedRun } from '../openRuns.js'
 import { chatRequest, completion, toPrompt, countUsage, type ChatRequest } from './chat.js'
 import { classifyRequest } from './classify.js'
+import { embeddingsRequest } from './embeddings.js'
 import { bodyBudget, places, Rejection, withinTime, type Limits, type Places } from './limits.js'
 import { openMetrics, type Metrics } from './serverMetrics.js'
 
@@ -27,10 +30,18 @@ export type Serving = {
 
 export type ServingApp = { readonly fetch: Hono['fetch']; readonly request: Hono['request']; readonly places: Places }
 
-const paths = { classify: '/classify', chat: '/v1/chat/completions', models: '/v1/models', health: '/health', metrics: '/metrics' } as const
+const paths = {
+  classify: '/classify',
+  chat: '/v1/chat/completions',
+  embeddings: '/v1/embeddings',
+  models: '/v1/models',
+  health: '/health',
+  metrics: '/metrics',
+} as const
 const methods: Readonly<Record<string, 'GET' | 'POST'>> = {
   [paths.classify]: 'POST',
   [paths.chat]: 'POST',
+  [paths.embeddings]: 'POST',
   [paths.models]: 'GET',
   [paths.health]: 'GET',
   [paths.metrics]: 'GET',
@@ -75,6 +86,7 @@ export const servingApp = (serving: Serving): ServingApp => {
   app.onError((thrown, c) => errorResponse(c, thrown))
   app.post(paths.classify, (c) => classify(c, state))
   app.post(paths.chat, (c) => chat(c, state))
+  app.post(paths.embeddings, (c) => embeddings(c, state))
   app.get(paths.models, (c) => c.json({ object: 'list', data: [...serving.runs.keys()].map(modelObject) }))
   app.get('/v1/models/:model', (c) => {
     const name = c.req.param('model')
@@ -147,14 +159,34 @@ const runFor = (name: string | undefined, { runs }: Serving, answers: 'predict' 
 const classify = async (c: Context, state: State): Promise<Response> => {
   const { model, texts, answer } = classifyRequest(await jsonBody(c))
   const [name, run] = runFor(model, state, 'predict')
+  for (const text of texts) checkTextCount(text, run.info, 'the request')
+  return c.json(answer(await predictions(c, state, name, run, texts)) as object)
+}
+
+const embeddings = async (c: Context, state: State): Promise<Response> => {
+  const { model, texts, answer } = embeddingsRequest(await jsonBody(c))
+  const [name, run] = runFor(model, state, 'predict')
+  if (findTaskTypeByName(run.info.taskType)?.readsHalfPairs !== true)
+    throw inputError('model', 'a run of embeddings', `${name}, a run of ${run.info.taskType}`)
+  const vectors = (await predictions(c, state, name, run, texts)).map(({ embedding = [] }) => embedding)
+  return c.json(answer(name, vectors))
+}
+
+/** Predictions of a request's texts, in their places of the queue. @throws Rejection */
+const predictions = async (
+  c: Context,
+  state: State,
+  name: string,
+  run: ServedRun,
+  texts: readonly Text[],
+): Promise<readonly RunPrediction[]> => {
   if (texts.length > state.limits.textsPerRequest)
     throw new Rejection(413, `expected at most ${state.limits.textsPerRequest} texts in a request, got ${texts.length}`)
-  for (const text of texts) checkTextCount(text, run.info, 'the request')
   const answered = await state.queue.take(texts.length, () =>
     withinTime(state.limits.timeout, c.req.raw.signal, (signal) => Promise.all(texts.map((text) => run.predict(text, signal)))),
   )
   state.metrics.texts(name, texts.length, answered.filter(({ truncated }) => truncated).length)
-  return c.json(answer(answered.map(({ value }) => value)) as object)
+  return answered.map(({ value }) => value as RunPrediction)
 }
 
 const chat = async (c: Context, state: State): Promise<Response> => {

@@ -1,0 +1,48 @@
+/** The requests and answers of /v1/embeddings, in the shape of OpenAI's API: vectors of texts, as numbers or as float32 in base64. */
+import { z } from 'zod'
+import { inputError } from '../../../../accelerated/errors/inputError.js'
+import { validate } from '../../../../accelerated/errors/validate.js'
+import type { Text } from '../../../tasks/taskType.js'
+import { toText } from '../openRun.js'
+
+const where = 'the request'
+
+const request = z.strictObject({
+  input: z.union([z.string(), z.array(z.string()).min(1)]),
+  model: z.string().optional(),
+  encoding_format: z.enum(['float', 'base64']).default('float'),
+  /** who asks: it changes no result */
+  user: z.string().optional(),
+})
+
+export type EmbeddingsRequest = {
+  readonly model: string | undefined
+  readonly texts: readonly Text[]
+  /** The body of the answer. @param vectors of the texts, in their order */
+  readonly answer: (model: string, vectors: readonly (readonly number[])[]) => object
+}
+
+/** @throws InputError with one line */
+export const embeddingsRequest = (body: unknown): EmbeddingsRequest => {
+  if (typeof body === 'object' && body !== null && 'dimensions' in body)
+    throw inputError(where, 'no "dimensions": the vectors of a run have one length', 'them')
+  const { input, model, encoding_format: format } = validate(request, body, where, 'an object with "input", one text or several')
+  const texts = (typeof input === 'string' ? [input] : input).map((text) => toText(text, { text: 'text' }, where))
+  const encode = (vector: readonly number[]) => (format === 'float' ? vector : toBase64(vector))
+  return {
+    model,
+    texts,
+    answer: (name, vectors) => ({
+      object: 'list',
+      data: vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encode(vector) })),
+      model: name,
+    }),
+  }
+}
+
+/** Little-endian float32, as OpenAI's client reads it. */
+const toBase64 = (vector: readonly number[]): string => {
+  const bytes = Buffer.alloc(4 * vector.length)
+  vector.forEach((x, i) => bytes.writeFloatLE(x, 4 * i))
+  return bytes.toString('base64')
+}
