@@ -71,10 +71,10 @@ describe('multi-line texts of salora predict', () => {
   })
 
   it('go back to a spreadsheet with the delimiter that it wrote, and cells that contain it are quoted', async () => {
-    await writeFile(join(cwd, 'excel.csv'), 'Nummer;text;Preis\r\n1;a good film;1,50\r\n2;"bad; so bad";2\r\n')
+    await writeFile(join(cwd, 'excel.csv'), 'id;text;price\r\n1;a good film;1,50\r\n2;"bad; so bad";2\r\n')
     const { stdout } = await saloraIn([...predict, '--input', 'excel.csv', '--to', 'csv', '--quiet'], { cwd })
     const [header = '', ...rows] = stdout.trimEnd().split('\n')
-    expect(header).toBe('Nummer;text;Preis;label;score;score_bad;score_good, or so;error')
+    expect(header).toBe('id;text;price;label;score;score_bad;score_good, or so;error')
     expect(rows.map((row) => row.split(';').length)).toEqual([8, 9])
     const [first, second] = parse(stdout, { delimiter: ';' }).slice(1) as readonly (readonly string[])[]
     expect([first?.slice(0, 3), second?.slice(0, 3)]).toEqual([

@@ -125,7 +125,7 @@ describe('/classify', () => {
     const inBytes = (await ask(similar, '/v1/embeddings', { input: 'a', encoding_format: 'base64' })).json() as {
       readonly data: readonly { readonly embedding: string }[]
     }
-    expect(inBytes.data[0]?.embedding).toBe('mpkZP83MTL8=') // numpy: base64 of float32 [0.6, -0.8]
+    expect(inBytes.data[0]?.embedding).toBe('mpkZP83MTL8=') // NumPy: base64 of float32 [0.6, -0.8]
     for (const [to, body, status, line] of [
       [app, { input: 'a' }, 400, 'model: expected a run of embeddings, got reviews, a run of classification'],
       [similar, { input: [] }, 400, 'the request: expected'],
