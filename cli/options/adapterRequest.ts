@@ -109,7 +109,10 @@ export const adapterFlags = {
 }
 
 export const labelFlags = {
-  labels: listFlag('names', 'Class names in the order of the outputs, separated by commas, where the model names none'),
+  labels: listFlag(
+    'names',
+    'Class names in the order of the outputs, separated by commas, where the model names none; a sentence encoder without a head classifies by them alone',
+  ),
 }
 
 /** Settings of the machine; those of the run where the flags are absent. @param takesModels whether the command also takes a model without a run */

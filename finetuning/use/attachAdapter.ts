@@ -44,7 +44,7 @@ const headOnly: Method = {
   export: { ...findMethod('full').export, merge: () => null },
 }
 
-const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => ({
+export const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => ({
   model,
   baseModelName,
   method: headOnly,
@@ -70,7 +70,7 @@ export const completeHead = async (
     else if (folder === null)
       throw inputError(
         base.folder,
-        words`a classification head (${name} ${showShape(shape)}), as no ${option('adapter')} is given`,
+        words`a classification head (${name} ${showShape(shape)}), as no ${option('adapter')} is given${base.averages ? words` (${option('labels')} classifies by the names of classes)` : ''}`,
         base.others.has(name) ? `one of shape ${showShape(base.others.get(name)?.shape ?? [])}` : 'none in the model',
       )
     else throw inputError(folder, `${name} ${showShape(shape)} of the head in the adapter or in ${base.folder}`, 'it in neither')

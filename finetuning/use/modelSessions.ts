@@ -30,7 +30,7 @@ type Threads = {
   readonly threads: number
 }
 export type MachineOptions = Threads & { readonly precision: PrecisionName }
-type BatchOptions = MachineOptions & { readonly batchSize: number }
+export type BatchOptions = MachineOptions & { readonly batchSize: number }
 
 /** A trained model under an objective, with everything that a session needs. @throws InputError or SettingsError if the precision does not support it */
 export const openAssembly = async (

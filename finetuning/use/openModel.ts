@@ -4,10 +4,11 @@
  */
 import { checkFinite } from '../../accelerated/checkpoints/frozenWeights.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
-import { frozenHead, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { frozenHead, openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { option } from '../../accelerated/errors/words.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { causalOutputs } from '../../accelerated/models/modelOutputs.js'
 import { type PlacementReport, devicePlacement, placementLine, placementWarns } from '../run/devicePlacement.js'
@@ -16,6 +17,7 @@ import type { Text } from '../tasks/taskType.js'
 import { findTaskType } from '../tasks/findTaskType.js'
 import { type DeviceName, type MachineOptions, openPredictions, type OpenAdapter, type TrainedAdapter } from './modelSessions.js'
 import { withLabelNames, adapterIn, completeHead, withCheckedHead } from './attachAdapter.js'
+import { hasNamesAlone, zeroShot } from './zeroShot.js'
 
 export type { OpenAdapter, Text, TrainedAdapter, TrainedModel }
 
@@ -53,12 +55,25 @@ export type OpenedModel = { readonly trained: TrainedModel; readonly device: Dev
  * @throws InputError, SettingsError or DeviceError, each with a message of one line
  */
 export const openModel = async (
-  options: TrainedModelOptions & Pick<TrainedAdapterOptions, 'device' | 'onPlacement'>,
+  options: TrainedModelOptions & Pick<TrainedAdapterOptions, 'device' | 'onPlacement'> & Partial<TrainedAdapterOptions>,
   { writesText = false, deviceOf = chooseDevice as (name: string) => Promise<Device> } = {},
 ): Promise<OpenedModel> => {
-  const trained = await (writesText ? loadTextModel(options) : loadTrainedModel(options)) // first: a device takes seconds to open
-  const device = await deviceOf(options.device)
-  return { trained, device: options.onPlacement === undefined ? device : watchedDevice(device, options.onPlacement) }
+  // the model first: a device takes seconds to open
+  const read = writesText ? { trained: await loadTextModel(options) } : await loadOrNames(options)
+  const chosen = await deviceOf(options.device)
+  const device = options.onPlacement === undefined ? chosen : watchedDevice(chosen, options.onPlacement)
+  return { trained: 'trained' in read ? read.trained : await zeroShot(read.base, read.names, { ...defaults, ...options }, device), device }
+}
+
+/** The trained model; or a sentence encoder, and the names by which alone it is to classify. @throws InputError */
+const loadOrNames = async (
+  options: TrainedModelOptions,
+): Promise<{ readonly trained: TrainedModel } | { readonly base: ModelFolder; readonly names: readonly string[] }> => {
+  const opened = await openModelAndAdapter(options)
+  const { labelNames: names } = options
+  if (names !== undefined && hasNamesAlone(opened.base, options)) return { base: opened.base, names }
+  const trained = await withCheckedHead(opened, options.adapter)
+  return { trained: names === undefined ? trained : withLabelNames(trained, names) }
 }
 
 /**
@@ -76,8 +91,9 @@ export const openTrainedAdapter = async (
 
 /** @throws InputError if a file is missing or wrong, a weight is not finite, or the model has no head for the task */
 export const loadTrainedModel = async (options: TrainedModelOptions): Promise<TrainedModel> => {
-  const trained = await withCheckedHead(await openModelAndAdapter(options), options.adapter)
-  return options.labelNames === undefined ? trained : withLabelNames(trained, options.labelNames)
+  const read = await loadOrNames(options)
+  if ('trained' in read) return read.trained
+  throw inputError(option('labels'), 'a model that was trained on these classes', 'a sentence encoder that was trained on none')
 }
 
 /**

@@ -105,6 +105,42 @@ describe('on a sentence encoder', () => {
     )
   })
 
+  it('predicts by the names of classes alone: the softmax of 20 times the cosine of text and name, and evaluates so', async () => {
+    const names = ['a bad film', 'good and fine']
+    const embed = async (input: string): Promise<readonly (readonly number[])[]> => {
+      const { stdout } = await saloraIn(['predict', '--run', 'embed', '--device', 'cpu', '--quiet'], { cwd, input })
+      return jsonLines<Line>(stdout).map(({ embedding }) => embedding)
+    }
+    const ofNames = await embed(names.join('\n'))
+    const cosines = embeddings.map((row) => ofNames.map((name) => row.reduce((sum, x, i) => sum + x * name[i]!, 0)))
+    assertClose(
+      (await predictions('--model', 'sentences', '--labels', 'a bad film,good and fine')).map(
+        ({ scores }) => scores['good and fine'] ?? NaN,
+      ),
+      cosines.map(([bad = NaN, good = NaN]) => 1 / (1 + Math.exp(20 * (bad - good)))),
+      { relative: 1e-4, absolute: 1e-5 },
+    )
+    const args = '--model sentences --labels bad,good --task toy.tsv'.split(' ')
+    const scored = JSON.parse(await run('evaluate', ...args)) as { readonly scores: { readonly accuracy: number } }
+    const labels = (await predictions('--model', 'sentences', '--labels', 'bad,good')).map(({ scores }) =>
+      scores['good']! > 0.5 ? 'good' : 'bad',
+    )
+    expect(scored.scores.accuracy).toBeCloseTo(labels.filter((label, i) => label === rows[i]?.label).length / rows.length, 12)
+  })
+
+  it.each([
+    [['--model', 'sentences', '--labels', 'one'], '--labels: expected the names of two classes or more, each once, got one\n'],
+    [['--model', 'sentences', '--labels', 'a,a'], '--labels: expected the names of two classes or more, each once, got a,a\n'],
+    [
+      ['--model', 'plain', '--labels', 'a,b'],
+      'plain: expected a classification head (classifier.dense.weight [16, 16]), as no --adapter is given, got none in the model\n',
+    ],
+  ])('by names that are too few, equal, or of another model, it refuses %j in one line', async (args, line) => {
+    const { code, stderr } = await saloraIn(['predict', ...args, '--device', 'cpu', '--quiet'], { cwd, input: 'a text\n' })
+    expect([code, stderr.slice(-line.length)]).toEqual([expect.any(Number), line])
+    expect(code).not.toBe(0)
+  })
+
   it('the adapter is of the bare encoder, and says what its head reads', async () => {
     const json = async (name: string): Promise<object> => JSON.parse(await readFile(join(cwd, 'probed/adapter', name), 'utf8')) as object
     expect(await json('adapter_config.json')).toMatchObject({ task_type: 'FEATURE_EXTRACTION', modules_to_save: null })

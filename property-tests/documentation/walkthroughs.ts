@@ -272,6 +272,7 @@ export const walkthroughs: readonly Walkthrough[] = [
       'npx salora inspect hf://': 'needs the network; see property-tests/property/finetuning/hubFile.test.ts',
       'npx salora train --model FacebookAI/roberta-base --task hf://':
         'needs the network; see property-tests/property/finetuning/hubFile.test.ts',
+      "echo 'My parcel": 'needs the network; see property-tests/cli/probe.test.ts',
     },
     leaves: ['runs/reviews/adapter', 'runs/mrpc/adapter'],
     prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/],

@@ -1,0 +1,56 @@
+/** A classifier without training: a sentence encoder compares each text with the names of the classes. */
+import { checkFinite } from '../../accelerated/checkpoints/frozenWeights.js'
+import { checkLabelNames } from '../../accelerated/checkpoints/configFile.js'
+import { headTensor, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
+import { option } from '../../accelerated/errors/words.js'
+import type { Weights } from '../../accelerated/formats/adapter.js'
+import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
+import { sentenceEncoder } from '../../accelerated/models/layers/classifierHead.js'
+import { rankingScale } from '../tasks/embeddings/objective.js'
+import { noAdapter } from './attachAdapter.js'
+import { openPredictions, type BatchOptions } from './modelSessions.js'
+
+/** Whether the names are all there is: a sentence encoder, which averages tokens, without an adapter or a head of as many classes. */
+export const hasNamesAlone = (
+  { averages, outputs, model, ...base }: ModelFolder,
+  { adapter, labelNames }: { readonly adapter: string | null; readonly labelNames?: readonly string[] | undefined },
+): boolean => {
+  if (adapter !== null || labelNames === undefined || !averages || outputs.head === 'token') return false
+  const [last] = sentenceEncoder(model).sequenceHead(labelNames.length).tensors
+  return last !== undefined && headTensor(base, ...last) === undefined
+}
+
+/**
+ * The head's rows are the embeddings of the names times 20, so a logit is 20 cos(text, name): the scale at which sentence encoders are trained
+ * (multiple negatives ranking). The result is a classifier as any other.
+ * @throws InputError for fewer than two names, or equal ones
+ */
+export const zeroShot = async (
+  base: ModelFolder,
+  names: readonly string[],
+  machine: BatchOptions & { readonly maxLength: number | null },
+  device: Device,
+): Promise<TrainedModel> => {
+  if (names.length < 2 || new Set(names).size !== names.length)
+    throw inputError(option('labels'), 'the names of two classes or more, each once', oneLine(names.join(',')))
+  checkLabelNames(names, option('labels'))
+  await checkFinite(base, [])
+  const model = sentenceEncoder(base.model)
+  const plain = { ...noAdapter(base), model }
+  const embeddings = { base, adapter: { ...plain, outputs: { head: 'embedding', labels: 0 } }, head: new Map<string, Weights>() } as const
+  const encoder = await openPredictions(embeddings, machine, device)
+  const vectors = await encoder.predict(names.map((text) => ({ text }))).finally(encoder.release)
+  const { last, tensors } = model.sequenceHead(names.length)
+  const rows = vectors.flatMap((vector) => {
+    const length = Math.hypot(...vector)
+    return vector.map((x) => (rankingScale * x) / length)
+  })
+  const head = [...tensors].map(([name, shape]) => {
+    const data = name === `${last}.weight` ? Float32Array.from(rows) : new Float32Array(shape.reduce((a, b) => a * b, 1))
+    return [name, { shape, data }] as const
+  })
+  const outputs = { head: 'sequence', labels: names.length, problemType: 'single_label_classification' } as const
+  return { base: { ...base, model }, adapter: { ...plain, outputs, labelNames: names }, head: new Map(head) }
+}
