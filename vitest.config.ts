@@ -84,14 +84,15 @@ const notQuick = files(
   'property/reference/trainingStep',
 )
 
-/** Of few lines and many tests: Vitest begins with the largest files, and these would run at the end, beside an idle process. */
+/** Of few lines and much work: Vitest begins with the largest files, and these would run at the end, beside an idle process. */
 const slow = files('golden/bottleneck', 'golden/prefix', 'golden/prompt', 'processors/processors', 'growth/leaks')
 class SlowFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(specifications)
+    const isSlow = (moduleId: string): boolean => slow.some((file) => moduleId.endsWith(file))
     const place = ({ project, moduleId }: TestSpecification): number =>
-      project.config.isolate ? 0 : slow.some((file) => moduleId.endsWith(file)) ? 1 : 2 // a process is shared by neighbors
-    return [0, 1, 2].flatMap((of) => sorted.filter((one) => place(one) === of))
+      2 * Number(!project.config.isolate) + Number(!isSlow(moduleId)) // a process is shared by neighbors
+    return [0, 1, 2, 3].flatMap((of) => sorted.filter((one) => place(one) === of))
   }
 }
 

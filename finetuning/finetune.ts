@@ -4,7 +4,7 @@
  */
 import { isMainThread, Worker } from 'node:worker_threads'
 import { releaseThread } from '../accelerated/storage/folderLock.js'
-import { callCount, waitUntilIdle, type CallCount } from '../accelerated/engines/nativeCallGuard.js'
+import { callCount, threadOptions, waitUntilIdle, type CallCount } from '../accelerated/engines/nativeCallGuard.js'
 import { useTf32 } from '../accelerated/engines/loadOnnxRuntime.js'
 import '../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
 import { checkTaskOptions } from './tasks/taskFlags.js'
@@ -46,7 +46,10 @@ async function* trainInThread(
 ): AsyncGenerator<FinetuneEvent, void> {
   let [ready, ended] = [false, false]
   const calls = callCount()
-  const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), { workerData: { options, calls } satisfies WorkerData })
+  const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), {
+    workerData: { options, calls } satisfies WorkerData,
+    execArgv: threadOptions(),
+  })
   const { threadId } = worker // undefined once the thread has ended
   const messages = asyncQueue<WorkerMessage>()
   const put = (message: WorkerMessage): void => {

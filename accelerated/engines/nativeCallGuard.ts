@@ -12,6 +12,9 @@ export const callCount = (): CallCount => new Int32Array(new SharedArrayBuffer(4
 
 let ownCount: CallCount | null = null
 
+/** Node's options for the file of a thread. One that tells how to read a program given as text (`node --input-type=module -e …`) would refuse it. */
+export const threadOptions = (): string[] => process.execArgv.filter((option) => !option.startsWith('--input-type'))
+
 /** Makes this thread count its calls here. */
 export const countCalls = (count: CallCount): void => {
   ownCount = count

@@ -33,14 +33,14 @@ export type Text = string | Words
 /** The option as a text of its own. @param on of a switch: whether it is on */
 export const option = (name: string, on?: boolean): Words => new Words([on === undefined ? { option: name } : { option: name, on }])
 
-const partsOf = (value: Text | number): Words['parts'] => (value instanceof Words ? value.parts : [String(value)])
+const toParts = (value: Text | number): Words['parts'] => (value instanceof Words ? value.parts : [String(value)])
 
 /** A template whose values may be words: words`at most ${n} (or ${option('evalData')})` */
 export const words = (texts: TemplateStringsArray, ...values: readonly (Text | number)[]): Words =>
-  new Words(texts.flatMap((text, i) => [text, ...(i < values.length ? partsOf(values[i] ?? '') : [])]).filter((part) => part !== ''))
+  new Words(texts.flatMap((text, i) => [text, ...(i < values.length ? toParts(values[i] ?? '') : [])]).filter((part) => part !== ''))
 
 export const joined = (texts: readonly Text[], separator: string): Words =>
-  new Words(texts.flatMap((text, i) => [...(i > 0 ? [separator] : []), ...partsOf(text)]))
+  new Words(texts.flatMap((text, i) => [...(i > 0 ? [separator] : []), ...toParts(text)]))
 
 export const inStyle = (text: Text, style: OptionStyle): string => (typeof text === 'string' ? text : text.in(style))
 

@@ -102,7 +102,7 @@ export const headShapesIn = (
   saved: readonly string[],
 ): ReadonlyMap<string, TensorShape> => {
   const shapes = selectHead(model, outputs).tensors
-  const partOf = (name: string): string => name.split('.')[0] ?? ''
-  const inFile = new Set([...shapes.keys()].filter((name) => tensors.has(keyOf(name))).map(partOf))
-  return new Map([...shapes].filter(([name]) => inFile.has(partOf(name)) || saved.includes(partOf(name))))
+  const firstPart = (name: string): string => name.split('.')[0] ?? ''
+  const inFile = new Set([...shapes.keys()].filter((name) => tensors.has(keyOf(name))).map(firstPart))
+  return new Map([...shapes].filter(([name]) => inFile.has(firstPart(name)) || saved.includes(firstPart(name))))
 }

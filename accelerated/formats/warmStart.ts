@@ -12,7 +12,7 @@ import type { RunState } from '../parameters/runState.js'
 import type { Adapter, Weights } from './adapter.js'
 import { findFormat } from './index.js'
 import { toLowRankAdapter } from './peft/lora.js'
-import { padPair, rankOf } from './peft/peft.js'
+import { padPair, pairRank } from './peft/peft.js'
 
 type WarmStart = {
   readonly state: RunState
@@ -110,7 +110,8 @@ const lowRankNumbers = (
     const [r = 0] = places.get(`${name}.A`) ?? []
     if (r === 0 && pair.B.data.every((x) => x === 0)) continue // a pair of zeros changes nothing
     if (r === 0) throw inputError(where, words`an adapter of matrices that the run adapts (${option('targetModules')})`, name)
-    if (rankOf(pair) > r) throw inputError(where, words`ranks of at most ${r}, the run's (${option('rank')})`, `${rankOf(pair)} of ${name}`)
+    if (pairRank(pair) > r)
+      throw inputError(where, words`ranks of at most ${r}, the run's (${option('rank')})`, `${pairRank(pair)} of ${name}`)
     if ((pair.magnitude === undefined) !== !places.has(`${name}.magnitude`))
       throw inputError(
         where,

@@ -99,7 +99,7 @@ export const streamedText = (decode: Decode, stops: readonly string[], prompt: r
     return piece
   }
   const takeCertain = (): string => {
-    const at = firstOf(held, stops)
+    const at = findFirst(held, stops)
     stopped = at >= 0
     return takeUpTo(stopped ? at : held.length - beginning(held, stops))
   }
@@ -127,9 +127,9 @@ export const stopsAt =
     if (stops.length === 0) return false
     const longest = stops.reduce((most, { length }) => Math.max(most, length), 0)
     const enough = 4 * (longest + 1) // a letter may be four tokens, and the first token may be a part of one
-    if (tokens.length > enough) return firstOf(decode(tokens.slice(-enough)), stops) >= 0
+    if (tokens.length > enough) return findFirst(decode(tokens.slice(-enough)), stops) >= 0
     const before = withText(prompt, decode)
-    return firstOf(decode([...before, ...tokens]).slice(decode(before).length), stops) >= 0
+    return findFirst(decode([...before, ...tokens]).slice(decode(before).length), stops) >= 0
   }
 
 /** Whether the text has a complete line that is not blank. */
@@ -139,7 +139,7 @@ export const stopsAtLine =
     decode(tokens).trimStart().includes('\n')
 
 /** The index of the first of `parts`; −1 if there is none. */
-const firstOf = (text: string, parts: readonly string[]): number =>
+const findFirst = (text: string, parts: readonly string[]): number =>
   parts
     .map((part) => text.indexOf(part))
     .filter((at) => at >= 0)

@@ -92,15 +92,15 @@ export const embedWeights = (parts: ModelParts): { readonly pieces: readonly Pie
     return [protobufBytes((writer) => writer.start(5, fields.length + external.length)), fields, { weight: tensor.name }]
   })
   const lengths = new Map(parts.initializers.map(({ name, external }) => [name, external?.length ?? 0]))
-  const lengthOf = (pieces: readonly Piece[]): number =>
+  const totalLength = (pieces: readonly Piece[]): number =>
     pieces.reduce((sum, piece) => sum + (piece instanceof Uint8Array ? piece.length : (lengths.get(piece.weight) ?? 0)), 0)
   const start = protobufBytes((writer) => {
     writeMaker(writer, parts)
     writeOpsets(writer, parts)
-    writer.start(7, lengthOf([graph, ...weights]))
+    writer.start(7, totalLength([graph, ...weights]))
   })
   const pieces = [start, graph, ...weights]
-  return { pieces, length: lengthOf(pieces) }
+  return { pieces, length: totalLength(pieces) }
 }
 
 const versionsFor = ({ initializers }: ModelParts) =>

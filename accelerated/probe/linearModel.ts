@@ -212,8 +212,8 @@ export const chooseProbe = (data: ProbeData): ChosenProbe => {
 
 /** Rows in parts, with each class spread over them in the order of the rows; scores by size. Empty where a part would have none. */
 const splitFolds = ({ kind, labels }: Targets, count: number): readonly (readonly number[])[] => {
-  const keyOf = (row: number): number => (kind === 'multi' ? (labels[row]?.[0] ?? -1) : (labels[row] ?? 0))
-  const sorted = Array.from({ length: count }, (_, row) => row).sort((a, b) => keyOf(a) - keyOf(b) || a - b)
+  const sortKey = (row: number): number => (kind === 'multi' ? (labels[row]?.[0] ?? -1) : (labels[row] ?? 0))
+  const sorted = Array.from({ length: count }, (_, row) => row).sort((a, b) => sortKey(a) - sortKey(b) || a - b)
   const folds = Array.from({ length: parts }, (_, part) => sorted.filter((__, i) => i % parts === part))
   return folds.some((fold) => fold.length === 0) ? [] : folds
 }

@@ -37,14 +37,16 @@ const kinds: Readonly<Record<string, SettingKind>> = {
 }
 
 /** The kind follows from the type of the values, whatever their default. */
-const kindOf = (schema: z.ZodType): SettingKind =>
-  schema instanceof z.ZodDefault || schema instanceof z.ZodNullable ? kindOf(schema.unwrap() as z.ZodType) : (kinds[schema.type] ?? 'text')
+const findKind = (schema: z.ZodType): SettingKind =>
+  schema instanceof z.ZodDefault || schema instanceof z.ZodNullable
+    ? findKind(schema.unwrap() as z.ZodType)
+    : (kinds[schema.type] ?? 'text')
 
 /** A table of settings under one heading of --help. A number has the placeholder `number` unless it is given another. */
 export const settingGroup = <T extends Readonly<Record<string, Definition>>>(group: string, definitions: T) =>
   Object.fromEntries(
     Object.entries(definitions).map(([name, definition]) => {
-      const kind = kindOf(definition.schema)
+      const kind = findKind(definition.schema)
       return [name, { kind, placeholder: kind === 'number' ? 'number' : '', defaultText: null, common: false, ...definition, group }]
     }),
   ) as { readonly [K in keyof T]: Setting<z.output<T[K]['schema']>> }

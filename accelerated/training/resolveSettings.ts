@@ -64,12 +64,12 @@ export const parseSettings = ({ method: name = defaultMethod.value, ...values }:
   const issue = parsed.error.issues[0] as z.core.$ZodIssue // a refused value has an issue
   const setting = String(issue.path[0] ?? '')
   const value = values[setting]
-  const remedy = didYouMean(String(value), valuesOf(issue))
+  const remedy = didYouMean(String(value), allowedValues(issue))
   throw new SettingsError(setting, issue.message, JSON.stringify(value) ?? 'nothing', remedy)
 }
 
 /** The values that a setting may have, where they are listed. */
-const valuesOf = (issue: z.core.$ZodIssue): readonly string[] => {
+const allowedValues = (issue: z.core.$ZodIssue): readonly string[] => {
   if (issue.code === 'invalid_value') return issue.values.map(String)
-  return issue.code === 'invalid_union' ? issue.errors.flat().flatMap(valuesOf) : []
+  return issue.code === 'invalid_union' ? issue.errors.flat().flatMap(allowedValues) : []
 }

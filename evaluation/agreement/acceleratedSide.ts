@@ -62,13 +62,13 @@ export const buildAssembly = (model: AnyModel, precision: string): Assembly => {
     frozen: frozenTensors(model.base, accelerated.spec, findPrecision(precision)),
     method: salora,
     settings: toSettings(model),
-    objective: taskOf(model, accelerated).objective,
+    objective: chooseObjective(model, accelerated).objective,
     precision: findPrecision(precision),
   }
 }
 
 /** The objective, and the examples of the batch as it reads them. */
-const taskOf = (
+const chooseObjective = (
   { config, batch }: AnyModel,
   accelerated: AcceleratedModel,
 ): { objective: Objective<never>; examples: readonly unknown[] } => {
@@ -160,7 +160,7 @@ export const buildFeeds = (
   const u = gateVector(phase.matrices, noise.gates)
   const assembly = buildAssembly(model, precision)
   const layout = buildLayout(assembly, phase)
-  const { objective, examples } = taskOf(model, assembly.model)
+  const { objective, examples } = chooseObjective(model, assembly.model)
   const prepared = objective.prepare(examples as readonly never[], { seed: 0, step: 0 })
   return {
     ...batchFeeds(assembly, prepared, prepared.weight).feeds,

@@ -46,9 +46,9 @@ export const mrpcCases = async (data: string, folder: string, count: number): Pr
   const examples = tokenized(train)
   const lengths = examples.map(({ inputIds }) => inputIds.length)
   const order = [...permutation(0, 'order', 0, examples.length)]
-  const batchesOf = (rows: readonly (readonly number[])[]): Batches => rows.map((batch) => batch.flatMap((row) => examples[row] ?? []))
-  const similar = (batchSize: number): Batches => batchesOf(planEpoch(0, 0, lengths, batchSize))
-  const random = (batchSize: number): Batches => batchesOf(inBatches(order, batchSize))
+  const prepareBatches = (rows: readonly (readonly number[])[]): Batches => rows.map((batch) => batch.flatMap((row) => examples[row] ?? []))
+  const similar = (batchSize: number): Batches => prepareBatches(planEpoch(0, 0, lengths, batchSize))
+  const random = (batchSize: number): Batches => prepareBatches(inBatches(order, batchSize))
   const mrpc = (name: string, batches: Batches) => ({ name: `mrpc-${name}`, kind: 'encoder', dropout: 0.1, batches }) as const
   return [
     ...[16, 32].flatMap((batchSize) => [

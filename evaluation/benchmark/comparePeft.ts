@@ -95,7 +95,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
     ]
     const mrpc = data === null ? [] : await mrpcCases(data, await ensureFolder('encoder'), repeats)
     for (const { benchmark, pairings } of chosenCases([...cases, ...mrpc], only, modes)) {
-      const requests = await requestsOf(benchmark, await ensureFolder(benchmark.kind), threads)
+      const requests = await writeRequests(benchmark, await ensureFolder(benchmark.kind), threads)
       for (const pairing of pairings) {
         yield `${benchmark.name}: ${pairing.method} in ${pairing.precision} …`
         const row = await measure(benchmark, pairing, requests, options, versions)
@@ -114,7 +114,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
 type Requests = Readonly<Record<'ours' | 'theirs', Omit<SideRequest, 'method' | 'precision'>>>
 
 /** Writes the batches beside the model. */
-const requestsOf = async ({ kind, dropout, batches, epoch }: BenchmarkCase, model: string, threads: number): Promise<Requests> => {
+const writeRequests = async ({ kind, dropout, batches, epoch }: BenchmarkCase, model: string, threads: number): Promise<Requests> => {
   const write = async (name: string, content: Batches): Promise<string> => {
     await writeFile(join(model, name), JSON.stringify(content))
     return join(model, name)
@@ -168,9 +168,9 @@ const takeTurns = async (
     if (i >= 0) ownSteps.push(own)
     if (i >= 0) otherSteps.push(...other)
   }
-  const own = await resultOf(ours, ownSteps, epoch !== undefined)
+  const own = await buildResult(ours, ownSteps, epoch !== undefined)
   if (theirs === null) return { ours: own, peer: null, ratio: null }
-  const peer = await resultOf(theirs, otherSteps, epoch !== undefined)
+  const peer = await buildResult(theirs, otherSteps, epoch !== undefined)
   const ratios = otherSteps.map(({ milliseconds }, i) => milliseconds / (ownSteps[i]?.milliseconds ?? NaN))
   const ofEpoch = (peer.epochSeconds ?? NaN) / (own.epochSeconds ?? NaN)
   const quartiles = [quantile(ratios, 0.25), median(ratios), quantile(ratios, 0.75)] as const
@@ -182,7 +182,7 @@ const timedStep = async (side: Side, batches: Batches, number: number): Promise<
   return { ...(await side.step(batch)), tokens: (batches[batch] ?? []).reduce((sum, { inputIds }) => sum + inputIds.length, 0) }
 }
 
-const resultOf = async (side: Side, steps: readonly Step[], isEpoch: boolean): Promise<SideResult> => {
+const buildResult = async (side: Side, steps: readonly Step[], isEpoch: boolean): Promise<SideResult> => {
   const sum = (of: (step: Step) => number): number => steps.reduce((total, step) => total + of(step), 0)
   const duration = sum(({ milliseconds }) => milliseconds)
   const operations = sum((step) => step.operations ?? NaN)

@@ -97,7 +97,7 @@ export const sweepTable = (ended: readonly TabulatedCell[], options: TableOption
     if (row === undefined) byRow.set(one.cell.row, [one])
     else row.push(one)
   }
-  const rows = [...byRow].map(([name, ofRow]) => rowOf(name, tasks, ofRow, options))
+  const rows = [...byRow].map(([name, ofRow]) => buildRow(name, tasks, ofRow, options))
   const baseline = rows.find(({ name }) => name === options.baseline)
   return {
     title,
@@ -109,10 +109,10 @@ export const sweepTable = (ended: readonly TabulatedCell[], options: TableOption
   }
 }
 
-const rowOf = (name: string, tasks: readonly GlueName[], ended: readonly TabulatedCell[], options: TableOptions): TableRow => {
+const buildRow = (name: string, tasks: readonly GlueName[], ended: readonly TabulatedCell[], options: TableOptions): TableRow => {
   const results = ended.flatMap(({ outcome }) => (outcome.kind === 'done' ? [outcome.result] : []))
   const cells = tasks.map((task) =>
-    cellOf(
+    buildCell(
       name,
       task,
       ended.filter(({ cell }) => cell.task === task),
@@ -134,7 +134,7 @@ const rowOf = (name: string, tasks: readonly GlueName[], ended: readonly Tabulat
 
 type SeedResult = { readonly seed: number; readonly result: RunResult }
 
-const cellOf = (row: string, task: GlueName, ended: readonly TabulatedCell[], { reported, paper }: TableOptions): TableCell => {
+const buildCell = (row: string, task: GlueName, ended: readonly TabulatedCell[], { reported, paper }: TableOptions): TableCell => {
   const done = ended.flatMap(({ cell, outcome }): readonly SeedResult[] =>
     outcome.kind === 'done' ? [{ seed: cell.seed, result: outcome.result }] : [],
   )

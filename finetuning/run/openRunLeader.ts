@@ -67,9 +67,9 @@ export const estimateFootprint = ({ size, parts, dtype, exchange }: RunFootprint
 /** What INFO says, in bytes; null: there is no limit, or this user may not ask. */
 export const readMemory = async (client: Redis): Promise<{ readonly limit: number; readonly used: number } | null> => {
   const info = await client.info('memory').catch(() => '')
-  const numberOf = (name: string): number => Number(new RegExp(`^${name}:(\\d+)\\r?$`, 'm').exec(info)?.[1] ?? 0)
-  const limit = numberOf('maxmemory')
-  return limit === 0 ? null : { limit, used: numberOf('used_memory') }
+  const parseNumber = (name: string): number => Number(new RegExp(`^${name}:(\\d+)\\r?$`, 'm').exec(info)?.[1] ?? 0)
+  const limit = parseNumber('maxmemory')
+  return limit === 0 ? null : { limit, used: parseNumber('used_memory') }
 }
 
 /** @returns a warning if others leave too little room; null: there is room @throws InputError if the run could never fit */

@@ -45,8 +45,8 @@ export const openAssembly = async (
   const frozen = await openFrozen(precision, base)
   const { model, method, settings, phase } = adapter
   const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
-  const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
-  const parameters = flatten(buildLayout(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
+  const findNumbers = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
+  const parameters = flatten(buildLayout(assembly, phase), (entry) => findNumbers(entry.name), precision.dtype)
   return { assembly, phase, parameters, runtime: { engine: device.engine({ threads }), weights: frozen.weights } }
 }
 

@@ -207,10 +207,10 @@ const outputIndices = (
   { outputs, labelNames, called }: ModelClasses,
 ): readonly number[] => {
   if (labelNames !== undefined) {
-    const indexOf = labelIndexIn(labelNames)
-    const unknown = names.find((name) => indexOf(name) === undefined)
+    const findIndex = labelIndexIn(labelNames)
+    const unknown = names.find((name) => findIndex(name) === undefined)
     if (unknown !== undefined) throw inputError(source, `the ${called}'s labels (${labelNames.join(', ')})`, JSON.stringify(unknown))
-    return names.map((name) => indexOf(name) ?? NaN)
+    return names.map((name) => findIndex(name) ?? NaN)
   }
   const numbers = names.map((name) => Number(/^(?:LABEL_)?(\d+)(?:\.0*)?$/.exec(name)?.[1] ?? NaN))
   const isNumbered = names.length === outputs.labels && names.every((_, i) => numbers.includes(i))

@@ -261,8 +261,8 @@ const titles: Readonly<Record<string, string>> = {
 export const matrixTitles = (columns: readonly string[]): ReadonlyMap<string, string> => {
   const last = (column: string): string => column.split('.').at(-1) ?? column
   const isShared = (column: string): boolean => columns.filter((other) => last(other) === last(column)).length > 1
-  const titleOf = (column: string): string | undefined => (Object.hasOwn(titles, column) ? titles[column] : undefined)
-  return new Map(columns.map((column) => [column, titleOf(column) ?? (isShared(column) ? column : last(column))]))
+  const formatTitle = (column: string): string | undefined => (Object.hasOwn(titles, column) ? titles[column] : undefined)
+  return new Map(columns.map((column) => [column, formatTitle(column) ?? (isShared(column) ? column : last(column))]))
 }
 
 /** The layer of a matrix, and its name within the layer. A matrix outside of layers has layer null and its full name. */

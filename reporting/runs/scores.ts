@@ -42,14 +42,14 @@ export const scoredSeries = (series: readonly Series[]): readonly Scored[] =>
   })
 
 /** The best by its score, the first of equally good ones. */
-const bestOf = <One extends { readonly score: number }>(
+const selectBest = <One extends { readonly score: number }>(
   direction: Parameters<typeof compareScores>[0],
   all: readonly One[],
 ): One | undefined => [...all].sort((a, b) => compareScores(direction, b.score, a.score))[0]
 
 /** The best series of each task, in the order of the tasks. */
 export const bestSeries = (series: readonly Series[]): readonly Scored[] =>
-  [...group(scoredSeries(series), ({ task }) => task).values()].flatMap((ofTask) => bestOf(ofTask[0] as Scored, ofTask) ?? [])
+  [...group(scoredSeries(series), ({ task }) => task).values()].flatMap((ofTask) => selectBest(ofTask[0] as Scored, ofTask) ?? [])
 
 /** The first of equally good runs. */
 export const bestRun = (series: Scored): FinishedRun | null => {
@@ -57,5 +57,5 @@ export const bestRun = (series: Scored): FinishedRun | null => {
     const score = savedScore(run.result, series.metric)
     return score === null ? [] : [{ run, score }]
   })
-  return bestOf(series, scored)?.run ?? null
+  return selectBest(series, scored)?.run ?? null
 }

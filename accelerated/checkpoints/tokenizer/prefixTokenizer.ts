@@ -118,7 +118,7 @@ const [ways, longestWord, mostIds] = [4, 24, 8]
 /** 2¹⁷ words in 13 MB. A file of texts may have few: the cache grows to its full size, once, at the 513th. */
 const [setBits, firstBits, fewWords] = [15, 9, 512]
 
-const tableOf = (bits: number) => {
+const newTable = (bits: number) => {
   const entries = ways * 2 ** bits
   return {
     sets: 2 ** bits,
@@ -131,13 +131,13 @@ const tableOf = (bits: number) => {
     used: new Float64Array(entries),
   }
 }
-type Table = ReturnType<typeof tableOf>
+type Table = ReturnType<typeof newTable>
 
 /** The first entry of a hash's set. */
-const firstOf = ({ sets }: Table, hash: number): number => ways * ((hash ^ (hash >>> setBits)) & (sets - 1))
+const firstWay = ({ sets }: Table, hash: number): number => ways * ((hash ^ (hash >>> setBits)) & (sets - 1))
 
 export class WordCache {
-  private table = tableOf(firstBits)
+  private table = newTable(firstBits)
   private words = 0
   private clock = 0
 
@@ -151,7 +151,7 @@ export class WordCache {
     let hash = 0x811c9dc5 ^ length // FNV-1a over characters
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
     const { hashes, lengths, ids: cached, counts, used } = this.table
-    const first = firstOf(this.table, hash)
+    const first = firstWay(this.table, hash)
     this.clock++
     for (let entry = first; entry < first + ways; entry++) {
       if (hashes[entry] !== hash || lengths[entry] !== length || !this.holds(entry, text, start)) continue
@@ -187,7 +187,7 @@ export class WordCache {
 /** The least recently used entry of a hash's set. */
 const oldest = (table: Table, hash: number): number => {
   const { used } = table
-  const first = firstOf(table, hash)
+  const first = firstWay(table, hash)
   let found = first
   for (let entry = first + 1; entry < first + ways; entry++) if ((used[entry] ?? 0) < (used[found] ?? 0)) found = entry
   return found
@@ -195,7 +195,7 @@ const oldest = (table: Table, hash: number): number => {
 
 /** The same words in a table of the full size. */
 const grown = (small: Table): Table => {
-  const large = tableOf(setBits)
+  const large = newTable(setBits)
   for (const [from, hash] of small.hashes.entries()) {
     if (small.used[from] === 0) continue
     const to = oldest(large, hash)

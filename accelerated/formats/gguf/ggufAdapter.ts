@@ -19,7 +19,7 @@ import type { Adapter, Weights } from '../adapter.js'
 import { readWeights } from '../adapterTensors.js'
 import { checkFloat16 } from '../mergedWeights.js'
 import type { WrittenPrecision } from '../modelConfig.js'
-import { emptyPair, padPair, rankOf, type LowRankPair } from '../peft/peft.js'
+import { emptyPair, padPair, pairRank, type LowRankPair } from '../peft/peft.js'
 import { toLowRankAdapter } from '../peft/lora.js'
 
 /** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */
@@ -72,7 +72,7 @@ export const writeGgufAdapter = async (
     },
   })
   const tensors = writtenPairs(model, modules).flatMap(([{ name }, { A, B }]) => {
-    const [at, factor] = [ggufName(`${name}.weight`, model), (scale * rankOf({ A, B })) / Math.fround(alpha)]
+    const [at, factor] = [ggufName(`${name}.weight`, model), (scale * pairRank({ A, B })) / Math.fround(alpha)]
     const scaled = (): Float64Array => Float64Array.from(ordered(model, name, B), (b) => factor * b)
     return [tensor(`${at}.lora_a`, A.shape, () => A.data), tensor(`${at}.lora_b`, B.shape, scaled)]
   })
@@ -86,7 +86,7 @@ const writtenPairs = (
 ): readonly (readonly [Matrix, LowRankPair])[] => {
   const kept = matrices.flatMap((matrix) => {
     const pair = modules.get(matrix.name)
-    return pair === undefined || rankOf(pair) === 0 ? [] : [[matrix, pair] as const]
+    return pair === undefined || pairRank(pair) === 0 ? [] : [[matrix, pair] as const]
   })
   return kept.length > 0 ? kept : matrices.slice(0, 1).map((matrix) => [matrix, padPair(emptyPair(matrix), 1)] as const)
 }
@@ -107,7 +107,7 @@ export const readGgufAdapter = async (folder: string, { model, baseModelName }: 
   const header = await readGguf(file, storage)
   const alpha = readAlpha(header, model, file)
   const pairs = await readPairs(header, model, file, storage)
-  const rank = Math.max(...pairs.map(([, pair]) => rankOf(pair)))
+  const rank = Math.max(...pairs.map(([, pair]) => pairRank(pair)))
   const settings = { ...resolveSettings({ method: 'lora' }), rank, loraAlpha: alpha ?? rank }
   const phase: LoraPhase = { matrices: pairs.map(([matrix]) => matrix) }
   const tensors = pairs.flatMap(([{ name, r }, { A, B }]): readonly (readonly [string, Weights])[] => {
@@ -156,7 +156,7 @@ const readPairs = async ({ tensors }: GgufHeader, model: Model, file: string, st
   for (const { matrix, at } of names) {
     if (!tensors.has(`${at}.lora_a`) && !tensors.has(`${at}.lora_b`)) continue
     const A = await read(`${at}.lora_a`, ([r = 1]) => [Math.max(1, r), matrix.k])
-    const r = rankOf({ A, B: A })
+    const r = pairRank({ A, B: A })
     const B = await read(`${at}.lora_b`, () => [matrix.d, r])
     const headSize = permutedHeads(model, matrix.name)
     pairs.push([

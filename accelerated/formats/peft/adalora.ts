@@ -9,7 +9,7 @@ import { rowsName, withTrainedTokens } from '../../methods/trainedTokens.js'
 import { findMethod, resolveSettings, type Settings } from '../../training/resolveSettings.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
 import { writeAddedTokens } from '../tokenizerFiles.js'
-import { modulePath, modulesToSave, peftPrefix, tripletKeys, writeContents, contentsOf, headTensors } from './peft.js'
+import { modulePath, modulesToSave, peftPrefix, tripletKeys, writeContents, adapterContents, headTensors } from './peft.js'
 import { configText, fansInOut, isPeftType, sorted, loraConfig } from './peftConfig.js'
 import { rowTensors, tokenKeys, parseTokenIndices, readRows } from './tokenRows.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
@@ -53,7 +53,11 @@ export const peftAdalora: AdapterFormat = {
         ...tokenKeys(adapter),
       },
     )
-    return writeContents(folder, contentsOf(adapter, [...factors, ...headTensors(model, head), ...rowTensors(adapter)], config), storage)
+    return writeContents(
+      folder,
+      adapterContents(adapter, [...factors, ...headTensors(model, head), ...rowTensors(adapter)], config),
+      storage,
+    )
   },
   read: async (folder, base, storage) => ((await isPeftType(folder, 'ADALORA', storage)) ? loadAdalora(folder, base, storage) : null),
   asLora: (adapter) => convertToLora(adapter),
@@ -132,7 +136,7 @@ const loadAdalora = async (folder: string, base: ModelFolder, storage: Storage):
   )
   const adapted = adaptedMatrices(config, base, tensors, configFile)
   const named = parseTokenIndices(config.trainable_token_indices, model, outputs, tensors, configFile)
-  checkTensors([...adapted.flatMap(shapesOf), ...named.map(({ key, shape }) => [key, shape] as const)])
+  checkTensors([...adapted.flatMap(listShapes), ...named.map(({ key, shape }) => [key, shape] as const)])
   const { tokens, weights } = await readRows(named, base, outputs, tensors, configFile)
   return {
     model,
@@ -166,7 +170,7 @@ const adaptedMatrices = (
   })
 }
 
-const shapesOf = ({ d, k, r, keys }: Adapted): readonly (readonly [string, TensorShape])[] => [
+const listShapes = ({ d, k, r, keys }: Adapted): readonly (readonly [string, TensorShape])[] => [
   [keys.A, [r, k]],
   [keys.B, [d, r]],
   [keys.E, [r, 1]],

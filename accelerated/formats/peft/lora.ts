@@ -13,7 +13,7 @@ import { nodeFiles } from '../../storage/nodeFiles.js'
 import type { Storage } from '../../storage/storage.js'
 import { isPeftType } from './peftConfig.js'
 import { loadLowRank, type LoadedLowRank, type ScaledPair } from './loadPeft.js'
-import { emptyPair, padToRank, rankOf, type LowRankAdapter, type LowRankPair, saveAdapter } from './peft.js'
+import { emptyPair, padToRank, pairRank, type LowRankAdapter, type LowRankPair, saveAdapter } from './peft.js'
 import { readRows, rowTensors, tokenKeys } from './tokenRows.js'
 
 export const peftLora: AdapterFormat = {
@@ -52,7 +52,7 @@ export const writePaddedLora = async (
   const empty = adapter.model.spec.matrices
     .filter(({ name }) => targeted.includes(name) && !modules.has(name))
     .map((matrix): readonly [string, LowRankPair] => [matrix.name, emptyPair(matrix)])
-  const widest = Math.max(rest.rank, ...[...modules.values()].map(rankOf)) // PEFT's patterns may exceed r
+  const widest = Math.max(rest.rank, ...[...modules.values()].map(pairRank)) // PEFT's patterns may exceed r
   const alpha = rest.alpha * (rest.rslora ? Math.sqrt(widest / rest.rank) : widest / rest.rank)
   return saveAdapter(folder, padToRank({ ...rest, rank: widest, alpha, modules: new Map([...modules, ...empty]) }), storage)
 }
@@ -115,7 +115,7 @@ const toAdapter = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
 }
 
 const toAdaptedMatrices = (pair: ScaledPair | undefined): readonly AdaptedMatrix[] =>
-  pair === undefined ? [] : [{ name: pair.name, d: pair.d, k: pair.k, r: rankOf(pair) }]
+  pair === undefined ? [] : [{ name: pair.name, d: pair.d, k: pair.k, r: pairRank(pair) }]
 
 /** A factor in B brings all pairs to one scale. It is exactly 1 for our own adapters. */
 const collectTensors = (pairs: ReadonlyMap<string, ScaledPair>, scale: number): ReadonlyMap<string, Weights> =>

@@ -38,7 +38,7 @@ export type LowRankAdapter = {
 }
 
 /** The remaining rank of a pair: the rows of A. */
-export const rankOf = ({ A }: LowRankPair): number => A.shape[0] ?? 0
+export const pairRank = ({ A }: LowRankPair): number => A.shape[0] ?? 0
 
 /** A pair of rank 0, which changes nothing. */
 export const emptyPair = ({ d, k }: Pick<Matrix, 'd' | 'k'>): LowRankPair => ({
@@ -96,7 +96,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
     const keys = pairKeys(`${peftPrefix}${path(name)}`)
     return [[keys.A, A], [keys.B, B], ...(magnitude === undefined ? [] : [[keys.magnitude, magnitude] as const])]
   })
-  return contentsOf(
+  return adapterContents(
     adapter,
     [...tensors, ...headTensors(model, head), ...(adapter.tokens?.tensors ?? [])],
     peftConfigText({
@@ -107,7 +107,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       rslora,
       dora: kept.some(([, { magnitude }]) => magnitude !== undefined),
       dropout,
-      modules: kept.map(([name, pair]) => ({ path: path(name), rank: rankOf(pair) })),
+      modules: kept.map(([name, pair]) => ({ path: path(name), rank: pairRank(pair) })),
       modulesToSave: isBare(model, outputs) ? [] : modulesToSave(head),
       bare: isBare(model, outputs),
       tokenKeys: adapter.tokens?.keys ?? {},
@@ -126,7 +126,7 @@ export const headTensors = (model: Model, head: ReadonlyMap<string, Weights>): r
   [...head].map(([name, weights]) => [headKey(model, name), weights])
 
 /** The contents of the files of any method, from its tensors and its configuration. */
-export const contentsOf = (
+export const adapterContents = (
   { model, outputs, labelNames }: Pick<Adapter, 'model' | 'outputs'> & { readonly labelNames?: readonly string[] | undefined },
   tensors: readonly NamedTensor[],
   configText: string,
@@ -165,7 +165,7 @@ const remainingModules = ({ model, modules }: LowRankAdapter): readonly (readonl
     const pair = modules.get(name)
     return pair === undefined ? [] : [[name, pair] as const]
   })
-  const kept = all.filter(([, pair]) => rankOf(pair) > 0)
+  const kept = all.filter(([, pair]) => pairRank(pair) > 0)
   if (kept.length > 0) return kept
   const candidates = all.length > 0 ? all : model.spec.matrices.map((matrix) => [matrix.name, emptyPair(matrix)] as const)
   return candidates.slice(0, 1).map(([name, pair]) => [name, padPair(pair, 1)] as const)
@@ -177,8 +177,8 @@ const checkAdapter = ({ model, outputs, rank, modules, head, labelNames }: LowRa
   for (const [name, pair] of modules) {
     const size = sizes.get(name)
     if (size === undefined) throw new Error(`peftFiles: expected a module of the encoder, got ${name}`)
-    checkShape(`${name}.A`, pair.A, [rankOf(pair), size.k])
-    checkShape(`${name}.B`, pair.B, [size.d, rankOf(pair)])
+    checkShape(`${name}.A`, pair.A, [pairRank(pair), size.k])
+    checkShape(`${name}.B`, pair.B, [size.d, pairRank(pair)])
     if (pair.magnitude !== undefined) checkShape(`${name}.magnitude`, pair.magnitude, [size.d])
   }
   const shapes = selectHead(model, outputs).tensors

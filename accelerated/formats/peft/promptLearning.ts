@@ -13,7 +13,7 @@ import { availablePositions, shortestText } from '../../training/runLength.js'
 import type { Adapter, AdapterFormat } from '../adapter.js'
 import type { Storage } from '../../storage/storage.js'
 import { readAll } from '../adapterTensors.js'
-import { modulesToSave, writeContents, contentsOf } from './peft.js'
+import { modulesToSave, writeContents, adapterContents } from './peft.js'
 import { configText, isPeftType } from './peftConfig.js'
 
 const size = z.int().min(1).max(1_000_000).nullish()
@@ -61,7 +61,7 @@ const promptLearning = (name: Name): AdapterFormat => ({
         ...methodKeys[name](model),
       },
     )
-    return writeContents(folder, contentsOf(adapter, [...tensors, ...heads], config), storage)
+    return writeContents(folder, adapterContents(adapter, [...tensors, ...heads], config), storage)
   },
   read: async (folder, base, storage) =>
     (await isPeftType(folder, types[name], storage)) ? readPrompt(folder, name, base, storage) : null,
@@ -83,16 +83,16 @@ const describeSizes = (name: Name, { spec: { embeddingSize, layers, kind } }: Mo
 const readPrompt = async (folder: string, name: Name, base: ModelFolder, storage: Storage): Promise<Adapter> => {
   const { model } = base
   const method = findMethod(name)
-  const settingsOf = ({ num_virtual_tokens: count }: Config): Settings => resolveSettings({ method: name, numVirtualTokens: count })
+  const toSettings = ({ num_virtual_tokens: count }: Config): Settings => resolveSettings({ method: name, numVirtualTokens: count })
   const parse = (text: string, file: string): Config => {
     const config = validate<Config>(schemas[name], parseJson(text, file), file, `a ${name} configuration`)
     checkSizes(name, config, model, file)
-    checkPositions(method, settingsOf(config), model, file)
+    checkPositions(method, toSettings(config), model, file)
     return config
   }
   const opened = await openAdapterFolder(folder, base, parse, storage, headKey)
   const { config, tensors, outputs, labelNames, checkTensors, readHead } = opened
-  const settings = settingsOf(config)
+  const settings = toSettings(config)
   const phase = startPhase(method, model.spec, settings)
   const shapes = method.train.tensors(phase, settings).map((tensor) => [tensor.name, tensor.shape] as const)
   checkTensors(shapes)

@@ -107,13 +107,13 @@ const layerNames = ({ layers }: DecoderConfig): readonly string[] => Array.from(
 /** The tensor of the word embeddings. */
 export const wordTable = 'embed_tokens.weight'
 
-export const specOf = (config: DecoderConfig): ModelSpec => ({
+export const buildSpec = (config: DecoderConfig): ModelSpec => ({
   hiddenSize: config.hiddenSize,
   embeddingSize: config.hiddenSize,
   words: wordTable,
   tensors: tensorShapes(config),
-  matrices: layerNames(config).flatMap((at) => matricesOf(config, at).map(({ matrix }) => matrix)),
-  layers: layerNames(config).map((at) => layerOf(config, at)),
+  matrices: layerNames(config).flatMap((at) => listMatrices(config, at).map(({ matrix }) => matrix)),
+  layers: layerNames(config).map((at) => buildLayer(config, at)),
   maxPositions: config.maxPositions,
   kind: 'decoder',
   // under a window, versions of transformers differ in which virtual tokens are visible
@@ -121,7 +121,7 @@ export const specOf = (config: DecoderConfig): ModelSpec => ({
 })
 
 /** The heads are those of keys and values, which a prefix extends. */
-const layerOf = ({ keyValueHeads, headSize }: DecoderConfig, name: string): Layer => ({
+const buildLayer = ({ keyValueHeads, headSize }: DecoderConfig, name: string): Layer => ({
   name,
   heads: keyValueHeads,
   headSize,
@@ -134,7 +134,7 @@ const layerOf = ({ keyValueHeads, headSize }: DecoderConfig, name: string): Laye
 type Named = { readonly matrix: Matrix; readonly bias: boolean }
 
 /** W_Q, W_K, W_V, W_O and, of the feed-forward block, gate, up and down. */
-const matricesOf = (config: DecoderConfig, at: string): readonly Named[] => {
+const listMatrices = (config: DecoderConfig, at: string): readonly Named[] => {
   const { hiddenSize: h, intermediateSize: i, heads, keyValueHeads, headSize, biases } = config
   const [queries, keys] = [heads * headSize, keyValueHeads * headSize]
   return [
@@ -157,7 +157,7 @@ const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> =
   return new Map<string, TensorShape>([
     [wordTable, [vocabularySize, h]],
     ...names.flatMap((at) =>
-      matricesOf(config, at).flatMap(({ matrix: { name, d, k }, bias }): readonly [string, TensorShape][] => [
+      listMatrices(config, at).flatMap(({ matrix: { name, d, k }, bias }): readonly [string, TensorShape][] => [
         [`${name}.weight`, [d, k]],
         ...(bias ? [[`${name}.bias`, [d]] satisfies [string, TensorShape]] : []),
       ]),

@@ -4,7 +4,7 @@ import type { Architecture, Model } from '../architecture.js'
 import { isRotaryBuffer } from '../layers/rotary.js'
 import { softCapped } from '../layers/gelu.js'
 import { decoderConfig } from './config.js'
-import { decoder, specOf, wordTable } from './decoder.js'
+import { decoder, buildSpec, wordTable } from './decoder.js'
 import { llama, type DecoderConfig, type FamilyDesign } from './family.js'
 import { decoderGguf } from './gguf.js'
 
@@ -17,7 +17,7 @@ export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, '
   return {
     ...decoderParts(config, naming, wordTable, (products) => softCapped(products, config.logitCap)),
     type: family.modelType,
-    spec: specOf(config),
+    spec: buildSpec(config),
     ignored: isRotaryBuffer,
     hidden: (host, batch) => decoder(config, host, batch),
     withDropout: (p) => decoderModel({ ...config, attentionDropout: p }, family),

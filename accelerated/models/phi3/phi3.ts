@@ -1,6 +1,6 @@
 /** Phi-3 and Phi-4 (Abdin et al., 2024): LLaMA's layers with one matrix for queries, keys and values, and one for gate and up. */
 import type { Architecture, Model, Matrix, ModelSpec, TensorShape } from '../architecture.js'
-import { decoder, specOf } from '../llama/decoder.js'
+import { decoder, buildSpec } from '../llama/decoder.js'
 import { type DecoderConfig, type FamilyDesign, llama } from '../llama/family.js'
 import { decoderConfig } from '../llama/config.js'
 import { z } from 'zod'
@@ -161,7 +161,7 @@ const fusedNames: FusedNames = {
 }
 
 const phi3Model = (config: DecoderConfig): Model => {
-  const [ofLlama, inParts] = [decoderModel(config, phi3), specOf(config)]
+  const [ofLlama, inParts] = [decoderModel(config, phi3), buildSpec(config)]
   return {
     ...ofLlama,
     spec: fusedSpec(inParts, fusedNames),

@@ -89,7 +89,7 @@ export const dominantClass = (labels: readonly number[]): { readonly label: numb
 export const parseClassWeights = (weights: string, labelNames: readonly string[], labels: readonly number[]): readonly number[] => {
   if (weights === 'equal') return labelNames.map(() => 1)
   if (weights === 'balanced') return balancedWeights(labelNames.length, labels)
-  const byName = new Map(weights.split(',').map((part) => weightOf(part, labelNames)))
+  const byName = new Map(weights.split(',').map((part) => parseClassWeight(part, labelNames)))
   return labelNames.map((name) => byName.get(name) ?? 1)
 }
 
@@ -101,7 +101,7 @@ const balancedWeights = (classes: number, labels: readonly number[]): readonly n
 }
 
 /** `LABEL=WEIGHT`, split at the last equals sign: a label may contain one. */
-const weightOf = (part: string, labelNames: readonly string[]): readonly [string, number] => {
+const parseClassWeight = (part: string, labelNames: readonly string[]): readonly [string, number] => {
   const at = part.lastIndexOf('=')
   const [name, weight] = [part.slice(0, Math.max(0, at)).trim(), decimal(part.slice(at + 1).trim())]
   if (at < 0 || weight === null || weight <= 0 || weight > largestWeight)

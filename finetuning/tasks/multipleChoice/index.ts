@@ -25,7 +25,7 @@ export const openChoiceTokens = async (
 ): Promise<ExampleTokenizer<ChoiceExample>> => {
   const tokenizer = await loadTokenizer(folder, model, storage)
   let [questions, tooLong] = [0, 0]
-  const tokensOf = (question: string, answer: string, row: number): LabeledText => {
+  const tokenizeAnswer = (question: string, answer: string, row: number): LabeledText => {
     const segments = [
       { text: `Question: ${question}\nAnswer:`, learned: false },
       { text: ` ${answer}`, learned: true },
@@ -37,7 +37,7 @@ export const openChoiceTokens = async (
     for (const { text, label, row } of examples) {
       questions++
       const { question, choices } = choiceText(text)
-      const texts = choices.map((answer) => tokensOf(question, answer, row))
+      const texts = choices.map((answer) => tokenizeAnswer(question, answer, row))
       const lengths = choices.map(({ length }) => length)
       if (texts.some(({ inputIds }) => inputIds.length > maxLength)) tooLong++
       else if (all) list.push(choiceExample(row, texts, { right: label, lengths }))
@@ -69,11 +69,11 @@ const largestIndex = (values: readonly number[]): number => values.indexOf(Math.
 export const scoreChoices = (answers: readonly ChoiceAnswer[]): Readonly<Record<(typeof choiceMetrics)[number], number>> => {
   if (answers.length === 0) throw new Error('scoreChoices: expected at least one question, got none')
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
-  const shareOf = (toScores: (answer: ChoiceAnswer) => readonly number[]): number =>
+  const shareRight = (toScores: (answer: ChoiceAnswer) => readonly number[]): number =>
     mean(answers.map((answer) => (largestIndex(toScores(answer)) === answer.right ? 1 : 0)))
   return {
-    accuracy: shareOf(({ logProbabilities }) => logProbabilities),
-    accuracyNorm: shareOf(({ logProbabilities, lengths }) => logProbabilities.map((log, i) => log / (lengths[i] ?? NaN))),
+    accuracy: shareRight(({ logProbabilities }) => logProbabilities),
+    accuracyNorm: shareRight(({ logProbabilities, lengths }) => logProbabilities.map((log, i) => log / (lengths[i] ?? NaN))),
     loss: -answers.reduce((sum, { logProbabilities, right }) => sum + (logProbabilities[right] ?? NaN), 0) / tokens,
   }
 }

@@ -39,7 +39,7 @@ const usualBeta: Readonly<Record<Loss, number>> = { dpo: 0.1, ipo: 0.1, orpo: 0.
 type NumberOption = 'lossBeta' | 'labelSmoothing' | 'simpoGamma' | 'desirableWeight' | 'undesirableWeight'
 
 /** @throws InputError for a number outside its range, and for one that the loss does not have */
-const numberOf = (
+const readNumber = (
   options: TaskOptions,
   name: NumberOption,
   usual: number,
@@ -58,17 +58,17 @@ const positive = { isRight: (value: number) => value > 0 && Number.isFinite(valu
 
 export const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
   const [loss, promptTemplate] = [parseLoss(options), parseTemplate(options)]
-  const beta = numberOf(options, 'lossBeta', usualBeta[loss], { ...positive, of: losses })
+  const beta = readNumber(options, 'lossBeta', usualBeta[loss], { ...positive, of: losses })
   const [desirableWeight, undesirableWeight] = [
-    numberOf(options, 'desirableWeight', 1, { ...positive, of: ['kto'] }),
-    numberOf(options, 'undesirableWeight', 1, { ...positive, of: ['kto'] }),
+    readNumber(options, 'desirableWeight', 1, { ...positive, of: ['kto'] }),
+    readNumber(options, 'undesirableWeight', 1, { ...positive, of: ['kto'] }),
   ]
-  const labelSmoothing = numberOf(options, 'labelSmoothing', 0, {
+  const labelSmoothing = readNumber(options, 'labelSmoothing', 0, {
     isRight: (value) => value >= 0 && value < 0.5,
     expected: 'a number from 0 to below 0.5',
     of: ['dpo', 'simpo'],
   })
-  const gamma = numberOf(options, 'simpoGamma', 1, {
+  const gamma = readNumber(options, 'simpoGamma', 1, {
     isRight: (value) => value >= 0 && Number.isFinite(value),
     expected: 'a number of at least 0',
     of: ['simpo'],

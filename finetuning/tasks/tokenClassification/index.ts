@@ -39,7 +39,7 @@ export const decodeTags = (rows: readonly (readonly number[])[], names: readonly
   })
 
 /** softmax(row)[its largest] */
-const shareOf = (row: readonly number[]): number => {
+const largestShare = (row: readonly number[]): number => {
   const largest = row[argmax(row)] ?? NaN
   return 1 / row.reduce((sum, x) => sum + Math.exp(x - largest), 0)
 }
@@ -60,7 +60,7 @@ const entitiesIn = (
   const { toCharacter } = characterOffsets(text)
   return parseEntities(continued(decodeTags(rows, names, words.length / 2), places)).map(({ type, start, end }) => {
     const [from, to] = [words[2 * start] ?? 0, words[2 * end - 1] ?? 0]
-    const scores = rows.slice(start, end).map(shareOf)
+    const scores = rows.slice(start, end).map(largestShare)
     return {
       entity_group: type,
       score: scores.reduce((a, b) => a + b, 0) / scores.length,

@@ -1,7 +1,7 @@
 /** Starts the thread that answers for runs, so that the caller's thread stays free. */
 import { Worker } from 'node:worker_threads'
 import '../../../accelerated/engines/loadOnnxRuntime.js' // turns its telemetry off; the worker thread cannot
-import { callCount, waitUntilIdle } from '../../../accelerated/engines/nativeCallGuard.js'
+import { callCount, threadOptions, waitUntilIdle } from '../../../accelerated/engines/nativeCallGuard.js'
 import type { Reply, Request, ServingData, ServingOptions } from './protocol.js'
 
 export type ServingThread = {
@@ -20,7 +20,10 @@ export type ThreadListeners = {
 
 export const startServingThread = (options: ServingOptions, { onReply, onExit }: ThreadListeners): ServingThread => {
   const calls = callCount()
-  const worker = new Worker(new URL('./servingWorker.js', import.meta.url), { workerData: { options, calls } satisfies ServingData })
+  const worker = new Worker(new URL('./servingWorker.js', import.meta.url), {
+    workerData: { options, calls } satisfies ServingData,
+    execArgv: threadOptions(),
+  })
   let [ended, error] = [false, null as Error | null]
   worker.on('message', onReply)
   worker.on('error', (thrown: Error) => {
