@@ -90,8 +90,8 @@ class SlowFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(specifications)
     const isSlow = (moduleId: string): boolean => slow.some((file) => moduleId.endsWith(file))
-    const place = ({ project, moduleId }: TestSpecification): number =>
-      2 * Number(!project.config.isolate) + Number(!isSlow(moduleId)) // a process is shared by neighbors
+    // isolated files first: a process is shared by neighbors
+    const place = ({ project, moduleId }: TestSpecification): number => 2 * Number(!project.config.isolate) + Number(!isSlow(moduleId))
     return [0, 1, 2, 3].flatMap((of) => sorted.filter((one) => place(one) === of))
   }
 }
