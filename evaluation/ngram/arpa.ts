@@ -3,20 +3,22 @@ import { inputError, quoted, type InputError } from '../../accelerated/errors/in
 import { type BackoffModel, type Complain, largestLog10, type Level, ngramTables } from './backoffModel.js'
 import { eachTextLine, type TextSource } from './textLines.js'
 import {
-  float32List,
   newVocabulary,
   sentenceEnd,
   sentenceStart,
   specialWords,
-  uint32List,
+  type Vocabulary,
   unknownWord,
   type GrowingVocabulary,
+  float32List,
   type NumberList,
-  type Vocabulary,
+  uint32List,
 } from './vocabulary.js'
 
 /** The highest order of a file: twice the highest trained order. */
 const highestOrder = 12
+
+const [backslash, hash] = [0x5c, 0x23]
 
 /** Characters of a line that a message may quote. */
 const quotedLength = 400
@@ -46,26 +48,26 @@ export const readArpa = async (source: TextSource, signal?: AbortSignal): Promis
     state = sections.length === counts.length ? 'end' : 'n-grams'
     sections.push({ firstLine: current + 1, words: uint32List(), probabilities: float32List(), backoffs: float32List() })
   }
-  const takeText = (line: string): void => {
+  const takeText = (line: string, first: number | undefined): void => {
     if (state === 'start') {
       if (line === '\\data\\') state = 'counts'
-      else if (!line.startsWith('#')) throw lineError('an ARPA file, which begins with \\data\\', quoted(line))
+      else if (first !== hash) throw lineError('an ARPA file, which begins with \\data\\', quoted(line))
     } else if (state === 'end') throw lineError('nothing after \\end\\', quoted(line))
-    else if (state === 'counts' && (!line.startsWith('\\') || counts.length === 0))
-      counts.push(parseCount(line, counts.length + 1, lineError))
+    else if (state === 'counts' && (first !== backslash || counts.length === 0)) counts.push(parseCount(line, counts.length + 1, lineError))
     else takeHeader(line)
   }
-  const takeLine = (line: string, number: number): void => {
+  const takeLine = (bytes: Uint8Array, start: number, lineEnd: number, number: number): void => {
     current = number
-    const text = withoutLastBlanks(line)
+    let end = lineEnd
+    while (end > start && isBlank(bytes[end - 1] as number)) end--
     const section = sections.at(-1)
-    if (state !== 'n-grams' || section === undefined || line.startsWith('\\')) {
-      if (text !== '') takeText(text.slice(0, quotedLength))
+    if (state !== 'n-grams' || section === undefined || bytes[start] === backslash) {
+      if (end > start) takeText(Buffer.from(bytes.subarray(start, Math.min(end, start + quotedLength))).toString(), bytes[start])
       return
     }
     const isFirst = section.probabilities.length() === 0
     if (isFirst) section.firstLine = number
-    if (text !== '') parse(text, section, sections.length, sections.length === counts.length)
+    if (end > start) parse(bytes, start, end, section, sections.length, sections.length === counts.length)
     else if (!isFirst) state = 'gap'
   }
   await eachTextLine(source, takeLine, signal)
@@ -109,7 +111,9 @@ const complainer =
   (sections: readonly Section[], vocabulary: Vocabulary, lineError: LineError): Complain =>
   (order, listed, problem) => {
     const { firstLine, words } = sections[order - 1] as Section
-    const parts = Array.from(words.numbers().subarray(listed * order, (listed + 1) * order), vocabulary.word)
+    const parts = Array.from(words.numbers().subarray(listed * order, (listed + 1) * order), (word) =>
+      Buffer.from(vocabulary.wordBytes(word)).toString(),
+    )
     return problem === 'twice'
       ? lineError('each n-gram once', `${quoted(parts.join(' '))} a second time`, firstLine + listed)
       : lineError(`the context ${quoted(parts.slice(0, -1).join(' '))} among the ${order - 1}-grams`, 'none', firstLine + listed)
@@ -128,67 +132,93 @@ type Section = {
 
 /** Parses lines of n-grams into a section: a probability, `order` words, and perhaps a back-off weight. */
 const ngramParser = (vocabulary: GrowingVocabulary, lineError: LineError) => {
+  let bounds = new Uint32Array(2 * 8) // where the line's parts begin and end
   const seenSpecial = new Set<number>()
-  const parseNumber = (text: string, what: string): number => {
-    const value = decimal.test(text) ? Number(text) : NaN
-    if (!Number.isFinite(Math.fround(value))) throw lineError(`a finite number for ${what}`, quoted(text))
-    if (Math.abs(value) > largestLog10) throw lineError(`a log10 from -${largestLog10} to ${largestLog10} for ${what}`, text)
+  const textAt = (bytes: Uint8Array, part: number): string => Buffer.from(bytes.subarray(bounds[2 * part], bounds[2 * part + 1])).toString()
+  const numberAt = (bytes: Uint8Array, part: number, what: string): number => {
+    const value = parseDecimal(bytes, bounds[2 * part] as number, bounds[2 * part + 1] as number)
+    if (!Number.isFinite(Math.fround(value))) throw lineError(`a finite number for ${what}`, quoted(textAt(bytes, part)))
+    if (Math.abs(value) > largestLog10) throw lineError(`a log10 from -${largestLog10} to ${largestLog10} for ${what}`, textAt(bytes, part))
     return value
   }
-  const addWord = (text: string): number => {
+  /** Like KenLM, reads <UNK> as <unk>. */
+  const isUnknown = (bytes: Uint8Array, part: number): boolean =>
+    (bounds[2 * part + 1] as number) - (bounds[2 * part] as number) === 5 && textAt(bytes, part).toLowerCase() === '<unk>'
+  const addWord = (bytes: Uint8Array): number => {
     const before = vocabulary.size()
-    const word = isUnknown.test(text) ? unknownWord : vocabulary.add(text)
+    const word = isUnknown(bytes, 1) ? unknownWord : vocabulary.add(bytes, bounds[2] as number, bounds[3] as number)
     const isNew = word <= sentenceEnd ? !seenSpecial.has(word) : word === before
-    if (!isNew) throw lineError('each n-gram once', `${quoted(text)} a second time`)
+    if (!isNew) throw lineError('each n-gram once', `${quoted(textAt(bytes, 1))} a second time`)
     if (word <= sentenceEnd) seenSpecial.add(word)
     return word
   }
-  const findWord = (text: string): number => {
-    const word = vocabulary.find(text)
-    if (word === unknownWord && !isUnknown.test(text)) throw lineError('words that are among the 1-grams', quoted(text))
+  const findWord = (bytes: Uint8Array, part: number): number => {
+    const word = vocabulary.find(bytes, bounds[2 * part] as number, bounds[2 * part + 1] as number)
+    if (word === unknownWord && !isUnknown(bytes, part)) throw lineError('words that are among the 1-grams', quoted(textAt(bytes, part)))
     return word
   }
-  const parse = (line: string, { words, probabilities, backoffs }: Section, order: number, isHighest: boolean): void => {
-    const [first = '', ...parts] = splitParts(line, order + 3)
-    if (parts.length !== order && parts.length !== order + 1)
+  const parse = (bytes: Uint8Array, start: number, end: number, section: Section, order: number, isHighest: boolean): void => {
+    const { words, probabilities, backoffs } = section
+    if (bounds.length < 2 * (order + 3)) bounds = new Uint32Array(2 * (order + 3))
+    const parts = splitParts(bytes, start, end, bounds, order + 3)
+    if (parts !== order + 1 && parts !== order + 2)
       throw lineError(
         `a probability, ${order === 1 ? 'a word' : `${order} words`} and at most a back-off weight`,
-        parts.length > order ? 'more' : `${parts.length + 1} of them`,
+        parts > order + 2 ? 'more' : `${parts} of them`,
       )
-    const probability = parseNumber(first, 'the probability')
-    if (probability > 0) throw lineError('the log10 of a probability, at most 0', first)
-    const backoff = parts.length > order ? parseNumber(parts[order] ?? '', 'the back-off weight') : 0
+    const probability = numberAt(bytes, 0, 'the probability')
+    if (probability > 0) throw lineError('the log10 of a probability, at most 0', textAt(bytes, 0))
+    const backoff = parts === order + 2 ? numberAt(bytes, order + 1, 'the back-off weight') : 0
     if (isHighest && backoff !== 0) throw lineError('no back-off weight at the highest order', `${backoff}`)
-    if (order === 1) words.push(addWord(parts[0] ?? ''))
-    else for (let i = 0; i < order; i++) words.push(findWord(parts[i] ?? ''))
+    if (order === 1) words.push(addWord(bytes))
+    else for (let part = 1; part <= order; part++) words.push(findWord(bytes, part))
     probabilities.push(probability)
     if (!isHighest) backoffs.push(backoff)
   }
   return { parse, hasSpecial: (word: number): boolean => seenSpecial.has(word) }
 }
 
-const decimal = /^[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?$/i
+// Splits a line of an ARPA file and parses its numbers, without a string for each part.
+const [tab, space, carriageReturn] = [0x09, 0x20, 0x0d]
+const [minus, plus, point, zero, nine] = [0x2d, 0x2b, 0x2e, 0x30, 0x39]
 
-/** Like KenLM, reads <UNK> as <unk>. */
-const isUnknown = /^<unk>$/i
+const isBlank = (byte: number): boolean => byte === space || byte === tab || byte === carriageReturn
 
-const isBlank = (code: number): boolean => code === 0x20 || code === 0x09 || code === 0x0d
-
-/** At most `most` parts of a line with blanks between them: by hand, since regular expressions take twice as long. */
-const splitParts = (line: string, most: number): readonly string[] => {
-  const parts: string[] = []
-  for (let at = 0; at < line.length && parts.length < most; ) {
-    const from = at
-    while (at < line.length && !isBlank(line.charCodeAt(at))) at++
-    if (at > from) parts.push(line.slice(from, at))
-    else at++
+/** Writes the start and end of each part of bytes[start..end) to `bounds`, two numbers per part. → the number of parts, at most `most` */
+const splitParts = (bytes: Uint8Array, start: number, end: number, bounds: Uint32Array, most: number): number => {
+  let parts = 0
+  for (let at = start; at < end && parts < most; ) {
+    if (isBlank(bytes[at] as number)) {
+      at++
+      continue
+    }
+    bounds[2 * parts] = at
+    while (at < end && !isBlank(bytes[at] as number)) at++
+    bounds[2 * parts + 1] = at
+    parts++
   }
   return parts
 }
 
-/** A regular expression for the end of a text would take quadratic time. */
-const withoutLastBlanks = (text: string): string => {
-  let end = text.length
-  while (end > 0 && isBlank(text.charCodeAt(end - 1))) end--
-  return text.slice(0, end)
+const powers = Array.from({ length: 23 }, (_, exponent) => 10 ** exponent)
+
+/** The decimal number in bytes[start..end), correctly rounded; NaN if it is none. */
+export const parseDecimal = (bytes: Uint8Array, start: number, end: number): number => {
+  let at = start
+  const first = bytes[at]
+  if (first === minus || first === plus) at++
+  let [digits, behindPoint, pointAt] = [0, 0, -1]
+  for (; at < end; at++) {
+    const byte = bytes[at] as number
+    if (byte >= zero && byte <= nine) {
+      digits = 10 * digits + byte - zero
+      if (pointAt !== -1) behindPoint++
+    } else if (byte === point && pointAt === -1) pointAt = at
+    else break
+  }
+  // exact: an integer below 2⁵³ divided by a power of ten below it
+  const isPlain = at === end && digits < 2 ** 53 && behindPoint < powers.length && /[0-9]/.test(String.fromCharCode(bytes[end - 1] ?? 0))
+  if (isPlain) return (first === minus ? -digits : digits) / (powers[behindPoint] as number)
+  const text = Buffer.from(bytes.subarray(start, end)).toString('latin1')
+  return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : NaN
 }

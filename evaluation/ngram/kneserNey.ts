@@ -71,7 +71,10 @@ const spokenWords = (tokens: Uint32Array, places: Uint32Array, { grams }: Kept, 
 
 const selectVocabulary = (vocabulary: Vocabulary, words: Uint32Array): Vocabulary => {
   const fewer = newVocabulary()
-  for (const word of words) fewer.add(vocabulary.word(word))
+  for (const word of words) {
+    const bytes = vocabulary.wordBytes(word)
+    fewer.add(bytes, 0, bytes.length)
+  }
   return fewer
 }
 

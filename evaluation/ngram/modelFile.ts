@@ -40,7 +40,7 @@ const piece = 2 ** 20
 
 /** Pieces of the file, with the share of the n-grams up to each. A trained model's n-grams are in suffix order, as lmplz writes them. */
 function* arpaPieces({ vocabulary, levels }: BackoffModel): Generator<{ readonly text: string; readonly share: number }> {
-  const names = Array.from({ length: vocabulary.size() }, (_, number) => vocabulary.word(number))
+  const names = Array.from({ length: vocabulary.size() }, (_, word) => Buffer.from(vocabulary.wordBytes(word)).toString())
   const total = levels.reduce((sum, { probabilities }) => sum + probabilities.length, 0)
   let done = 0
   let text = `\\data\\\n${levels.map(({ probabilities }, i) => `ngram ${i + 1}=${probabilities.length}\n`).join('')}`

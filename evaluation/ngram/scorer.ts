@@ -105,18 +105,25 @@ export type NgramScorer = {
   readonly lines: (source: TextSource, take: (score: SentenceScore) => void, signal?: AbortSignal) => Promise<void>
 }
 
-/** Words have the white space of C between them, as in KenLM's `query`. */
-const wordsOfLine = /[^\t-\r ]+/g
+/** The separators of words: the white space of C, as in KenLM's `query`. */
+const isBlank = (byte: number): boolean => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 
 /** Makes tables of the model's n-grams, of about 30 bytes each, and scores by them. */
 export const ngramScorer = (model: BackoffModel): NgramScorer => {
   const { begin, next, matched } = openScorer(model)
   const { find } = model.vocabulary
-  const sentence = (line: string): SentenceScore => {
+  const scoreBytes = (bytes: Uint8Array, start: number, end: number): SentenceScore => {
     let [log10, words, unknown, unknownLog10] = [0, 0, 0, 0]
     begin()
-    for (const [text] of line.matchAll(wordsOfLine)) {
-      const word = find(text)
+    for (let at = start; at < end; ) {
+      if (isBlank(bytes[at] as number)) {
+        at++
+        continue
+      }
+      const from = at
+      do at++
+      while (at < end && !isBlank(bytes[at] as number))
+      const word = find(bytes, from, at)
       const logProbability = next(word)
       log10 += logProbability
       words++
@@ -127,15 +134,19 @@ export const ngramScorer = (model: BackoffModel): NgramScorer => {
     return { log10: log10 + next(sentenceEnd), words, unknown, unknownLog10 }
   }
   return {
-    sentence,
+    sentence: (text) => {
+      const bytes = Buffer.from(text)
+      return scoreBytes(bytes, 0, bytes.length)
+    },
     words: (words, after = 'sentence') => {
       begin(after)
       return words.map((text) => {
-        const word = find(text)
+        const bytes = Buffer.from(text)
+        const word = find(bytes, 0, bytes.length)
         return { log10: next(word), matched: matched(), isKnown: word !== unknownWord }
       })
     },
-    lines: (source, take, signal) => eachTextLine(source, (line) => take(sentence(line)), signal),
+    lines: (source, take, signal) => eachTextLine(source, (bytes, start, end) => take(scoreBytes(bytes, start, end)), signal),
   }
 }
 

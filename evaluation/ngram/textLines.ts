@@ -1,4 +1,4 @@
-/** Reads the lines of a text, plain or gzip. Text must be UTF-8; the length of lines and the gzip ratio are bounded. */
+/** Reads the lines of a text, plain or gzip, as bytes. Text must be UTF-8; the length of lines and the gzip ratio are bounded. */
 import { isUtf8 } from 'node:buffer'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { gunzipped, isGzip } from '../../accelerated/storage/text.js'
@@ -39,8 +39,8 @@ export const fileSource = async (file: string, onRead: (bytes: number) => void =
   return { name: file, bytes: size, chunks: chunks() }
 }
 
-/** A line without its line feed; lines count from 1. */
-export type TakeLine = (line: string, number: number) => void
+/** A line's bytes are buffer[start..end), good until `take` returns, without the line's end; lines count from 1. */
+export type TakeLine = (buffer: Uint8Array, start: number, end: number, line: number) => void
 
 /**
  * Passes each line to `take`, empty ones too. The last line needs no line feed. The first bytes identify a gzip file.
@@ -52,13 +52,12 @@ export const eachTextLine = async ({ name, chunks }: TextSource, take: TakeLine,
   let restLength = 0
   const takeAll = (bytes: Uint8Array): void => {
     if (!isUtf8(bytes)) throw notUtf8(name, bytes, line)
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     let start = line === 0 && mark.every((byte, i) => bytes[i] === byte) ? mark.length : 0
     for (let feed = bytes.indexOf(lineFeed); feed !== -1; feed = bytes.indexOf(lineFeed, start)) {
-      take(text.toString('utf8', start, feed), ++line)
+      take(bytes, start, feed, ++line)
       start = feed + 1
     }
-    if (start < bytes.length) take(text.toString('utf8', start), ++line)
+    if (start < bytes.length) take(bytes, start, bytes.length, ++line)
   }
   for await (const chunk of inflated(name, chunks)) {
     signal?.throwIfAborted()

@@ -66,9 +66,13 @@ const mostLines = 1_000_000
 /** A file's lines. The last line needs no line feed. @throws InputError if the file is unreadable, empty, too long or not UTF-8 */
 export const readLines = async (file: string): Promise<readonly string[]> => {
   const lines: string[] = []
-  await eachTextLine(await fileSource(file), (line, number) => {
-    if (number > mostLines) throw inputError(file, `at most ${mostLines} lines`, 'more')
-    lines.push(line.replace(/\r$/, ''))
+  await eachTextLine(await fileSource(file), (bytes, start, end, line) => {
+    if (line > mostLines) throw inputError(file, `at most ${mostLines} lines`, 'more')
+    lines.push(
+      Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
+        .toString('utf8')
+        .replace(/\r$/, ''),
+    )
   })
   if (lines.length === 0) throw inputError(file, 'a sentence a line', 'an empty file')
   return lines

@@ -738,6 +738,13 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/evaluation/sweep'],
   },
   {
+    file: 'evaluation/ngram/vocabulary.ts',
+    mistake: 'Words with the same hash are one word.',
+    before: 'hashes[stored - 1] === hash && isWord(stored - 1, bytes, start, end)',
+    after: 'hashes[stored - 1] === hash',
+    tests: ['property/evaluation/ngram'],
+  },
+  {
     file: 'evaluation/ngram/kneserNey.ts',
     mistake: 'Lower orders use raw counts.',
     before: '{ adjusted, places }: Counted,\n  below',
