@@ -117,7 +117,7 @@ export const machineSettings = settingGroup('Machine', {
     placeholder: 'name',
     description: `Device: ${alternatives(deviceNames)}; cuda:1 is the second card, and cuda:tf32 or cuda:1:tf32 multiplies in TF32, with 10-bit mantissas`,
     common: true,
-    schema: z.union([z.enum(deviceNames), cards], { error: `one of ${deviceNames.join(', ')}` }).default('auto'),
+    schema: z.union([z.enum(deviceNames), cards], { error: `one of ${deviceNames.join(', ')} (a card: cuda:1)` }).default('auto'),
   },
   precision: {
     placeholder: 'name',

@@ -8,7 +8,7 @@ import type { Results } from '../engines/engine.js'
 import { blockOutput, type ParameterLayout } from '../parameters/layout.js'
 import type { RunState } from '../parameters/runState.js'
 import { zeros, type Vector } from '../parameters/vectors.js'
-import type { PartSessions } from './phaseSessions.js'
+import type { MicroBatchSessions } from './phaseSessions.js'
 import { blockFeeds, collect, resultsInto } from './stateBuffers.js'
 import type { PartFeeds } from './microBatchFeeds.js'
 
@@ -21,10 +21,10 @@ export type MicroBatchGradient = {
 }
 
 /** What a part's gradient follows from, beside the run's settings, model and data. */
-export type PartSource = Pick<RunState, 'step' | 'phase' | 'parameters'> & { readonly progress: TrainingProgress }
+export type MicroBatchSource = Pick<RunState, 'step' | 'phase' | 'parameters'> & { readonly progress: TrainingProgress }
 
 /** A step whose parts may be computed anywhere. */
-export type SpreadStep = PartSource & {
+export type SpreadStep = MicroBatchSource & {
   readonly layout: ParameterLayout
   /** the number of parts */
   readonly parts: number
@@ -38,7 +38,7 @@ export type SpreadStep = PartSource & {
 export type PartExecutor = (step: SpreadStep) => Promise<readonly MicroBatchGradient[]>
 
 export const microBatchGradient = async (
-  { layout, add }: Pick<PartSessions, 'layout' | 'add'>,
+  { layout, add }: Pick<MicroBatchSessions, 'layout' | 'add'>,
   parameters: Vector,
   { feeds, tokens }: PartFeeds,
   dtype: FloatType,
@@ -76,7 +76,7 @@ export type BatchExecutor = (batches: {
 }) => AsyncIterable<readonly [batch: number, results: Results]>
 
 /** An evaluation whose batches may be computed anywhere. The phase and the parameters are those of inference. */
-export type SpreadEvaluation = PartSource & {
+export type SpreadEvaluation = MicroBatchSource & {
   /** the number of batches */
   readonly parts: number
   /** Computes the outputs of the batch with this number here. */
@@ -89,7 +89,7 @@ export type SpreadEvaluation = PartSource & {
 export type AnswersExecutor = (evaluation: SpreadEvaluation) => AsyncIterable<readonly [part: number, outputs: MicroBatchGradient]>
 
 /** The outputs one after another; `results` has how many numbers each one has. */
-export const answersPart = ({ tokens, results }: BatchOutputs, dtype: FloatType): MicroBatchGradient => {
+export const answerMicroBatch = ({ tokens, results }: BatchOutputs, dtype: FloatType): MicroBatchGradient => {
   const entries = Object.entries(results)
   const gradient = zeros(
     entries.reduce((sum, [, { length }]) => sum + length, 0),
@@ -112,12 +112,12 @@ export const splitOutputs = ({ gradient, results }: MicroBatchGradient): Results
 }
 
 /** Batches of a predictor, computed by `execute`. */
-export const spreadBatches = (execute: AnswersExecutor, source: PartSource, dtype: FloatType): BatchExecutor =>
+export const spreadBatches = (execute: AnswersExecutor, source: MicroBatchSource, dtype: FloatType): BatchExecutor =>
   async function* ({ count, compute, fits }) {
     const parts = execute({
       ...source,
       parts: count,
-      compute: async (batch) => answersPart(await compute(batch), dtype),
+      compute: async (batch) => answerMicroBatch(await compute(batch), dtype),
       fits: (batch, outputs) => fits(batch, splitOutputs(outputs)),
     })
     for await (const [batch, outputs] of parts) yield [batch, splitOutputs(outputs)]

@@ -7,8 +7,8 @@ import { stepBatches } from './batchOrder.js'
 import { evaluationPredictor } from './evaluation.js'
 import type { TrainingTask } from './events.js'
 import { forLengths } from './batchFeeds.js'
-import { microBatchGradient, type MicroBatchGradient, type PartSource, answersPart } from './microBatchGradient.js'
-import { openPartSessions, makePhaseSessions } from './phaseSessions.js'
+import { microBatchGradient, type MicroBatchGradient, type MicroBatchSource, answerMicroBatch } from './microBatchGradient.js'
+import { openMicroBatchSessions, makePhaseSessions } from './phaseSessions.js'
 import { runLength } from './runLength.js'
 import { microBatchFeeds } from './microBatchFeeds.js'
 
@@ -17,7 +17,7 @@ export type PartComputer = {
   /** Opens the sessions of a phase before its first part. @throws InputError if it is no phase of the method */
   readonly open: (phase: unknown) => Promise<void>
   /** One part of what a leader published. @throws InputError if the parameters do not fit the phase, or the weights have changed */
-  readonly compute: (source: PartSource, part: number) => Promise<MicroBatchGradient>
+  readonly compute: (source: MicroBatchSource, part: number) => Promise<MicroBatchGradient>
 }
 
 export type MicroBatchWorker = {
@@ -57,7 +57,7 @@ const makePhaseParser = <E extends TrainingExample, O>({ method }: TrainingTask<
   }
 }
 
-const checkSize = ({ name }: { readonly name: string }, expected: number, { parameters }: PartSource): void => {
+const checkSize = ({ name }: { readonly name: string }, expected: number, { parameters }: MicroBatchSource): void => {
   if (parameters.length !== expected) throw inputError(where, `${expected} trained numbers of ${name}`, String(parameters.length))
 }
 
@@ -68,8 +68,8 @@ const openGradients = <E extends TrainingExample, O>(given: TrainingTask<E, O>):
   const task = forLengths(watched, given.training, given.runtime.engine)
   const { method, settings, model, precision, objective } = task
   const batches = stepBatches(task.training, settings, runLength(method, settings, model, task.training.length).stepsPerEpoch)
-  const sessions = makePhaseSessions(task, openPartSessions)
-  let prepared: { readonly source: PartSource; readonly prepareFeeds: ReturnType<typeof microBatchFeeds> } | null = null
+  const sessions = makePhaseSessions(task, openMicroBatchSessions)
+  let prepared: { readonly source: MicroBatchSource; readonly prepareFeeds: ReturnType<typeof microBatchFeeds> } | null = null
   return {
     open: async (phase) => void (await sessions.of(restorePhase(phase))),
     compute: async (source, part) => {
@@ -94,16 +94,16 @@ const openAnswers = <E extends TrainingExample, O>(task: TrainingTask<E, O>): Re
   const parsePhase = makePhaseParser(task)
   const { method, evaluation, settings, precision } = task
   const predictors = evaluationPredictor(task)
-  const openBatches = async (phase: unknown, { parameters }: PartSource) =>
+  const openBatches = async (phase: unknown, { parameters }: MicroBatchSource) =>
     (await predictors.of(phase)).batches(parameters, evaluation, settings.batchSize)
-  let prepared: { readonly source: PartSource; readonly batches: Awaited<ReturnType<typeof openBatches>> } | null = null
+  let prepared: { readonly source: MicroBatchSource; readonly batches: Awaited<ReturnType<typeof openBatches>> } | null = null
   return {
     open: async (phase) => void (await predictors.of(parsePhase(phase))),
     compute: async (source, part) => {
       const phase = parsePhase(source.phase)
       checkSize(method, buildLayout(task, phase).size, source)
       if (prepared?.source !== source) prepared = { source, batches: await openBatches(phase, source) }
-      return answersPart(await prepared.batches.compute(part), precision.dtype)
+      return answerMicroBatch(await prepared.batches.compute(part), precision.dtype)
     },
     release: predictors.release,
   }

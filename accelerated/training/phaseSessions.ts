@@ -15,7 +15,7 @@ import { namedVectors } from '../parameters/vectors.js'
 import { collect, pairBlockNames } from './stateBuffers.js'
 
 /** What parts of a step are computed with. */
-export type PartSessions = {
+export type MicroBatchSessions = {
   readonly layout: ParameterLayout
   readonly sites: readonly DropoutSite[]
   readonly pools: Feeds
@@ -24,7 +24,7 @@ export type PartSessions = {
   readonly release: () => Promise<void>
 }
 
-export type PhaseSessions = Omit<PartSessions, 'add'> & {
+export type PhaseSessions = Omit<MicroBatchSessions, 'add'> & {
   /** The whole step, or its last part with accumulation. A spread step has the update alone. */
   readonly update: Session
   /** With accumulation, the parts before the last. A spread step has all parts here. */
@@ -57,7 +57,7 @@ export const openPhaseSessions = async (
   const update = await engine.open(outputs, weights, { prepack: false, carry, fixed: poolNames(sites), ...(carriedIn && { carriedIn }) })
   const device = deviceState(update, layout, carry)
   if (!inParts) return { layout, sites, pools: drawPools(assembly, sites, largest), update, add: null, device, release: update.release }
-  const parts = await openPartSessions(assembly, phase, runtime, largest, device === null ? null : carriedIn)
+  const parts = await openMicroBatchSessions(assembly, phase, runtime, largest, device === null ? null : carriedIn)
   return {
     ...parts,
     update,
@@ -70,13 +70,13 @@ export const openPhaseSessions = async (
 }
 
 /** The same for parts alone. @param carriedIn of the session that updates; null: sums of gradients do not stay on the device (default) */
-export const openPartSessions = async (
+export const openMicroBatchSessions = async (
   assembly: Assembly,
   phase: unknown,
   { engine, weights }: Runtime,
   largest: Dimensions,
   carriedIn: object | null = null,
-): Promise<PartSessions> => {
+): Promise<MicroBatchSessions> => {
   const { outputs, layout, sites } = graphToOpen(assembly, phase, 'add')
   const carry = carriedIn === null ? {} : mapCarriedOutputs(layout, outputs)
   const fixed = [...poolNames(sites), ...Object.values(carry)] // a step's first part is fed a sum of zeros
@@ -84,15 +84,17 @@ export const openPartSessions = async (
   return { layout, sites, pools: drawPools(assembly, sites, largest), add, release: add.release }
 }
 
-const poolNames = (sites: PartSessions['sites']): readonly string[] => [...new Set(sites.map(({ probability }) => poolName(probability)))]
+const poolNames = (sites: MicroBatchSessions['sites']): readonly string[] => [
+  ...new Set(sites.map(({ probability }) => poolName(probability))),
+]
 
-const drawPools = (assembly: Assembly, sites: PartSessions['sites'], largest: Dimensions): Feeds =>
+const drawPools = (assembly: Assembly, sites: MicroBatchSessions['sites'], largest: Dimensions): Feeds =>
   dropoutPools(assembly.settings.seed, sites, dimensionsInBlocks(assembly, largest), assembly.precision.dtype)
 
 type SessionsTask = Assembly & { readonly runtime: Runtime; readonly training: Examples<TokenizedExample> }
 
 /** The sessions of the current phase: opened when a phase begins, released when it ends. */
-export const makePhaseSessions = <S extends Pick<PartSessions, 'release'>>(
+export const makePhaseSessions = <S extends Pick<MicroBatchSessions, 'release'>>(
   task: SessionsTask,
   open: (assembly: Assembly, phase: unknown, runtime: Runtime, largest: Dimensions) => Promise<S>,
 ) => {

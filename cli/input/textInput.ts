@@ -1,7 +1,7 @@
 /** The texts of `predict`: lines, JSON objects or CSV on standard input, or a file with named columns. */
 import { createReadStream } from 'node:fs'
 import { CsvError, parse } from 'csv-parse'
-import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
+import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { inputError, InputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { asFlag } from '../../finetuning/commandLine/shell.js'
@@ -47,6 +47,7 @@ export async function* lineTexts(file: string, columns: TextColumns): Batches {
   try {
     yield* streamTexts(createReadStream(path), 'lines', columns)
   } catch (thrown) {
+    if (isAbsent(thrown)) throw systemInputError(file, 'a file', thrown, 'none there')
     throw systemCode(thrown) === null ? thrown : systemInputError(file, 'a readable file', thrown)
   }
 }

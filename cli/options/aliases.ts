@@ -155,11 +155,11 @@ export const aliases: Readonly<Record<string, Readonly<Record<string, OurName>>>
 
 /** Options that left, and what to write instead. */
 export const removedOptions: Readonly<Record<string, string>> = {
-  device_id: 'the number of the card is part of the device: --device cuda:1',
+  device_id: 'the card is part of the device: --device cuda:1',
   tf32: 'TF32 is part of the device: --device cuda:tf32, or cuda:1:tf32',
   strict_device: 'a warning says which nodes run on the CPU',
   sample_max_new_tokens: 'samples have at most 64 tokens; salora generate --run writes longer texts',
-  sample_temperature: 'samples are greedy; salora generate --run --temperature draws',
+  sample_temperature: 'samples are greedy; salora generate --run --temperature samples',
 }
 
 /** Values that our flags lack, and the nearest thing that exists. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { InputError, inputError } from '../../accelerated/errors/inputError.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import type { MicroBatchGradient, PartSource } from '../../accelerated/training/microBatchGradient.js'
+import type { MicroBatchGradient, MicroBatchSource } from '../../accelerated/training/microBatchGradient.js'
 import type { MicroBatchWorker } from '../../accelerated/training/microBatchWorker.js'
 import { encodeVector, decodeVector } from './exchange.js'
 import { fromFrame, newSigner, partJob, stepHeader, toFrame, type PartHeader, type StepHeader } from './frame.js'
@@ -73,7 +73,7 @@ const untilEnd = async ({ client, place, id }: Serving, signal: AbortSignal): Pr
   return 'stopped'
 }
 
-type Step = { readonly header: StepHeader; readonly source: PartSource }
+type Step = { readonly header: StepHeader; readonly source: MicroBatchSource }
 
 /** Computes and returns the part of a job. One of a step that is over is left alone. @throws InputError as `serveParts` */
 const answerJobs = (serving: Serving): ((data: unknown) => Promise<void>) => {

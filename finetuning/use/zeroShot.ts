@@ -23,8 +23,8 @@ export const hasNamesAlone = (
 }
 
 /**
- * The head's rows are the embeddings of the names times 20, so a logit is 20 cos(text, name): the scale at which sentence encoders are trained
- * (multiple negatives ranking). The result is a classifier as any other.
+ * The head's rows are the embeddings of the names times 20, so a logit is 20 cos(text, name). The multiple negatives ranking loss, by which sentence
+ * encoders are trained, has the same factor. The result is an ordinary classifier.
  * @throws InputError for fewer than two names, or equal ones
  */
 export const zeroShot = async (

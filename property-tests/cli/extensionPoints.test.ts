@@ -202,7 +202,7 @@ describe('a new device', () => {
   it('is a value of the setting, and is listed in the help of --device and by salora doctor', async () => {
     expect(resolveSettings(given({ device: 'abacus' })).device).toBe('abacus')
     expect(() => resolveSettings(given({ device: 'abaci' }))).toThrow(
-      'device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"',
+      'device: expected one of auto, cpu, webgpu, cuda, abacus (a card: cuda:1), got "abaci"',
     )
     expect(helpOf('device')).toMatch(/^Device: auto, cpu, webgpu, cuda or abacus; .* \(default: auto\)$/)
     for (const command of ['train', 'evaluate', 'predict', 'verify', 'bench', 'quickstart'])

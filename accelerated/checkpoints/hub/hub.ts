@@ -171,7 +171,7 @@ export const resolveDataset = async (address: string, { wants, isIn }: WantedFil
 /**
  * One file of a dataset in the cache, downloaded if it is not there.
  * @param address hf://datasets/OWNER/NAME/FILE, optionally with @REVISION after NAME; @~parquet is that of the hub's own Parquet files
- * @param flag what the user typed it for, in errors
+ * @param named the option that names it, in errors
  * @throws InputError
  */
 export const resolveDatasetFile = async (address: string, named: Text, options: HubOptions = {}): Promise<string> => {

@@ -1,5 +1,5 @@
 /** Outputs of an evaluation's batch travel as one vector: the same numbers come back under the same names. */
-import { answersPart, splitOutputs, spreadBatches, type AnswersExecutor } from '../../../accelerated/training/microBatchGradient.js'
+import { answerMicroBatch, splitOutputs, spreadBatches, type AnswersExecutor } from '../../../accelerated/training/microBatchGradient.js'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 
@@ -8,7 +8,7 @@ const outputs = fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.float32Array
 it('come back as they were, bit for bit', () => {
   fc.assert(
     fc.property(outputs, (results) => {
-      const part = answersPart({ results, tokens: 5 }, 'float32')
+      const part = answerMicroBatch({ results, tokens: 5 }, 'float32')
       expect(part.tokens).toBe(5)
       expect(splitOutputs(part)).toEqual({ ...results })
     }),

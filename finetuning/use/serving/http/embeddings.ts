@@ -1,4 +1,4 @@
-/** The requests and answers of /v1/embeddings, in the shape of OpenAI's API: vectors of texts, as numbers or as float32 in base64. */
+/** Requests and responses of /v1/embeddings, in the shape of OpenAI's API: embeddings as numbers, or as float32 in base64. */
 import { z } from 'zod'
 import { inputError } from '../../../../accelerated/errors/inputError.js'
 import { validate } from '../../../../accelerated/errors/validate.js'
