@@ -48,7 +48,7 @@ async function* trainInThread(
   const calls = callCount()
   const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), {
     workerData: { options, calls } satisfies WorkerData,
-    execArgv: threadOptions(),
+    ...threadOptions(),
   })
   const { threadId } = worker // undefined once the thread has ended
   const messages = asyncQueue<WorkerMessage>()

@@ -44,18 +44,20 @@ import type { Leader } from './machines/leader.js'
 import { buildDataReport, withLengths, type DataReport } from './inspection/dataReport.js'
 import type { LoadedMetric } from './metrics/metricModule.js'
 import type { CardData } from './run/cardFacts.js'
+import { calibrateKept } from './run/calibrate.js'
 import { checkSpreads } from './run/checkSpreads.js'
 import { devicePlacement, type DevicePlacement } from './run/devicePlacement.js'
 import type { Estimate } from './run/estimateRun.js'
+import { countFolds, crossValidate, foldRows, readFolds, writeFolds, type AnswersByStep, type Folds } from './run/folds.js'
 import { detailsFrom, writeDetails, type EvaluationDetails } from './run/evaluationDetails.js'
 import { toMetricsLine } from './run/metricsLine.js'
 import type { MetricsLog } from './run/metricsLog.js'
-import type { FinetuneEvent, FinetuneOptions, RunFacts, RunOptions, RunResult, TestScores } from './run/run.js'
+import type { Calibration, FinetuneEvent, FinetuneOptions, RunFacts, RunOptions, RunResult, TestScores } from './run/run.js'
 import { earlierDefaults, runInputs, type RunInputs } from './run/runFingerprint.js'
 import type { FolderContent, RunFolder, RunSources } from './run/runFolder.js'
 import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './run/runResult.js'
 import { computeRowKeys, encodeRunRows } from './run/runRows.js'
-import { mostProbed, linearProbeStart, wantsProbe } from './run/linearProbeStart.js'
+import { computeFeatures, mostProbed, startFromProbe, wantsProbe } from './run/linearProbeStart.js'
 import { runTokens, type RunTokens } from './run/runTokens.js'
 import type { SampleMemory } from './run/sampleMemory.js'
 import { checkGenerates } from './run/samplePrompts.js'
@@ -112,6 +114,8 @@ export type PreparedRun = {
   readonly start: RunState
   /** undefined: the head begins as the model, the adapter or chance has it */
   readonly probe: Probe<TrainingExample> | undefined
+  /** null: the evaluation rows took no part in training */
+  readonly folds: Folds | null
   readonly plan: RunLength
   /** the text of rows.json */
   readonly rows: string
@@ -146,10 +150,11 @@ export async function* runRecipe(input: FinetuneOptions, machine: Machine, signa
     yield* warnOfMethod(run, folder)
     const checkpoint = yield* readCheckpoint(run, folder)
     const log = yield* beginLog(run, folder, checkpoint)
-    const start = checkpoint?.state ?? (yield* fitProbe(run, signal))
-    const trained = yield* trainAndRecord(run, folder, log, { start, checkpoint }, leader, signal)
+    const begun = yield* beginTraining(run, checkpoint, signal)
+    const raw = yield* trainAndRecord(run, folder, log, { ...begun, checkpoint }, leader, signal)
+    const { trained, calibration } = yield* calibrate(run, raw, begun.answersByStep)
     const test = yield* scoreOnTest(run, trained, signal)
-    const result = describeResult(run, folder, trained, test, (performance.now() - began) / 1000)
+    const result = describeResult(run, folder, trained, { test, calibration }, (performance.now() - began) / 1000)
     await folder.check()
     await log.flush()
     if (trained.last.step > 0) {
@@ -175,31 +180,42 @@ export async function* prepareRun(
   const precision = findPrecision(given.settings.precision)
   await checkDevice(precision, device)
   const loaded = yield* loadData(given, metric, machine)
-  const { data, classWeights } = yield* balanceClasses(given, loaded)
+  const { data: split, classWeights } = yield* balanceClasses(given, loaded)
+  const outputs = bindTask(split, { classWeights }).outputs
+  const { base, tokens, revision } = yield* openModel(
+    { ...given, settings: { ...given.settings, classWeights } },
+    split,
+    outputs,
+    { machine, device, precision },
+    signal,
+  )
+  const { data, folds } = chooseFolds(given, split, base, outputs)
   const options = { ...given, settings: { ...resolveBestModelChoice(given, data), classWeights } }
   const { settings } = options
   const task = bindTask(data, settings)
-  const { base, tokens, revision } = yield* openModel(options, data, task, { machine, device, precision }, signal)
   const { assembly, weights, checkWeights } = yield* assembleRun(base, settings, tokens, precision, task)
   for (const message of assembly.objective.warnings ?? []) yield warning(message)
   const { start, hasHead } = yield* initialState(options, assembly, base, data.labelNames)
-  const described = await describeData(options, data, task, base) // before the examples are drained
+  const described = await describeData(options, data, task, base, folds !== null) // before the examples are drained
   const modelParameters = [...base.tensors.values()].reduce((sum, { shape }) => sum + countNumbers(shape), 0)
   const place = { device: device.name, revision, modelParameters }
-  const facts = describeRun(assembly, data, start, { ...place, outputs: task.outputs, majority: task.majority })
+  const facts = describeRun(assembly, data, start, { ...place, outputs, majority: task.majority, folds: folds?.count })
   const scoreTest = data.test === undefined ? null : bindTask({ ...data, evaluation: data.test }, settings).score
   const placement = devicePlacement(device.name)
   const runtime = { engine: device.engine({ threads: settings.threads, onPlacement: placement.onPlacement }), weights }
   const sampler = (await machine.openSampler?.(options, { assembly, runtime, base })) ?? null
   const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
   yield* reportData(withLengths(described.report, training, warnings))
-  const probe = wantsProbe(base, settings, task.outputs, findFormat(assembly.method)) && !hasHead ? task.probe?.(assembly.model) : undefined
+  const probe = wantsProbe(base, settings, outputs, findFormat(assembly.method)) && !hasHead ? task.probe?.(assembly.model) : undefined
+  const planRun = (of: Settings): RunLength => runLength(assembly.method, of, base.model, training.length, probe !== undefined) // packing: rows, not texts
+  const paced =
+    folds === null || settings.evalSteps !== null ? settings : { ...settings, evalSteps: Math.ceil(planRun(settings).steps / 2) }
+  const sample = sampler === null ? {} : { sample: sampler.sample }
   return {
-    ...{ options: given, base, outputs: task.outputs, labelNames: data.labelNames ?? undefined, start, facts, placement, checkWeights },
-    task: { ...assembly, runtime, training, evaluation, score: described.score, ...(sampler === null ? {} : { sample: sampler.sample }) },
+    ...{ options: given, base, outputs, labelNames: data.labelNames ?? undefined, start, facts, placement, checkWeights, probe, folds },
+    task: { ...assembly, settings: paced, runtime, training, evaluation, score: described.score, ...sample },
     test: test === null || scoreTest === null ? undefined : { examples: test, score: scoreTest },
-    plan: runLength(assembly.method, settings, base.model, training.length, probe !== undefined), // packing: rows, not texts
-    probe,
+    plan: planRun(paced),
     ...{ rows: described.rows, inputs: described.inputs, card: described.card },
     sampleMemory: sampler?.memory,
   }
@@ -221,6 +237,18 @@ function* balanceClasses(
     `${Math.floor(100 * dominant.share)} % of the training rows are ${name}: the classes count alike, and macroF1 chooses the step (--class-weights equal turns this off)`,
   )
   return { data: { ...data, selectionMetric: 'macroF1' }, classWeights: 'balanced' }
+}
+
+/** Few rows of a file are all trained on, and scored by folds. */
+const chooseFolds = (
+  options: RunOptions,
+  data: RunData,
+  base: ModelFolder,
+  outputs: ModelOutputs,
+): { readonly data: RunData; readonly folds: Folds | null } => {
+  const isProbed = wantsProbe(base, options.settings, outputs, findFormat(findMethod(options.settings.method)))
+  const count = countFolds(options, data, outputs, isProbed)
+  return (count === 0 ? null : foldRows(data, count)) ?? { data, folds: null }
 }
 
 /** Whether the best step is kept, where the user does not say how it is chosen: a held-out part may be too small for that. */
@@ -271,7 +299,7 @@ export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'cla
 }
 
 /** What is computed from the texts themselves, which do not outlive their tokens. */
-const describeData = async (options: RunOptions, data: RunData, task: BoundTask, base: ModelFolder) => {
+const describeData = async (options: RunOptions, data: RunData, task: BoundTask, base: ModelFolder, isFolded: boolean) => {
   const { taskType, labelNames, heldOut, train, evaluation, test } = data
   const keys = computeRowKeys(data)
   const files = train.files === undefined ? {} : { files: train.files }
@@ -284,7 +312,7 @@ const describeData = async (options: RunOptions, data: RunData, task: BoundTask,
   }
   return {
     score: (answers: readonly Answer[]) => ({ ...task.score(answers), details: details(answers) }),
-    report: buildDataReport(data, keys, options.settings),
+    report: buildDataReport(data, keys, options.settings, isFolded),
     rows: encodeRunRows(data, keys),
     inputs: await runInputs(base, data, options.adapter),
     card,
@@ -341,7 +369,7 @@ type Place = { readonly machine: Machine; readonly device: Device; readonly prec
 async function* openModel(
   options: RunOptions,
   { taskType, train }: RunData,
-  { outputs }: BoundTask,
+  outputs: ModelOutputs,
   place: Place,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, RunTokens & { readonly revision: string | null }> {
@@ -500,23 +528,52 @@ async function* beginLog(
 
 // Training
 
-/** The state before the first step, with a probe as its head if there is one. */
-async function* fitProbe(
-  { task, start, probe }: Pick<PreparedRun, 'task' | 'start' | 'probe'>,
-  signal: AbortSignal,
-): AsyncGenerator<FinetuneEvent, RunState> {
-  if (probe === undefined) return start
-  const count = Math.min(task.training.length, mostProbed)
-  yield { kind: 'preparing', what: `fitting the head to features of ${count.toLocaleString('en-US')} examples` }
-  return linearProbeStart({ assembly: task, runtime: task.runtime, probe, examples: task.training }, start, signal)
+/** answersByStep: of the folds; undefined: the model in training answers */
+type Begun = { readonly start: RunState; readonly answersByStep: AnswersByStep | undefined }
+
+/** The state before the next step, with a probe as its head at first if there is one, and what the folds answer. */
+async function* beginTraining(run: PreparedRun, checkpoint: Checkpoint | null, signal: AbortSignal): AsyncGenerator<FinetuneEvent, Begun> {
+  const { task, start, probe, folds, base, options } = run
+  const stored = folds === null ? undefined : await readFolds(options.output, folds, listEvaluations(run), base.storage)
+  const isComplete = checkpoint !== null && stored !== null
+  const probed = probe === undefined || isComplete ? null : { assembly: task, runtime: task.runtime, probe }
+  if (probed !== null) {
+    const count = Math.min(task.training.length, mostProbed)
+    yield { kind: 'preparing', what: `fitting the head to features of ${count.toLocaleString('en-US')} examples` }
+  }
+  const features = probed === null ? null : await computeFeatures(probed, task.training, start, signal)
+  const fitted = probed === null || features === null ? null : { ...probed, ...features }
+  const answersByStep = stored === null ? yield* answerByFolds(run, folds, fitted, signal) : stored
+  const first = fitted === null ? start : startFromProbe(fitted, fitted, start)
+  return { start: checkpoint?.state ?? first, answersByStep }
 }
+
+/** What the folds answer; nothing if the signal stopped them. */
+async function* answerByFolds(
+  { task, start, options, base }: PreparedRun,
+  folds: Folds | null,
+  probed: Parameters<typeof crossValidate>[0]['probed'],
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, AnswersByStep> {
+  if (folds === null || signal.aborted) return new Map()
+  const answers = yield* crossValidate({ task, start, probed, folds }, signal)
+  if (answers === null) return new Map()
+  await writeFolds(options.output, folds, answers, base.storage)
+  return answers
+}
+
+/** The steps at which the run is evaluated. */
+const listEvaluations = ({ plan: { steps, evalSteps }, probe }: PreparedRun): readonly number[] => [
+  ...(probe === undefined ? [] : [0]),
+  ...Array.from({ length: Math.ceil(steps / evalSteps) }, (_, i) => Math.min(steps, (i + 1) * evalSteps)),
+]
 
 /** @throws TrainingError, InputError; each names the checkpoint to continue from */
 async function* trainAndRecord(
   run: PreparedRun,
   folder: RunFolder,
   log: MetricsLog,
-  { start, checkpoint }: { readonly start: RunState; readonly checkpoint: Checkpoint | null },
+  { start, answersByStep, checkpoint }: Begun & { readonly checkpoint: Checkpoint | null },
   leader: Leader | null,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, TrainingResult> {
@@ -527,7 +584,8 @@ async function* trainAndRecord(
     evalOnStart: probe === undefined ? folder.evalOnStart : ('candidate' as const),
   }
   const writeWorkers = workersWriter(options.output, base.storage)
-  const training = train({ ...task, ...planned, ...spread }, start, checkpoint, signal)
+  const folded = answersByStep === undefined ? {} : { answersByStep }
+  const training = train({ ...task, ...planned, ...spread, ...folded }, start, checkpoint, signal)
   const fail = async (thrown: unknown): Promise<never> => {
     throw await nameCheckpoint(thrown, run, folder, log)
   }
@@ -602,6 +660,18 @@ const nameCheckpoint = async (error: unknown, run: PreparedRun, { checkpoints }:
 
 // Result
 
+/** Divides the logits of a kept classifier by a temperature, if rows were held out. */
+async function* calibrate(
+  run: PreparedRun,
+  trained: TrainingResult,
+  answersByStep: AnswersByStep | undefined,
+): AsyncGenerator<FinetuneEvent, { readonly trained: TrainingResult; readonly calibration: Calibration | null }> {
+  const calibrated = trained.interrupted || trained.last.step === 0 ? null : await calibrateKept(run, trained, answersByStep)
+  if (calibrated === null) return { trained, calibration: null }
+  yield { kind: 'calibration', ...calibrated.calibration }
+  return calibrated
+}
+
 /** Scores the state to keep on the test data, once. `stopped`: by the signal; a resumed run does it again */
 async function* scoreOnTest(
   { task, test, facts }: PreparedRun,
@@ -630,11 +700,18 @@ const describeResult = (
   { task, facts, options: { output }, plan: { steps } }: PreparedRun,
   { extended }: RunFolder,
   trained: TrainingResult,
-  test: TestScores | null | 'stopped',
+  { test, calibration }: { readonly test: TestScores | null | 'stopped'; readonly calibration: Calibration | null },
   seconds: number,
 ): RunResult => {
   const interrupted = trained.interrupted || test === 'stopped'
-  return toResult(task, { ...trained, interrupted }, facts, { output, steps, seconds, extended, test: test === 'stopped' ? null : test })
+  return toResult(task, { ...trained, interrupted }, facts, {
+    output,
+    steps,
+    seconds,
+    extended,
+    calibration,
+    test: test === 'stopped' ? null : test,
+  })
 }
 
 /** A run without a step has no adapter. */

@@ -12,8 +12,12 @@ export const callCount = (): CallCount => new Int32Array(new SharedArrayBuffer(4
 
 let ownCount: CallCount | null = null
 
-/** Node's options for the file of a thread. One that tells how to read a program given as text (`node --input-type=module -e …`) would refuse it. */
-export const threadOptions = (): string[] => process.execArgv.filter((option) => !option.startsWith('--input-type'))
+/**
+ * Options of a thread, which inherits Node's. Of a program given as text (`node --input-type=module -e …`) it inherits none: it would refuse to read a
+ * file. Naming those to inherit does not work, since a thread refuses to be given V8's, such as --max-old-space-size.
+ */
+export const threadOptions = (): { readonly execArgv?: string[] } =>
+  process.execArgv.some((option) => option.startsWith('--input-type')) ? { execArgv: [] } : {}
 
 /** Makes this thread count its calls here. */
 export const countCalls = (count: CallCount): void => {

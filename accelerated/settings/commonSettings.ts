@@ -157,6 +157,19 @@ export const scheduleSettings = settingGroup('Run', {
     defaultText: `on, unless less than ${defaults.leastChoosingRows.value} rows were held out`,
     schema: z.boolean().nullable().default(null),
   },
+  evalFolds: {
+    placeholder: 'n',
+    description:
+      'Score the rows of a file by n models, each trained without the rows that it answers, and train on all rows; 0 holds rows out',
+    defaultText: `${defaults.defaultFolds.value} for a sentence encoder and a file of less than ${defaults.mostFoldedRows.value} rows, else 0`,
+    schema: z
+      .int()
+      .min(0)
+      .max(20)
+      .refine((n) => n !== 1, { error: '0, or 2 to 20' })
+      .nullable()
+      .default(null),
+  },
   evalSteps: {
     placeholder: 'steps',
     description: 'Steps between evaluations',

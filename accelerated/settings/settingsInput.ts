@@ -86,6 +86,8 @@ export type SettingsInput = {
   readonly earlyStoppingPatience?: number | null
   /** Save the adapter of the best evaluation, by score and then by loss; `loadBestModelAtEnd: false` saves the last one. Default: on, unless less than 50 rows were held out */
   readonly loadBestModelAtEnd?: boolean | null
+  /** Score the rows of a file by n models, each trained without the rows that it answers, and train on all rows; 0 holds rows out. Default: 5 for a sentence encoder and a file of less than 500 rows, else 0 */
+  readonly evalFolds?: number | null
   /** Steps between evaluations. Default: one epoch */
   readonly evalSteps?: number | null
 

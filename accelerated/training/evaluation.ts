@@ -45,11 +45,12 @@ export const evaluationPredictor = <E extends TrainingExample, O>({ inBlocks: _,
 }
 
 export const makeEvaluator = <E extends TrainingExample, O>(task: TrainingTask<E, O>): Evaluator => {
-  const { evaluation, settings, precision, answers: execute } = task
+  const { evaluation, settings, precision, answers: execute, answersByStep } = task
   const predictors = evaluationPredictor(task)
   return {
     evaluate: async function* (state) {
       const inference = toInferenceState(task, state)
+      if (answersByStep !== undefined) return { ...task.score(answersByStep.get(state.step) ?? missing(state.step)), inference }
       const predictor = await predictors.of(inference.phase)
       const { step } = state
       const executor: BatchExecutor | undefined =
@@ -60,6 +61,10 @@ export const makeEvaluator = <E extends TrainingExample, O>(task: TrainingTask<E
     },
     release: predictors.release,
   }
+}
+
+const missing = (step: number): never => {
+  throw new Error(`answersByStep: expected answers at step ${step}, got none`)
 }
 
 /** Evaluates one state on other examples than the run's evaluation. Yields after each batch how many examples are done. */

@@ -16,6 +16,8 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   readonly score: (answers: readonly O[]) => Scored
   /** steps of the run by which the method planned its phases, if the run was extended since */
   readonly plannedSteps?: number
+  /** Answers to the evaluation's examples by step, instead of the model's: those of cross-validation. Absent: the model answers. */
+  readonly answersByStep?: ReadonlyMap<number, readonly O[]>
   /** who computes the gradients of a step's parts; absent: this process, one after another */
   readonly executor?: PartExecutor
   /** who computes the batches of an evaluation; absent: this process */

@@ -148,6 +148,6 @@ const resultText = (scored: AdapterScore, isHeldOut: boolean): string => {
       ? []
       : [`the run trained on ${counted(trainedOn)} of these ${counted(examples)} texts, so these scores say little about new ones`]),
     ...(byClass === null ? [] : ['']),
-    `${counted(examples)} examples of ${source}${isHeldOut ? ' (the held-out part)' : ''}`,
+    `${counted(examples)} examples of ${source}${isHeldOut && trainedOn !== examples ? ' (the held-out part)' : ''}`,
   ].join('\n')
 }

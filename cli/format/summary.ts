@@ -18,7 +18,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     doneText(result),
     '',
     ...scoreTable(before, best, last),
-    ...intervalLine(savedScores(result), result.examples.evaluation),
+    ...intervalLine(savedScores(result), result.examples.evaluation, result.folds),
     ...(positive === undefined ? [] : [`  f1 is for the class "${oneLine(positive)}"`]),
     ...testLines(result),
     ...(majority === null ? [] : [baselineLine(majority, savedScores(result)['accuracy'])]),
@@ -46,9 +46,11 @@ const baselineLine = ({ label, share }: NonNullable<RunResult['majority']>, accu
 const savedScores = ({ kept, best, last }: RunResult): Scores => (kept?.which === 'last' || best === null ? last.scores : best.scores)
 
 /** What an accuracy is worth on so few rows. */
-const intervalLine = ({ accuracy }: Scores, rows: number): readonly string[] => {
+const intervalLine = ({ accuracy }: Scores, rows: number, folds?: number): readonly string[] => {
   const words = accuracy === undefined ? null : shareInWords(accuracy, rows)
-  return words === null || accuracy === undefined ? [] : [`  ${accuracy.toFixed(4)} is ${words}`]
+  return words === null || accuracy === undefined
+    ? []
+    : [`  ${accuracy.toFixed(4)} is ${words}${folds === undefined ? '' : `, each answered by a model trained without it (${folds} folds)`}`]
 }
 
 /** The scores on the test data, in the columns of the scores above. */

@@ -1,6 +1,7 @@
 /** A run's progress on standard error: a bar on a terminal, a line every ten seconds on a pipe, only warnings with --quiet. */
 import cliProgress from 'cli-progress'
-import type { FinetuneEvent } from '../../finetuning/run/run.js'
+import { leastChoosingRows } from '../../accelerated/settings/defaults.js'
+import type { Calibration, FinetuneEvent } from '../../finetuning/run/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
 import { counted, duration, plural, short } from '../format/numbers.js'
@@ -206,7 +207,7 @@ const formatEvent = (event: FinetuneEvent): string | null => {
       return reportLines(event).join('\n')
     case 'ready':
       return (
-        `${counted(event.examples.training)} training examples, ${counted(event.examples.evaluation)} evaluation examples, on ${event.device}; ` +
+        `${counted(event.examples.training)} training examples, ${event.folds === undefined ? `${counted(event.examples.evaluation)} evaluation examples` : `evaluated by ${event.folds} folds`}, on ${event.device}; ` +
         `trainable parameters: ${Object.entries(event.trainableParameters)
           .map(([part, count]) => `${counted(count)} in the ${part}`)
           .join(', ')}`
@@ -227,6 +228,8 @@ const formatEvent = (event: FinetuneEvent): string | null => {
       return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${standing(event)}`
     case 'samples':
       return samplesText(event.samples)
+    case 'calibration':
+      return calibrationText(event)
     case 'test':
       return `test data, step ${event.step}: ${scoresText(event.scores)}`
     case 'phase':
@@ -243,6 +246,11 @@ const standing = ({ step, best, eligible }: Extract<FinetuneEvent, { readonly ki
   if (best) return ' (best so far)'
   return eligible || step === 0 ? '' : ' (too early to save)'
 }
+
+/** On few rows an error says nothing. */
+const calibrationText = ({ temperature, rows, errorBefore, errorAfter }: Calibration): string =>
+  `calibrated on ${counted(rows)} rows: logits divided by ${temperature.toFixed(2)}` +
+  (rows < leastChoosingRows.value ? '' : `, expected calibration error ${errorBefore.toFixed(3)} → ${errorAfter.toFixed(3)}`)
 
 export const scoresText = (scores: Readonly<Record<string, number>>): string =>
   Object.entries(scores)

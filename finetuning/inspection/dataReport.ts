@@ -18,8 +18,8 @@ type Data = Pick<TaskData, 'evaluation' | 'labelNames' | 'taskType' | 'selection
   readonly test?: Dataset
 }
 
-/** The report without lengths, which the tokens show. @param keys of the examples of each set */
-export const buildDataReport = (data: Data, keys: RowKeys, choices: Pick<Choices, 'classWeights'>): DataReport => {
+/** The report without lengths, which the tokens show. @param keys of the examples of each set @param isFolded whether the sets are the same rows */
+export const buildDataReport = (data: Data, keys: RowKeys, choices: Pick<Choices, 'classWeights'>, isFolded = false): DataReport => {
   const { train, evaluation, test, selectionMetric } = data
   const hasScores = data.labelNames === null && data.taskType.command !== 'generate'
   const training = dataFacts(train, keys.training, hasScores)
@@ -28,9 +28,9 @@ export const buildDataReport = (data: Data, keys: RowKeys, choices: Pick<Choices
     evaluation: dataFacts(evaluation, keys.evaluation, hasScores),
     ...(test === undefined ? {} : { test: dataFacts(test, keys.test, hasScores) }),
     findings: [
-      ...readerFindings([train, evaluation, ...(test === undefined ? [] : [test])]),
+      ...readerFindings([train, ...(isFolded ? [] : [evaluation]), ...(test === undefined ? [] : [test])]),
       ...findingsIn(training, { ...choices, selectionMetric }),
-      ...overlapFindings(keys),
+      ...overlapFindings(isFolded ? { ...keys, evaluation: new BigUint64Array() } : keys),
     ],
   }
 }

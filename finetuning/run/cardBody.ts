@@ -99,14 +99,21 @@ const drawnText = ({ files = [] }: CardFacts['data']['train']): string =>
     ? ''
     : `; an epoch has ${files.map(({ source, rows, drawn }) => `${drawn} of ${code(sourceName(source))}${drawn === rows ? '' : `, which has ${rows}`}`).join(', ')}`
 
-const dataList = ({ options: { task }, data, result: { examples } }: CardFacts): string =>
+const dataList = ({ options: { task }, data, result: { examples, folds, calibration } }: CardFacts): string =>
   bulletList([
     `task: ${code(lastName(task.task))}, ${data.taskType.noun}`,
     `trained on ${examples.training} rows of ${sourceNames(data.train).map(code).join(' and ')}${drawnText(data.train)}`,
-    `evaluated on ${examples.evaluation} rows of ${sourceNames(data.evaluation).map(code).join(' and ')}${data.heldOut ? `, held out of the same file${data.train.files === undefined ? '' : 's'}` : ''}`,
+    folds === undefined
+      ? `evaluated on ${examples.evaluation} rows of ${sourceNames(data.evaluation).map(code).join(' and ')}${data.heldOut ? `, held out of the same file${data.train.files === undefined ? '' : 's'}` : ''}`
+      : `evaluated on the same rows by ${folds} folds: each row was answered by a model that was trained as this one, without the row`,
     ...(data.test === null || examples.test === undefined
       ? []
       : [`tested on ${examples.test} rows of ${code(sourceName(data.test.source))}`]),
+    ...(calibration === undefined
+      ? []
+      : [
+          `calibrated on ${calibration.rows} rows that the answering model had not seen: logits divided by ${calibration.temperature.toFixed(3)}`,
+        ]),
     ...(data.labelNames === null ? [] : [`${data.labelNames.length} classes: ${codeList(data.labelNames)}`]),
   ])
 

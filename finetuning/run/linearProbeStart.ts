@@ -38,42 +38,44 @@ export type ProbedRun = {
   readonly assembly: RunAssembly
   readonly runtime: Runtime
   readonly probe: Probe<TrainingExample>
-  readonly examples: Examples<TrainingExample>
 }
 
-/** `start` with the probe as its head; `start` itself if the signal stopped it. */
-export const linearProbeStart = async (
-  { assembly, runtime, probe, examples }: ProbedRun,
+/** Examples that a probe is fitted on, with their features on the frozen model: [examples][width]. */
+export type ProbeRows = { readonly examples: readonly TrainingExample[]; readonly rows: readonly ArrayLike<number>[] }
+
+/** One pass of the model over the examples; null if the signal stopped it. */
+export const computeFeatures = async (
+  { assembly, runtime, probe: { features } }: ProbedRun,
+  training: Examples<TrainingExample>,
   start: RunState,
   signal: AbortSignal,
-): Promise<RunState> => {
-  const { features, targets, weights } = probe
-  const used = spread(examples)
+): Promise<ProbeRows | null> => {
+  const used = spread(training)
   const own = forLengths({ ...assembly, objective: features }, used, runtime.engine)
   const { phase, parameters } = toInferenceState(own, start)
   const predictor = await openPredictor(own, features, phase, runtime, { prepack: false })
-  const rows: ArrayLike<number>[] = []
   try {
     const batches = predictor.predictions(parameters, used, assembly.settings.batchSize)
     for (;;) {
       const next = await batches.next()
-      if (next.done === true) {
-        rows.push(...next.value)
-        break
-      }
-      if (signal.aborted) return start
+      if (next.done === true)
+        return { examples: Array.from({ length: used.length }, (_, i) => used.at(i) as TrainingExample), rows: next.value }
+      if (signal.aborted) return null
     }
   } finally {
     await predictor.release()
   }
-  const list = Array.from({ length: used.length }, (_, i) => used.at(i) as TrainingExample)
-  const { last, tensors } = assembly.model.sequenceHead(targets(list).classes)
-  const ofRows = weights(list)
+}
+
+/** `start` with the probe of these rows as its head. */
+export const startFromProbe = ({ assembly, probe }: ProbedRun, { examples, rows }: ProbeRows, start: RunState): RunState => {
+  const [targets, weights] = [probe.targets(examples), probe.weights(examples)]
+  const { last, tensors } = assembly.model.sequenceHead(targets.classes)
   const { model } = chooseProbe({
     rows,
-    targets: targets(list),
+    targets,
     hasBias: tensors.has(`${last}.bias`),
-    ...(ofRows === undefined ? {} : { weights: ofRows }),
+    ...(weights === undefined ? {} : { weights }),
   })
   const numbers = new Map([
     [`${last}.weight`, model.weight],

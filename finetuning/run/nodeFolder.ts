@@ -9,6 +9,7 @@ import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { makeFolder } from '../../accelerated/storage/folders.js'
 import { detailsFile } from './evaluationDetails.js'
 import { eventFile, withEventFile } from './eventFile.js'
+import { foldsFile } from './folds.js'
 import { openMetricsLog } from './metricsLog.js'
 import type { RunOptions } from './run.js'
 import { readRunConfig } from './runFiles.js'
@@ -94,6 +95,7 @@ const runFileNames = [
   'result.json',
   rowsFile,
   detailsFile,
+  foldsFile,
   workersFile,
   ...trackerNames.map(trackerFile),
   'adapter_config.json',

@@ -102,6 +102,8 @@ export type FinetuneEvent =
   | { readonly kind: 'tracking'; readonly tracker: TrackerName; readonly url: string }
   /** After training: the scores of the kept adapter on the test data, which took no part in choosing its step. */
   | ({ readonly kind: 'test' } & TestScores)
+  /** After training: how sure the kept classifier is now, on rows that did not train it. */
+  | ({ readonly kind: 'calibration' } & Calibration)
   | { readonly kind: 'result'; readonly result: RunResult }
 
 /** What is known before the first step. */
@@ -120,6 +122,8 @@ export type RunFacts = {
   /** The weights of the base model; absent in runs of versions that did not count them. */
   readonly modelParameters?: number
   readonly majority: { readonly label: string; readonly share: number } | null
+  /** The evaluation rows are the training rows, each answered by one of this many models, which never saw it. Absent: they are other rows. */
+  readonly folds?: number
   /** The metric that selects the best step; absent in runs of versions without a choice. */
   readonly selectedBy?: string
   /** The direction of the custom metric; absent if there is none. */
@@ -187,6 +191,8 @@ export type RunResult = RunFacts &
     readonly last: { readonly step: number; readonly scores: Scores }
     /** The checkpoint in adapter/; absent in runs of versions without a choice, which kept the best one if there was one. */
     readonly kept?: { readonly which: 'best' | 'last'; readonly step: number }
+    /** Absent where nothing was calibrated. */
+    readonly calibration?: Calibration
     /** Absent without test data, and if the run was interrupted. */
     readonly test?: TestScores
     readonly interrupted: boolean
@@ -205,6 +211,14 @@ export type RunResult = RunFacts &
     readonly seed: number
     readonly output: string
   }
+
+/** The logits were divided by the temperature. errors: expected calibration errors on these rows (15 bins), in [0, 1] */
+export type Calibration = {
+  readonly temperature: number
+  readonly rows: number
+  readonly errorBefore: number
+  readonly errorAfter: number
+}
 
 /** Scores of the kept step on the test data. */
 export type TestScores = { readonly step: number; readonly scores: Scores }

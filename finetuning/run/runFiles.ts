@@ -72,6 +72,8 @@ const resultSchema = z.looseObject({
   best: evaluation.nullable(),
   last: evaluation,
   test: evaluation.optional(),
+  folds: count.optional(),
+  calibration: z.looseObject({ temperature: z.number(), rows: count, errorBefore: z.number(), errorAfter: z.number() }).optional(),
   kept: z.looseObject({ which: z.enum(['best', 'last']), step: count }).optional(),
   selectedBy: text.optional(),
   customMetric: z.object(metricFacts).optional(),

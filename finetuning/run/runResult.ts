@@ -10,7 +10,7 @@ import type { TrainingResult } from '../../accelerated/training/events.js'
 import type { Settings } from '../../accelerated/training/resolveSettings.js'
 import type { LoadedTask } from '../tasks/index.js'
 import type { ChosenMetric, Scoring, TaskData } from '../tasks/taskType.js'
-import type { Extended, RunFacts, RunResult, TestScores } from './run.js'
+import type { Calibration, Extended, RunFacts, RunResult, TestScores } from './run.js'
 
 /** The part of a run that does not depend on its examples. */
 export type RunAssembly = Assembly & { readonly settings: Settings }
@@ -20,7 +20,14 @@ export const describeRun = (
   { method, model, settings }: Pick<RunAssembly, 'method' | 'model' | 'settings'>,
   data: LoadedTask & Pick<TaskData, 'metric'>,
   { phase }: RunState,
-  { outputs, ...others }: Pick<RunFacts, 'device' | 'revision' | 'modelParameters' | 'majority'> & { readonly outputs: ModelOutputs },
+  {
+    outputs,
+    folds,
+    ...others
+  }: Pick<RunFacts, 'device' | 'revision' | 'modelParameters' | 'majority'> & {
+    readonly outputs: ModelOutputs
+    readonly folds: number | undefined
+  },
 ): RunFacts => ({
   taskType: data.taskType.name,
   device: others.device,
@@ -36,6 +43,7 @@ export const describeRun = (
     ...method.reporting?.parameterCounts?.(phase, settings),
     ...countHead(selectHead(model, outputs, method).tensors),
   },
+  ...(folds === undefined ? {} : { folds }),
   selectedBy: nameSelector(data),
   ...(data.metric === undefined ? {} : { customMetric: toDirection(data.metric) }),
   ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),
@@ -74,8 +82,10 @@ export const toResult = (
   {
     test,
     extended,
+    calibration,
     ...run
   }: Pick<RunResult, 'output' | 'steps' | 'seconds'> & {
+    readonly calibration: Calibration | null
     readonly extended: readonly Extended[]
     readonly test: TestScores | null
   },
@@ -87,6 +97,7 @@ export const toResult = (
     best: best === null ? null : { step: best.step, scores: best.scores, selection: best.selection },
     last: { step: lastEvaluation?.step ?? last.step, scores: lastEvaluation?.scores ?? {} },
     stepsDone: last.step,
+    ...(calibration === null ? {} : { calibration }),
     ...(test === null ? {} : { test }),
     kept: { which, step },
     interrupted,

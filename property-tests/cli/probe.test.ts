@@ -1,9 +1,10 @@
 /** A new classifier begins as a linear probe; on a sentence encoder it reads embeddings, in every format. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { strengths } from '../../accelerated/probe/linearModel.js'
+import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { fitLinearProbe, probeObjective, tensor } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
@@ -178,11 +179,65 @@ describe('the start of a run', () => {
     }
   })
 
-  it('is short with few rows, and a small held-out part chooses no step', async () => {
-    const { steps, kept, examples } = JSON.parse(
-      await run('train', '--model', 'sentences', '--task', 'toy.tsv', '--max-length', '16', '--method', 'lora', '--output', 'short'),
-    ) as RunResult
-    expect([steps, kept?.which, examples.training]).toEqual([45, 'last', 26]) // 40 + ⌊26 / 5⌋
+  it('is short with few rows, which are all trained on and scored by folds; too few choose no step', async () => {
+    const few = ['train', '--model', 'sentences', '--task', 'toy.tsv', '--max-length', '16', '--method', 'lora', '--dropout', '0']
+    const { steps, kept, examples, folds, ...result } = JSON.parse(await run(...few, '--output', 'short')) as RunResult
+    expect([steps, kept?.which, examples.training, examples.evaluation, folds]).toEqual([46, 'last', 30, 30, 5]) // 40 + 30 / 5
+    expect(JSON.parse(await readFile(join(cwd, 'short/result.json'), 'utf8'))).toMatchObject({ calibration: { rows: 30 } })
+    const card = await readFile(join(cwd, 'short/adapter/README.md'), 'utf8')
+    expect(card).toContain('evaluated on the same rows by 5 folds')
+    // the same runs one by one, each with a fold held out
+    const parts: RunResult[] = []
+    for (let index = 0; index < 5; index++) {
+      const settings = { method: 'lora', maxLength: 16, dropout: 0, device: 'cpu', maxSteps: 46, evalSteps: 23 } as const
+      const task = { task: join(cwd, 'toy.tsv'), fold: { index, of: 5 } }
+      const options = { model: join(cwd, 'sentences'), task, output: join(cwd, `fold-${index}`), settings }
+      for await (const event of finetuneJob(options, new AbortController().signal)) if (event.kind === 'result') parts.push(event.result)
+    }
+    for (const name of ['accuracy', 'loss'])
+      expect(result.last.scores[name]).toBeCloseTo(
+        parts.reduce((sum, { last, examples: { evaluation } }) => sum + last.scores[name]! * evaluation, 0) / 30,
+        12,
+      )
+    const share = JSON.parse(await run(...few, '--output', 'share', '--eval-share', '0.1')) as RunResult
+    expect([share.steps, share.kept?.which, share.examples.training, share.folds]).toEqual([45, 'last', 26, undefined]) // 40 + ⌊26 / 5⌋
+  })
+
+  it('resumes with the answers of its folds, in the same bits, and gives them again if their file is lost', async () => {
+    const few = ['train', '--model', 'sentences', '--task', 'toy.tsv', '--max-length', '16', '--save-steps', '10', '--output']
+    await run(...few, 'whole')
+    const bits = async (name: string): Promise<string> =>
+      (await readFile(join(cwd, name, 'adapter/adapter_model.safetensors'))).toString('hex')
+    for (const lost of [false, true]) {
+      const output = `again-${lost}`
+      await cp(join(cwd, 'whole'), join(cwd, output), { recursive: true })
+      for (const file of ['result.json', 'adapter/adapter_model.safetensors', ...(lost ? ['folds.json'] : [])])
+        await rm(join(cwd, output, file))
+      const [newest] = (await readdir(join(cwd, output, 'checkpoints'))).sort().reverse()
+      await rm(join(cwd, output, 'checkpoints', newest!), { recursive: true })
+      const { code, stderr } = await saloraIn([...few, output, '--resume', '--device', 'cpu'], { cwd })
+      expect([code, stderr.includes('fold 1 of 5'), await bits(output)]).toEqual([0, lost, await bits('whole')])
+    }
+  })
+
+  it.each([
+    [
+      ['--eval-folds', '5', '--eval-data', 'toy.tsv'],
+      /^--eval-folds: expected one file of labeled texts, without --eval-data, --eval-share and --redis, got 5$/m,
+    ],
+    [['--eval-folds', '1'], /^--eval-folds: expected 0, or 2 to 20, got 1$/m],
+  ])('refuses %j in one line', async (args, line) => {
+    const { code, stderr } = await saloraIn(
+      ['train', '--model', 'sentences', '--task', 'toy.tsv', '--output', 'none', '--max-length', '16', ...args],
+      { cwd },
+    )
+    expect([
+      code === 0,
+      stderr
+        .split('\n')
+        .filter((text) => text.startsWith('--eval'))
+        .join('\n'),
+    ]).toEqual([false, expect.stringMatching(line)])
   })
 
   it('refuses a pooling that is neither, in one line', async () => {

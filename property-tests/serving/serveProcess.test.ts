@@ -134,16 +134,25 @@ describe('salora serve', () => {
 })
 
 describe('a program that opens a run', () => {
+  const library = new URL('../../dist/index.js', import.meta.url).href
   it('ends by itself where it forgot to release the run, after its calls have ended', async () => {
-    const library = new URL('../../dist/index.js', import.meta.url).href
     const lines = ["const run = await openRun('run')", "run.predict('good film').then(({ label }) => console.log(label))"]
     writeFileSync(join(folder, 'forgot.mjs'), [`import { openRun } from '${library}'`, ...lines].join('\n'))
-    const child = tracked(spawn(process.execPath, ['forgot.mjs'], { cwd: folder }))
+    expect(await runProgram(['forgot.mjs'])).toMatch(/^(good|bad)\n$/)
+  }, 30_000)
+
+  it('may be given as text, and have options of V8', async () => {
+    const program = `import { openRun } from '${library}'; const run = await openRun('run'); console.log((await run.predict('good film')).label)`
+    expect(await runProgram([...smallHeap, '--input-type=module', '-e', program])).toMatch(/^(good|bad)\n$/)
+  }, 30_000)
+
+  const runProgram = async (args: readonly string[]): Promise<string> => {
+    const child = tracked(spawn(process.execPath, args, { cwd: folder }))
     let output = ''
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text))
     expect(await once(child, 'exit')).toEqual([0, null])
-    expect(output).toMatch(/^(good|bad)\n$/)
-  }, 30_000)
+    return output
+  }
 })
 
 /** Clients that never let go of their connection. */

@@ -22,7 +22,7 @@ export const startServingThread = (options: ServingOptions, { onReply, onExit }:
   const calls = callCount()
   const worker = new Worker(new URL('./servingWorker.js', import.meta.url), {
     workerData: { options, calls } satisfies ServingData,
-    execArgv: threadOptions(),
+    ...threadOptions(),
   })
   let [ended, error] = [false, null as Error | null]
   worker.on('message', onReply)

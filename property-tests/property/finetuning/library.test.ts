@@ -54,7 +54,7 @@ describe('finetune', () => {
 const kinds: Readonly<Record<FinetuneEvent['kind'], true>> = {
   ...{ preparing: true, data: true, warning: true, ready: true, estimate: true, start: true, step: true, ranks: true, phase: true },
   ...{ placement: true, evaluating: true, sampling: true, evaluation: true, samples: true, saved: true, workers: true, queue: true },
-  ...{ tracking: true, test: true, result: true },
+  ...{ tracking: true, calibration: true, test: true, result: true },
 }
 
 describe('a program', () => {

@@ -1,0 +1,80 @@
+/** Calibrates the classifier that a run keeps, on rows that did not train it. The temperature goes into the last layer, so every export has it. */
+import type { InferenceState } from '../../accelerated/parameters/runState.js'
+import { leastChoosingRows, mostCalibrating } from '../../accelerated/settings/defaults.js'
+import { buildLayout } from '../../accelerated/training/assembly.js'
+import { evaluateState } from '../../accelerated/training/evaluation.js'
+import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
+import type { TrainingResult } from '../../accelerated/training/events.js'
+import { expectedCalibrationError, fitTemperature, type LabeledLogits } from '../metrics/calibration.js'
+import type { PreparedRun } from '../recipe.js'
+import type { AnswersByStep } from './folds.js'
+import type { Calibration } from './run.js'
+import { selectState } from './runResult.js'
+
+/**
+ * The result with a calibrated kept state, and what that changed. null: the run is no classifier of one class a row, its head is not trained, or too
+ * few rows were held out.
+ */
+export const calibrateKept = async (
+  run: Pick<PreparedRun, 'task' | 'outputs' | 'folds' | 'card'>,
+  trained: TrainingResult,
+  answersByStep: AnswersByStep | undefined,
+): Promise<{ readonly trained: TrainingResult; readonly calibration: Calibration } | null> => {
+  const { task, outputs, card } = run
+  if (outputs.head !== 'sequence' || outputs.problemType !== 'single_label_classification' || !card.heldOut) return null
+  const kept = selectState(task.settings, trained)
+  const held = answersByStep === undefined ? await answerHeldOut(run, kept.inference) : collect(run, answersByStep.get(kept.step))
+  const scaled = held === null ? null : { held, temperature: fitTemperature(held) }
+  const parameters = scaled === null ? null : divideHead(run, kept.inference, scaled.temperature)
+  if (scaled === null || parameters === null) return null
+  const inference = { ...kept.inference, parameters }
+  return {
+    trained:
+      kept.which === 'best' && trained.best !== null ? { ...trained, best: { ...trained.best, parameters } } : { ...trained, inference },
+    calibration: {
+      temperature: scaled.temperature,
+      rows: scaled.held.labels.length,
+      errorBefore: expectedCalibrationError(scaled.held),
+      errorAfter: expectedCalibrationError(scaled.held, scaled.temperature),
+    },
+  }
+}
+
+type Run = Pick<PreparedRun, 'task' | 'outputs'>
+
+/** The kept state's logits of held-out rows, at most 2,000, spread over all; null: they are too few. */
+const answerHeldOut = async (run: Run, inference: InferenceState): Promise<LabeledLogits | null> => {
+  const { evaluation } = run.task
+  if (evaluation.length < leastChoosingRows.value) return null
+  const length = Math.min(evaluation.length, mostCalibrating.value)
+  const spread = { length, at: (index: number) => evaluation.at(Math.floor((index * evaluation.length) / length)) }
+  let answers: readonly unknown[] = []
+  const keep = (all: readonly unknown[]) => {
+    answers = all
+    return { scores: {}, selection: 0, constant: null }
+  }
+  for await (const _ of evaluateState(run.task, inference, spread, keep));
+  return collect({ ...run, task: { ...run.task, evaluation: spread } }, answers)
+}
+
+const collect = ({ task: { evaluation } }: Run, answers: readonly unknown[] | undefined): LabeledLogits | null =>
+  answers === undefined
+    ? null
+    : {
+        logits: answers as readonly (readonly number[])[],
+        labels: answers.map((_, i) => (evaluation.at(i) as LabeledExample).label),
+      }
+
+/** The state with the last layer of its head divided by the temperature; null: the layer is not trained. */
+const divideHead = (
+  { task, outputs }: Run,
+  { phase, parameters }: InferenceState,
+  temperature: number,
+): InferenceState['parameters'] | null => {
+  const { last } = task.model.sequenceHead('labels' in outputs ? outputs.labels : 1)
+  const entries = buildLayout(task, phase).entries.filter(({ name }) => name === `${last}.weight` || name === `${last}.bias`)
+  if (entries.length === 0) return null
+  const divided = parameters.slice()
+  for (const { offset, size } of entries) for (let i = offset; i < offset + size; i++) divided[i] = (divided[i] ?? 0) / temperature
+  return divided
+}
