@@ -68,10 +68,16 @@ export const mostCalibrating: Sourced = { value: 2_000, source: 'one number is f
 /** Folds that score few rows of a file, where the head begins as a probe. */
 export const defaultFolds: Sourced = { value: 5, source: 'the usual number; each model is trained on four fifths of the rows' }
 
+/** Folds of more rows, and the rows from which on. */
+export const fewerFolds: Sourced<{ readonly folds: number; readonly rows: number }> = {
+  value: { folds: 3, rows: 100 },
+  source: 'two thirds of a hundred rows teach nearly as much as four fifths, in half of the time',
+}
+
 /** Rows from which on a part of a file is held out instead. */
 export const mostFoldedRows: Sourced = {
   value: 500,
-  source: 'the standard error of an accuracy of 0.8 on a tenth of these rows is 0.06, and folds take four times as long as the run itself',
+  source: 'the standard error of an accuracy of 0.8 on a tenth of these rows is 0.06, and folds take twice as long as the run itself',
 }
 
 /** Evaluations of this run at most, where an epoch has few steps. */

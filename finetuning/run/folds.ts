@@ -11,7 +11,7 @@ import type { Examples } from '../../accelerated/models/packing.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { mapVectors } from '../../accelerated/parameters/vectors.js'
-import { defaultFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
+import { defaultFolds, fewerFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
 import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import { readText } from '../../accelerated/storage/text.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
@@ -49,8 +49,9 @@ export const countFolds = (
     )
   if (evalFolds !== null) return evalFolds
   const isFree = adapter === undefined && evalSteps === null && earlyStoppingPatience === null && loadBestModelAtEnd === null
-  const isSmall = examples.length + evaluation.examples.length < mostFoldedRows.value
-  return canFold && isPlain && isFree && isProbed && isSmall ? defaultFolds.value : 0
+  const rows = examples.length + evaluation.examples.length
+  if (!(canFold && isPlain && isFree && isProbed) || rows >= mostFoldedRows.value) return 0
+  return rows < fewerFolds.value.rows ? defaultFolds.value : fewerFolds.value.folds
 }
 
 /** The fold of each training row. Rows of the same text share one. */
