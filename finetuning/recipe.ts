@@ -666,7 +666,10 @@ async function* calibrate(
   trained: TrainingResult,
   answersByStep: AnswersByStep | undefined,
 ): AsyncGenerator<FinetuneEvent, { readonly trained: TrainingResult; readonly calibration: Calibration | null }> {
-  const calibrated = trained.interrupted || trained.last.step === 0 ? null : await calibrateKept(run, trained, answersByStep)
+  const calibrated =
+    trained.interrupted || trained.last.step === 0
+      ? null
+      : await calibrateKept({ ...run, heldOut: run.card.heldOut }, trained, answersByStep)
   if (calibrated === null) return { trained, calibration: null }
   yield { kind: 'calibration', ...calibrated.calibration }
   return calibrated

@@ -1,27 +1,29 @@
 /** Calibrates the classifier that a run keeps, on rows that did not train it. The temperature goes into the last layer, so every export has it. */
 import type { InferenceState } from '../../accelerated/parameters/runState.js'
+import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { leastChoosingRows, mostCalibrating } from '../../accelerated/settings/defaults.js'
 import { buildLayout } from '../../accelerated/training/assembly.js'
 import { evaluateState } from '../../accelerated/training/evaluation.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
-import type { TrainingResult } from '../../accelerated/training/events.js'
+import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { expectedCalibrationError, fitTemperature, type LabeledLogits } from '../metrics/calibration.js'
-import type { PreparedRun } from '../recipe.js'
 import type { AnswersByStep } from './folds.js'
 import type { Calibration } from './run.js'
-import { selectState } from './runResult.js'
+import { selectState, type RunAssembly } from './runResult.js'
+
+type ClassifierRun = { readonly task: TrainingTask & RunAssembly; readonly outputs: ModelOutputs }
 
 /**
  * The result with a calibrated kept state, and what that changed. null: the run is no classifier of one class a row, its head is not trained, or too
  * few rows were held out.
  */
 export const calibrateKept = async (
-  run: Pick<PreparedRun, 'task' | 'outputs' | 'folds' | 'card'>,
+  run: ClassifierRun & { readonly heldOut: boolean },
   trained: TrainingResult,
   answersByStep: AnswersByStep | undefined,
 ): Promise<{ readonly trained: TrainingResult; readonly calibration: Calibration } | null> => {
-  const { task, outputs, card } = run
-  if (outputs.head !== 'sequence' || outputs.problemType !== 'single_label_classification' || !card.heldOut) return null
+  const { task, outputs, heldOut } = run
+  if (outputs.head !== 'sequence' || outputs.problemType !== 'single_label_classification' || !heldOut) return null
   const kept = selectState(task.settings, trained)
   const held = answersByStep === undefined ? await answerHeldOut(run, kept.inference) : collect(run, answersByStep.get(kept.step))
   const scaled = held === null ? null : { held, temperature: fitTemperature(held) }
@@ -40,10 +42,8 @@ export const calibrateKept = async (
   }
 }
 
-type Run = Pick<PreparedRun, 'task' | 'outputs'>
-
 /** The kept state's logits of held-out rows, at most 2,000, spread over all; null: they are too few. */
-const answerHeldOut = async (run: Run, inference: InferenceState): Promise<LabeledLogits | null> => {
+const answerHeldOut = async (run: ClassifierRun, inference: InferenceState): Promise<LabeledLogits | null> => {
   const { evaluation } = run.task
   if (evaluation.length < leastChoosingRows.value) return null
   const length = Math.min(evaluation.length, mostCalibrating.value)
@@ -57,7 +57,7 @@ const answerHeldOut = async (run: Run, inference: InferenceState): Promise<Label
   return collect({ ...run, task: { ...run.task, evaluation: spread } }, answers)
 }
 
-const collect = ({ task: { evaluation } }: Run, answers: readonly unknown[] | undefined): LabeledLogits | null =>
+const collect = ({ task: { evaluation } }: ClassifierRun, answers: readonly unknown[] | undefined): LabeledLogits | null =>
   answers === undefined
     ? null
     : {
@@ -67,7 +67,7 @@ const collect = ({ task: { evaluation } }: Run, answers: readonly unknown[] | un
 
 /** The state with the last layer of its head divided by the temperature; null: the layer is not trained. */
 const divideHead = (
-  { task, outputs }: Run,
+  { task, outputs }: ClassifierRun,
   { phase, parameters }: InferenceState,
   temperature: number,
 ): InferenceState['parameters'] | null => {
