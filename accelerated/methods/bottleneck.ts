@@ -4,14 +4,14 @@ import { buildWeightGroups, type CommonSettings } from '../settings/commonSettin
 import type { Expression } from '../graph/expression.js'
 import type { Sublayer } from '../models/architecture.js'
 import { plainHost, type SublayerContext, type TensorSource } from '../models/host.js'
-import { settingGroup, type SettingValues } from '../settings/setting.js'
+import { settingsViaSet, type SettingValues } from '../settings/setting.js'
 import { SettingsError } from '../errors/expectedErrors.js'
 import { normalInitial, zeroInitial } from '../parameters/initialization.js'
 import type { Trainable } from '../parameters/layout.js'
 import type { Method } from './method.js'
 import { add, mul, sigmoid, relu } from '../graph/operators.js'
 
-const settings = settingGroup('Bottleneck adapter options', {
+const settings = settingsViaSet('Bottleneck adapter options', {
   reductionFactor: { description: 'Hidden size divided by the width of an adapter', schema: z.number().min(1).default(16) },
 })
 type BottleneckSettings = SettingValues<typeof settings> & CommonSettings

@@ -49,6 +49,7 @@ export const lowRankSettings = settingGroup('LoRA options', {
   initLoraWeights: {
     placeholder: 'name',
     description: 'Initialization of A: kaiming or gaussian',
+    viaSet: true,
     schema: z.enum(['kaiming', 'gaussian']).default('kaiming'),
   },
   loraplusLrRatio: {

@@ -4,10 +4,10 @@ import type { Expression } from '../graph/expression.js'
 import { add, cast, constant, equal, less, matMul, mul, reshape, sub } from '../graph/operators.js'
 import type { Method, MethodPhases, MethodReporting, MethodTraining } from './method.js'
 import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
-import { settingGroup, type SettingValues } from '../settings/setting.js'
+import { settingsViaSet, type SettingValues } from '../settings/setting.js'
 import { normalInitial } from '../parameters/initialization.js'
 
-const settings = settingGroup('Prefix and prompt tuning options', {
+const settings = settingsViaSet('Prefix and prompt tuning options', {
   numVirtualTokens: {
     placeholder: 'tokens',
     description: 'Trained virtual tokens before each text',

@@ -26,7 +26,7 @@ export const schedules = {
   constant: { summary: 'no warm-up, no decay', warmup: false, rate: ({ peak }) => peak },
   constant_with_warmup: { summary: 'no decay', warmup: true, rate: ({ peak }) => peak },
   polynomial: {
-    summary: 'a power of the remaining steps, to --lr-end',
+    summary: 'a power of the remaining steps, to lr-end',
     warmup: true,
     rate: ({ peak, step, steps, power, end }) => (step > steps ? end : (peak - end) * (1 - step / steps) ** power + end),
     check: ({ peak, end }) =>

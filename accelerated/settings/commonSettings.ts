@@ -33,9 +33,9 @@ export const trainingSettings = settingGroup('Training', {
     schema: positive.default(defaults.learningRate.value),
   },
   weightDecay: { description: 'Weight decay of trained matrices', schema: z.number().min(0).default(0.01) },
-  adamBeta1: { description: 'β₁ of AdamW', schema: share.default(0.9) },
-  adamBeta2: { description: 'β₂ of AdamW', schema: share.default(0.999) },
-  adamEpsilon: { description: 'ε of AdamW', schema: positive.default(1e-8) },
+  adamBeta1: { description: 'β₁ of AdamW', viaSet: true, schema: share.default(0.9) },
+  adamBeta2: { description: 'β₂ of AdamW', viaSet: true, schema: share.default(0.999) },
+  adamEpsilon: { description: 'ε of AdamW', viaSet: true, schema: positive.default(1e-8) },
   lrSchedulerType: {
     placeholder: 'name',
     description: `Learning-rate schedule: ${alternatives(Object.entries(schedules).map(([name, { summary }]) => `${name} (${summary})`))}`,
@@ -56,10 +56,16 @@ export const trainingSettings = settingGroup('Training', {
   lrSchedulerNumCycles: {
     description: 'Waves of cosine, or half waves of cosine_with_restarts',
     defaultText: '0.5 or 1',
+    viaSet: true,
     schema: positive.max(maxRunSteps).nullable().default(null),
   },
-  lrSchedulerPower: { description: 'Power of polynomial decay', schema: positive.default(1) },
-  lrEnd: { placeholder: 'rate', description: 'Learning rate at the end of polynomial decay', schema: z.number().min(0).default(1e-7) },
+  lrSchedulerPower: { description: 'Power of polynomial decay', viaSet: true, schema: positive.default(1) },
+  lrEnd: {
+    placeholder: 'rate',
+    description: 'Learning rate at the end of polynomial decay',
+    viaSet: true,
+    schema: z.number().min(0).default(1e-7),
+  },
   epochs: {
     description: 'Training epochs',
     defaultText: `${defaults.epochs.value}, or more if they are below ${defaults.leastSteps.value} steps`,

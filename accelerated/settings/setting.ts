@@ -18,6 +18,8 @@ export type Setting<T = unknown> = {
   readonly group: string
   /** whether most people need it: the short --help lists only these */
   readonly common: boolean
+  /** no option of its own, because it belongs to one method, one schedule or the optimizer: `--set tau=0.5` */
+  readonly viaSet: boolean
 }
 
 /** Settings by their names in camelCase, in the order of --help. */
@@ -26,7 +28,7 @@ export type SettingTable = Readonly<Record<string, Setting>>
 /** The values of a table. */
 export type SettingValues<T extends SettingTable> = { readonly [K in keyof T]: T[K] extends Setting<infer V> ? V : never }
 
-type Definition = Pick<Setting, 'schema' | 'description'> & Partial<Pick<Setting, 'placeholder' | 'defaultText' | 'common'>>
+type Definition = Pick<Setting, 'schema' | 'description'> & Partial<Pick<Setting, 'placeholder' | 'defaultText' | 'common' | 'viaSet'>>
 
 const kinds: Readonly<Record<string, SettingKind>> = {
   number: 'number',
@@ -43,10 +45,17 @@ const findKind = (schema: z.ZodType): SettingKind =>
     : (kinds[schema.type] ?? 'text')
 
 /** A table of settings under one heading of --help. A number has the placeholder `number` unless it is given another. */
-export const settingGroup = <T extends Readonly<Record<string, Definition>>>(group: string, definitions: T) =>
+export const settingGroup = <T extends Readonly<Record<string, Definition>>>(group: string, definitions: T, viaSet = false) =>
   Object.fromEntries(
     Object.entries(definitions).map(([name, definition]) => {
       const kind = findKind(definition.schema)
-      return [name, { kind, placeholder: kind === 'number' ? 'number' : '', defaultText: null, common: false, ...definition, group }]
+      return [
+        name,
+        { kind, placeholder: kind === 'number' ? 'number' : '', defaultText: null, common: false, viaSet, ...definition, group },
+      ]
     }),
   ) as { readonly [K in keyof T]: Setting<z.output<T[K]['schema']>> }
+
+/** The same, without options of their own. */
+export const settingsViaSet = <T extends Readonly<Record<string, Definition>>>(group: string, definitions: T) =>
+  settingGroup(group, definitions, true)

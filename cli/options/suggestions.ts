@@ -1,7 +1,7 @@
 /** What an unknown option or key may have meant: a name of another tool, or the nearest of ours. */
 import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
 import { didYouMean } from '../../accelerated/errors/nearest.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toRemedy } from '../../finetuning/commandLine/shell.js'
 import { aliases, otherWords, removedOptions } from './aliases.js'
 
 type OtherName = { readonly tool: string; readonly name: string; readonly setting: string; readonly value: string | null }
@@ -30,10 +30,10 @@ const otherName = (typed: string, known: readonly string[]): OtherName | null =>
 }
 
 /** `did you mean --rank? PEFT: lora_r` */
-export const suggestFlag: Suggest = (typed, known) => {
+export const suggestFlag: Suggest = (typed, known, value) => {
   const other = otherName(typed, known)
-  if (other === null) return removed(typed) ?? suggestNearest(typed, known)
-  const flag = other.value === null ? toFlag(other.setting) : `${toFlag(other.setting)} ${other.value}`
+  if (other === null) return removed(typed) ?? suggestNearest(typed, known, value)
+  const flag = `${toRemedy(other.setting, value)}${other.value === null ? '' : ` ${other.value}`}`
   return `did you mean ${flag}?${formatSource(other)}`
 }
 

@@ -1,9 +1,10 @@
 /** A command of salora: its definition, and what it does with its flags. */
 import { onDownloadProgress } from '../../accelerated/checkpoints/hub/hubDownload.js'
 import type { Definition } from '../../finetuning/commandLine/definition.js'
-import { switchFlag, type FlagGroups, type FlagValues } from '../../finetuning/commandLine/flag.js'
+import { advanced, repeatableFlag, switchFlag, type FlagGroups, type FlagValues } from '../../finetuning/commandLine/flag.js'
 import { helpText } from '../../finetuning/commandLine/help.js'
-import { parseArguments } from '../../finetuning/commandLine/parse.js'
+import { flagsIn, parseArguments } from '../../finetuning/commandLine/parse.js'
+import { isViaSet } from '../../finetuning/commandLine/shell.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { suggestFlag } from '../options/suggestions.js'
 import { exitCodes } from './exitCodes.js'
@@ -14,6 +15,8 @@ export type Command = {
   /** Prints help, version or the result. @returns the exit code @throws whatever the command throws, which is one line to report */
   readonly execute: (args: readonly string[]) => Promise<number>
 }
+
+const setFlag = advanced(repeatableFlag('name=value,...', 'Set what has no option of its own, by its name below; may be repeated'))
 
 const outputFlags = {
   json: switchFlag('Print one JSON document to standard output; other output goes to standard error'),
@@ -27,7 +30,8 @@ export const defineCommand = <const G extends FlagGroups>({
 }: Definition<G> & {
   readonly run: (flags: FlagValues<G>, terminal: Terminal, words: readonly string[]) => Promise<number>
 }): Command => {
-  const definition: Definition = { ...own, flags: { ...own.flags, General: outputFlags } }
+  const set = Object.keys(flagsIn(own.flags)).some(isViaSet) ? { set: setFlag } : {}
+  const definition: Definition = { ...own, flags: { ...own.flags, General: { ...set, ...outputFlags } } }
   return {
     definition,
     execute: async (args) => {

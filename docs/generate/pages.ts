@@ -142,7 +142,7 @@ export const settingsPage = async (): Promise<Page> => {
     ...flagTable(table, { setting: (name) => name, option: formatFlag }),
   ])
   const intro =
-    'A setting has one name everywhere. In kebab-case it is an option of `salora train`. In camelCase it is a key of `config.json`, of `--config` files and of `resolveSettings`.'
+    'A setting has one name everywhere. In kebab-case it is an option of `salora train`, or a name for `--set`, which takes several with commas: `--set tau=0.5,gate-end=0.4`. In camelCase it is a key of `config.json`, of `--config` files and of `resolveSettings`.'
   return { file: 'docs/reference/settings.md', text: ['# Settings', generatedBy, '', intro, ...lines, ...sourcedDefaults(), ''].join('\n') }
 }
 

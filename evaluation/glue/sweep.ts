@@ -8,7 +8,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Setting } from '../../accelerated/settings/setting.js'
 import { findMethod, buildSettingTable } from '../../accelerated/training/resolveSettings.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toKebab } from '../../finetuning/commandLine/shell.js'
 import { decimal } from '../../finetuning/data/dataset.js'
 
 /** A row of a table, or a point of a figure: the settings that differ from the recipe. */
@@ -78,10 +78,10 @@ const methodSettings = (name: string): SettingsInput | null => {
   return settings !== undefined && Object.hasOwn(settings, 'rank') ? withRank(method as MethodName, Number(rank)) : null
 }
 
-/** `learning-rate=1e-4`, by the name of the flag. The range of the value is checked with all settings. */
+/** `learning-rate=1e-4`, by the name as --set has it. The range of the value is checked with all settings. */
 const parseChange = (row: string, method: string, change: string): readonly [string, unknown] => {
   const [, flag = '', value = ''] = /^([a-z][a-z0-9-]*)=(.+)$/.exec(change) ?? []
-  const entry = Object.entries(buildSettingTable(findMethod(method))).find(([name]) => toFlag(name) === `--${flag}`)
+  const entry = Object.entries(buildSettingTable(findMethod(method))).find(([name]) => toKebab(name) === flag)
   if (entry === undefined || entry[0] === 'seed' || entry[1].kind === 'file')
     throw inputError('--methods', `settings of ${method} after a colon, such as ${method}:learning-rate=1e-4`, quoted(row))
   return [entry[0], parseValue(row, entry[1], value)]

@@ -1,7 +1,7 @@
 /** A flag as data: what --help prints of it, and how the text after it becomes a value. */
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { decimal } from '../data/dataset.js'
-import { toFlag } from './shell.js'
+import { isViaSet, toFlag } from './shell.js'
 import { requiredError, usageError } from './usageError.js'
 
 /** What the user typed for one flag: nothing, the flag alone (`--no-…`: false), one text or several. */
@@ -53,9 +53,11 @@ const placeholderFormats: Readonly<Record<Flag['arity'], (placeholder: string) =
   repeatable: (placeholder) => ` <${placeholder}>`,
 }
 
-/** `--rank <r>`, `-q, --quiet` */
+/** `--rank <r>`, `-q, --quiet`, `--set tau=<number>` */
 export const formatFlag = (name: string, { arity, placeholder, short }: Flag): string =>
-  `${short === null ? '' : `-${short}, `}${toFlag(name)}${placeholderFormats[arity](placeholder)}`
+  isViaSet(name)
+    ? `${toFlag(name)}=<${placeholder}>`
+    : `${short === null ? '' : `-${short}, `}${toFlag(name)}${placeholderFormats[arity](placeholder)}`
 
 /** A flag with everything that is usual: one text, listed by --help. */
 export const flag = <T>(base: Pick<Flag<T>, 'description' | 'parse'> & Partial<Flag<T>>): Flag<T> => ({

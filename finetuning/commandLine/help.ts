@@ -1,6 +1,7 @@
 /** --help: usage, one or two sentences, flags under their headings, examples with their results. */
 import { helpFlags, type Definition } from './definition.js'
 import { advanced, formatFlag, type Flag, type FlagGroups } from './flag.js'
+import { isViaSet, toKebab } from './shell.js'
 
 export type HelpOptions = {
   /** columns of the terminal */
@@ -17,6 +18,7 @@ export const helpText = (definition: Definition, { width, all }: HelpOptions): s
   const sections = [
     { heading: 'Arguments', rows: words.map((word) => ({ name: word.name, description: word.description, defaultText: null })) },
     ...listSections(definition, all),
+    ...(all ? [listSettings(definition)] : []),
   ].filter(({ rows }) => rows.length > 0)
   const left = Math.min(widestFlag, Math.max(...sections.flatMap(({ rows }) => rows.map((row) => row.name.length))))
   const examples = !all && hasAdvanced(definition.flags) ? definition.examples.slice(0, 1) : definition.examples
@@ -38,9 +40,18 @@ const listSections = ({ flags }: Definition, all: boolean): readonly Section[] =
   Object.entries(withHelp(flags)).map(([heading, table]) => ({
     heading,
     rows: Object.entries(table)
-      .filter(([, flag]) => isListed(flag, all))
+      .filter(([name, flag]) => isListed(name, flag, all))
       .map(([name, flag]) => ({ name: formatFlag(name, flag), description: flag.description, defaultText: flag.defaultText })),
   }))
+
+/** The settings without an option of their own: the names under each heading. */
+const listSettings = ({ flags }: Definition): Section => ({
+  heading: 'Settings (--set NAME=VALUE)',
+  rows: Object.entries(flags).flatMap(([name, table]) => {
+    const names = Object.keys(table).filter(isViaSet)
+    return names.length === 0 ? [] : [{ name, description: names.map(toKebab).join(', '), defaultText: null }]
+  }),
+})
 
 /** The flags of help end the last group. */
 const withHelp = (flags: FlagGroups): FlagGroups => {
@@ -54,10 +65,10 @@ const withHelp = (flags: FlagGroups): FlagGroups => {
 
 const hasAdvanced = (flags: FlagGroups): boolean => countFlags(flags, true) > countFlags(flags, false)
 
-const isListed = (flag: Flag, all: boolean): boolean => !flag.hidden && (all || flag.common)
+const isListed = (name: string, flag: Flag, all: boolean): boolean => !flag.hidden && !isViaSet(name) && (all || flag.common)
 
 const countFlags = (flags: FlagGroups, all: boolean): number =>
-  Object.values(flags).reduce((sum, table) => sum + Object.values(table).filter((flag) => isListed(flag, all)).length, 0)
+  Object.values(flags).reduce((sum, table) => sum + Object.entries(table).filter(([name, flag]) => isListed(name, flag, all)).length, 0)
 
 /** `Rank of each adapter (default: 8)` */
 export const formatDescription = ({ description, defaultText }: Pick<Row, 'description' | 'defaultText'>): string =>

@@ -4,7 +4,7 @@ import { quoted } from '../../accelerated/errors/inputError.js'
 import { helpFlags, type Definition, type Values } from './definition.js'
 import { formatFlag, type Flag, type FlagGroups, type FlagTable, type Typed } from './flag.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
-import { toFlag, inShell } from './shell.js'
+import { inShell, isViaSet, toFlag, toKebab, toRemedy } from './shell.js'
 import { UsageError, usageError } from './usageError.js'
 
 /** What a command line asks for. */
@@ -13,16 +13,16 @@ export type Parsed<G extends FlagGroups> =
   | { readonly kind: 'version' }
   | { readonly kind: 'values'; readonly values: Values<G> }
 
-/** What an unknown flag may have meant, as `did you mean --rank?`; null where nothing is near. */
-export type Suggest = (typed: string, known: readonly string[]) => string | null
+/** What an unknown flag may have meant, as `did you mean --rank?`; null where nothing is near. @param value what was typed after it */
+export type Suggest = (typed: string, known: readonly string[], value?: string) => string | null
 
 /** The nearest flag by edit distance. */
-export const suggestNearest: Suggest = (typed, known) => {
-  const suggestion = nearest(
-    typed.replace(/^-+/, '').replaceAll('_', '-'),
-    known.map((name) => toFlag(name).slice(2)),
-  )
-  return suggestion === null ? null : `did you mean --${suggestion}?`
+export const suggestNearest: Suggest = (typed, known, value) => {
+  const plain = typed.replace(/^-+/, '')
+  const suggestion = nearest(plain.replaceAll('_', '-'), known.map(toKebab))
+  const name = known.find((one) => toKebab(one) === suggestion)
+  if (name === undefined) return null
+  return plain === suggestion ? `use ${toRemedy(name, value)}` : `did you mean ${toRemedy(name, value)}?`
 }
 
 /** Every flag of a command by name, those of --help included. */
@@ -41,7 +41,8 @@ export const parseArguments = <const G extends FlagGroups>(
     .helpOption(false)
     .allowExcessArguments(true)
     .showSuggestionAfterError(false)
-  for (const [name, flag] of Object.entries(table)) for (const option of toOptions(name, flag)) command.addOption(option)
+  for (const [name, flag] of Object.entries(table))
+    if (!isViaSet(name)) for (const option of toOptions(name, flag)) command.addOption(option)
   // as soon as it is read: whatever is wrong beside --help is no reason to withhold the help
   let parsed: Parsed<G> | null = null
   command.on('option:help', () => (parsed ??= { kind: 'help', all: false }))
@@ -51,10 +52,11 @@ export const parseArguments = <const G extends FlagGroups>(
     command.parse(args, { from: 'user' })
   } catch (thrown) {
     if (parsed !== null) return parsed
-    throw thrown instanceof CommanderError ? toUsageError(thrown, definition, table, suggest) : thrown
+    throw thrown instanceof CommanderError ? toUsageError(thrown, definition, args, suggest) : thrown
   }
   if (parsed !== null) return parsed
-  const flags = parseValues<G>(table, command.opts())
+  const { set = [] } = command.opts<{ readonly set?: readonly string[] }>()
+  const flags = parseValues<G>(table, { ...command.opts(), ...parseSet(set, definition.name, table, suggest) })
   return { kind: 'values', values: { flags, words: parseWords(definition, command.args, command.opts(), table) } }
 }
 
@@ -66,6 +68,31 @@ const toOptions = (name: string, flag: Flag): readonly Option[] => {
 
 const parseValues = <G extends FlagGroups>(table: FlagTable, typed: Readonly<Record<string, Typed>>): Values<G>['flags'] =>
   Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.parse(toFlag(name), typed[name])])) as Values<G>['flags']
+
+/** `tau=0.5` */
+const splitAssignment = (text: string): { readonly name: string; readonly value: string | undefined } => {
+  const [, name = text, value] = /^([^=]*)=(.*)$/s.exec(text) ?? []
+  return { name, value }
+}
+
+/** The texts after --set, of NAME=VALUE and commas. @throws UsageError for an unknown name, or one without a value */
+const parseSet = (texts: readonly string[], command: string, table: FlagTable, suggest: Suggest): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    texts
+      .flatMap((text) => text.split(','))
+      .map((assignment) => {
+        const { name: typed, value } = splitAssignment(assignment)
+        if (typed === '') throw usageError('--set', 'NAME=VALUE', quoted(assignment))
+        const found = Object.entries(table).find(([name]) => isViaSet(name) && [name, toKebab(name)].includes(typed))
+        if (found === undefined) {
+          const remedy = suggest(typed, Object.keys(table), value) ?? `see ${command} --help-all`
+          throw new UsageError(`--set ${typed}: unknown setting (${remedy})`)
+        }
+        const [name, { description }] = found
+        if (value === undefined) throw usageError(toFlag(name), `a value (${description})`, 'none')
+        return [name, value]
+      }),
+  )
 
 /** A flag that another one took as its value, as `--model $MODEL --task` with an empty variable does. It explains a word too many: that was to be the value. */
 type TakenFlag = { readonly flag: string; readonly value: string }
@@ -103,15 +130,17 @@ const suggestPlace = (word: string, { name, looseWords }: Definition, typed: Rea
 }
 
 /** commander writes `error: unknown option '--foo'`. */
-const toUsageError = ({ code, message }: CommanderError, { name }: Definition, table: FlagTable, suggest: Suggest): UsageError => {
+const toUsageError = ({ code, message }: CommanderError, definition: Definition, args: readonly string[], suggest: Suggest): UsageError => {
   const typed = /'([^']*)'/.exec(message)?.[1] ?? ''
-  if (code === 'commander.unknownOption') return unknownFlag(typed, name, table, suggest)
+  if (code === 'commander.unknownOption') return unknownFlag(typed, definition, args, suggest)
   if (code === 'commander.optionMissingArgument')
     return usageError(typed.split(' ').find((word) => word.startsWith('--')) ?? typed, 'a value', 'none')
   return new UsageError(message.replace(/^error: /, ''))
 }
 
-const unknownFlag = (typed: string, command: string, table: FlagTable, suggest: Suggest): UsageError => {
-  const known = Object.entries(table).flatMap(([name, flag]) => (flag.hidden ? [] : [name]))
-  return new UsageError(`${typed}: unknown option (${suggest(typed, known) ?? `see ${command} --help`})`)
+const unknownFlag = (typed: string, { name, flags }: Definition, args: readonly string[], suggest: Suggest): UsageError => {
+  const known = Object.entries(flagsIn(flags)).flatMap(([one, flag]) => (flag.hidden ? [] : [one]))
+  const { name: flag, value = args[args.indexOf(typed) + 1] } = splitAssignment(typed)
+  const remedy = suggest(flag, known, value?.startsWith('--') === true ? undefined : value)
+  return new UsageError(`${typed}: unknown option (${remedy ?? `see ${name} --help`})`)
 }

@@ -152,4 +152,6 @@ export type TaskFlag = {
   readonly defaultText?: string
   /** whether the short --help lists it */
   readonly common?: boolean
+  /** no option of its own, because it belongs to one task or one loss: `--set loss-beta=0.2` */
+  readonly viaSet?: boolean
 }

@@ -11,7 +11,7 @@ import { toyFolder, toyTrain } from './toyFolder.js'
 
 const cwd = toyFolder('budget')
 
-const words = [...toyTrain, '--gate-start', '0.2', '--gate-end', '0.5', '--max-steps', '6', '--batch-size', '8', '--quiet', '--json']
+const words = [...toyTrain, '--set', 'gate-start=0.2,gate-end=0.5', '--max-steps', '6', '--batch-size', '8', '--quiet', '--json']
 const train = (output: string, ...flags: readonly string[]) => saloraIn([...words, '--output', output, ...flags], { cwd })
 
 describe.concurrent('a budget below one triplet', () => {
@@ -27,7 +27,7 @@ describe.concurrent('a budget below one triplet', () => {
 describe('an empty adapter', () => {
   it('is saved, scored, used for predictions and merged like the model with its trained head', async () => {
     // with so low a γ every gate is shut from its start, and the paper's rule keeps none
-    const { code, stdout, stderr } = await train('none', '--retain', 'paper', '--gamma', '-500')
+    const { code, stdout, stderr } = await train('none', '--set', 'retain=paper,gamma=-500')
     expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
     const result = JSON.parse(stdout) as RunResult
     expect([result.retainedDensity, result.retainedParameters]).toEqual([0, 0])

@@ -68,7 +68,7 @@ describe('--resume with more --epochs', { timeout }, () => {
   })
 
   it.each(['adalora', 'full', 'prompt'])('extends a run of %s twice', async (method) => {
-    await begin(method, '--method', method, ...(method === 'prompt' ? ['--num-virtual-tokens', '3'] : []))
+    await begin(method, '--method', method, ...(method === 'prompt' ? ['--set', 'num-virtual-tokens=3'] : []))
     const { ranks } = await resultOf(method)
     for (const steps of ['15', '17']) expect((await train(method, '--resume', '--max-steps', steps)).code).toBe(0)
     const { extended = [], stepsDone, ranks: later } = await resultOf(method)
@@ -84,7 +84,7 @@ describe('--resume with more --epochs', { timeout }, () => {
   })
 
   it('refuses a length that it had already, and changes no file', async () => {
-    await begin('refused', '--gate-start', '0.2', '--gate-end', '0.5')
+    await begin('refused', '--set', 'gate-start=0.2,gate-end=0.5')
     const before = await treeOf(at('refused'))
     const { code, stderr } = await train('refused', '--resume', '--epochs', '1')
     expect([code, stderr]).toEqual([2, '--epochs: expected more than the 12 steps that the finished run took, got 6 steps\n'])

@@ -145,9 +145,9 @@ describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
 
 describe('an encoder', () => {
   it.each([
-    ['distilbert', 'houlsby --reduction-factor 8'],
-    ['electra', 'prefix --num-virtual-tokens 4'],
-    ['electra', 'prompt --num-virtual-tokens 4'],
+    ['distilbert', 'houlsby --set reduction-factor=8'],
+    ['electra', 'prefix --set num-virtual-tokens=4'],
+    ['electra', 'prompt --set num-virtual-tokens=4'],
   ])('%s is trained by %s, and salora evaluate gives the accuracy of the training', async (family, how) => {
     const run = `${family}-${how.replaceAll(' ', '')}`
     expect((await train(family, run, '--method', ...how.split(' '), '--epochs', '2', '--max-length', '28')).code).toBe(0)
@@ -160,7 +160,7 @@ describe('an encoder', () => {
 const others = ['adalora', 'full', 'lora --use-dora', 'lora --precision int8']
 it.each([
   ...['xlm-roberta', 'deberta-v2'].flatMap((family) => [...others, 'lora --precision float64'].map((how) => [family, how])),
-  ...[...others, 'prefix --num-virtual-tokens 4', 'prompt --num-virtual-tokens 4'].map((how) => ['llama', how]),
+  ...[...others, 'prefix --set num-virtual-tokens=4', 'prompt --set num-virtual-tokens=4'].map((how) => ['llama', how]),
 ])('%s is trained by %s', async (family = '', how = '') => {
   expect((await train(family, `${family}-${how.replaceAll(' ', '')}`, '--method', ...how.split(' '), '--epochs', '2')).code).toBe(0)
 })

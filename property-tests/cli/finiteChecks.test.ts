@@ -16,7 +16,9 @@ const cwd = toyFolder('accident', { 'toy.tsv': 40, 'dev.tsv': 16 })
 const exploding = (name: string, saveSteps: number): Killable => ({
   folder: join(cwd, name),
   settings: [
-    ...'--gate-start 0.2 --gate-end 0.5 --max-steps 20 --batch-size 4 --learning-rate 2e25 --warmup-ratio 1 --head transformers'.split(' '),
+    ...'--set gate-start=0.2,gate-end=0.5 --max-steps 20 --batch-size 4 --learning-rate 2e25 --warmup-ratio 1 --head transformers'.split(
+      ' ',
+    ),
     ...'--save-steps'.split(' '),
     String(saveSteps),
   ],
@@ -61,7 +63,7 @@ describe('a model that predicts one class only', () => {
     const { code, stderr } = await saloraIn(
       [
         ...'train --method salora --model tiny --task toy.tsv --head transformers --eval-data dev.tsv --max-length 16'.split(' '),
-        ...['--gate-start', '0.2', '--gate-end', '0.5'],
+        ...['--set', 'gate-start=0.2,gate-end=0.5'],
         ...'--max-steps 6 --eval-steps 3 --learning-rate 1e-9 --device cpu --output constant --quiet'.split(' '),
       ],
       { cwd },

@@ -7,7 +7,7 @@ import { suggestFlag, suggestSetting } from '../../cli/options/suggestions.js'
 import { withSuggestion } from '../../cli/terminal/reportError.js'
 import type { Command } from '../../cli/terminal/command.js'
 import { flagsIn } from '../../finetuning/commandLine/parse.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { isViaSet, toFlag, toKebab } from '../../finetuning/commandLine/shell.js'
 import { helpText, wrapped } from '../../finetuning/commandLine/help.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { saloraHere } from './inProcess.js'
@@ -99,10 +99,15 @@ describe.each(names)('salora %s', (name) => {
   it('describes each flag by a phrase that stands alone, and lists them all by --help-all', async () => {
     const { definition } = await load(name)
     const all = (await saloraHere(...words, '--help-all')).stdout.replaceAll(/\s+/g, ' ')
+    const [, settings = ''] = all.split(' Settings (--set NAME=VALUE): ')
     for (const [flag, { description, hidden, defaultText }] of Object.entries(flagsIn(definition.flags))) {
       if (hidden) continue
       expect(description, flag).toMatch(/^([A-Z]|β|ε|\d)/)
       expect(description, flag).not.toMatch(/\.$|\(default/)
+      if (isViaSet(flag)) {
+        expect(settings, flag).toMatch(new RegExp(` ${toKebab(flag)}(,| |$)`))
+        continue
+      }
       expect(all, flag).toContain(`${toFlag(flag)} `)
       expect(all, flag).toContain(description.replaceAll(/\s+/g, ' '))
       if (defaultText !== null) expect(all, flag).toContain(`${description} (default: ${defaultText})`)
@@ -117,11 +122,12 @@ describe('salora train --help', () => {
     expect(linesOf(short ?? '').length).toBeLessThanOrEqual(60)
     for (const flag of '--model --task --method --learning-rate --epochs --batch-size --rank --lora-alpha --density --output'.split(' '))
       expect(short).toContain(`\n  ${flag} `)
-    for (const flag of ['--adam-beta1', '--tau', '--tfinal-ratio', '--reduction-factor', '--num-virtual-tokens']) {
+    for (const flag of ['--weight-decay', '--lora-dropout', '--use-dora', '--set']) {
       expect(short).not.toContain(flag)
       expect(long).toContain(`\n  ${flag} `)
     }
-    expect(long).toMatch(/\nLoRA options:\n[\s\S]*\nSaLoRA options:\n[\s\S]*\nAdaLoRA options:\n/)
+    expect(long).toMatch(/\nLoRA options:\n[\s\S]*\nSaLoRA options:\n {2}--density .*\n\n[\s\S]*\nSettings \(--set NAME=VALUE\):\n/)
+    expect(linesOf(long ?? '').filter((line) => /^ {2}(-\w, )?--/.test(line)).length).toBeLessThanOrEqual(80)
   })
 
   it('adapts to the width of the terminal', async () => {

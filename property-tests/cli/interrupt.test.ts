@@ -20,7 +20,7 @@ const steps = 300
 const args = (output: string): readonly string[] => [
   ...toyTrain,
   ...['--batch-size', '4', '--max-steps', String(steps), '--save-steps', '20', '--eval-steps', '1000'],
-  ...['--gate-start', '0.2', '--gate-end', '0.6'], // 120 steps with gates: enough not to be warned of
+  ...['--set', 'gate-start=0.2,gate-end=0.6'], // 120 steps with gates: enough not to be warned of
   ...['--head', 'transformers', '--output', output], // the first line of progress is then of step 1
 ]
 

@@ -43,7 +43,7 @@ describe('--early-stopping-patience', () => {
   })
 
   it('ignores evaluations before pruning, which cannot be the best', async () => {
-    await train('salora', '--early-stopping-patience', '2', '--gate-end', '0.5', '--max-steps', '20') // gates are closed after step 10
+    await train('salora', '--early-stopping-patience', '2', '--set', 'gate-end=0.5', '--max-steps', '20') // gates are closed after step 10
     expect(await result('salora')).toMatchObject({ stoppedEarly: true, stepsDone: 13, best: { step: 11 } })
   })
 })

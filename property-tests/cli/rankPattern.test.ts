@@ -51,8 +51,8 @@ describe('a rank pattern', () => {
       [
         ...train,
         ...'--rank 3 --lora-alpha 5'.split(' '),
-        ...['--gate-start', '0.2', '--gate-end', '0.5'],
-        ...'--density 0.4 --max-steps 10 --control-learning-rate 0.5 --output found'.split(' '),
+        ...['--set', 'gate-start=0.2,gate-end=0.5'],
+        ...'--density 0.4 --max-steps 10 --set control-learning-rate=0.5 --output found'.split(' '),
       ],
       { cwd },
     )

@@ -16,7 +16,7 @@ const steps = 32
 const shared = [
   '--max-steps',
   String(steps),
-  ...'--learning-rate 0.01 --dropout 0.2 --gate-start 0.3 --gate-end 0.56 --eval-steps 8'.split(' '),
+  ...'--learning-rate 0.01 --dropout 0.2 --set gate-start=0.3,gate-end=0.56 --eval-steps 8'.split(' '),
 ]
 const variants = {
   often: [...shared, '--batch-size', '4', '--save-steps', '3', '--threads', '1'],

@@ -7,14 +7,19 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { fromSentError, toSentError } from '../../accelerated/errors/sentError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
-import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import { allSettings, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
-import { settingNames } from '../../cli/options/settingFlags.js'
+import { settingNames, type Values } from '../../cli/options/settingFlags.js'
 import { planCells } from '../../evaluation/glue/plan.js'
 import { parseRow, table1 } from '../../evaluation/glue/sweep.js'
 import { heatMap, summaryText } from '../../cli/format/summary.js'
-import { trainFlags } from '../../cli/options/trainFlags.js'
+import { allTrainFlags, trainFlags } from '../../cli/options/trainFlags.js'
+import { trainRequest } from '../../cli/options/trainRequest.js'
+import { train } from '../../cli/commands/train.js'
+import { commandGroups } from '../../cli/commandGroups.js'
+import { flagsIn, parseArguments } from '../../finetuning/commandLine/parse.js'
+import { isViaSet, toFlags } from '../../finetuning/commandLine/shell.js'
 import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
 import { resolveFlags } from '../../cli/options/precedence.js'
 import { typedRequest, type TypedFlags } from './typedFlags.js'
@@ -45,7 +50,7 @@ describe('the flags of salora train', () => {
     const setting = new SettingsError('gateStart', words`a fraction below ${option('gateEnd')}`, '1')
     expect(setting.message).toBe('gateStart: expected a fraction below gateEnd, got 1')
     expect(errorReport(fromSentError(structuredClone(toSentError(setting))))).toEqual({
-      line: '--gate-start: expected a fraction below --gate-end, got 1',
+      line: '--set gate-start: expected a fraction below --set gate-end, got 1',
       exitCode: 2,
     })
     expect(errorReport(inputError(option('loadBestModelAtEnd', false), 'x', 'y')).line).toBe(
@@ -118,11 +123,41 @@ describe('a preset', () => {
 
   it('beside a flag that contradicts it is refused with the names of the flags', () =>
     expect(settingsOf({ preset: 'paper', gateEnd: '0.1' })).rejects.toThrow(
-      /^--preset paper: --gate-start: expected a fraction below --gate-end, got 0\.2$/,
+      /^--preset paper: --set gate-start: expected a fraction below --set gate-end, got 0\.2$/,
     ))
 })
 
-describe('--control', () => {
+describe('--set', () => {
+  const valuesOf = (...words: readonly string[]) => {
+    const parsed = parseArguments(train.definition, ['--model', 'm', '--task', 'sentiment', ...words])
+    return parsed.kind === 'values' ? (parsed.values.flags as Values) : {}
+  }
+
+  it('gives several settings, in kebab-case and in camelCase, above a --config file and a preset', async () => {
+    const set = ['--set', 'tau=0.5,gateAfter=soft', '--set', 'control=0.25', '--preset', 'paper']
+    const config = await file('set.json', { tau: 2, zeta: 1.5 })
+    expect((await trainRequest(valuesOf(...set, '--config', config))).settings).toMatchObject({
+      ...{ tau: 0.5, zeta: 1.5, gateAfter: 'soft', control: 0.25, retain: 'paper' },
+    })
+  })
+
+  it('is in a printed command wherever a setting has no option, so that the command gives the values it was printed from', () => {
+    for (const [name, { schema }] of Object.entries(allSettings)) {
+      const value = schema.parse(undefined)
+      if (value === null || value === false) continue
+      expect(valuesOf(...toFlags({ [name]: value }))).toMatchObject({ [name]: value })
+    }
+    expect(toFlags({ rank: 4, tau: 0.5, lossBeta: 0.2 })).toEqual(['--rank', '4', '--set', 'tau=0.5', '--set', 'loss-beta=0.2'])
+  })
+
+  it('has the same settings in every command: no other flag has the name of one', async () => {
+    for (const { load } of commandGroups.flatMap(({ commands }) => commands))
+      for (const [name, flag] of Object.entries(flagsIn((await load()).definition.flags)))
+        if (isViaSet(name)) expect(flag.description, name).toBe(allTrainFlags[name]?.description)
+  })
+})
+
+describe('--set control', () => {
   const controlOf = async (control: string) =>
     (await typedRequest({ model: 'm', task: 'sentiment', method: 'salora', control })).settings.control
 
@@ -132,8 +167,8 @@ describe('--control', () => {
       ...[0, 0.03, 1e-3],
     ])
     for (const wrong of ['sgd', 'Infinity'])
-      await expect(controlOf(wrong)).rejects.toThrow(/^--control: expected ramp, adam, descent or a number of at least 0, got \S+$/)
-    await expect(controlOf('-1')).rejects.toThrow(/^--control: expected a number of at least 0, got -1$/)
+      await expect(controlOf(wrong)).rejects.toThrow(/^--set control: expected ramp, adam, descent or a number of at least 0, got \S+$/)
+    await expect(controlOf('-1')).rejects.toThrow(/^--set control: expected a number of at least 0, got -1$/)
   })
 
   it('accepts its earlier names: `paper` for plain steps, and `free` for no constraint', async () => {
@@ -225,7 +260,7 @@ describe('the output of salora train', () => {
         .split('\n')
         .find((line) => line.startsWith('budget'))
     expect(lineOf({})).toBe('budget      target 50.0 %, retained 50.0 %, expected density 0.5000')
-    expect(lineOf({ expectedDensity: null, lambda: null })).toBe('budget      target 50.0 %, retained 50.0 %') // of --retain magnitude
+    expect(lineOf({ expectedDensity: null, lambda: null })).toBe('budget      target 50.0 %, retained 50.0 %') // of retain=magnitude
     const open = { retainedDensity: null, expectedDensity: null, lambda: null }
     expect(lineOf(open)).toBe('budget      target 50.0 %, not pruned yet')
     expect(lineOf({ ...open, targetDensity: undefined })).toBeUndefined()

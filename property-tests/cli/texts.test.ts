@@ -118,14 +118,28 @@ describe('a run on text', () => {
     expect(stderr).toMatch(/promptTemplate/)
   })
 
-  it.each(['lora', 'adalora', 'full', 'prompt --num-virtual-tokens 4', 'lora --precision int8'])('learns plain text by %s', async (how) => {
-    const output = how.replaceAll(' ', '')
-    const { code } = await train('mistral', output, '--task', 'text', '--data', 'text.txt', '--method', ...how.split(' '), '--epochs', '4')
-    expect(code).toBe(0)
-    const { last, best } = (await json(`${output}/result.json`)) as Result
-    expect(last.scores.loss).toBeCloseTo(Math.log(last.scores.perplexity), 6)
-    expect(best.scores.loss).toBeLessThan(5)
-  })
+  it.each(['lora', 'adalora', 'full', 'prompt --set num-virtual-tokens=4', 'lora --precision int8'])(
+    'learns plain text by %s',
+    async (how) => {
+      const output = how.replaceAll(' ', '')
+      const { code } = await train(
+        'mistral',
+        output,
+        '--task',
+        'text',
+        '--data',
+        'text.txt',
+        '--method',
+        ...how.split(' '),
+        '--epochs',
+        '4',
+      )
+      expect(code).toBe(0)
+      const { last, best } = (await json(`${output}/result.json`)) as Result
+      expect(last.scores.loss).toBeCloseTo(Math.log(last.scores.perplexity), 6)
+      expect(best.scores.loss).toBeLessThan(5)
+    },
+  )
 
   it('trains and saves an untied head with --method full', async () => {
     expect((await train('llama', 'all', ...alpaca, '--method', 'full', '--max-steps', '3')).code).toBe(0)

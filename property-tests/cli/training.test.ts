@@ -20,7 +20,7 @@ beforeAll(async () => {
       ...{ device: 'cpu', rank: 4, evalSteps: 4 },
     }),
   )
-  const window = ['--gate-start', '0.2', '--gate-end', '0.5']
+  const window = ['--set', 'gate-start=0.2,gate-end=0.5']
   trained = await salora(['train', '--config', 'settings.json', '--max-steps', '12', ...window, '--seed', '7', '--json'], { cwd })
 })
 

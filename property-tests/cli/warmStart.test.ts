@@ -49,7 +49,7 @@ describe('a run that starts from an adapter', () => {
       'lora of a larger rank and another scale',
       ['--method', 'lora', '--rank', '6', '--lora-alpha', '30', '--use-rslora', '--max-steps', '1'],
     ],
-    ['salora, before its gates', ['--method', 'salora', '--rank', '8', '--max-steps', '6', '--gate-start', '0.5', '--gate-end', '0.9']],
+    ['salora, before its gates', ['--method', 'salora', '--rank', '8', '--max-steps', '6', '--set', 'gate-start=0.5,gate-end=0.9']],
   ])('starts with the function of the adapter: %s', async (name, flags) => {
     const output = name.replaceAll(/\W+/g, '-')
     const { code, stderr } = await train(output, '--adapter', 'adapter', ...flags)

@@ -17,7 +17,7 @@ export const planSchedule = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 
 /** @throws SettingsError if the ranks would grow, or a part of the schedule has no step */
 export const checkSchedule = (settings: AdaloraSettings, steps: number | null): void => {
   const { initR, targetR, tinitRatio, tfinalRatio, maxSteps } = settings
-  if (targetR > initR) throw new SettingsError('targetR', words`at most ${option('initR')} ${initR}`, String(targetR))
+  if (targetR > initR) throw new SettingsError('targetR', words`at most ${initR} (${option('initR')})`, String(targetR))
   if (steps === null) return
   if (steps < 2)
     throw new SettingsError(
@@ -31,7 +31,7 @@ export const checkSchedule = (settings: AdaloraSettings, steps: number | null): 
   if (warmup >= last)
     throw new SettingsError(
       'tinitRatio',
-      words`at least one of ${steps} steps between warm-up and the ${final} of ${option('tfinalRatio')} ${tfinalRatio}`,
+      words`at least one of ${steps} steps between warm-up and the ${final} of ${option('tfinalRatio')}`,
       `${tinitRatio}, which leaves none`,
     )
 }

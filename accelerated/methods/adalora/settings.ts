@@ -1,7 +1,7 @@
 /** AdaLoRA's settings: PEFT's names and defaults. The schedule is in fractions of the run, where PEFT counts steps. */
 import { z } from 'zod'
 import { maxRunSteps, type CommonSettings } from '../../settings/commonSettings.js'
-import { settingGroup, type SettingValues } from '../../settings/setting.js'
+import { settingsViaSet, type SettingValues } from '../../settings/setting.js'
 import { largestRank, lowRankSettings } from '../lowRankSettings.js'
 
 /** The largest weight of the orthogonality term, here and in PEFT's file. */
@@ -21,7 +21,7 @@ export const adaloraSettings = {
   loraDropout: lowRankSettings.loraDropout,
   newTokens: lowRankSettings.newTokens,
   trainableTokens: lowRankSettings.trainableTokens,
-  ...settingGroup('AdaLoRA options', {
+  ...settingsViaSet('AdaLoRA options', {
     initR: {
       placeholder: 'r',
       description: 'Initial rank of each adapter; updates are scaled by alpha / init-r',

@@ -1,7 +1,7 @@
 /** SaLoRA's settings. Defaults are those of the paper where it gives one (§4.1, appendix B), but for the gates' window, which was measured. */
 import { z } from 'zod'
 import { gateEnd, gateStart } from '../../settings/defaults.js'
-import { settingGroup, type SettingValues } from '../../settings/setting.js'
+import { settingGroup, settingsViaSet, type SettingValues } from '../../settings/setting.js'
 import type { CommonSettings } from '../../settings/commonSettings.js'
 import { lowRankSettings } from '../lowRankSettings.js'
 
@@ -27,6 +27,8 @@ export const saloraSettings = {
       common: true,
       schema: z.number().gt(0).max(1).default(0.5),
     },
+  }),
+  ...settingsViaSet('SaLoRA options', {
     beta: { description: 'Weight of the orthogonality term', schema: z.number().min(0).default(0.1) },
     tau: { description: 'Temperature of the gates', schema: positive.default(1) },
     gamma: { description: 'Lower end of the stretched gate, below 0', schema: z.number().negative().default(-0.1) },

@@ -43,6 +43,7 @@ const instructionsSource = textSource({
       placeholder: 'name',
       description: 'Truncation of long conversations: turns (drop the oldest exchanges whole) or tokens',
       defaultText: 'turns with the chat template, else tokens',
+      viaSet: true,
     },
     { name: 'trainOnInputs', placeholder: '', description: 'Also compute the loss on prompt tokens (alpaca)' },
     skipMissing,

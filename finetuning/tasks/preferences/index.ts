@@ -13,7 +13,7 @@ import { bindTexts, textTaskType, type TextBinding } from '../texts/textTaskType
 import { parseTemplate, type PromptTemplate } from '../../data/promptTemplates.js'
 import { encoding, evalShare, skipMissing } from '../files/flags.js'
 import { mixtureFlags } from '../files/mixture.js'
-import type { Task, TaskOptions } from '../task.js'
+import type { Task, TaskFlag, TaskOptions } from '../task.js'
 import { textSource } from '../texts/source.js'
 import { readPreferences, readRatedAnswers } from './examples.js'
 import { alternatives } from '../../../accelerated/errors/nearest.js'
@@ -106,6 +106,19 @@ const preference = textTaskType(
   'none, as preferences have no classes',
 )
 
+const lossFlags: readonly TaskFlag[] = [
+  { name: 'lossBeta', placeholder: 'number', description: 'β of the preference loss', defaultText: '0.1, or 2 with simpo' },
+  {
+    name: 'labelSmoothing',
+    placeholder: 'share',
+    description: 'Probability that the answers of a pair are exchanged (dpo, simpo)',
+    defaultText: '0',
+  },
+  { name: 'simpoGamma', placeholder: 'number', description: 'Margin by which the rewards of simpo should differ', defaultText: '1' },
+  { name: 'desirableWeight', placeholder: 'number', description: 'Weight of answers with label true (kto)', defaultText: '1' },
+  { name: 'undesirableWeight', placeholder: 'number', description: 'Weight of answers with label false (kto)', defaultText: '1' },
+]
+
 const preferencesSource = textSource({
   name: 'preference',
   scoring: { taskType: preference, metrics: [], selectionMetric: 'loss' },
@@ -118,16 +131,7 @@ const preferencesSource = textSource({
       common: true,
     },
     { name: 'loss', placeholder: 'name', description: 'Preference loss: dpo, ipo, orpo, simpo or kto (preference)', defaultText: 'dpo' },
-    { name: 'lossBeta', placeholder: 'number', description: 'β of the preference loss', defaultText: '0.1, or 2 with simpo' },
-    {
-      name: 'labelSmoothing',
-      placeholder: 'share',
-      description: 'Probability that the answers of a pair are exchanged (dpo, simpo)',
-      defaultText: '0',
-    },
-    { name: 'simpoGamma', placeholder: 'number', description: 'Margin by which the rewards of simpo should differ', defaultText: '1' },
-    { name: 'desirableWeight', placeholder: 'number', description: 'Weight of answers with label true (kto)', defaultText: '1' },
-    { name: 'undesirableWeight', placeholder: 'number', description: 'Weight of answers with label false (kto)', defaultText: '1' },
+    ...lossFlags.map((flag) => ({ ...flag, viaSet: true })),
     {
       name: 'promptTemplate',
       placeholder: 'name',

@@ -223,13 +223,13 @@ describe(`an AdaLoRA run of any length (seed ${SEED})`, () => {
 
 describe('an invalid schedule of AdaLoRA', () => {
   it.each([
-    [{ targetR: 13 }, 100, 'targetR: expected at most initR 12, got 13'],
+    [{ targetR: 13 }, 100, 'targetR: expected at most 12 (initR), got 13'],
     [{}, 1, 'epochs: expected at least 2 steps, so that adalora can prune in one of them, got 1 step'],
     [{ maxSteps: 1 }, 1, 'maxSteps: expected at least 2 steps, so that adalora can prune in one of them, got 1 step'],
     [
       { tinitRatio: 0.5 },
       100,
-      'tinitRatio: expected at least one of 100 steps between warm-up and the 50 of tfinalRatio 0.5, got 0.5, which leaves none',
+      'tinitRatio: expected at least one of 100 steps between warm-up and the 50 of tfinalRatio, got 0.5, which leaves none',
     ],
     [{ tfinalRatio: 0 }, 100, 'tfinalRatio: expected a fraction that is at least one of 100 steps, got 0, which is none'],
     [{ tfinalRatio: 0.01 }, 20, 'tfinalRatio: expected a fraction that is at least one of 20 steps, got 0.01, which is none'],

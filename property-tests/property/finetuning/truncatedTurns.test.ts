@@ -158,11 +158,11 @@ describe('what truncation drops', () => {
   it('is refused for a name that there is not, and for a template of one exchange', async () => {
     const data = rowsOf(three)
     const message = (more: Partial<TaskOptions>) => refusalOf(() => loadTask({ task: 'alpaca', data, evalData: data, ...more }))
-    expect(await message({ truncation: 'left', promptTemplate: 'chat' })).toBe('--truncation: expected turns or tokens, got "left"')
+    expect(await message({ truncation: 'left', promptTemplate: 'chat' })).toBe('--set truncation: expected turns or tokens, got "left"')
     expect(await message({ truncation: 'turns' })).toBe(
-      '--truncation: expected tokens, as --prompt-template paper has one exchange, got "turns"',
+      '--set truncation: expected tokens, as --prompt-template paper has one exchange, got "turns"',
     )
-    expect(await message({ task: 'text', truncation: 'turns' })).toBe('--truncation: expected none with --task text, got "turns"')
+    expect(await message({ task: 'text', truncation: 'turns' })).toBe('--set truncation: expected none with --task text, got "turns"')
   })
 })
 
