@@ -1,6 +1,5 @@
 /** A run's progress on standard error: a bar on a terminal, a line every ten seconds on a pipe, only warnings with --quiet. */
 import cliProgress from 'cli-progress'
-import { leastChoosingRows } from '../../accelerated/settings/defaults.js'
 import type { Calibration, FinetuneEvent } from '../../finetuning/run/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
@@ -247,10 +246,8 @@ const standing = ({ step, best, eligible }: Extract<FinetuneEvent, { readonly ki
   return eligible || step === 0 ? '' : ' (too early to save)'
 }
 
-/** On few rows an error says nothing. */
 const calibrationText = ({ temperature, rows, errorBefore, errorAfter }: Calibration): string =>
-  `calibrated on ${counted(rows)} rows: logits divided by ${temperature.toFixed(2)}` +
-  (rows < leastChoosingRows.value ? '' : `, expected calibration error ${errorBefore.toFixed(3)} → ${errorAfter.toFixed(3)}`)
+  `calibrated on ${counted(rows)} rows: logits divided by ${temperature.toFixed(2)}, expected calibration error ${errorBefore.toFixed(3)} → ${errorAfter.toFixed(3)}`
 
 export const scoresText = (scores: Readonly<Record<string, number>>): string =>
   Object.entries(scores)

@@ -24,28 +24,28 @@ export const calibrateKept = async (
 ): Promise<{ readonly trained: TrainingResult; readonly calibration: Calibration } | null> => {
   const { task, outputs, heldOut } = run
   if (outputs.head !== 'sequence' || outputs.problemType !== 'single_label_classification' || !heldOut) return null
+  if (task.evaluation.length < leastChoosingRows.value) return null
   const kept = selectState(task.settings, trained)
-  const held = answersByStep === undefined ? await answerHeldOut(run, kept.inference) : collect(run, answersByStep.get(kept.step))
-  const scaled = held === null ? null : { held, temperature: fitTemperature(held) }
-  const parameters = scaled === null ? null : divideHead(run, kept.inference, scaled.temperature)
-  if (scaled === null || parameters === null) return null
+  const held = answersByStep === undefined ? await answerHeldOut(run, kept.inference) : collect(run, answersByStep.get(kept.step) ?? [])
+  const temperature = fitTemperature(held)
+  const parameters = divideHead(run, kept.inference, temperature)
+  if (parameters === null) return null
   const inference = { ...kept.inference, parameters }
   return {
     trained:
       kept.which === 'best' && trained.best !== null ? { ...trained, best: { ...trained.best, parameters } } : { ...trained, inference },
     calibration: {
-      temperature: scaled.temperature,
-      rows: scaled.held.labels.length,
-      errorBefore: expectedCalibrationError(scaled.held),
-      errorAfter: expectedCalibrationError(scaled.held, scaled.temperature),
+      temperature,
+      rows: held.labels.length,
+      errorBefore: expectedCalibrationError(held),
+      errorAfter: expectedCalibrationError(held, temperature),
     },
   }
 }
 
-/** The kept state's logits of held-out rows, at most 2,000, spread over all; null: they are too few. */
-const answerHeldOut = async (run: ClassifierRun, inference: InferenceState): Promise<LabeledLogits | null> => {
+/** The kept state's logits of held-out rows, at most 2,000, spread over all. */
+const answerHeldOut = async (run: ClassifierRun, inference: InferenceState): Promise<LabeledLogits> => {
   const { evaluation } = run.task
-  if (evaluation.length < leastChoosingRows.value) return null
   const length = Math.min(evaluation.length, mostCalibrating.value)
   const spread = { length, at: (index: number) => evaluation.at(Math.floor((index * evaluation.length) / length)) }
   let answers: readonly unknown[] = []
@@ -57,13 +57,10 @@ const answerHeldOut = async (run: ClassifierRun, inference: InferenceState): Pro
   return collect({ ...run, task: { ...run.task, evaluation: spread } }, answers)
 }
 
-const collect = ({ task: { evaluation } }: ClassifierRun, answers: readonly unknown[] | undefined): LabeledLogits | null =>
-  answers === undefined
-    ? null
-    : {
-        logits: answers as readonly (readonly number[])[],
-        labels: answers.map((_, i) => (evaluation.at(i) as LabeledExample).label),
-      }
+const collect = ({ task: { evaluation } }: ClassifierRun, answers: readonly unknown[]): LabeledLogits => ({
+  logits: answers as readonly (readonly number[])[],
+  labels: answers.map((_, i) => (evaluation.at(i) as LabeledExample).label),
+})
 
 /** The state with the last layer of its head divided by the temperature; null: the layer is not trained. */
 const divideHead = (

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { strengths } from '../../accelerated/probe/linearModel.js'
+import { fitTemperature } from '../../finetuning/metrics/calibration.js'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { fitLinearProbe, probeObjective, tensor } from '../../reference/index.js'
@@ -183,7 +184,7 @@ describe('the start of a run', () => {
     const few = ['train', '--model', 'sentences', '--task', 'toy.tsv', '--max-length', '16', '--method', 'lora', '--dropout', '0']
     const { steps, kept, examples, folds, ...result } = JSON.parse(await run(...few, '--output', 'short')) as RunResult
     expect([steps, kept?.which, examples.training, examples.evaluation, folds]).toEqual([46, 'last', 30, 30, 5]) // 40 + 30 / 5
-    expect(JSON.parse(await readFile(join(cwd, 'short/result.json'), 'utf8'))).toMatchObject({ calibration: { rows: 30 } })
+    expect(JSON.parse(await readFile(join(cwd, 'short/result.json'), 'utf8'))).not.toHaveProperty('calibration') // too few
     const card = await readFile(join(cwd, 'short/adapter/README.md'), 'utf8')
     expect(card).toContain('evaluated on the same rows by 5 folds')
     // the same runs one by one, each with a fold held out
@@ -201,6 +202,27 @@ describe('the start of a run', () => {
       )
     const share = JSON.parse(await run(...few, '--output', 'share', '--eval-share', '0.1')) as RunResult
     expect([share.steps, share.kept?.which, share.examples.training, share.folds]).toEqual([45, 'last', 26, undefined]) // 40 + ⌊26 / 5⌋
+  })
+
+  it('is calibrated on its folds: the head of an uncalibrated run divided by the temperature of their answers', async () => {
+    write('sixty.tsv', toyFile(60))
+    const args = '--model sentences --task sixty.tsv --max-length 16 --max-steps 20 --eval-steps 10 --no-load-best-model-at-end'.split(' ')
+    const { calibration } = JSON.parse(await run('train', ...args, '--eval-folds', '5', '--output', 'calibrated')) as RunResult
+    await run('train', ...args, '--eval-data', 'sixty.tsv', '--output', 'raw') // trains on the same rows
+    const { answers } = JSON.parse(await readFile(join(cwd, 'calibrated/folds.json'), 'utf8')) as {
+      readonly answers: readonly { readonly step: number; readonly rows: readonly (readonly number[])[] }[]
+    }
+    const logits = answers.find(({ step }) => step === 20)?.rows ?? []
+    const temperature = fitTemperature({ logits, labels: toyRows(60).map(({ label }) => (label === 'good' ? 1 : 0)) })
+    expect([calibration?.rows, calibration?.temperature]).toEqual([60, temperature])
+    expect(Math.abs(temperature - 1)).toBeGreaterThan(0.01)
+    const [scaled, raw] = [await headOf('calibrated/adapter'), await headOf('raw/adapter')]
+    for (const part of ['weight', 'bias'] as const)
+      assertClose(
+        scaled[part].map((w) => w * temperature),
+        raw[part],
+        { relative: 1e-5, absolute: 1e-7 },
+      )
   })
 
   it('resumes with the answers of its folds, in the same bits, and gives them again if their file is lost', async () => {
