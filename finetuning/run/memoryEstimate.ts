@@ -3,7 +3,7 @@ import { countElements, slack, type Dimensions } from '../../accelerated/trainin
 import { allocations, countBytes, nodeCount, weightMemory } from '../../accelerated/graph/liveness.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
-import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../accelerated/engines/devices/device.js'
 import { hasFixedOutputs } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { prepacks } from '../../accelerated/engines/sessionOptions.js'
 import { buildLayout, memoryNames, type Assembly } from '../../accelerated/training/assembly.js'

@@ -1,5 +1,5 @@
 /** Estimates the memory of a run's samples: the session that answers the prompts after an evaluation, its cache, and its logits. */
-import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../accelerated/engines/devices/device.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
 import { prepacks } from '../../accelerated/engines/sessionOptions.js'
 import { cacheKind, usualChunk } from '../../accelerated/generation/decoder.js'

@@ -19,7 +19,7 @@ import {
 } from '../../accelerated/graph/quantizedOperators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { packedNibbles } from '../../accelerated/graph/onnxProto.js'
-import { fourBits, computeBlockScales } from '../../accelerated/precisions/int4/quantize.js'
+import { fourBits, computeBlockScales } from '../../accelerated/precisions/int4/int4.js'
 import { roundBlocks } from '../../reference/layers/blockLinear.js'
 import { quantizeFourBits } from '../../reference/layers/fourBitLinear.js'
 import {

@@ -1,8 +1,7 @@
 /** What a list shows of a run: the numbers of its metrics.jsonl, its status, and the remaining time. */
 import { describe, expect, it } from 'vitest'
-import { etaEstimator, metricsSummarizer, noMetrics, plannedSteps } from '../../reporting/board/metricsSummary.js'
+import { etaEstimator, metricsSummarizer, noMetrics, plannedSteps, chooseStatus, type WatchedRun } from '../../reporting/board/watchRun.js'
 import { runLine } from '../../reporting/board/views.js'
-import { chooseStatus, type WatchedRun } from '../../reporting/board/watchRun.js'
 
 const summaryOf = (...events: readonly (object | string)[]) => {
   const { onLine, summary, onReset } = metricsSummarizer()

@@ -2,8 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { dequantize } from '../../accelerated/checkpoints/gguf/dequantize.js'
-import { tensorTypes, type TensorType } from '../../accelerated/checkpoints/gguf/ggufTypes.js'
+import { dequantize, tensorTypes, type TensorType } from '../../accelerated/checkpoints/gguf/ggufTypes.js'
 import { quantizeQ80 } from '../../accelerated/formats/gguf/exportGguf.js'
 import { fixtures } from './golden.js'
 

@@ -4,7 +4,7 @@
  * `npm run build && node dist/property-tests/kernels/writeCuda.js OperatorKernels.md 'the kernels that … lists'`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { cuda } from '../../accelerated/engines/devices/cuda.js'
+import { cuda } from '../../accelerated/engines/devices/device.js'
 import { parseKernels, type KernelTable } from './operatorKernels.js'
 import { allFamilies, objectiveCases, stepCases, writtenStep } from './stepCases.js'
 import { typedNodes } from './typedNodes.js'

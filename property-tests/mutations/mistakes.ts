@@ -101,7 +101,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/graph/gradientCheckpointing'],
   },
   {
-    file: 'accelerated/graph/recomputedActivations.ts',
+    file: 'accelerated/graph/lowering.ts',
     mistake: 'The runtime may compute the activation early, or not again.',
     before: 'i === 0 ? controlDependency(x, [signal]) : x',
     after: 'x',
@@ -143,7 +143,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['agreement/equations'],
   },
   {
-    file: 'accelerated/methods/salora/training.ts',
+    file: 'accelerated/methods/salora/salora.ts',
     mistake: 'The first gated step has t = 0.',
     before: 'step - (phase.opened?.step ?? start) + 1]',
     after: 'step - (phase.opened?.step ?? start)]',
@@ -304,14 +304,14 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/accelerated/random'],
   },
   {
-    file: 'accelerated/precisions/int4/quantize.ts',
+    file: 'accelerated/precisions/int4/int4.ts',
     mistake: 'The best scale of a block is the one that spans it.',
     before: 'if (error < least) [best, least] = [k, error]',
     after: '',
     tests: ['agreement/fourBitMatMul'],
   },
   {
-    file: 'accelerated/precisions/int4/quantize.ts',
+    file: 'accelerated/precisions/int4/int4.ts',
     mistake: 'The second value of a byte comes first.',
     before: 'stored(values, i, k * scale) | (stored(values, i + 1, k * scale) << 4)',
     after: 'stored(values, i + 1, k * scale) | (stored(values, i, k * scale) << 4)',
@@ -402,7 +402,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['golden/tokenRows'],
   },
   {
-    file: 'accelerated/checkpoints/gguf/dequantize.ts',
+    file: 'accelerated/checkpoints/gguf/ggufTypes.ts',
     mistake: 'The upper bits of scales of Q4_K are those of the minima.',
     before: '(byte(bytes, at + part - 4) >> 6) << 4',
     after: '(lower >> 6) << 4',
@@ -444,7 +444,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['hostile/checkpoint'],
   },
   {
-    file: 'accelerated/checkpoints/tokenizer/sharedTokens.ts',
+    file: 'accelerated/checkpoints/tokenizer/tokenizer.ts',
     mistake: 'A token that spans two segments belongs to the first.',
     before: 'before + commonTokens(tokenizeText(text.slice(start, end)), ids, before)',
     after: 'Math.min(ids.length, before + tokenizeText(text.slice(start, end)).length)',
@@ -528,7 +528,7 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/accelerated/cards'],
   },
   {
-    file: 'accelerated/engines/widenedWeights.ts',
+    file: 'accelerated/engines/onnxRuntimeWeb.ts',
     mistake: 'A weight is read from the start of the memory that its file shares with others.',
     before: 'new Uint8Array(bytes.subarray(offset, offset + length)).buffer',
     after: 'bytes.slice(offset, offset + length).buffer',
@@ -766,14 +766,14 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/evaluation/styleTransferParts'],
   },
   {
-    file: 'reporting/board/auth.ts',
+    file: 'reporting/board/server.ts',
     mistake: 'Any token is accepted.',
     before: 'timingSafeEqual(digest(sent), digest(token))',
     after: 'digest(sent).length === digest(token).length',
     tests: ['board/auth'],
   },
   {
-    file: 'reporting/board/auth.ts',
+    file: 'reporting/board/server.ts',
     mistake: 'A page of another origin may post.',
     before: "if (method === 'POST' && origin === undefined) return otherPage",
     after: '',

@@ -5,7 +5,7 @@
  */
 import { argv } from 'node:process'
 import { pathToFileURL } from 'node:url'
-import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../accelerated/engines/devices/device.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { onnxRuntime } from '../../accelerated/engines/loadOnnxRuntime.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
@@ -13,7 +13,7 @@ import { gradient } from '../../accelerated/graph/gradient.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { constant, input, matMul, reduceSum } from '../../accelerated/graph/operators.js'
 import { blockDequantize, blockSize, fourBitMatMul, quantizedMatMul, transposedView } from '../../accelerated/graph/quantizedOperators.js'
-import { fourBits, computeBlockScales } from '../../accelerated/precisions/int4/quantize.js'
+import { fourBits, computeBlockScales } from '../../accelerated/precisions/int4/int4.js'
 import {
   portableLevel,
   quantizedBlocks,

@@ -1,6 +1,6 @@
 /** Shared sessions: equal graphs over the same weights are opened once, others are not, and the last release frees. */
 import { describe, expect, it } from 'vitest'
-import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../accelerated/engines/devices/device.js'
 import type { WeightSource } from '../../accelerated/engines/engine.js'
 import { withSharedSessions } from '../../accelerated/engines/sharedSessions.js'
 import { add, input, mul, weight } from '../../accelerated/graph/operators.js'

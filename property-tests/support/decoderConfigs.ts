@@ -2,8 +2,7 @@
 import { gemma2Config, gemma3Config } from '../../accelerated/models/gemma/gemma.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
 import { llama, type DecoderConfig } from '../../accelerated/models/llama/family.js'
-import { mistral } from '../../accelerated/models/mistral/mistral.js'
-import { qwen2, qwen3 } from '../../accelerated/models/qwen/qwen.js'
+import { mistral, qwen2, qwen3 } from '../../accelerated/models/llama/llama.js'
 
 export const readDecoderConfig = (json: object): DecoderConfig => {
   const where = 'config.json'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import type { Feed, Feeds } from '../../accelerated/engines/feeds.js'
 import type { Expression, Shape } from '../../accelerated/graph/expression.js'
-import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../accelerated/engines/devices/device.js'
 import { noWeights, type Results, type Session } from '../../accelerated/engines/engine.js'
 import { slope } from './finiteDifference.js'
 

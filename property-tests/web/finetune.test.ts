@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../accelerated/engines/devices/device.js'
 import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { openTrainedAdapter, loadTrainedModel } from '../../finetuning/use/openModel.js'

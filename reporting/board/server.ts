@@ -3,9 +3,9 @@
  *
  * This folder watches running and finished runs. It changes nothing but runs that a reader stops. Charts belong in charts/.
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, createHash, timingSafeEqual } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
-import type { Server } from 'node:http'
+import type { Server, IncomingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { basename } from 'node:path'
 import { serve, type HttpBindings } from '@hono/node-server'
@@ -17,7 +17,6 @@ import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { readPageFiles } from '../report/pageFiles.js'
 import { escapeText, html } from '../text/html.js'
-import { findRejection } from './auth.js'
 import { compareLimit, viewKinds, type View } from './events.js'
 import { clientLimit, openPages, type Pages } from './pages.js'
 import { watchQueue } from './queueState.js'
@@ -218,4 +217,47 @@ const parseView = (query: URLSearchParams): View | null => {
   const ids = query.getAll('id')
   const isValid = kind === 'list' ? ids.length === 0 : kind === 'compare' ? ids.length <= compareLimit : ids.length === 1
   return kind === undefined || !isValid ? null : { kind, ids: [...new Set(ids)] }
+}
+
+/**
+ * Authorizes requests to the board. A request needs the token, and must come from the board's own page.
+ *
+ * The token is never part of a URL that is sent: the page takes it from behind the # and sends it in a header. Other pages cannot do this,
+ * and browsers never do it on their own. There is no cookie, which browsers would send to every port of this machine.
+ */
+type BoardRequest = { readonly method: string; readonly path: string; readonly headers: IncomingHttpHeaders }
+
+type Rejection = { readonly status: 400 | 403 | 404 | 405; readonly message: string }
+
+/** Paths without a token. They contain nothing of the folder but its name. */
+const publicPaths: ReadonlySet<string> = new Set(['/', '/board.js', '/board.css'])
+/** Paths that require the token, with their method. */
+const protectedPaths: Readonly<Record<string, string>> = { '/events': 'GET', '/stop': 'POST', '/predict': 'POST' }
+
+/** Another host name that resolves to this machine is a DNS rebinding attack. Another port may be an SSH tunnel. */
+const isLocalHost = (host: string): boolean => /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/.test(host)
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+const hasToken = ({ authorization = '' }: IncomingHttpHeaders, token: string): boolean => {
+  const [, sent = ''] = /^Bearer ([0-9a-f]{64})$/.exec(authorization) ?? []
+  return timingSafeEqual(digest(sent), digest(token))
+}
+
+const otherPage: Rejection = { status: 403, message: "expected a request from the board's own page" }
+
+/** @returns why the request is rejected; null if it is authorized */
+const findRejection = ({ method, path, headers }: BoardRequest, token: string): Rejection | null => {
+  if (method !== 'GET' && method !== 'POST') return { status: 405, message: 'expected GET or POST' }
+  const { host = '', origin, 'sec-fetch-site': site } = headers
+  if (!isLocalHost(host)) return { status: 403, message: 'expected 127.0.0.1 or localhost as host' }
+  if (origin !== undefined && origin !== `http://${host}`) return otherPage
+  if (publicPaths.has(path)) return method === 'GET' ? null : { status: 405, message: 'expected GET' }
+  const expected = protectedPaths[path]
+  if (expected === undefined) return { status: 404, message: 'unknown path' }
+  if (method !== expected) return { status: 405, message: `expected ${expected}` }
+  if (site !== undefined && site !== 'same-origin') return otherPage
+  if (method === 'POST' && origin === undefined) return otherPage
+  if (method === 'POST' && headers['content-type'] !== 'application/json') return { status: 400, message: 'expected JSON' }
+  return hasToken(headers, token) ? null : { status: 403, message: 'expected the token of this board' }
 }

@@ -6,8 +6,17 @@
 import { Environment } from '@huggingface/jinja'
 import { CountingInterpreter, type TemplateBounds } from './boundedTemplate.js'
 import { writtenBy, type Iteration } from './pythonJinja.js'
-import { copied, namespacesIn, OpenLoop, Unsupported, unsupported } from './templateState.js'
-import { toEnvironment, isTrue, templateValue, type Value } from './templateValues.js'
+import {
+  copied,
+  namespacesIn,
+  OpenLoop,
+  Unsupported,
+  unsupported,
+  toEnvironment,
+  isTrue,
+  templateValue,
+  type Value,
+} from './templateValues.js'
 
 /** A beginning's text: the first `shared` characters of the common text, and its own `rest`. */
 export type Beginning = { readonly shared: number; readonly rest: string }

@@ -6,7 +6,7 @@ import { withFile, type Storage, type OpenFile } from '../../storage/storage.js'
 import { markUsed, removeUnused } from '../../storage/folders.js'
 import { findStoredSha256, storedSha256 } from '../../storage/digests.js'
 import { parseConfigFile } from '../configFile.js'
-import { dequantize } from './dequantize.js'
+import { dequantize, tensorTypes } from './ggufTypes.js'
 import { type GgufHeader, type GgufValue, readGguf, type GgufEntry } from './ggufHeader.js'
 import { ggufTokenizer } from './ggufTokenizerJson.js'
 import { inputError, quoted } from '../../errors/inputError.js'
@@ -19,7 +19,6 @@ import { transposedMatrix } from '../safetensors/safetensors.js'
 import { layOut } from '../safetensors/writeSafetensors.js'
 import type { StoredType } from '../safetensors/safetensorsHeader.js'
 import { ggufName, ggufOffset, permutedHeads, separateHeads } from './decoderNames.js'
-import { tensorTypes } from './ggufTypes.js'
 
 /** The version of the written files: a later one converts again. */
 const layout = 1

@@ -1,7 +1,7 @@
 /**
  * The tokenizer of @huggingface/tokenizers 0.2.0, with our parts in place of some of its own:
- * - Its unigram model takes seconds and a quarter of a gigabyte to open, and memory in proportion to a text. → unigram.ts
- * - Its Precompiled normalizer ignores the file's table and normalizes by Unicode (NFKC). → precompiledNormalizer.ts
+ * - Its unigram model takes seconds and a quarter of a gigabyte to open, and memory in proportion to a text. → sentencePiece.ts
+ * - Its Precompiled normalizer ignores the file's table and normalizes by Unicode (NFKC). → sentencePiece.ts
  * - Its byte-pair model caches 10,000 words, which costs more than it saves for data with more words. → prefixTokenizer.ts
  * - It cuts words, strips blanks and lowercases as JavaScript does. → preTokenizers.ts, normalizers.ts
  * - Its decoders drop U+FEFF.
@@ -9,10 +9,9 @@
  */
 import * as library from '@huggingface/tokenizers'
 import { InputError, inputError, reason } from '../../errors/inputError.js'
-import { precompiledNormalizer, type Normalize } from './precompiledNormalizer.js'
+import { precompiledNormalizer, type Normalize, unigram, type ScoredPieces } from './sentencePiece.js'
 import { parsePieces, wordMark, type TokenizerFile, type UnigramModel } from './tokenizerFile.js'
 import { strip } from './pythonBlanks.js'
-import { unigram, type ScoredPieces } from './unigram.js'
 
 /** The parts of the library that we use. Its own declarations import files without their extension, which Node's resolution does not find. */
 type LibraryModel = {

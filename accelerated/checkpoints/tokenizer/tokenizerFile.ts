@@ -4,7 +4,7 @@ import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/json.js'
 import { z } from 'zod'
 import { blankSplit, decoderSchema, tokenizerSchema, type DecoderJson, type TokenizerJson } from './tokenizerSchema.js'
-import type { ScoredPieces } from './unigram.js'
+import type { ScoredPieces } from './sentencePiece.js'
 
 /** Bytes of a tokenizer_config.json. */
 export const tokenizerConfigLimit = 4_000_000

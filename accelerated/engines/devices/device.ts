@@ -1,4 +1,4 @@
-/** A device: its engine, what its graphs may contain, how exact it is, and how to get it. */
+/** A device: its engine, what its graphs may contain, how exact it is, and how to get it. The CPU, WebGPU and CUDA of onnxruntime-node. */
 import type { Card } from '../nativeMachine.js'
 import type { FloatType } from '../../graph/expression.js'
 import type { OnnxTarget } from '../../graph/onnx.js'
@@ -72,3 +72,86 @@ export const nativeDevice = ({
       (await import('../nativeMachine.js')).runtimeFolder(),
     ),
 })
+
+/** The CPU: available everywhere, in float32 and float64. */
+export const cpu = nativeDevice({
+  name: 'cpu',
+  target: {
+    fusedMatMul: true,
+    fusedGelu: true,
+    fusedDecoder: true,
+    cachedAttention: true,
+    quantizedMatMul: true,
+    scan: true,
+    unknownShapes: true,
+  },
+  provider: { name: 'cpu' },
+  preallocatedOutputs: true,
+  tolerances: {
+    float64: {
+      relative: 1e-9,
+      because:
+        'an operation rounds by 1e-16; thousands of operations and divisions by small deviations reach 1e-12, a wrong formula 1e-3 or more',
+    },
+    float32: {
+      relative: 1e-4,
+      because:
+        'an operation rounds by 6e-8; layer norms over few values and AdamW, which divides small gradients by their own size, lose two to three digits',
+    },
+  },
+  remedy:
+    'reinstall on this machine: npm ci in a clone, npm install in a project. ONNX Runtime supports Linux with glibc, macOS on Apple silicon, and Windows',
+  automatic: 0,
+})
+
+/** WebGPU by Vulkan, Metal or Direct3D. `auto` never selects it: on a software driver it is the slowest choice. */
+export const webgpu = nativeDevice({
+  name: 'webgpu',
+  // WebGPU has no FusedMatMul, LogSoftmax and Size, so these nodes would run on the CPU. Its shaders guarantee eight storage buffers: one for a Split's input, seven
+  // for the parts.
+  target: { fusedMatMul: false, halfMatMul: true, largestSplit: 7, lacks: ['LogSoftmax', 'Size'] },
+  provider: { name: 'webgpu' },
+  preallocatedOutputs: false,
+  keepsOutputs: true,
+  fallsBack: true,
+  isolated: true,
+  tolerances: {
+    float32: {
+      relative: 1e-3,
+      because: 'WGSL allows exp, tanh, division and square roots errors of several units in the last place, and may fuse multiply-adds',
+    },
+    float16: { relative: 5e-2, because: 'products are also summed in float16: each of hundreds of terms is rounded to 11 bits' },
+  },
+  remedy: async () => (await import('../nativeMachine.js')).vulkanRemedy(),
+  automatic: null,
+})
+
+/** NVIDIA GPUs by CUDA. TF32 is off unless its name asks for it: its 10-bit mantissas exceed our tolerances. */
+const firstCard = nativeDevice({
+  name: 'cuda',
+  target: { fusedMatMul: true, fusedGelu: true, halfMatMul: true },
+  provider: { name: 'cuda' },
+  isCuda: true,
+  preallocatedOutputs: false,
+  fallsBack: true,
+  isolated: true,
+  tolerances: {
+    float32: { relative: 1e-4, because: 'as on the CPU: TF32 with its 10-bit mantissas is off, and only the order of sums differs' },
+    float16: { relative: 2e-2, because: 'products are summed in float32 and rounded to the 11 bits of float16' },
+  },
+  library: 'onnxruntime_providers_cuda',
+  remedy:
+    'onnxruntime-node ships without its CUDA provider; with an NVIDIA GPU, CUDA 12 and cuDNN 9 installed, download it with: node "<onnxruntime-node>/script/install.js" --onnxruntime-node-install=cuda12',
+  automatic: 1,
+})
+
+/** Runs resume on another card, but not with or without TF32, which its name has. */
+const onCard = ({ deviceId, tf32 }: CardChoice): Device => ({
+  ...firstCard,
+  name: tf32 ? 'cuda:tf32' : 'cuda',
+  engine: (settings) => firstCard.engine({ ...settings, deviceId, tf32 }),
+  card: async () => (await import('../nativeMachine.js')).nvidiaCard(deviceId),
+  variant: onCard,
+})
+
+export const cuda = onCard({ deviceId: 0, tf32: false })

@@ -1,16 +1,17 @@
-/** BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019): one encoder with two heads, two position schemes and two special-token templates. */
+/** BERT (Devlin et al., 2019), RoBERTa (Liu et al., 2019) and XLM-RoBERTa: one encoder with two heads, two position schemes and two special-token templates. */
 import type { Expression } from '../../graph/expression.js'
 import { add, cast, cumulativeSum, equal, mul, sub, gather, gelu } from '../../graph/operators.js'
 import type { Architecture, SpecialTokenTemplate, Model, Naming } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
-import { isIdBuffer } from './spec.js'
+import { isIdBuffer, bertNames, type EncoderNames, firstPosition, buildSpec, projection, wordTable } from './spec.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { maskedHead, sequenceHead, tokenHead } from './heads.js'
-import { bertNames, type EncoderNames, firstPosition, buildSpec, projection, wordTable } from './spec.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
 import { layerNorm, normedSublayer } from '../layers/layerNorm.js'
+import { z } from 'zod'
+import { validate } from '../../errors/validate.js'
 
 /** The model of these sizes. @param distances a bias of every layer's scores by the distance of two tokens (default: none) */
 export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames, distances?: DistanceBias): Model => ({
@@ -109,3 +110,30 @@ const encoderLayer =
     const intermediate = activation(host.linear(at.up, attended)) // [tokens, intermediate]
     return normedSublayer(host, { name: at.feedForward, matrix: at.down, norm: at.feedForwardNorm }, after, intermediate, attended)
   }
+
+/** XLM-RoBERTa (Conneau et al., 2020): RoBERTa's encoder and head with a vocabulary of a hundred languages and a unigram tokenizer. */
+const schema = z.object({ model_type: z.literal('xlm-roberta') })
+
+const xlmRobertaModel = (config: EncoderConfig): Model => {
+  const roberta = encoderModel(config)
+  return {
+    ...roberta,
+    type: 'xlm-roberta',
+    naming: {
+      ...roberta.naming,
+      sequenceClassifier: 'XLMRobertaForSequenceClassification',
+      tokenClassifier: 'XLMRobertaForTokenClassification',
+      tokenizer: 'XLMRobertaTokenizer',
+    },
+    withDropout: (p) => xlmRobertaModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
+  }
+}
+
+export const xlmRobertaArchitecture: Architecture = {
+  modelTypes: ['xlm-roberta'],
+  open: (json, where) => {
+    validate(schema, json, where, 'an encoder')
+    return xlmRobertaModel(encoderConfig({ ...json, model_type: 'roberta' }, where))
+  },
+  gguf: null,
+}

@@ -1,4 +1,4 @@
-/** LLaMA (Touvron et al., 2023), and what families of its kind share: one decoder with a head over words and one over classes. */
+/** LLaMA (Touvron et al., 2023) and its closest kin, Mistral and Qwen; what all families of its kind share: one decoder, a head over words, and one over classes. */
 import { decoderParts } from '../layers/classifierHead.js'
 import type { Architecture, Model } from '../architecture.js'
 import { isRotaryBuffer } from '../layers/rotary.js'
@@ -36,3 +36,25 @@ export const decoderArchitecture = (
   }) satisfies Architecture
 
 export const llamaArchitecture: Architecture = decoderArchitecture(llama)
+
+/** Mistral (2023): LLaMA with a window in every layer. In llama.cpp it is LLaMA. */
+export const mistral: FamilyDesign = { ...llama, modelType: 'mistral', classNames: ['Mistral', 'Mistral'], windowed: 'everywhere' }
+
+const mistralEntry = decoderArchitecture(mistral)
+
+export const mistralArchitecture: Architecture = { ...mistralEntry, gguf: { ...mistralEntry.gguf, read: null } }
+
+/** Qwen2 (Yang et al., 2024) and Qwen3 (2025): LLaMA with windows in upper layers if a file enables them, and with biases or with norms of queries and keys. */
+export const qwen2: FamilyDesign = {
+  ...{ ...llama, modelType: 'qwen2', classNames: ['Qwen2', 'Qwen2'], windowed: 'enabled', attentionBiases: 'queryKeyValue' },
+  gguf: { architecture: 'qwen2', interleaved: false, windows: false },
+}
+
+export const qwen3: FamilyDesign = {
+  ...{ ...llama, modelType: 'qwen3', classNames: ['Qwen3', 'Qwen3'], windowed: 'enabled', queryKeyNorms: true },
+  defaults: { ...llama.defaults, head_dim: 128 },
+  gguf: { architecture: 'qwen3', interleaved: false, windows: false },
+}
+
+export const qwen2Architecture: Architecture = decoderArchitecture(qwen2)
+export const qwen3Architecture: Architecture = decoderArchitecture(qwen3)

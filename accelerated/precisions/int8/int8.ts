@@ -5,9 +5,8 @@
  */
 import { quantizedMatMul, matchQuantized, blockSize } from '../../graph/quantizedOperators.js'
 import { withBias } from '../../models/host.js'
-import { layoutPrecision } from './layoutPrecision.js'
+import { layoutPrecision, rowLayout, blockLayout } from './matrixLayouts.js'
 import { largeLevels } from './quantize.js'
-import { rowLayout, blockLayout } from './matrixLayouts.js'
 import type { Precision } from '../precision.js'
 
 /**

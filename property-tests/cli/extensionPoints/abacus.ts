@@ -1,6 +1,5 @@
 /** A device that is in no release, with an engine of its own: it counts what it runs. This is all that a new device's one file contains. */
-import type { Device } from '../../../accelerated/engines/devices/device.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { type Device, cpu } from '../../../accelerated/engines/devices/device.js'
 
 /** Sessions opened and runs made since the process started. */
 export const beads = { sessions: 0, runs: 0 }

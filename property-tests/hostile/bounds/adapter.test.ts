@@ -1,7 +1,6 @@
 /** Adapter files with patterns that never end, or with settings and names out of bounds, are refused. */
 import { describe, expect, it } from 'vitest'
-import { loadLowRank } from '../../../accelerated/formats/peft/loadPeft.js'
-import { lookUpPattern } from '../../../accelerated/formats/peft/modulePattern.js'
+import { loadLowRank, lookUpPattern } from '../../../accelerated/formats/peft/loadPeft.js'
 import { parsePeftConfig } from '../../../accelerated/formats/peft/peftConfig.js'
 import { adapter, model, outputs, place, put, refusal, usePlace } from './folder.js'
 

@@ -1,6 +1,6 @@
 /** The graph of a decoder's step in SmolLM2-135M's shape: how many nodes it has, and how much memory it holds. */
 import { describe, expect, it } from 'vitest'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { topologicalOrder, type Expression } from '../../../accelerated/graph/expression.js'
 import { allocations, findPeak } from '../../../accelerated/graph/liveness.js'
 import { lower } from '../../../accelerated/graph/lowering.js'

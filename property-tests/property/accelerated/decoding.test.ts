@@ -5,7 +5,7 @@ import { topologicalOrder, type FloatType } from '../../../accelerated/graph/exp
 import { decodingGraph } from '../../../accelerated/generation/graph.js'
 import { openDecoder, type Continuation, type Decoder } from '../../../accelerated/generation/decoder.js'
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { noWeights, type Engine } from '../../../accelerated/engines/engine.js'
 import { withSharedSessions } from '../../../accelerated/engines/sharedSessions.js'
 import type { DecoderOptions } from '../../../evaluation/agreement/drawModel.js'

@@ -7,7 +7,7 @@ import { distilbertArchitecture } from '../../../accelerated/models/distilbert/d
 import { electraArchitecture } from '../../../accelerated/models/electra/electra.js'
 import { distanceBucket, mpnetArchitecture } from '../../../accelerated/models/mpnet/mpnet.js'
 import { modernbertArchitecture } from '../../../accelerated/models/modernbert/modernbert.js'
-import { xlmRobertaArchitecture } from '../../../accelerated/models/xlmroberta/xlmroberta.js'
+import { xlmRobertaArchitecture } from '../../../accelerated/models/bert/bert.js'
 import { pooledDropout } from '../../../accelerated/models/layers/dropout.js'
 import { batchInputs } from '../../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../../accelerated/models/host.js'

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { frozenWeights, weightSource } from '../../../accelerated/checkpoints/frozenWeights.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import type { Engine } from '../../../accelerated/engines/engine.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { methods } from '../../../accelerated/methods/index.js'

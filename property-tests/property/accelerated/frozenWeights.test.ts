@@ -6,7 +6,7 @@ import { frozenWeights, weightSource } from '../../../accelerated/checkpoints/fr
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { mul } from '../../../accelerated/graph/operators.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 

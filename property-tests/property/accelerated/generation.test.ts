@@ -1,7 +1,14 @@
 /** Sampling follows temperature, top-k and top-p. Beam search finds the result of an exhaustive search. Texts end at stop tokens and limits. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { searchStep, initialSearch, type Beam } from '../../../accelerated/generation/beamSearch.js'
+import {
+  searchStep,
+  initialSearch,
+  type Beam,
+  generate,
+  type GenerationEvent,
+  type GenerationSettings,
+} from '../../../accelerated/generation/generate.js'
 import {
   samplingDistribution,
   sample,
@@ -11,7 +18,6 @@ import {
   type Sampling,
 } from '../../../accelerated/generation/sampling.js'
 import type { DecodedRows, Decoder } from '../../../accelerated/generation/decoder.js'
-import { generate, type GenerationEvent, type GenerationSettings } from '../../../accelerated/generation/generate.js'
 import { resolveGeneration } from '../../../accelerated/generation/generationSettings.js'
 import { decoderModel } from '../../../accelerated/models/llama/llama.js'
 import { uniforms } from '../../../accelerated/parameters/random.js'

@@ -6,7 +6,7 @@ import { convertedModel, ggufConfig } from '../../../accelerated/checkpoints/ggu
 import { readGguf } from '../../../accelerated/checkpoints/gguf/ggufHeader.js'
 import { ggufChunks } from '../../../accelerated/checkpoints/gguf/writeGguf.js'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
-import { tokenizerKeys } from '../../../accelerated/formats/gguf/ggufTokenizer.js'
+import { tokenizerKeys } from '../../../accelerated/formats/gguf/exportGguf.js'
 import { architectures } from '../../../accelerated/models/index.js'
 import { concatenate } from '../../../accelerated/storage/storage.js'
 import { fixtures } from '../../golden/golden.js'

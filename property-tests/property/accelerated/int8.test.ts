@@ -8,7 +8,7 @@ import { quantizedFile } from '../../../accelerated/precisions/int8/quantizedFil
 import { rowLayout, type LevelsType } from '../../../accelerated/precisions/int8/matrixLayouts.js'
 import { int8, int8Blocks } from '../../../accelerated/precisions/int8/int8.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { fixtures } from '../../golden/golden.js'
 import { temporaryCache } from '../../support/temporaryFolder.js'

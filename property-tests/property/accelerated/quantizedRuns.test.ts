@@ -2,7 +2,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { decodingGraph } from '../../../accelerated/generation/graph.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { lower } from '../../../accelerated/graph/lowering.js'

@@ -1,9 +1,7 @@
 /** The measured speed of a precision's products: a ratio for a device that has them, taken on sessions that end. */
 import { describe, expect, it, vi } from 'vitest'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
-import type { Device } from '../../../accelerated/engines/devices/device.js'
-import type { Expression } from '../../../accelerated/graph/expression.js'
-import { topologicalOrder } from '../../../accelerated/graph/expression.js'
+import { cpu, type Device } from '../../../accelerated/engines/devices/device.js'
+import { type Expression, topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { int8Speedup } from '../../../accelerated/precisions/speedup.js'
 
 describe('the speed of int8 products', () => {

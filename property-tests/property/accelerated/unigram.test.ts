@@ -1,8 +1,7 @@
 /** The unigram model finds the best segmentation of a word, and a normalization table is read within bounds. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { precompiledNormalizer } from '../../../accelerated/checkpoints/tokenizer/precompiledNormalizer.js'
-import { unigram, type ScoredPieces } from '../../../accelerated/checkpoints/tokenizer/unigram.js'
+import { precompiledNormalizer, unigram, type ScoredPieces } from '../../../accelerated/checkpoints/tokenizer/sentencePiece.js'
 import { SEED } from '../../support/seed.js'
 
 /** Every way to cut a word, with a score: by trying all. */

@@ -12,7 +12,7 @@ import { precisions } from '../../../accelerated/precisions/index.js'
 import { checkWeightsFit } from '../../../accelerated/precisions/memoryCheck.js'
 import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { writeRandomCheckpoint } from '../../support/randomCheckpoint.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 

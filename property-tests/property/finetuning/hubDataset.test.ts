@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { resolveDataset } from '../../../accelerated/checkpoints/hub/hub.js'
 import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
-import { loadTests } from '../../../evaluation/glue/submission.js'
+import { loadTests } from '../../../evaluation/glue/glueSweep.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
 const stored = join(import.meta.dirname, 'fixtures/glue-parquet')

@@ -1,7 +1,7 @@
 /** Chains of elementwise operators in blocks: the same bits as operator by operator, in less memory. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { chainsInBlocks } from '../../../accelerated/graph/elementwiseChains.js'
+import { chainsInBlocks } from '../../../accelerated/graph/fusion.js'
 import type { Expression, Op } from '../../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
@@ -25,7 +25,7 @@ import {
   sub,
   tanh,
 } from '../../../accelerated/graph/operators.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { noWeights, type Results } from '../../../accelerated/engines/engine.js'
 import type { Feeds } from '../../../accelerated/engines/feeds.js'
 import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'

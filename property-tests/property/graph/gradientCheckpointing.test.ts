@@ -27,7 +27,7 @@ import {
   softmax,
   tanh,
 } from '../../../accelerated/graph/operators.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { float32, float64, int64, readModel, resultOf, withGraph } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'

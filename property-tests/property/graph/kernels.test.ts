@@ -1,8 +1,7 @@
 /** Every node of our step graphs has a kernel on the GPU that it is written for, by tables of what the providers have. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { cuda } from '../../../accelerated/engines/devices/cuda.js'
-import { webgpu } from '../../../accelerated/engines/devices/webgpu.js'
+import { cuda, webgpu } from '../../../accelerated/engines/devices/device.js'
 import { checkDevice } from '../../../accelerated/precisions/precision.js'
 import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { kernelFor, parseKernels, type KernelTable } from '../../kernels/operatorKernels.js'

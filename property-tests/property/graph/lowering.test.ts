@@ -17,7 +17,7 @@ import {
   sub,
 } from '../../../accelerated/graph/operators.js'
 import { toOnnx, type OnnxTarget } from '../../../accelerated/graph/onnx.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../../support/assertClose.js'

@@ -1,6 +1,6 @@
 /** A process of its own that runs one of the large graphs twice, and says by how many bytes it then holds more: `node residentRun.js NAME`. */
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import { largeGraphs, tokens } from './largeGraphs.js'
 
 const graph = largeGraphs[process.argv[2] as keyof typeof largeGraphs]

@@ -1,7 +1,7 @@
 /** Shapes that a run sets: ONNX Runtime knows none of them before the run, is ready sooner for it, and computes the same bits. */
 import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { cpu } from '../../../accelerated/engines/devices/device.js'
 import type { Expression } from '../../../accelerated/graph/expression.js'
 import { toOnnx } from '../../../accelerated/graph/onnx.js'
 import { messageType } from '../../support/onnxSchema.js'

@@ -1,6 +1,6 @@
 /** Names of modules: lists and expressions of PEFT, patterns of ranks, and the names of --target-modules. */
 import { describe, expect, it } from 'vitest'
-import { lookUpPattern, matchModules } from '../../../../accelerated/formats/peft/modulePattern.js'
+import { lookUpPattern, matchModules } from '../../../../accelerated/formats/peft/loadPeft.js'
 import { targetedMatrices } from '../../../../accelerated/methods/lowRank.js'
 import type { ModelSpec } from '../../../../accelerated/models/architecture.js'
 
