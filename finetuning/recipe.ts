@@ -4,7 +4,7 @@
  */
 import { type Checkpoint, lastCheckpoint, saveCheckpoint } from '../accelerated/checkpoints/checkpointFile.js'
 import { checkFinite, checkpointNumbers } from '../accelerated/checkpoints/frozenWeights.js'
-import { checkLabelNames } from '../accelerated/checkpoints/configFile.js'
+import { checkLabelNames } from '../accelerated/checkpoints/labelNames.js'
 import { frozenHead, type ModelFolder } from '../accelerated/checkpoints/modelFolder.js'
 import { newestCheckpoint } from '../accelerated/checkpoints/loadCheckpoint.js'
 import type { Device } from '../accelerated/engines/devices/device.js'

@@ -2,7 +2,7 @@
 import { readText } from '../storage/text.js'
 import { withTexts } from '../storage/storage.js'
 import { fileInFolder, requiredFile } from '../storage/paths.js'
-import { namesLimit } from './configFile.js'
+import { namesLimit } from './labelNames.js'
 import type { ModelFolder } from './modelFolder.js'
 import { tokensBeyond, withListedTokens, withNewTokens } from './tokenizer/addedTokens.js'
 import { tokenizerConfigLimit } from './tokenizer/tokenizerFile.js'

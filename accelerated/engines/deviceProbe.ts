@@ -2,6 +2,7 @@
 import { DeviceError } from '../errors/expectedErrors.js'
 import { option, words } from '../errors/words.js'
 import type { Device } from './devices/device.js'
+import { findDevice } from './devices/findDevice.js'
 import { devices } from './devices/index.js'
 import { noWeights, type Engine } from './engine.js'
 import { checkTelemetryOff } from './loadOnnxRuntime.js' // it also switches the telemetry off, before the caller starts threads
@@ -9,17 +10,6 @@ import { gradient } from '../graph/gradient.js'
 import { input, logSoftmax, matMul, mul, neg, reduceSum, sub } from '../graph/operators.js'
 
 export type DeviceReport = { readonly device: string; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
-
-/** @param name `cpu`, or `cuda:1:tf32` with the number of a card and TF32 @throws DeviceError if no device has this name */
-export const findDevice = (name: string): Device => {
-  const [, plain, card, tf32] = /^([^:]*)(?::(\d{1,3}))?(:tf32)?$/.exec(name) ?? []
-  const device = devices.find((candidate) => candidate.name === plain)
-  const chosen =
-    card === undefined && tf32 === undefined ? device : device?.variant?.({ deviceId: Number(card ?? 0), tf32: tf32 !== undefined })
-  if (chosen === undefined)
-    throw new DeviceError(words`${option('device')}: expected one of ${devices.map((known) => known.name).join(', ')}, got ${name}`)
-  return chosen
-}
 
 /** Never rejects: whatever goes wrong is the report's `detail`. */
 export const probeDevice = async (name: string): Promise<DeviceReport> => {

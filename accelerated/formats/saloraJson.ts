@@ -1,6 +1,6 @@
 /** salora.json: the task type and the class names, for which other formats have no place. */
 import { z } from 'zod'
-import { labelNames, namesLimit } from '../checkpoints/configFile.js'
+import { labelNames, namesLimit } from '../checkpoints/labelNames.js'
 import { validate } from '../errors/validate.js'
 import type { Model } from '../models/architecture.js'
 import { isBare, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'

@@ -8,7 +8,7 @@ import type { TaskType } from '../../finetuning/tasks/taskType.js'
 import { findTaskTypeByName } from '../../finetuning/tasks/findTaskType.js'
 import { counted, duration, megabytes, percent, plural } from './numbers.js'
 import { styleText } from 'node:util'
-import { matrixPlace, matrixTitles } from '../../reporting/figures/heatMaps.js'
+import { matrixPlace, matrixTitles } from '../../reporting/figures/matrixTitles.js'
 
 type Scores = Readonly<Record<string, number>>
 

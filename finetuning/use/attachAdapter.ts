@@ -13,7 +13,7 @@ import type { Method } from '../../accelerated/methods/method.js'
 import { selectHead } from '../../accelerated/models/modelOutputs.js'
 import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { findTaskType } from '../tasks/findTaskType.js'
-import { checkLabelNames } from '../../accelerated/checkpoints/configFile.js'
+import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 
 /** Model and adapter with a whole head. @param folder of the adapter; null: the model has its own head. @throws InputError */
 export const withCheckedHead = async (

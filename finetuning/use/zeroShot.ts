@@ -1,6 +1,6 @@
 /** A classifier without training: a sentence encoder compares each text with the names of the classes. */
 import { checkFinite } from '../../accelerated/checkpoints/frozenWeights.js'
-import { checkLabelNames } from '../../accelerated/checkpoints/configFile.js'
+import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 import { headTensor, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'

@@ -1,6 +1,6 @@
 /** Golden checkpoints and parameters as the reference takes them. */
 import { join } from 'node:path'
-import { namesLimit } from '../../accelerated/checkpoints/configFile.js'
+import { namesLimit } from '../../accelerated/checkpoints/labelNames.js'
 import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'

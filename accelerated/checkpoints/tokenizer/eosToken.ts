@@ -1,7 +1,7 @@
 /** End-of-sequence tokens: those of generation_config.json, else of config.json. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
-import { namesLimit } from '../configFile.js'
+import { namesLimit } from '../labelNames.js'
 import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
 import { inputError } from '../../errors/inputError.js'

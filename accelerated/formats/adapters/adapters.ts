@@ -16,7 +16,7 @@ import { adapterConfigLimit, namesFile, namesText, readNames } from '../saloraJs
 import { adapterConfigText, isLibraryConfig, readAdapterConfig, libraryText, ofModel } from './adapterConfig.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
-import { labelName } from '../../checkpoints/configFile.js'
+import { labelName } from '../../checkpoints/labelNames.js'
 import { nameOutputs } from '../modelConfig.js'
 
 /** Each file of tensors, and the pickle that the library writes unless it is asked for safetensors. */

@@ -2,7 +2,7 @@
 import { ggufName, ggufOffset, interleaveHeads, permutedHeads, requireGguf } from '../../checkpoints/gguf/decoderNames.js'
 import { tensorTypes, type TensorType } from '../../checkpoints/gguf/ggufTypes.js'
 import { ggufChunks, type WrittenTensor } from '../../checkpoints/gguf/writeGguf.js'
-import { namesLimit } from '../../checkpoints/configFile.js'
+import { namesLimit } from '../../checkpoints/labelNames.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { encode } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'

@@ -16,8 +16,7 @@ import type { OptimizerGroup } from '../../parameters/optimizerGroup.js'
 import { uniforms } from '../../parameters/random.js'
 import { pickAdamSettings } from '../../settings/commonSettings.js'
 import { density, densityPenalty, gateCosts, gatePenalty } from './lagrangian.js'
-import { orthogonality } from './orthogonality.js'
-import { gatedRows } from './stackedFactors.js'
+import { orthogonality, gatedRows } from './stackedFactors.js'
 
 /** What SaLoRA trains: low-rank factors with sampled gates, the terms of equations (9) and (12) or (10), and the scalars of Algorithm 1's updates. */
 const saloraTraining: MethodTraining<SaloraSettings, SaloraPhase> = {

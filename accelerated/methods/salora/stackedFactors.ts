@@ -1,6 +1,9 @@
-/** Stacks of factors: those of one shape become one tensor, so that the many small steps of a model's matrices become a few. */
+/**
+ * Stacks of factors: those of one shape become one tensor, so that the many small steps of a model's matrices become a few. On stacks are computed
+ * the gated rows of A and the orthogonality term, equation (9).
+ */
 import type { Expression } from '../../graph/expression.js'
-import { concat, constant, mul, reshape, selectRows, slice } from '../../graph/operators.js'
+import { concat, constant, mul, reshape, selectRows, slice, gather, matMul, reduceSum, square, sub } from '../../graph/operators.js'
 
 /** Factors of one shape. */
 type Stack = {
@@ -53,4 +56,41 @@ const inOrder = (gates: Expression, places: readonly number[]): Expression => {
   const inverse = places.map((_, i) => places.indexOf(i))
   const numbers = (values: readonly number[]): Expression => constant(values, [values.length], 'int32')
   return selectRows(column, numbers(places), numbers(inverse))
+}
+
+/** D² of each matrix, [n, r, r]; without norms the identity, [r, r]. */
+const squares = (norms: readonly (readonly number[])[] | null, r: number, { dtype }: Expression): Expression => {
+  const diagonals = (norms ?? [new Array<number>(r).fill(1)]).map((ofMatrix) =>
+    ofMatrix.flatMap((norm, i) => Array.from({ length: r }, (_, j) => (i === j ? norm : 0))),
+  )
+  return constant(diagonals.flat(), [...(norms === null ? [] : [norms.length]), r, r], dtype)
+}
+
+type Norms = {
+  /** in the order of computation, for the sum. [K] */
+  readonly norms: Expression
+  /** in the order of the factors. [K] */
+  readonly inOrder: Expression
+}
+
+/**
+ * Half of equation (9): ‖AAᵀ − I‖²_F of every A, [r, k]; with `columns`, ‖BᵀB − D²‖²_F of every B, [d, r]. D² holds the target squared norms of
+ * its columns, [r]; without `squaredNorms` it is I.
+ */
+export const orthogonality = (
+  factors: readonly Expression[],
+  { columns, squaredNorms = null }: { readonly columns: boolean; readonly squaredNorms?: readonly (readonly number[])[] | null },
+): Norms => {
+  const stacks = stackFactors(factors)
+  const norms = concat(
+    stacks.map(({ places, stack }) => {
+      const gram = matMul(stack, stack, columns ? { transposeA: true } : { transposeB: true })
+      const target = squares(squaredNorms === null ? null : places.map((i) => squaredNorms[i] ?? []), gram.shape[1] as number, gram)
+      return reduceSum(square(sub(gram, target)), [1, 2])
+    }),
+    0,
+  )
+  const order = stacks.flatMap(({ places }) => places)
+  const places = factors.map((_, i) => order.indexOf(i))
+  return { norms, inOrder: gather(norms, constant(places, [places.length], 'int64')) }
 }
