@@ -20,6 +20,15 @@ export type Layer = {
   readonly sublayers: readonly Sublayer[]
 }
 
+/** A layer of two blocks, by their names. @param heads of keys and values */
+export const blockLayer = (name: string, heads: number, headSize: number, attention: string, feedForward: string): Layer => ({
+  ...{ name, heads, headSize },
+  sublayers: [
+    { name: attention, of: 'attention' },
+    { name: feedForward, of: 'feedForward' },
+  ],
+})
+
 /** Places, besides matrices, where a host lets methods add. */
 export type HookPoint = 'sublayer' | 'keyValue' | 'embedded'
 

@@ -166,8 +166,8 @@ export const mounted = (storage: Storage, folder: string, files: ReadonlyMap<str
   /** The name in the mounted folder: '' for the folder itself, null for every other path. */
   const nameIn = (path: string): string | null =>
     trimmed(path) === folder ? '' : path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : null
-  const refuse = async (path: string): Promise<void> => {
-    if (nameIn(path) !== null) throw inputError(path, 'a folder that can be written', 'one that is only read')
+  const refuse = async (...paths: readonly string[]): Promise<void> => {
+    for (const path of paths) if (nameIn(path) !== null) throw inputError(path, 'a folder that can be written', 'one that is only read')
   }
   return {
     stat: async (path) => {
@@ -184,23 +184,10 @@ export const mounted = (storage: Storage, folder: string, files: ReadonlyMap<str
       if (file === undefined) throw absent(path)
       return opened(path, file)
     },
-    write: async (path, content) => {
-      await refuse(path)
-      await storage.write(path, content)
-    },
-    makeFolder: async (path, options) => {
-      await refuse(path)
-      await storage.makeFolder(path, options)
-    },
-    rename: async (from, to) => {
-      await refuse(from)
-      await refuse(to)
-      await storage.rename(from, to)
-    },
-    remove: async (path) => {
-      await refuse(path)
-      await storage.remove(path)
-    },
+    write: (path, content) => refuse(path).then(() => storage.write(path, content)),
+    makeFolder: (path, options) => refuse(path).then(() => storage.makeFolder(path, options)),
+    rename: (from, to) => refuse(from, to).then(() => storage.rename(from, to)),
+    remove: (path) => refuse(path).then(() => storage.remove(path)),
     realPath: async (path) => {
       const name = nameIn(path)
       if (name === null) return storage.realPath(path)

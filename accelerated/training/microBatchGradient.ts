@@ -75,15 +75,11 @@ export type BatchExecutor = (batches: {
   readonly fits: (batch: number, results: Results) => boolean
 }) => AsyncIterable<readonly [batch: number, results: Results]>
 
-/** An evaluation whose batches may be computed anywhere. The phase and the parameters are those of inference. */
-export type SpreadEvaluation = MicroBatchSource & {
-  /** the number of batches */
-  readonly parts: number
-  /** Computes the outputs of the batch with this number here. */
-  readonly compute: (part: number) => Promise<MicroBatchGradient>
-  /** Whether outputs have a finite answer for each example of the batch. */
-  readonly fits: (part: number, outputs: MicroBatchGradient) => boolean
-}
+/**
+ * An evaluation whose batches are the parts. The phase and the parameters are those of inference, and outputs fit that have a finite answer for each
+ * example of the batch.
+ */
+export type SpreadEvaluation = Omit<Required<SpreadStep>, 'layout'>
 
 /** Finds the outputs of all batches, with their numbers, in any order. */
 export type AnswersExecutor = (evaluation: SpreadEvaluation) => AsyncIterable<readonly [part: number, outputs: MicroBatchGradient]>

@@ -1,4 +1,5 @@
 /** The table of a sweep as data: rows by tasks over seeds, what each row costs, and how rows differ from the baseline. */
+import { group } from 'd3-array'
 import { mean } from 'simple-statistics'
 import { z } from 'zod'
 import { GLUE_NAMES, GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
@@ -91,13 +92,7 @@ export type TableOptions = {
 export const sweepTable = (ended: readonly TabulatedCell[], options: TableOptions): SweepTable => {
   const { title, reported } = options
   const tasks = [...new Set(ended.map(({ cell }) => cell.task))]
-  const byRow = new Map<string, TabulatedCell[]>()
-  for (const one of ended) {
-    const row = byRow.get(one.cell.row)
-    if (row === undefined) byRow.set(one.cell.row, [one])
-    else row.push(one)
-  }
-  const rows = [...byRow].map(([name, ofRow]) => buildRow(name, tasks, ofRow, options))
+  const rows = [...group(ended, ({ cell }) => cell.row)].map(([name, ofRow]) => buildRow(name, tasks, ofRow, options))
   const baseline = rows.find(({ name }) => name === options.baseline)
   return {
     title,
@@ -111,14 +106,8 @@ export const sweepTable = (ended: readonly TabulatedCell[], options: TableOption
 
 const buildRow = (name: string, tasks: readonly GlueName[], ended: readonly TabulatedCell[], options: TableOptions): TableRow => {
   const results = ended.flatMap(({ outcome }) => (outcome.kind === 'done' ? [outcome.result] : []))
-  const cells = tasks.map((task) =>
-    buildCell(
-      name,
-      task,
-      ended.filter(({ cell }) => cell.task === task),
-      options,
-    ),
-  )
+  const byTask = group(ended, ({ cell }) => cell.task)
+  const cells = tasks.map((task) => buildCell(name, task, byTask.get(task) ?? [], options))
   const means = cells.flatMap(({ summary }) => summary?.mean ?? [])
   const [first] = results
   const { head = 0, ...others } = first?.trainableParameters ?? {}

@@ -54,21 +54,13 @@ const intervalText = (interval: Interval | null): string =>
 export const sweepMarkdown = (table: SweepTable): string => {
   const scores = `${oneLine(table.title)}\n\n${markdownTable(tableHeader(table), table.rows.map(tableLine))}`
   if (table.differences.length === 0) return scores
-  const byTask = table.differences.map(({ row, task, mean, interval, pairs }) => ({ row, task, mean: mean.toFixed(2), interval, pairs }))
-  const overall = table.overall.map(({ row, tasks, mean, standardError, interval, pairs }) => ({
-    row,
-    task: `all ${tasks} tasks`,
-    mean: `${mean.toFixed(2)}${standardError === null ? '' : ` ± ${standardError.toFixed(2)}`}`,
-    interval,
-    pairs,
-  }))
-  const lines = [...byTask, ...overall].map(({ row, task, mean, interval, pairs }) => [
-    row,
-    task,
-    mean,
-    intervalText(interval),
-    String(pairs),
-  ])
+  const overall = table.overall.map(({ tasks, ...row }) => ({ ...row, task: `all ${tasks} tasks` }))
+  const lines = [...table.differences.map((row) => ({ ...row, standardError: null })), ...overall].map(
+    ({ row, task, mean, standardError: error, interval, pairs }) => [
+      ...[row, task, `${mean.toFixed(2)}${error === null ? '' : ` ± ${error.toFixed(2)}`}`],
+      ...[intervalText(interval), String(pairs)],
+    ],
+  )
   return (
     `${scores}\n${markdownTable(['', 'task', `minus ${table.baseline}`, '95 % t interval', 'pairs'], lines)}` +
     (overall.length === 0 ? '' : '\nOver all tasks: the mean of the tasks ± its standard error, clustered by task.\n')

@@ -27,6 +27,17 @@ type Column<Row> = {
   readonly isContext?: boolean
 }
 
+/** A column of numbers, which the page shows in words; null: a row has none. */
+const measured = <Row>(
+  heading: string,
+  find: (row: Row) => number | null | undefined,
+  inWords: (value: number, row: Row) => string,
+): Column<Row> => ({
+  heading,
+  value: (row) => find(row) ?? null,
+  text: (row) => formatOptional(find(row), (value) => inWords(value, row)),
+})
+
 const tablesFrom = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]) => {
   const distinct = ({ value }: Column<Row>): number => new Set(rows.map(value)).size
   const shown = columns.filter(
@@ -75,31 +86,22 @@ const seriesColumns: readonly Column<SummarizedSeries>[] = [
   { heading: 'series', value: ({ label }) => label },
   { heading: 'runs', value: ({ runs }) => runs.length },
   { heading: 'metric', value: ({ metric }) => metric, isContext: true },
-  { heading: 'kept', value: ({ kept }) => kept, text: ({ kept, metric }) => formatOptional(kept, (score) => scoreText(metric, score)) },
-  {
-    heading: 'last',
-    value: ({ last }) => last?.mean ?? null,
-    text: ({ last, metric }) => formatOptional(last?.mean, (score) => scoreText(metric, score)),
-  },
-  {
-    heading: 'max deviation',
-    value: getDeviation,
-    text: (row) => formatOptional(getDeviation(row), (deviation) => `± ${scoreText(row.metric, deviation)}`),
-  },
+  measured(
+    'kept',
+    ({ kept }) => kept,
+    (score, { metric }) => scoreText(metric, score),
+  ),
+  measured(
+    'last',
+    ({ last }) => last?.mean,
+    (score, { metric }) => scoreText(metric, score),
+  ),
+  measured('max deviation', getDeviation, (deviation, { metric }) => `± ${scoreText(metric, deviation)}`),
   { heading: '95% from', value: ({ last }) => last?.interval?.[0] ?? null, isDetail: true },
   { heading: '95% to', value: ({ last }) => last?.interval?.[1] ?? null, isDetail: true },
-  {
-    heading: 'method parameters',
-    value: ({ trained }) => trained.method,
-    text: ({ trained }) => formatOptional(trained.method, countText),
-  },
-  {
-    heading: 'head parameters',
-    value: ({ trained }) => trained.head,
-    text: ({ trained }) => formatOptional(trained.head, countText),
-    isDetail: true,
-  },
-  { heading: 'retained density', value: meanRetained, text: (row) => formatOptional(meanRetained(row), percentText) },
+  measured('method parameters', ({ trained }) => trained.method, countText),
+  { heading: 'head parameters', value: ({ trained }) => trained.head, isDetail: true },
+  measured('retained density', meanRetained, percentText),
   { heading: 'seconds', value: meanSeconds, isDetail: true },
   { heading: 'peak memory (bytes)', value: peakMemory, isDetail: true },
 ]
@@ -137,10 +139,12 @@ const describeMetric = (series: readonly Series[]): string => {
 
 type RunOfSeries = FinishedRun & { readonly series: Series }
 
-const scoreCell = (row: RunOfSeries, score: number | null | undefined): string | null =>
-  formatOptional(score, (value) => scoreText(row.series.metric, value))
-const bestScore = ({ result, series }: RunOfSeries): number | null => result.best?.scores[series.metric] ?? null
-const testScore = ({ result, series }: RunOfSeries): number | null => result.test?.scores[series.metric] ?? null
+const scoreColumn = (heading: string, find: (result: FinishedRun['result'], metric: string) => number | null | undefined) =>
+  measured<RunOfSeries>(
+    heading,
+    ({ result, series }) => find(result, series.metric),
+    (score, { series }) => scoreText(series.metric, score),
+  )
 
 const runColumns: readonly Column<RunOfSeries>[] = [
   { heading: 'run', value: ({ name }) => escapeText(name) },
@@ -148,21 +152,13 @@ const runColumns: readonly Column<RunOfSeries>[] = [
   { heading: 'series', value: ({ series }) => series.label },
   { heading: 'seed', value: ({ result }) => result.seed },
   { heading: 'metric', value: ({ series }) => series.metric, isContext: true },
-  {
-    heading: 'kept',
-    value: ({ result, series }) => savedScore(result, series.metric),
-    text: (row) => scoreCell(row, savedScore(row.result, row.series.metric)),
-  },
+  scoreColumn('kept', savedScore),
   { heading: 'kept step', value: ({ result }) => savedStep(result) },
-  {
-    heading: 'last',
-    value: ({ result, series }) => lastScore(result, series.metric),
-    text: (row) => scoreCell(row, lastScore(row.result, row.series.metric)),
-  },
+  scoreColumn('last', lastScore),
   { heading: 'last step', value: ({ result }) => result.last.step },
-  { heading: 'best', value: bestScore, isDetail: true },
+  { heading: 'best', value: ({ result, series }) => result.best?.scores[series.metric] ?? null, isDetail: true },
   { heading: 'best step', value: ({ result }) => result.best?.step ?? null, isDetail: true },
-  { heading: 'test', value: testScore, text: (row) => scoreCell(row, testScore(row)) },
+  scoreColumn('test', ({ test }, metric) => test?.scores[metric]),
   { heading: 'status', value: ({ result }) => (result.interrupted ? 'interrupted' : 'finished'), isContext: true },
   {
     heading: 'finished',
@@ -171,11 +167,7 @@ const runColumns: readonly Column<RunOfSeries>[] = [
   },
   { heading: 'target density', value: ({ result }) => result.targetDensity ?? null },
   { heading: 'expected density', value: ({ result }) => result.expectedDensity ?? null, isDetail: true },
-  {
-    heading: 'retained density',
-    value: ({ result }) => result.retainedDensity ?? null,
-    text: ({ result }) => formatOptional(result.retainedDensity, percentText),
-  },
+  measured('retained density', ({ result }) => result.retainedDensity, percentText),
   { heading: 'retained parameters', value: ({ result }) => result.retainedParameters ?? null, isDetail: true },
   { heading: 'lambda', value: ({ result }) => result.lambda ?? null, isDetail: true },
   { heading: 'seconds', value: ({ result }) => result.seconds, isDetail: true },

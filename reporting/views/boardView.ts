@@ -39,14 +39,7 @@ export type Reader = ListChoices & {
 
 /** The view's HTML. It changes with the state and with what the reader does. */
 export const viewHtml = ({ kind }: View, state: BoardState, reader: Reader): Html => {
-  const content =
-    kind === 'list'
-      ? listView(state, reader)
-      : kind === 'run'
-        ? runView(state, reader)
-        : kind === 'compare'
-          ? compareView(state, reader)
-          : sweepView(state, reader)
+  const content = { list: listView, run: runView, compare: compareView, sweep: sweepView }[kind](state, reader)
   const problem = state.board?.problem ?? null
   const queue = state.board?.queue ?? null
   return html`${problem === null ? null : html`<p role="alert">${problem}</p>`}${kind === 'list' ? null : html`<p><a href="#/">← All runs</a></p>`}${content}${

@@ -3,7 +3,7 @@ import type { Expression } from '../../graph/expression.js'
 import { add, cast, cumulativeSum, equal, mul, sub, gather, gelu } from '../../graph/operators.js'
 import type { Architecture, SpecialTokenTemplate, Model, Naming } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
-import { isIdBuffer, bertNames, type EncoderNames, firstPosition, buildSpec, projection, wordTable } from './spec.js'
+import { isIdBuffer, bertNames, encoderNaming, type EncoderNames, firstPosition, buildSpec, projection, wordTable } from './spec.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { maskedHead, sequenceHead, tokenHead } from './heads.js'
 import type { Host } from '../host.js'
@@ -44,15 +44,11 @@ const framings: Readonly<Record<EncoderConfig['family'], Omit<SpecialTokenTempla
   bert: { between: 1, secondType: 1, form: '[CLS] A [SEP] B [SEP]' },
 }
 
-/** Files store the classifier beside the encoder, and everything else, BERT's pooler included, within it. */
-const naming = (family: string, name: string): Naming => ({
-  prefix: `${family}.`,
-  sequenceClassifier: `${name}ForSequenceClassification`,
-  tokenClassifier: `${name}ForTokenClassification`,
-  tokenizer: `${name}Tokenizer`,
-  stored: (tensor) => (/^(classifier|lm_head)\./.test(tensor) ? tensor : `${family}.${tensor}`),
-})
-const namings: Readonly<Record<EncoderConfig['family'], Naming>> = { roberta: naming('roberta', 'Roberta'), bert: naming('bert', 'Bert') }
+const heads = /^(classifier|lm_head)\./
+const namings: Readonly<Record<EncoderConfig['family'], Naming>> = {
+  roberta: encoderNaming('roberta', 'Roberta', heads),
+  bert: encoderNaming('bert', 'Bert', heads),
+}
 
 /**
  * BERT counts slots from 0. RoBERTa counts real tokens from paddingIndex + 1 and gives padding the position paddingIndex.
@@ -115,16 +111,10 @@ const encoderLayer =
 const schema = z.object({ model_type: z.literal('xlm-roberta') })
 
 const xlmRobertaModel = (config: EncoderConfig): Model => {
-  const roberta = encoderModel(config)
   return {
-    ...roberta,
+    ...encoderModel(config),
     type: 'xlm-roberta',
-    naming: {
-      ...roberta.naming,
-      sequenceClassifier: 'XLMRobertaForSequenceClassification',
-      tokenClassifier: 'XLMRobertaForTokenClassification',
-      tokenizer: 'XLMRobertaTokenizer',
-    },
+    naming: encoderNaming('roberta', 'XLMRoberta', heads),
     withDropout: (p) => xlmRobertaModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
   }
 }

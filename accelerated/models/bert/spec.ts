@@ -1,5 +1,5 @@
 /** Names and shapes of a BERT encoder: its tensors, the six adaptable matrices of each layer, its sublayers. */
-import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
+import { blockLayer, type Matrix, type ModelSpec, type Naming, type TensorShape } from '../architecture.js'
 import { linearTensors } from '../layers/classifierHead.js'
 import { normTensors } from '../layers/layerNorm.js'
 import type { EncoderConfig } from './config.js'
@@ -56,7 +56,9 @@ export const buildSpec = (config: EncoderConfig, names: EncoderNames): ModelSpec
   words: wordTable,
   tensors: tensorShapes(config, names),
   matrices: listLayers(config, names).flatMap((at) => listMatrices(config, at)),
-  layers: Array.from({ length: config.layers }, (_, i) => buildLayer(config, names, names.layer(i))),
+  layers: listLayers(config, names).map(({ attention, feedForward }, i) =>
+    blockLayer(names.layer(i), config.heads, config.hiddenSize / config.heads, attention, feedForward),
+  ),
   maxPositions: config.maxPositions - firstPosition(config),
   kind: 'encoder',
   supportedHooks: ['sublayer', 'keyValue', 'embedded'],
@@ -64,19 +66,6 @@ export const buildSpec = (config: EncoderConfig, names: EncoderNames): ModelSpec
 
 const listLayers = ({ layers }: EncoderConfig, { layer, within }: EncoderNames): readonly LayerNames[] =>
   Array.from({ length: layers }, (_, i) => within(layer(i)))
-
-const buildLayer = ({ heads, hiddenSize }: EncoderConfig, { within }: EncoderNames, name: string): Layer => {
-  const { attention, feedForward } = within(name)
-  return {
-    name,
-    heads,
-    headSize: hiddenSize / heads,
-    sublayers: [
-      { name: attention, of: 'attention' },
-      { name: feedForward, of: 'feedForward' },
-    ],
-  }
-}
 
 /** W_Q, W_K, W_V, W_O, W_U and W_D in the paper's names. */
 const listMatrices = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: LayerNames): readonly Matrix[] => [
@@ -102,6 +91,15 @@ const tensorShapes = (config: EncoderConfig, names: EncoderNames): ReadonlyMap<s
     ...layers.flatMap((at) => [...normTensors(at.attentionNorm, h), ...normTensors(at.feedForwardNorm, h)]),
   ])
 }
+
+/** Names in transformers. Files store the heads beside the encoder, and everything else, BERT's pooler included, within it. */
+export const encoderNaming = (module: string, name: string, heads = /^classifier\./): Naming => ({
+  prefix: `${module}.`,
+  sequenceClassifier: `${name}ForSequenceClassification`,
+  tokenClassifier: `${name}ForTokenClassification`,
+  tokenizer: `${name}Tokenizer`,
+  stored: (tensor) => (heads.test(tensor) ? tensor : `${module}.${tensor}`),
+})
 
 /** Buffers that old checkpoints carry: the numbers of positions and the zeros of token types. */
 export const isIdBuffer = (tensor: string): boolean => /^embeddings\.(position|token_type)_ids$/.test(tensor)

@@ -4,12 +4,11 @@
  */
 import type { Expression } from '../../graph/expression.js'
 import { add, concat, cut, gather, gelu, transpose } from '../../graph/operators.js'
-import type { Architecture, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
+import { blockLayer, type Architecture, type Matrix, type Model, type ModelSpec, type TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
-import { isIdBuffer } from '../bert/spec.js'
 import { tokenHead } from '../bert/heads.js'
 import { denseHead, linearTensors } from '../layers/classifierHead.js'
-import { bertNames, type LayerNames, wordTable } from '../bert/spec.js'
+import { bertNames, encoderNaming, isIdBuffer, type LayerNames, wordTable } from '../bert/spec.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
@@ -68,15 +67,7 @@ const buildSpec = (config: DebertaConfig): ModelSpec => {
       ...norms.flatMap((name) => normTensors(name, h)),
     ]),
     matrices,
-    layers: layers.map((at) => ({
-      name: at.layer,
-      heads,
-      headSize: h / heads,
-      sublayers: [
-        { name: at.attention, of: 'attention' },
-        { name: at.feedForward, of: 'feedForward' },
-      ],
-    })),
+    layers: layers.map((at) => blockLayer(at.layer, heads, h / heads, at.attention, at.feedForward)),
     maxPositions: config.longestInput,
     kind: 'encoder',
     supportedHooks: ['sublayer', 'embedded'], // transformers gives it no past keys and values
@@ -155,13 +146,7 @@ const debertaModel = (config: DebertaConfig): Model => {
     firstPosition: 0,
     tokenTypes: tokenTypes > 0,
     specialTokens: { between: 1, secondType: tokenTypes > 1 ? 1 : 0, types: Math.max(1, tokenTypes), form: '[CLS] A [SEP] B [SEP]' },
-    naming: {
-      prefix: 'deberta.',
-      sequenceClassifier: 'DebertaV2ForSequenceClassification',
-      tokenClassifier: 'DebertaV2ForTokenClassification',
-      tokenizer: 'DebertaV2Tokenizer',
-      stored: (name) => (/^(pooler|classifier)\./.test(name) ? name : `deberta.${name}`),
-    },
+    naming: encoderNaming('deberta', 'DebertaV2', /^(pooler|classifier)\./),
     ignored: isIdBuffer,
     hidden: (host, batch) => encoder(config, host, batch),
     pooling: 'first',

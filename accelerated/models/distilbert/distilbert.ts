@@ -5,7 +5,7 @@ import { inputError } from '../../errors/inputError.js'
 import type { Architecture, Model } from '../architecture.js'
 import { encoderModel } from '../bert/bert.js'
 import { type EncoderConfig, probability, size } from '../bert/config.js'
-import type { EncoderNames } from '../bert/spec.js'
+import { encoderNaming, type EncoderNames } from '../bert/spec.js'
 import { tokenHead } from '../bert/heads.js'
 import { denseHead } from '../layers/classifierHead.js'
 
@@ -80,11 +80,7 @@ const distilbertModel = (config: EncoderConfig): Model => ({
   tokenTypes: false,
   specialTokens: { between: 1, secondType: 0, types: 1, form: '[CLS] A [SEP] B [SEP]' },
   naming: {
-    prefix: 'distilbert.',
-    sequenceClassifier: 'DistilBertForSequenceClassification',
-    tokenClassifier: 'DistilBertForTokenClassification',
-    tokenizer: 'DistilBertTokenizer',
-    stored: (name) => (/^(pre_classifier|classifier)\./.test(name) ? name : `distilbert.${name}`),
+    ...encoderNaming('distilbert', 'DistilBert', /^(pre_classifier|classifier)\./),
     adaptersAt: (sublayer) => sublayer.replace(/\.attention$/, '.attention_adapters').replace(/\.ffn$/, '.output_adapters'),
   },
   sequenceHead: denseHead(config.hiddenSize, ['pre_classifier', 'classifier'], 'relu', { hidden: config.headDropout }),

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Architecture, Model } from '../architecture.js'
 import { encoderModel } from '../bert/bert.js'
 import { encoderConfig, size, type EncoderConfig } from '../bert/config.js'
+import { encoderNaming } from '../bert/spec.js'
 import { denseHead } from '../layers/classifierHead.js'
 import { validate } from '../../errors/validate.js'
 
@@ -19,13 +20,7 @@ const electraModel = (config: EncoderConfig): Model => {
   return {
     ...encoder,
     type: 'electra',
-    naming: {
-      prefix: 'electra.',
-      sequenceClassifier: 'ElectraForSequenceClassification',
-      tokenClassifier: 'ElectraForTokenClassification',
-      tokenizer: 'ElectraTokenizer',
-      stored: (name) => (/^classifier\./.test(name) ? name : `electra.${name}`),
-    },
+    naming: encoderNaming('electra', 'Electra'),
     sequenceHead: denseHead(h, ['classifier.dense', 'classifier.out_proj'], 'gelu', { input: headDropout, hidden: headDropout }),
     withDropout: (p) => electraModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
   }

@@ -1,5 +1,5 @@
 /** A decoder with a table of positions, as GPT-2 is one: sizes and names, in which alone its families differ, its graph and its heads. */
-import type { Model, Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
+import { blockLayer, type Model, type Matrix, type ModelSpec, type TensorShape } from '../architecture.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { Expression } from '../../graph/expression.js'
 import { add, gather, gelu, relu, slice } from '../../graph/operators.js'
@@ -141,21 +141,12 @@ const buildSpec = (config: GptConfig, names: GptNames): ModelSpec => {
       ...norms.flatMap((name) => normTensors(name, h)),
     ]),
     matrices,
-    layers: layers.map((name) => buildLayer(names, name, { heads, headSize: h / heads })),
+    layers: layers.map((at) => blockLayer(at, heads, h / heads, `${at}.${names.within.attentionOutput}`, `${at}.${names.within.down}`)),
     maxPositions,
     kind: 'decoder',
     supportedHooks: ['keyValue', 'embedded'],
   }
 }
-
-const buildLayer = ({ within }: GptNames, name: string, size: Pick<Layer, 'heads' | 'headSize'>): Layer => ({
-  name,
-  ...size,
-  sublayers: [
-    { name: `${name}.${within.attentionOutput}`, of: 'attention' },
-    { name: `${name}.${within.down}`, of: 'feedForward' },
-  ],
-})
 
 /** W_Q, W_K and W_V, in one matrix or in three; W_O, W_U and W_D. */
 const listMatrices = ({ hiddenSize: h, intermediateSize: i }: GptConfig, { within }: GptNames, at: string): readonly Matrix[] => {

@@ -7,7 +7,7 @@ import { attention, causalBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
 import { rotaryAngles, rotateHeads, type Angles } from '../layers/rotary.js'
 import type { Activation, DecoderConfig, SublayerNorms } from './family.js'
-import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
+import { blockLayer, type Matrix, type ModelSpec, type TensorShape } from '../architecture.js'
 
 /** Hidden states of a batch: → [tokens, hidden], example after example, with padding if the batch keeps it */
 export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
@@ -113,22 +113,14 @@ export const buildSpec = (config: DecoderConfig): ModelSpec => ({
   words: wordTable,
   tensors: tensorShapes(config),
   matrices: layerNames(config).flatMap((at) => listMatrices(config, at).map(({ matrix }) => matrix)),
-  layers: layerNames(config).map((at) => buildLayer(config, at)),
+  // a prefix extends the heads of keys and values
+  layers: layerNames(config).map((at) =>
+    blockLayer(at, config.keyValueHeads, config.headSize, `${at}.self_attn.o_proj`, `${at}.mlp.down_proj`),
+  ),
   maxPositions: config.maxPositions,
   kind: 'decoder',
   // under a window, versions of transformers differ in which virtual tokens are visible
   supportedHooks: config.windows.every((window) => window === null) ? ['keyValue', 'embedded'] : ['embedded'],
-})
-
-/** The heads are those of keys and values, which a prefix extends. */
-const buildLayer = ({ keyValueHeads, headSize }: DecoderConfig, name: string): Layer => ({
-  name,
-  heads: keyValueHeads,
-  headSize,
-  sublayers: [
-    { name: `${name}.self_attn.o_proj`, of: 'attention' },
-    { name: `${name}.mlp.down_proj`, of: 'feedForward' },
-  ],
 })
 
 type Named = { readonly matrix: Matrix; readonly bias: boolean }

@@ -7,14 +7,22 @@ import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
 import type { Expression } from '../../graph/expression.js'
 import { add, constant, gelu, layerNormalization, mul, rotaryEmbedding, slice } from '../../graph/operators.js'
-import type { Architecture, ClassifierHead, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
+import {
+  blockLayer,
+  type Architecture,
+  type ClassifierHead,
+  type Matrix,
+  type Model,
+  type ModelSpec,
+  type TensorShape,
+} from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
-import { isRotaryBuffer } from '../layers/rotary.js'
 import { probability, size } from '../bert/config.js'
+import { encoderNaming } from '../bert/spec.js'
 import { classifierHead, linearTensors } from '../layers/classifierHead.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias, windowBias } from '../layers/attention.js'
-import { rotaryAngles, type Angles } from '../layers/rotary.js'
+import { isRotaryBuffer, rotaryAngles, type Angles } from '../layers/rotary.js'
 
 const angle = z.object({ rope_type: z.literal('default').optional(), rope_theta: z.number().positive().optional() })
 
@@ -115,15 +123,6 @@ const wordTable = 'embeddings.tok_embeddings.weight'
 const buildSpec = (config: ModernConfig): ModelSpec => {
   const { hiddenSize: h, heads, local, vocabularySize } = config
   const names = local.map((_, i) => layerName(i))
-  const buildLayer = (name: string): Layer => ({
-    name,
-    heads,
-    headSize: h / heads,
-    sublayers: [
-      { name: `${name}.attn`, of: 'attention' },
-      { name: `${name}.mlp`, of: 'feedForward' },
-    ],
-  })
   const norms = [
     'embeddings.norm',
     ...names.flatMap((at, i) => (i === 0 ? [`${at}.mlp_norm`] : [`${at}.attn_norm`, `${at}.mlp_norm`])),
@@ -139,7 +138,7 @@ const buildSpec = (config: ModernConfig): ModelSpec => {
       ...norms.map((name) => [`${name}.weight`, [h]] as const),
     ]),
     matrices: names.flatMap((at) => listMatrices(config, at)),
-    layers: names.map(buildLayer),
+    layers: names.map((name) => blockLayer(name, heads, h / heads, `${name}.attn`, `${name}.mlp`)),
     maxPositions: config.maxPositions,
     kind: 'encoder',
     supportedHooks: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
@@ -220,11 +219,8 @@ const modernbertModel = (config: ModernConfig): Model => ({
   tokenTypes: false,
   specialTokens: null,
   naming: {
-    prefix: 'model.',
-    sequenceClassifier: 'ModernBertForSequenceClassification',
-    tokenClassifier: 'ModernBertForTokenClassification',
+    ...encoderNaming('model', 'ModernBert', /^(head|classifier)\./),
     tokenizer: 'PreTrainedTokenizerFast',
-    stored: (name) => (/^(head|classifier)\./.test(name) ? name : `model.${name}`),
   },
   ignored: isRotaryBuffer,
   hidden: (host, batch) => encoder(config, host, batch),

@@ -7,7 +7,7 @@ import type { Architecture, Model } from '../architecture.js'
 import type { BatchInputs } from '../batchInputs.js'
 import { encoderModel } from '../bert/bert.js'
 import { encoderConfig, size, type EncoderConfig } from '../bert/config.js'
-import type { EncoderNames } from '../bert/spec.js'
+import { encoderNaming, type EncoderNames } from '../bert/spec.js'
 import type { Host } from '../host.js'
 import { countPositions } from '../layers/attention.js'
 
@@ -76,13 +76,7 @@ const mpnetModel = (config: EncoderConfig, buckets: number): Model => {
       supportedHooks: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
       tensors: new Map([...encoder.spec.tensors, [biasTable, [buckets, config.heads]]]),
     },
-    naming: {
-      prefix: 'mpnet.',
-      sequenceClassifier: 'MPNetForSequenceClassification',
-      tokenClassifier: 'MPNetForTokenClassification',
-      tokenizer: 'MPNetTokenizer',
-      stored: (name) => (/^classifier\./.test(name) ? name : `mpnet.${name}`),
-    },
+    naming: encoderNaming('mpnet', 'MPNet'),
     withDropout: (p) => mpnetModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }, buckets),
   }
 }
