@@ -64,12 +64,15 @@ export const growingMemory = (layers: readonly Layer[], rowsAtFirst: number, dty
       }
     }),
   )
+  const refresh = (results: Results): void => {
+    for (const { names, turn } of tensors) turn(readFloats(results, names[1]))
+  }
   return {
     tokens: () => tokens,
     feeds: () => Object.fromEntries(tensors.map(({ names: [past], feed }) => [past, feed()])),
     room: (more) => Object.fromEntries(tensors.map(({ names: [, present], room }) => [present, room(more)])),
     take: (results, more) => {
-      for (const { names, turn } of tensors) turn(readFloats(results, names[1]))
+      refresh(results)
       tokens += more
     },
     select: (from) => {
@@ -85,9 +88,7 @@ export const growingMemory = (layers: readonly Layer[], rowsAtFirst: number, dty
       grow: (more) => {
         tokens += more
       },
-      refresh: (results) => {
-        for (const { names, turn } of tensors) turn(readFloats(results, names[1]))
-      },
+      refresh,
     },
   }
 }

@@ -18,8 +18,11 @@ import { unsignedZero } from './quantizedOperators.js'
 /** Adds the nodes that compute the value; → its name. */
 type Serializer = (pending: PendingNode, builder: OnnxBuilder, shapes: RuntimeShapes) => string
 
-/** One node of the same name, with the same operands. */
-const asIs: Serializer = ({ node, x, result }, { emit }) => emit(node.op, x, {}, [result])
+/** For each of these, one node of the same name, with the same operands. */
+const asTheyAre = <Name extends Op>(...names: readonly Name[]): Readonly<Record<Name, Serializer>> => {
+  const asItIs: Serializer = ({ node, x, result }, { emit }) => emit(node.op, x, {}, [result])
+  return Object.fromEntries(names.map((name) => [name, asItIs])) as Record<Name, Serializer>
+}
 
 const withAttributes =
   (opType: string, attributes: (node: Expression) => Readonly<Record<string, AttributeValue>>): Serializer =>
@@ -43,6 +46,14 @@ const reduction = (opType: 'ReduceSum' | 'ReduceMean'): Serializer =>
     ({ attributes }) => ({ keepdims: attributes.keepDimensions === true ? 1 : 0 }),
   )
 
+/** @param outputs their numbers, where a further one is read */
+const normalization =
+  (opType: string, outputs: readonly number[]): Serializer =>
+  ({ node, x, result, manyOutputs }, { emit }) => {
+    const results = manyOutputs ? outputs.map((output) => outputName(node, result, output)) : [result]
+    return emit(opType, x, { axis: -1, epsilon: { float: node.attributes.epsilon ?? 1e-5 } }, results)
+  }
+
 const serializers: Readonly<Record<Op, Serializer>> = {
   Input: ({ node }) => node.attributes.name ?? '',
   Constant: ({ node }, { constant }) => constant(node.attributes.data ?? [], node.shape as readonly number[], node.dtype),
@@ -52,19 +63,8 @@ const serializers: Readonly<Record<Op, Serializer>> = {
     return weight({ name, shape: node.shape as readonly number[], dataType: elementType(node.dtype), external })
   },
 
-  Add: asIs,
-  Sub: asIs,
-  Mul: asIs,
-  Div: asIs,
-  Neg: asIs,
-  Exp: asIs,
-  Log: asIs,
-  Sqrt: asIs,
-  Sigmoid: asIs,
-  Tanh: asIs,
-  Erf: asIs,
-  Sin: asIs,
-  Cos: asIs,
+  ...asTheyAre('Add', 'Sub', 'Mul', 'Div', 'Min', 'Max', 'Less', 'Equal', 'Where'),
+  ...asTheyAre('Neg', 'Exp', 'Log', 'Sqrt', 'Sigmoid', 'Tanh', 'Erf', 'Sin', 'Cos', 'Relu'),
   Gelu: ({ node, x, result }, { emit, constant, target }) => {
     if (target.fusedGelu === true) return emit('Gelu', x, {}, [result], 'com.microsoft')
     const number = (value: number): string => constant([value], [], node.dtype)
@@ -72,12 +72,6 @@ const serializers: Readonly<Record<Op, Serializer>> = {
     const erf = emit('Erf', [emit('Mul', [...x, number(Math.SQRT1_2)])])
     return emit('Mul', [half, emit('Add', [erf, number(1)])], {}, [result])
   },
-  Relu: asIs,
-  Less: asIs,
-  Equal: asIs,
-  Min: asIs,
-  Max: asIs,
-  Where: asIs,
   Clip: withOperands('Clip', ({ attributes: { minimum = -Infinity, maximum = Infinity }, dtype }, { constant }) => [
     constant([minimum], [], dtype),
     constant([maximum], [], dtype),
@@ -127,20 +121,8 @@ const serializers: Readonly<Record<Op, Serializer>> = {
     const { shifted, logarithm } = rowLogarithms(builder, x)
     return builder.emit('Sub', [shifted, logarithm], {}, [result])
   },
-  LayerNormalization: ({ node, x, result, manyOutputs }, { emit }) =>
-    emit(
-      'LayerNormalization',
-      x,
-      { axis: -1, epsilon: { float: node.attributes.epsilon ?? 1e-5 } },
-      manyOutputs ? [0, 1, 2].map((output) => outputName(node, result, output)) : [result],
-    ),
-  RmsNormalization: ({ node, x, result, manyOutputs }, { emit }) =>
-    emit(
-      'SimplifiedLayerNormalization',
-      x,
-      { axis: -1, epsilon: { float: node.attributes.epsilon ?? 1e-5 } },
-      manyOutputs ? [0, 1].map((output) => outputName(node, result, output)) : [result],
-    ),
+  LayerNormalization: normalization('LayerNormalization', [0, 1, 2]),
+  RmsNormalization: normalization('SimplifiedLayerNormalization', [0, 1]),
   RotaryEmbedding: ({ node: { shape, attributes }, x: [x = '', cosine = '', sine = ''], result }, { emit, integers, constant }, shapes) => {
     const { heads = 1 } = attributes
     const oneRow = emit('Reshape', [x, shapes.reshape(shape, [1, ...shape])])
