@@ -1,9 +1,8 @@
 /** All architectures, one line each. A family's sizes, names and layers belong here; methods, precisions and objectives do not. */
 import type { Architecture } from './architecture.js'
-import { bertArchitecture, xlmRobertaArchitecture } from './bert/bert.js'
+import { bertArchitecture, xlmRobertaArchitecture, electraArchitecture } from './bert/bert.js'
 import { debertaArchitecture } from './deberta/deberta.js'
 import { distilbertArchitecture } from './distilbert/distilbert.js'
-import { electraArchitecture } from './electra/electra.js'
 import { gemma2Architecture, gemma3Architecture } from './gemma/gemma.js'
 import { gpt2Architecture } from './gpt2/gpt2.js'
 import { graniteArchitecture } from './granite/granite.js'

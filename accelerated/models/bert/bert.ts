@@ -1,10 +1,10 @@
-/** BERT (Devlin et al., 2019), RoBERTa (Liu et al., 2019) and XLM-RoBERTa: one encoder with two heads, two position schemes and two special-token templates. */
+/** BERT (Devlin et al., 2019), RoBERTa (Liu et al., 2019), XLM-RoBERTa and ELECTRA: one encoder with two heads, two position schemes and two special-token templates. */
 import type { Expression } from '../../graph/expression.js'
 import { add, cast, cumulativeSum, equal, mul, sub, gather, gelu } from '../../graph/operators.js'
 import type { Architecture, SpecialTokenTemplate, Model, Naming } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { isIdBuffer, bertNames, encoderNaming, type EncoderNames, firstPosition, buildSpec, projection, wordTable } from './spec.js'
-import { encoderConfig, type EncoderConfig } from './config.js'
+import { encoderConfig, type EncoderConfig, size } from './config.js'
 import { maskedHead, sequenceHead, tokenHead } from './heads.js'
 import type { Host } from '../host.js'
 import { attention, paddingBias } from '../layers/attention.js'
@@ -12,6 +12,7 @@ import { geluTanh } from '../layers/gelu.js'
 import { layerNorm, normedSublayer } from '../layers/layerNorm.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
+import { denseHead } from '../layers/classifierHead.js'
 
 /** The model of these sizes. @param distances a bias of every layer's scores by the distance of two tokens (default: none) */
 export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames, distances?: DistanceBias): Model => ({
@@ -108,22 +109,46 @@ const encoderLayer =
   }
 
 /** XLM-RoBERTa (Conneau et al., 2020): RoBERTa's encoder and head with a vocabulary of a hundred languages and a unigram tokenizer. */
-const schema = z.object({ model_type: z.literal('xlm-roberta') })
+const xlmRobertaSchema = z.object({ model_type: z.literal('xlm-roberta') })
 
-const xlmRobertaModel = (config: EncoderConfig): Model => {
-  return {
-    ...encoderModel(config),
-    type: 'xlm-roberta',
-    naming: encoderNaming('roberta', 'XLMRoberta', heads),
-    withDropout: (p) => xlmRobertaModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
-  }
-}
+const xlmRobertaModel = (config: EncoderConfig): Model => ({
+  ...encoderModel(config),
+  type: 'xlm-roberta',
+  naming: encoderNaming('roberta', 'XLMRoberta', heads),
+  withDropout: (p) => xlmRobertaModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
+})
 
 export const xlmRobertaArchitecture: Architecture = {
   modelTypes: ['xlm-roberta'],
   open: (json, where) => {
-    validate(schema, json, where, 'an encoder')
+    validate(xlmRobertaSchema, json, where, 'an encoder')
     return xlmRobertaModel(encoderConfig({ ...json, model_type: 'roberta' }, where))
   },
+  gguf: null,
+}
+
+/** ELECTRA (Clark et al., 2020): BERT's encoder with embeddings of their own width, and RoBERTa's head with a GELU. */
+const electraSchema = z.object({ model_type: z.literal('electra'), hidden_size: size(65_536), embedding_size: size(65_536).optional() })
+
+const parseElectra = (json: object, where: string): EncoderConfig => {
+  const { embedding_size: embeddingSize, hidden_size: hiddenSize } = validate(electraSchema, json, where, 'an encoder')
+  return { ...encoderConfig({ ...json, model_type: 'bert' }, where), embeddingSize: embeddingSize ?? hiddenSize }
+}
+
+const electraModel = (config: EncoderConfig): Model => {
+  const { hiddenSize: h, headDropout } = config
+  const { maskedHead: _, ...encoder } = encoderModel(config)
+  return {
+    ...encoder,
+    type: 'electra',
+    naming: encoderNaming('electra', 'Electra'),
+    sequenceHead: denseHead(h, ['classifier.dense', 'classifier.out_proj'], 'gelu', { input: headDropout, hidden: headDropout }),
+    withDropout: (p) => electraModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
+  }
+}
+
+export const electraArchitecture: Architecture = {
+  modelTypes: ['electra'],
+  open: (json, where) => electraModel(parseElectra(json, where)),
   gguf: null,
 }
