@@ -139,12 +139,6 @@ export type Model = {
   readonly withDropout: (probability: number) => Model
 }
 
-/** Every value of config.json's model_type that is read, in the order of index.ts: the command line lists them without loading the families. */
-export const modelTypes: readonly string[] = [
-  ...['roberta', 'bert', 'deberta-v2', 'distilbert', 'electra', 'gpt2', 'llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3_text'],
-  ...['granite', 'modernbert', 'mpnet', 'opt', 'phi3', 'xlm-roberta'],
-]
-
 /** One family, by its values of config.json's model_type. */
 export type Architecture = {
   readonly modelTypes: readonly string[]

@@ -2,7 +2,6 @@
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { methods } from '../../accelerated/methods/index.js'
-import { modelTypes } from '../../accelerated/models/architecture.js'
 import { machineSettings, scheduleSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
 import type { Setting, SettingKind } from '../../accelerated/settings/setting.js'
 import { method as defaultMethod } from '../../accelerated/settings/defaults.js'
@@ -48,7 +47,7 @@ export const offlineFlags = {
 
 export const trainFlags = {
   'Model and data': {
-    model: text('folder|id', `Folder in Hugging Face layout, hub id, .gguf file, or "embedded"; families: ${modelTypes.join(', ')}`),
+    model: text('folder|id', 'Folder in Hugging Face layout, hub id, .gguf file, or "embedded"'),
     task: text('name|file', `Task: ${taskNames.join(', ')}, or a data file (${fileEndings.join(', ')})`),
     ...taskOptionFlags,
     evalData: text('file', 'File to evaluate on', 'the dev file, or a held-out tenth'),

@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest'
 import { findFormat } from '../../accelerated/formats/index.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
-import { modelTypes } from '../../accelerated/models/architecture.js'
 import { architectures } from '../../accelerated/models/index.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
 import { taskNames } from '../../finetuning/tasks/index.js'
@@ -28,11 +27,10 @@ describe('the lists of the documentation', () => {
 
   it('have every task', () => taskNames.forEach((name) => expect(page).toContain(`\`${name}\``)))
 
-  it('have every family of models, as train --help has', () => {
-    expect(modelTypes).toEqual(architectures.flatMap((architecture) => architecture.modelTypes))
-    modelTypes.forEach((name) => {
+  it('have every family of models', () => {
+    for (const name of architectures.flatMap(({ modelTypes }) => modelTypes)) {
       expect(page).toContain(`\`${name}\``)
       expect(readme.toLowerCase()).toContain(name)
-    })
+    }
   })
 })
