@@ -181,6 +181,12 @@ export async function* prepareRun(
   await checkDevice(precision, device)
   const loaded = yield* loadData(given, metric, machine)
   const { data: split, classWeights } = yield* balanceClasses(given, loaded)
+  if (split.evaluation.examples.length === 0 && given.settings.earlyStoppingPatience !== null)
+    throw inputError(
+      option('earlyStoppingPatience'),
+      words`rows that are held out (${option('evalShare')} is 0)`,
+      String(given.settings.earlyStoppingPatience),
+    )
   const outputs = bindTask(split, { classWeights }).outputs
   const { base, tokens, revision } = yield* openModel(
     { ...given, settings: { ...given.settings, classWeights } },

@@ -52,7 +52,8 @@ export async function* train<E extends TrainingExample, O>(
   const run = openRun(task, start, resumed, signal)
   try {
     yield startEvent(run)
-    if (task.evalOnStart !== undefined && task.evalOnStart !== false && run.state.step === 0) yield* evaluateStart(run)
+    if (task.evalOnStart !== undefined && task.evalOnStart !== false && run.state.step === 0 && hasEvaluation(run))
+      yield* evaluateStart(run)
     if (needsEvaluation(run)) yield* evaluateAndSave(run)
     while (run.state.step < run.steps && !signal.aborted && !isOutOfPatience(run)) {
       yield* advancePhase(run)
@@ -156,8 +157,11 @@ const step = async function* <E extends AnyExample, O>(run: Run<E, O>): AsyncGen
 const isEvaluationStep = <E extends AnyExample, O>({ state, steps, evalSteps }: Run<E, O>): boolean =>
   state.step > 0 && (state.step === steps || state.step % evalSteps === 0)
 
+/** A run may train on all rows, and leave none to evaluate it. */
+const hasEvaluation = <E extends AnyExample, O>({ task: { evaluation } }: Run<E, O>): boolean => evaluation.length > 0
+
 const needsEvaluation = <E extends AnyExample, O>(run: Run<E, O>): boolean =>
-  isEvaluationStep(run) && run.results.lastEvaluation?.step !== run.state.step
+  hasEvaluation(run) && isEvaluationStep(run) && run.results.lastEvaluation?.step !== run.state.step
 
 const isOutOfPatience = <E extends AnyExample, O>({ task, results }: Run<E, O>): boolean => {
   const { earlyStoppingPatience } = task.settings

@@ -17,7 +17,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
   return [
     doneText(result),
     '',
-    ...scoreTable(before, best, last),
+    ...(result.examples.evaluation === 0 ? ['scores      none: no row was held out'] : scoreTable(before, best, last)),
     ...intervalLine(savedScores(result), result.examples.evaluation, result.folds),
     ...(positive === undefined ? [] : [`  f1 is for the class "${oneLine(positive)}"`]),
     ...testLines(result),
@@ -75,7 +75,7 @@ const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDo
 const savedStepText = ({ kept, selectedBy, examples }: RunResult): string => {
   if (kept === undefined) return ''
   return kept.which === 'last'
-    ? ` (step ${kept.step}, the last${examples.evaluation < leastChoosingRows.value ? `: ${plural(examples.evaluation, 'row')} are too few to choose one` : ''})`
+    ? ` (step ${kept.step}, the last${examples.evaluation > 0 && examples.evaluation < leastChoosingRows.value ? `: ${plural(examples.evaluation, 'row')} are too few to choose one` : ''})`
     : ` (step ${kept.step}, the best ${selectedBy ?? 'score'}; --no-load-best-model-at-end saves the last)`
 }
 

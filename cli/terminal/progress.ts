@@ -1,6 +1,6 @@
 /** A run's progress on standard error: a bar on a terminal, a line every ten seconds on a pipe, only warnings with --quiet. */
 import cliProgress from 'cli-progress'
-import type { Calibration, FinetuneEvent } from '../../finetuning/run/run.js'
+import type { Calibration, FinetuneEvent, RunFacts } from '../../finetuning/run/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
 import { reportLines } from '../format/inspection.js'
 import { counted, duration, plural, short } from '../format/numbers.js'
@@ -206,7 +206,7 @@ const formatEvent = (event: FinetuneEvent): string | null => {
       return reportLines(event).join('\n')
     case 'ready':
       return (
-        `${counted(event.examples.training)} training examples, ${event.folds === undefined ? `${counted(event.examples.evaluation)} evaluation examples` : `evaluated by ${event.folds} folds`}, on ${event.device}; ` +
+        `${counted(event.examples.training)} training examples, ${evaluatedOn(event)}, on ${event.device}; ` +
         `trainable parameters: ${Object.entries(event.trainableParameters)
           .map(([part, count]) => `${counted(count)} in the ${part}`)
           .join(', ')}`
@@ -238,6 +238,11 @@ const formatEvent = (event: FinetuneEvent): string | null => {
     default:
       return null
   }
+}
+
+const evaluatedOn = ({ folds, examples: { evaluation } }: RunFacts): string => {
+  if (folds !== undefined) return `evaluated by ${folds} folds`
+  return evaluation === 0 ? 'none held out' : `${counted(evaluation)} evaluation examples`
 }
 
 /** Whether this evaluation's adapter is the best; before pruning, none can be saved. */

@@ -93,11 +93,11 @@ export const heldOutShare = ({
 }): HoldOutPart => {
   if (evalShare === undefined) return tenth
   const share = decimal(String(evalShare))
-  if (share === null || share <= 0 || share >= 1)
-    throw inputError(option('evalShare'), 'a share between 0 and 1, such as 0.2', quoted(String(evalShare)))
+  if (share === null || share < 0 || share >= 1)
+    throw inputError(option('evalShare'), 'a share below 1, such as 0.2, or 0 to train on all rows', quoted(String(evalShare)))
   if (evalData !== undefined)
     throw inputError(option('evalShare'), words`no ${option('evalData')}, as a share of the file itself is held out`, quoted(evalData))
-  return holdOutShare(share)
+  return share === 0 ? { share, isHeld: () => false } : holdOutShare(share)
 }
 
 /** The first 52 bits of the hash as a number: it sorts texts like their hashes, in an eighth of the memory. */

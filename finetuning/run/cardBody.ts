@@ -103,9 +103,11 @@ const dataList = ({ options: { task }, data, result: { examples, folds, calibrat
   bulletList([
     `task: ${code(lastName(task.task))}, ${data.taskType.noun}`,
     `trained on ${examples.training} rows of ${sourceNames(data.train).map(code).join(' and ')}${drawnText(data.train)}`,
-    folds === undefined
-      ? `evaluated on ${examples.evaluation} rows of ${sourceNames(data.evaluation).map(code).join(' and ')}${data.heldOut ? `, held out of the same file${data.train.files === undefined ? '' : 's'}` : ''}`
-      : `evaluated on the same rows by ${folds} folds: each row was answered by a model that was trained as this one, without the row`,
+    folds === undefined && examples.evaluation === 0
+      ? 'no row was held out to evaluate it'
+      : folds === undefined
+        ? `evaluated on ${examples.evaluation} rows of ${sourceNames(data.evaluation).map(code).join(' and ')}${data.heldOut ? `, held out of the same file${data.train.files === undefined ? '' : 's'}` : ''}`
+        : `evaluated on the same rows by ${folds} folds: each row was answered by a model that was trained as this one, without the row`,
     ...(data.test === null || examples.test === undefined
       ? []
       : [`tested on ${examples.test} rows of ${code(sourceName(data.test.source))}`]),
@@ -146,7 +148,8 @@ const scoreTable = (result: RunResult, step: number): string => {
   const { last } = result
   const saved = savedScores(result)
   const names = [...new Set([...Object.keys(saved), ...Object.keys(last.scores)])]
-  if (names.length === 0) return 'None: the run ended before its first evaluation.'
+  if (names.length === 0)
+    return `None: ${result.examples.evaluation === 0 ? 'no row was held out' : 'the run ended before its first evaluation'}.`
   const cell = (scores: Scores, name: string): string => scores[name]?.toFixed(4) ?? '–'
   const hasLast = step !== last.step
   return [

@@ -9,7 +9,7 @@ import type { Answer, BoundTask, EvaluationReport, TaskData } from '../tasks/tas
 import { resolveLabels, adapterNoun } from './attachAdapter.js'
 import { openAnswers, resolveMaxLength, type OnProgress } from './modelSessions.js'
 import type { TrainedAdapter, TrainedAdapterOptions } from './openModel.js'
-import { option } from '../../accelerated/errors/words.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { labelIndexIn } from '../data/labels.js'
 import type { Example } from '../data/index.js'
@@ -121,7 +121,8 @@ export const loadRunEvaluation = async (
   const all = labeled.evaluation
   const evaluation = heldOut ? { ...all, examples: all.examples.filter((example) => isAmong(stored.rows.evaluation, example)) } : all
   const { source, examples } = evaluation
-  if (examples.length === 0) throw inputError(source, 'rows that the run held out', 'none of them')
+  if (examples.length === 0)
+    throw inputError(source, words`rows that the run held out (${option('evalData')} names others)`, 'none of them')
   const changed = stored.digest !== undefined && stored.digest !== rowsDigest(evaluation)
   const before = Number.parseInt(stored.digest ?? '', 10)
   const change =

@@ -200,6 +200,10 @@ describe('the start of a run', () => {
         parts.reduce((sum, { last, examples: { evaluation } }) => sum + last.scores[name]! * evaluation, 0) / 30,
         12,
       )
+    const { stdout, stderr } = await saloraIn([...few, '--output', 'none-held', '--eval-share', '0', '--device', 'cpu'], { cwd })
+    expect(stderr).toContain('30 training examples, none held out')
+    expect(stdout).toMatch(/^trained 46 steps\n\nscores +none: no row was held out\n[^]*adapter\)? .*\(step 46, the last\)\n/)
+    expect(await readFile(join(cwd, 'none-held/adapter/README.md'), 'utf8')).toContain('None: no row was held out.')
     const share = JSON.parse(await run(...few, '--output', 'share', '--eval-share', '0.1')) as RunResult
     expect([share.steps, share.kept?.which, share.examples.training, share.folds]).toEqual([45, 'last', 26, undefined]) // 40 + ⌊26 / 5⌋
   })
@@ -247,6 +251,10 @@ describe('the start of a run', () => {
       ['--eval-folds', '5', '--eval-data', 'toy.tsv'],
       /^--eval-folds: expected one file of labeled texts, without --eval-data, --eval-share and --redis, got 5$/m,
     ],
+    [
+      ['--eval-share', '0', '--early-stopping-patience', '2'],
+      /^--early-stopping-patience: expected rows that are held out \(--eval-share is 0\), got 2$/m,
+    ],
     [['--eval-folds', '1'], /^--eval-folds: expected 0, or 2 to 20, got 1$/m],
   ])('refuses %j in one line', async (args, line) => {
     const { code, stderr } = await saloraIn(
@@ -257,7 +265,7 @@ describe('the start of a run', () => {
       code === 0,
       stderr
         .split('\n')
-        .filter((text) => text.startsWith('--eval'))
+        .filter((text) => /^--(eval|early)/.test(text))
         .join('\n'),
     ]).toEqual([false, expect.stringMatching(line)])
   })

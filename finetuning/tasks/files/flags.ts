@@ -31,6 +31,6 @@ export const encoding: TaskFlag = {
 export const evalShare: TaskFlag = {
   name: 'evalShare',
   placeholder: 'share',
-  description: 'Share of the file that is held out for evaluation, from each class',
+  description: 'Share of the file that is held out for evaluation, from each class; 0 trains on all rows',
   defaultText: '0.1',
 }

@@ -56,7 +56,7 @@ const splitHeldOut = (all: Dataset, { strata }: FileReading, options: TaskOption
   const seed = options.holdOutSeed ?? 0
   const split = holdOut<Example>({ seed, strata, ...part })
   const { kept, held } = split(all.examples)
-  if (held.length === 0) {
+  if (held.length === 0 && part.share > 0) {
     refuseIds(all, options)
     if (options.fold !== undefined) {
       const { held: possible } = holdOut<Example>({ seed, strata, share: part.share, isHeld: () => true })(all.examples)

@@ -120,7 +120,7 @@ const boundTo = (
   const truths = examples.map(toTruth)
   const firstTruths = truths.slice(0, second?.from)
   const labelName = (label: number): string => labelNames?.[label] ?? String(label)
-  const majority = definition.majority?.(firstTruths) ?? null
+  const majority = firstTruths.length === 0 ? null : (definition.majority?.(firstTruths) ?? null)
   return {
     outputs,
     objective: (model) => sequenceClassification(model, outputs, loss),

@@ -50,7 +50,7 @@ const requireFile = ({ task, data }: TaskOptions): string => {
 const splitHeldOut = (all: Dataset, options: TaskOptions, part: HoldOutPart): Pick<LoadedTask, 'train' | 'evaluation'> => {
   const split = holdOut<Example>({ seed: options.holdOutSeed ?? 0, strata: classColumn.strata, ...part })
   const { kept, held } = split(all.examples)
-  if (held.length === 0)
+  if (held.length === 0 && part.share > 0)
     throw inputError(
       all.source,
       words`at least two different texts, so that one can be held out (or ${option('evalData')})`,

@@ -97,7 +97,8 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, readonly number[]> =>
   const labeled = truths.map((labels) => labels.map((label) => names[label] ?? outside))
   const predictTags = (answers: readonly (readonly number[])[]): readonly (readonly string[])[] =>
     answers.map((answer, i) => decodeTags(splitRows(answer, names.length), names, truths[i]?.length ?? 0))
-  const majority = majorityClass(truths.flat())
+  const tags = truths.flat()
+  const majority = tags.length === 0 ? null : majorityClass(tags)
   return {
     outputs: outputsFor(labelNames),
     objective: (model) => tokenObjective(model, { labels: names.length }),
@@ -145,7 +146,7 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, readonly number[]> =>
       const byClass = reportByType(predictTags(answers), labeled)
       return { byClass: byClass.length > mostReportedTypes ? null : byClass, confusion: null }
     },
-    majority: { label: names[majority.label] ?? outside, share: majority.share },
+    majority: majority === null ? null : { label: names[majority.label] ?? outside, share: majority.share },
   }
 }
 
