@@ -22,7 +22,16 @@ export type { MetricDefinition, MetricValue } from './metrics/customMetric.js'
 export { accuracy, f1, macroF1, majorityClass, matthews, pearson, score, spearman, type MetricName } from './metrics/index.js'
 
 // Use a run
-export { openRun, type GenerationPiece, type OpenRun, type RunEntity, type RunPrediction, type RunText } from './use/serving/openRun.js'
+export {
+  openRun,
+  type GenerationPiece,
+  type OpenRun,
+  type OpenRunOptions,
+  type RunEntity,
+  type RunPrediction,
+  type RunTaskType,
+  type RunText,
+} from './use/serving/openRun.js'
 
 // Use an adapter
 export {

@@ -203,9 +203,9 @@ describe('the model for sentences', () => {
     const ended = (stepsDone: number, finishedAt: string) => ({ ...run('a'), result: { stepsDone, finishedAt, seconds: 1 } as RunResult })
     const values = []
     for (const one of [ended(5, 'noon'), ended(5, 'noon'), ended(9, 'noon'), ended(9, 'night')])
-      values.push((await model.classify(one, { text: 'x' })).value)
+      values.push(await model.classify(one, { text: 'x' }))
     await model.close()
-    expect(values).toEqual([1, 1, 2, 3])
+    expect(values).toEqual([1, 1, 2, 3].map((value) => ({ value })))
   })
 
   it('has a bounded number of waiting requests, and opens again after a failure', async () => {

@@ -148,7 +148,7 @@ describe('an open run whose weights are overwritten', () => {
     ['truncated', () => truncateSync(weights, 100)],
   ])('refuses to predict after they were %s, in one line', async (_, change) => {
     const opened = await openRun(at('run'))
-    expect((await opened.predict('good film')).label).toBeDefined()
+    expect(await opened.predict('good film')).toHaveProperty('label')
     change()
     await expect(opened.predict('good film')).rejects.toThrow(changed)
     restore()

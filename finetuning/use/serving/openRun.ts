@@ -14,22 +14,29 @@ import { type ServedRun, openRuns } from './openRuns.js'
 import type { GeneratedText, GenerationChoice, RunInfo } from './protocol.js'
 import type { MachineChoice, RunColumns } from '../runSource.js'
 
-/**
- * A prediction. A classification has `label`, `score` and `scores`. A multi-label classification has `labels` and `scores`, and a regression `value`.
- * Token classification has `entities`. Embeddings have the `similarity` of two texts, or the `embedding` of one.
- * Scores are probabilities by class.
- */
-export type RunPrediction = {
-  readonly label?: string
-  readonly score?: number
-  readonly scores?: Readonly<Record<string, number>>
-  readonly labels?: readonly string[]
-  readonly value?: number
-  readonly entities?: readonly RunEntity[]
-  /** cosine of the two embeddings */
-  readonly similarity?: number
-  readonly embedding?: readonly number[]
+/** Probabilities by class. */
+type ClassScores = Readonly<Record<string, number>>
+
+/** Of two texts the cosine of their embeddings; of one text its embedding. */
+type EmbeddingPrediction = { readonly similarity: number } | { readonly embedding: readonly number[] }
+
+/** What `predict` returns for one text, by the task type of the run. */
+type Predictions = {
+  readonly classification: { readonly label: string; readonly score: number; readonly scores: ClassScores }
+  readonly 'multi-label': { readonly labels: readonly string[]; readonly scores: ClassScores }
+  readonly regression: { readonly value: number }
+  readonly 'token-classification': { readonly entities: readonly RunEntity[] }
+  readonly similarity: EmbeddingPrediction
+  readonly pairs: EmbeddingPrediction
+  /** a run that writes text: `generate` */
+  readonly causal: never
 }
+
+/** The task type of a run: `run.taskType`. */
+export type RunTaskType = keyof Predictions
+
+/** The prediction for one text. Without a task type, it is a union of all of them. */
+export type RunPrediction<T extends RunTaskType = RunTaskType> = Predictions[T]
 
 /** An entity of a text. start, end: characters of the text */
 export type RunEntity = {
@@ -46,11 +53,15 @@ export type RunText = string | Text | Readonly<Record<string, unknown>>
 /** A piece of a text as soon as it is certain, and the whole at the end. */
 export type GenerationPiece = { readonly kind: 'piece'; readonly text: string } | ({ readonly kind: 'text' } & GeneratedText)
 
-export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> & {
+/** An open run. A comparison of its `taskType` narrows what `predict` returns. */
+export type OpenRun<T extends RunTaskType = RunTaskType> = T extends RunTaskType ? TypedRun<T> : never
+
+type TypedRun<T extends RunTaskType> = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate' | 'taskType'> & {
+  readonly taskType: T
   /** Predicts a text or several. Calls that wait for a batch share the next one. @throws InputError for a text that cannot be read */
   readonly predict: {
-    (text: RunText): Promise<RunPrediction>
-    (texts: readonly RunText[]): Promise<readonly RunPrediction[]>
+    (text: RunText): Promise<RunPrediction<T>>
+    (texts: readonly RunText[]): Promise<readonly RunPrediction<T>[]>
   }
   /**
    * Answers a prompt, if the run writes text. A plain text is an instruction if the run was trained with a template, else a text to continue,
@@ -63,30 +74,41 @@ export type OpenRun = Omit<RunInfo, 'answers' | 'batchSize' | 'promptTemplate'> 
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
+/** @param taskType the run must be of it: predictions then have its type. Default: any */
+export type OpenRunOptions<T extends RunTaskType = RunTaskType> = MachineChoice & { readonly taskType?: T }
+
 /**
  * Opens the run of a folder that `salora train` or `finetune` wrote. A worker thread computes, so this one stays free.
- * @param machine device, precision, threads and batch size where they are not to be the run's
+ * @param options device, precision, threads and batch size where they are not to be the run's; and the task type that the run must have
  * @throws InputError, SettingsError or DeviceError with one line; it says what to use for a folder that is no run
  */
-export const openRun = async (folder: string, machine: MachineChoice = {}): Promise<OpenRun> => {
+export const openRun = async <T extends RunTaskType = RunTaskType>(
+  folder: string,
+  { taskType, ...machine }: OpenRunOptions<T> = {},
+): Promise<OpenRun<T>> => {
   if (typeof folder !== 'string') throw inputError('openRun', 'the folder of a run', formatValue(folder))
   const { runs, release } = await openRuns({ runs: [folder], machine })
   const [run] = runs as readonly [ServedRun]
   const { answers: _, batchSize: __, promptTemplate, ...info } = run.info
+  if (taskType !== undefined && taskType !== info.taskType) {
+    await release()
+    throw inputError(folder, `a run of task type ${taskType}`, `one of ${info.taskType}`)
+  }
   const template = takesPromptTemplate((await readRunConfig(folder))?.task.task ?? '') ? promptTemplate : null
-  const predictOne = async (given: RunText): Promise<RunPrediction> => {
+  const predictOne = async (given: RunText): Promise<object> => {
     const text = toText(given, info.columns, folder)
     checkTextCount(text, info, folder)
     return (await run.predict(text)).value
   }
-  return {
+  const opened = {
     ...info,
-    predict: ((given: RunText | readonly RunText[]) =>
-      isList(given) ? Promise.all(given.map(predictOne)) : predictOne(given)) as OpenRun['predict'],
-    generate: (prompt, settings = {}) => generation(run, () => framed(prompt, template, 'prompt'), settings),
+    predict: (given: RunText | readonly RunText[]) => (isList(given) ? Promise.all(given.map(predictOne)) : predictOne(given)),
+    generate: (prompt: string | Prompt, settings: GenerationChoice = {}) =>
+      generation(run, () => framed(prompt, template, 'prompt'), settings),
     release,
     [Symbol.asyncDispose]: release,
   }
+  return opened as object as OpenRun<T> // the thread answers by `info.taskType`, as `salora predict` prints it
 }
 
 const isList = (given: RunText | readonly RunText[]): given is readonly RunText[] => Array.isArray(given)

@@ -3,7 +3,16 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MessagePort } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { finetuneJob, openRun, openTrainedAdapter, type OpenRun, type RunPrediction, type TaskOptions } from '../../../index.js'
+import {
+  finetuneJob,
+  openRun,
+  openTrainedAdapter,
+  type OpenRun,
+  type RunPrediction,
+  type RunTaskType,
+  type TaskOptions,
+} from '../../../index.js'
+import { taskTypes } from '../../../finetuning/tasks/findTaskType.js'
 import { toText } from '../../../finetuning/use/serving/openRun.js'
 import { runColumns } from '../../../finetuning/use/runSource.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
@@ -25,14 +34,14 @@ const train = async (output: string, task: Omit<TaskOptions, 'task'>, rows: read
   for await (const _ of finetuneJob(options, new AbortController().signal));
 }
 
-let run: OpenRun
+let run: OpenRun<'classification'>
 beforeAll(async () => {
   await writeTinyModel(at('tiny'))
   await train('reviews', { text: 'review', label: 'stars' }, [
     'id,review,stars',
     ...toyRows(40).map(({ text, label }, i) => `${i},${text},${label}`),
   ])
-  run = await openRun(at('reviews'))
+  run = await openRun(at('reviews'), { taskType: 'classification' })
 })
 afterAll(() => run.release())
 
@@ -57,14 +66,36 @@ describe('openRun', () => {
   })
 
   it('answers concurrent calls, and a list, within the rounding of float32 of single calls', async () => {
-    const single: RunPrediction[] = []
+    const single: RunPrediction<'classification'>[] = []
     for (const text of texts) single.push(await run.predict(text))
     for (const together of [await Promise.all(texts.map((text) => run.predict(text))), await run.predict(texts)])
       together.forEach((answer, i) => {
         expect(answer.label).toBe(single[i]?.label)
-        for (const [label, score] of Object.entries(answer.scores ?? {})) expect(score).toBeCloseTo(single[i]?.scores?.[label] ?? NaN, 5)
+        for (const [label, score] of Object.entries(answer.scores)) expect(score).toBeCloseTo(single[i]?.scores[label] ?? NaN, 5)
       })
     expect(new Set(single.map(({ score }) => score)).size).toBe(texts.length)
+  })
+
+  it('types a prediction by the task type, which a program compares or names; a run of another one is refused', async () => {
+    const any = await openRun(at('reviews'))
+    const untyped = await any.predict('good film')
+    // @ts-expect-error a run of any task may have no label
+    expect(untyped.label).toBe((await run.predict('good film')).label)
+    if (any.taskType === 'regression') (await any.predict('good film')).value satisfies number
+    else if (any.taskType === 'classification')
+      expect((await any.predict(['good film']))[0]?.label satisfies string | undefined).toBeDefined()
+    await any.release()
+    await expect(openRun(at('reviews'), { taskType: 'regression' })).rejects.toThrow(
+      `${at('reviews')}: expected a run of task type regression, got one of classification`,
+    )
+  })
+
+  it('types the predictions of every task type that predicts', () => {
+    const typed: Readonly<Record<Exclude<RunTaskType, 'causal'>, true>> = {
+      ...{ classification: true, 'multi-label': true, regression: true, 'token-classification': true, similarity: true, pairs: true },
+    }
+    const predicting = taskTypes.flatMap(({ name, predictions }) => (predictions === undefined ? [] : [name]))
+    expect(Object.keys(typed).toSorted()).toEqual(predicting.toSorted())
   })
 
   it('takes a text, { text }, or a row with the columns of the data', async () => {
@@ -85,7 +116,7 @@ describe('openRun', () => {
   })
 
   it('waits for running calls when it is released, may be released twice, and then refuses calls', async () => {
-    const other = await openRun(at('reviews'), { threads: 1 })
+    const other = await openRun(at('reviews'), { threads: 1, taskType: 'classification' })
     const answers = texts.map((text) => other.predict(text))
     await Promise.all([other.release(), other.release()])
     expect((await Promise.all(answers)).every(({ label }) => label !== undefined)).toBe(true)
@@ -200,12 +231,13 @@ describe('openRun of other types of tasks', () => {
   it('answers { similarity } for two texts and { embedding } for one, whose products it is', async () => {
     const rows = Array.from({ length: 40 }, (_, i) => `the film ${i},a soup of ${i % 7},${i % 2 === 0 ? 1 : 0.25}`)
     await train('similar', { text: 'a', textPair: 'b', problemType: 'similarity' }, ['a,b,label', ...rows])
-    const similar = await openRun(at('similar'))
+    const similar = await openRun(at('similar'), { taskType: 'similarity' })
     expect([similar.taskType, similar.labelNames, similar.columns]).toEqual(['similarity', null, { text: 'a', textPair: 'b' }])
     const [pair, first, second] = await similar.predict([{ a: 'the film', b: 'a soup' }, 'the film', 'a soup'])
     await similar.release()
-    const product = first?.embedding?.reduce((sum, x, i) => sum + x * (second?.embedding?.[i] ?? NaN), 0)
-    expect(pair).toEqual({ similarity: expect.closeTo(product ?? NaN, 5) as number })
+    const [left = [], right = []] = [first, second].map((one) => (one !== undefined && 'embedding' in one ? one.embedding : []))
+    const product = left.reduce((sum, x, i) => sum + x * (right[i] ?? NaN), 0)
+    expect(pair).toEqual({ similarity: expect.closeTo(product, 5) as number })
     expect(Object.keys(first ?? {})).toEqual(['embedding'])
   })
 
@@ -240,9 +272,9 @@ describe('openRun of other types of tasks', () => {
     const settings = { method: 'lora', maxSteps: 30, batchSize: 8, maxLength: 16, learningRate: 0.05, device: 'cpu' } as const
     const options = { model: at('tiny'), task: { task: file }, output: at('tagged'), settings }
     for await (const _ of finetuneJob(options, new AbortController().signal));
-    const tagged = await openRun(at('tagged'))
+    const tagged = await openRun(at('tagged'), { taskType: 'token-classification' })
     const text = 'Ann went to Rome 3'
-    const { entities = [], ...others } = await tagged.predict(text)
+    const { entities, ...others } = await tagged.predict(text)
     await tagged.release()
     expect([tagged.taskType, others]).toEqual(['token-classification', {}])
     expect(entities.length).toBeGreaterThan(0)

@@ -168,7 +168,7 @@ const embeddings = async (c: Context, state: State): Promise<Response> => {
   const [name, run] = runFor(model, state, 'predict')
   if (findTaskTypeByName(run.info.taskType)?.readsHalfPairs !== true)
     throw inputError('model', 'a run of embeddings', `${name}, a run of ${run.info.taskType}`)
-  const vectors = (await predictions(c, state, name, run, texts)).map(({ embedding = [] }) => embedding)
+  const vectors = (await predictions(c, state, name, run, texts)).map((one) => ('embedding' in one ? one.embedding : []))
   return c.json(answer(name, vectors))
 }
 

@@ -37,7 +37,7 @@ export const classifyRequest = (body: unknown): ClassifyRequest => {
   const { model: name, inputs, parameters } = validate(ofInputs, body, where, 'an object with "inputs"')
   const labels = (prediction: RunPrediction): unknown =>
     hasLabels(prediction) ? labelScores(prediction).slice(0, parameters?.top_k ?? undefined) : prediction
-  if (!Array.isArray(inputs)) return { model: name, texts: [textIn(inputs)], answer: ([prediction]) => labels(prediction ?? {}) }
+  if (!Array.isArray(inputs)) return { model: name, texts: [textIn(inputs)], answer: ([prediction]) => prediction && labels(prediction) }
   if (inputs.length === 0) throw inputError(where, 'at least one of "inputs"', 'none')
   return { model: name, texts: inputs.map(textIn), answer: (predictions) => predictions.map(labels) }
 }
@@ -60,15 +60,18 @@ const columns: RunColumns = { text: 'text', textPair: 'text_pair' }
 
 const textIn = (given: z.infer<typeof input>): Text => toText(given, columns, where)
 
-/** Other task types, such as token classification, have answers of their own. */
-const hasLabels = (prediction: RunPrediction): boolean => 'scores' in prediction || 'value' in prediction
-
 export type LabelScore = { readonly label: string; readonly score: number }
 
+/** Of a task whose answers are labels with scores, or a value. */
+type Scored = RunPrediction<'classification' | 'multi-label' | 'regression'>
+
+/** Other task types, such as token classification, have answers of their own. */
+const hasLabels = (prediction: RunPrediction): prediction is Scored => 'scores' in prediction || 'value' in prediction
+
 /** Every label with its score, the best first; a regression's value has the label LABEL_0, as in transformers. */
-export const labelScores = ({ scores, value }: RunPrediction): readonly LabelScore[] =>
-  value === undefined
-    ? Object.entries(scores ?? {})
+export const labelScores = (prediction: Scored): readonly LabelScore[] =>
+  'value' in prediction
+    ? [{ label: 'LABEL_0', score: prediction.value }]
+    : Object.entries(prediction.scores)
         .map(([label, score]) => ({ label, score }))
         .sort((a, b) => b.score - a.score)
-    : [{ label: 'LABEL_0', score: value }]
