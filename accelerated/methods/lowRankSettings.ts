@@ -55,6 +55,7 @@ export const lowRankSettings = settingGroup('LoRA options', {
   loraplusLrRatio: {
     placeholder: 'ratio',
     description: 'Learning rate of B over that of A (LoRA+: 4 to 16)',
+    viaSet: true,
     schema: z.number().positive().max(largestRatio).default(1),
   },
   newTokens: {

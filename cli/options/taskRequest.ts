@@ -32,9 +32,12 @@ export const taskOptions = (values: Values): TaskOptions => {
 }
 
 // The columns of a run's data, for other data in the same shape.
-type Columns = Pick<TaskOptions, 'text' | 'textPair' | 'label' | 'problemType' | 'labelsAsText' | 'delimiter' | 'quote' | 'encoding'>
+type Columns = Pick<
+  TaskOptions,
+  'text' | 'textPair' | 'label' | 'problemType' | 'labelsAsText' | 'mergeLabels' | 'delimiter' | 'quote' | 'encoding'
+>
 
-const ofColumns = ['text', 'textPair', 'label', 'problemType', 'labelsAsText'] as const
+const ofColumns = ['text', 'textPair', 'label', 'problemType', 'labelsAsText', 'mergeLabels'] as const
 const ofCells = ['delimiter', 'quote', 'encoding'] as const
 
 /**

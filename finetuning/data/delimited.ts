@@ -1,5 +1,6 @@
 /** A file of the user's own with named columns, as labeled examples. formats.ts lists the formats. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { alternatives } from '../../accelerated/errors/nearest.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { fileExtension } from '../../accelerated/storage/paths.js'
 import { type Dataset, type SkippedRow, atRow } from './dataset.js'
@@ -34,6 +35,8 @@ export type DelimitedOptions = TextColumns &
     readonly labelNames?: readonly string[]
     /** Labels are texts, whatever they look like: 1.10 and 1.1 are two classes, and so are 1 and 1.0. */
     readonly labelsAsText?: boolean
+    /** `case`: labels that differ only in case or blanks are one class, with the name that occurs most often. */
+    readonly mergeLabels?: string
     /** Skip rows without text or label and list them, instead of refusing the file. */
     readonly skipMissing?: boolean
   }
@@ -58,9 +61,10 @@ export const readTexts = async (
  * wrong if it is unknown or of another kind. The message about a missing column lists those present.
  */
 export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => {
-  const { labelColumn = classColumn, skipMissing = false, labelsAsText = false } = options
+  const { labelColumn = classColumn, skipMissing = false, labelsAsText = false, mergeLabels } = options
   const { separator, named } = labelColumn
-  const labels = labelColumn.open(file, options.labelNames, labelsAsText)
+  if (mergeLabels !== undefined && mergeLabels !== 'case') throw inputError(option('mergeLabels'), 'case', quoted(mergeLabels))
+  const labels = labelColumn.open(file, options.labelNames, { asText: labelsAsText, mergesCase: mergeLabels === 'case' })
   const store = exampleStore()
   const examples: StoredExample[] = []
   const skipped: SkippedRow[] = []
@@ -88,6 +92,8 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
     throw inputError(file, 'at least one row of data', `none: ${skipped.length} lack a text or a label, the first is row ${first.row}`)
   const labelNames = labels.finish(examples)
   const mergedLabels = labels.merged?.() ?? []
+  for (const [name = '', ...others] of labels.spellings?.() ?? [])
+    notes.push(`${file}: the class ${quoted(name, 40)} includes the rows labeled ${alternatives(others.map((one) => quoted(one, 40)))}`)
   return {
     ...{ source: file, examples, labelNames, skipped },
     ...(notes.length === 0 ? {} : { notes }),

@@ -2,15 +2,25 @@
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { StoredExample } from './compactExamples.js'
 import { type Example, atRow } from './dataset.js'
-import { findClasses, findSetClasses, classIndex, labelSeparator, labelsIn, parseScore, type Classes } from './labels.js'
+import {
+  classIndex,
+  findClasses,
+  findSetClasses,
+  foldLabel,
+  labelSeparator,
+  labelsIn,
+  parseScore,
+  type Classes,
+  type LabelForms,
+} from './labels.js'
 
 export type LabelColumn = {
   /** separates the labels of one cell, which may then be empty; absent: a cell has exactly one label */
   readonly separator?: string
   /** whether labels are classes, whose names a file may hold apart */
   readonly named?: true
-  /** @param labelNames the classes of the training data; undefined: those that occur in the file @param asText labels are texts, not numbers */
-  readonly open: (file: string, labelNames: readonly string[] | undefined, asText?: boolean) => LabelReader
+  /** @param labelNames the classes of the training data; undefined: those that occur in the file */
+  readonly open: (file: string, labelNames: readonly string[] | undefined, forms?: LabelForms) => LabelReader
   /** The stratum of each example, so that a hold-out keeps the proportions of labels. @param share what is held out of each stratum */
   readonly strata: (examples: readonly Example[], share: number) => (example: Example, index: number) => number
 }
@@ -22,13 +32,15 @@ export type LabelReader = {
   readonly finish: (examples: readonly StoredExample[]) => readonly string[] | null
   /** After `finish`: labels that are read as one class. */
   readonly merged?: () => readonly (readonly string[])[]
+  /** After `finish`: the spellings of each class that has several, the class's name first. */
+  readonly spellings?: () => readonly (readonly string[])[]
 }
 
 /** One class per row. */
 export const classColumn: LabelColumn = {
   named: true,
-  open: (file, labelNames, asText) => {
-    const classes = classReader(file, labelNames, findClasses, asText)
+  open: (file, labelNames, forms) => {
+    const classes = classReader(file, labelNames, findClasses, forms)
     let merged: readonly (readonly string[])[] = []
     return {
       read: (written, row) => ({ label: classes.read(written, row) }),
@@ -40,6 +52,7 @@ export const classColumn: LabelColumn = {
         return names
       },
       merged: () => merged,
+      spellings: classes.spellings,
     }
   },
   strata:
@@ -52,15 +65,16 @@ export const classColumn: LabelColumn = {
 export const labelSetColumn: LabelColumn = {
   separator: labelSeparator,
   named: true,
-  open: (file, labelNames) => {
-    const classes = classReader(file, labelNames, findSetClasses, true)
+  open: (file, labelNames, forms) => {
+    const classes = classReader(file, labelNames, findSetClasses, { ...forms, asText: true })
     return {
-      read: (written, row) => ({ label: 0, labels: labelsIn(written).map((part) => classes.read(part, row)) }),
+      read: (written, row) => ({ label: 0, labels: [...new Set(labelsIn(written).map((part) => classes.read(part, row)))] }),
       finish: (examples) => {
         const { names, indexAt } = classes.finish()
         if (indexAt !== null) for (const example of examples) example.labels = (example.labels ?? []).map(indexAt)
         return names
       },
+      spellings: classes.spellings,
     }
   },
   strata: () => () => 0, // a combination of labels may occur only once
@@ -93,27 +107,45 @@ const classReader = (
   file: string,
   labelNames: readonly string[] | undefined,
   sorted: (file: string, firstRows: ReadonlyMap<string, number>, asText?: boolean) => Classes,
-  asText = false,
+  { asText = false, mergesCase = false }: LabelForms = {},
 ) => {
-  const knownIndex = labelNames === undefined ? null : classIndex(labelNames, asText)
+  const knownIndex = labelNames === undefined ? null : classIndex(labelNames, { asText, mergesCase })
   const firstRows = new Map<string, number>() // the row in which each label occurs first
   const places = new Map<string, number>()
+  const spelled = spellingCounts()
   return {
     read: (written: string, row: number): number => {
       if (knownIndex !== null) return knownIndex(written, () => atRow(file, row))
-      const place = places.get(written)
+      const key = mergesCase ? foldLabel(written) : written
+      if (mergesCase) spelled.count(key, written)
+      const place = places.get(key)
       if (place !== undefined) return place
       if (loneSurrogate.test(written))
         throw inputError(atRow(file, row), 'a label in Unicode', `half of a character (${JSON.stringify(written)})`)
-      firstRows.set(written, row)
-      places.set(written, places.size)
+      firstRows.set(key, row)
+      places.set(key, places.size)
       return places.size - 1
     },
     finish: (): Pick<Classes, 'names' | 'merged'> & { readonly indexAt: ((place: number) => number) | null } => {
       if (labelNames !== undefined) return { names: labelNames, indexAt: null, merged: [] }
-      const { names, indexOf, merged } = sorted(file, firstRows, asText)
-      const indices = [...places.keys()].map((written) => indexOf.get(written) ?? NaN)
+      const nameOf = (key: string): string => spelled.names(key)[0] ?? key
+      const { names, indexOf, merged } = sorted(file, new Map(Array.from(firstRows, ([key, row]) => [nameOf(key), row])), asText)
+      const indices = [...places.keys()].map((key) => indexOf.get(nameOf(key)) ?? NaN)
       return { names, indexAt: (place) => indices[place] ?? NaN, merged }
     },
+    spellings: () => [...places.keys()].map(spelled.names).filter(({ length }) => length > 1),
+  }
+}
+
+/** Counts the spellings of each class. */
+const spellingCounts = () => {
+  const counts = new Map<string, Map<string, number>>()
+  return {
+    count: (key: string, written: string): void => {
+      const spellings = counts.get(key) ?? new Map<string, number>()
+      counts.set(key, spellings.set(written, (spellings.get(written) ?? 0) + 1))
+    },
+    /** The most frequent spelling first; of equals the first in the file. */
+    names: (key: string): readonly string[] => [...(counts.get(key) ?? [])].sort(([, m], [, n]) => n - m).map(([written]) => written),
   }
 }

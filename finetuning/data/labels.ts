@@ -50,6 +50,14 @@ const areNumbers = (labels: readonly string[]): boolean => labels.every((label) 
 /** 1.0 → 1 */
 const normalizeInteger = (label: string): string => /^([+-]?\d+)\.0*$/.exec(label)?.[1] ?? label
 
+export const withoutBlanks = (label: string): string => label.normalize('NFKC').replaceAll(/\s+/g, ' ').trim()
+
+/** What labels that differ only in case or blanks have in common. */
+export const foldLabel = (label: string): string => withoutBlanks(label).toLowerCase()
+
+/** How labels become classes. asText: labels are texts, whatever they look like · mergesCase: those with one `foldLabel` are one class */
+export type LabelForms = { readonly asText?: boolean; readonly mergesCase?: boolean }
+
 /** The names with which data is recognized, whether its file writes 1 or 1.0. */
 export const comparableNames = (labelNames: readonly string[]): readonly string[] => {
   const wholes = labelNames.map(normalizeInteger)
@@ -79,11 +87,14 @@ export const labelIndexIn = (labelNames: readonly string[]): ((label: string) =>
 }
 
 /** Returns the index of a written label among `labelNames`. @throws InputError for an unknown label */
-export const classIndex = (labelNames: readonly string[], asText = false) => {
+export const classIndex = (labelNames: readonly string[], { asText = false, mergesCase = false }: LabelForms = {}) => {
   const exact = new Map(labelNames.map((name, index) => [name, index]))
   const findIndex = asText ? (label: string) => exact.get(label) : labelIndexIn(labelNames)
+  const folded = new Map(mergesCase ? labelNames.map((name, index) => [foldLabel(name), index]) : [])
   return (label: string, where: () => string): number =>
-    findIndex(label) ?? raise(inputError(where(), `a label of the training data (${alternatives(labelNames)})`, quoted(label)))
+    findIndex(label) ??
+    folded.get(foldLabel(label)) ??
+    raise(inputError(where(), `a label of the training data (${alternatives(labelNames)})`, quoted(label)))
 }
 
 /** Separates the labels of one cell. */

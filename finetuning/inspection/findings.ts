@@ -1,7 +1,7 @@
 /** Findings: what in a dataset probably is a mistake or makes scores misleading, each with its remedy. */
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset } from '../data/dataset.js'
-import { labelSeparator } from '../data/labels.js'
+import { foldLabel, labelSeparator, withoutBlanks } from '../data/labels.js'
 import { sharedTexts, type ClassCount, type DataFacts, type RowKeys } from './dataFacts.js'
 
 export type Finding = {
@@ -58,7 +58,7 @@ const classFindings = (classes: readonly ClassCount[], hasLabelSets: boolean, ch
     ...alike.map(
       ({ labels, differ }): Finding => ({
         kind: 'labels',
-        message: `the labels ${listed(labels)} differ only in ${differ}: write them alike in the file, if they are one class`,
+        message: `the labels ${listed(labels)} differ only in ${differ}: if they are one class, ${differ === numberForm ? 'write them alike in the file' : '--merge-labels case reads them so'}`,
         warns: true,
       }),
     ),
@@ -125,15 +125,15 @@ export const alikeLabels = (labels: readonly string[]): readonly Alike[] => {
   return [...groups.values()].filter((group) => group.length > 1).map((group) => ({ labels: group, differ: describeDifference(group) }))
 }
 
-const withoutBlanks = (label: string): string => label.normalize('NFKC').replaceAll(/\s+/g, ' ').trim()
+const numberForm = 'the form of a number'
 
 const foldedLabel = (label: string): string => {
   const number = decimal(label.trim())
-  return number === null ? `text ${withoutBlanks(label).toLowerCase()}` : `number ${number}`
+  return number === null ? `text ${foldLabel(label)}` : `number ${number}`
 }
 
 const describeDifference = (group: readonly string[]): string => {
-  if (group.every((label) => decimal(label.trim()) !== null)) return 'the form of a number'
+  if (group.every((label) => decimal(label.trim()) !== null)) return numberForm
   if (new Set(group.map((label) => label.toLowerCase())).size === 1) return 'case'
   return new Set(group.map(withoutBlanks)).size === 1 ? 'blanks' : 'case and blanks'
 }

@@ -76,6 +76,8 @@ export type TaskOptions = {
   readonly labelNames?: readonly string[]
   /** Files only: labels are texts, whatever they look like, so 1.10 and 1.1 are two classes. Default: false */
   readonly labelsAsText?: boolean
+  /** Files only: `case` merges classes that differ only in case or blanks, under the spelling that occurs most often. Default: none */
+  readonly mergeLabels?: Or<'case'>
   /** Files and `alpaca` only: skip rows without text, label or response instead of refusing the file. Default: false */
   readonly skipMissing?: boolean
 } & TextColumns

@@ -31,7 +31,7 @@ describe('salora inspect', () => {
         'words       median 16, 90 % up to 28, 95 % 30, 99 % 31, longest 31 (--model counts tokens)',
         '',
         '- @/reviews.csv: the column "Text" is read as "text"',
-        '! the labels "Good", "good" differ only in case: write them alike in the file, if they are one class',
+        '! the labels "Good", "good" differ only in case: if they are one class, --merge-labels case reads them so',
         '! one class has only one row ("Good"), so evaluation cannot test it: add rows, or merge it into another class',
         '! "good" has 90.0 % of the rows, so always answering it has accuracy 0.900: train counts the classes alike and selects by macroF1 (--class-weights equal turns this off)',
         '',
@@ -71,7 +71,7 @@ describe('salora train', () => {
     expect(lines.slice(at - 1, at + 3)).toEqual([
       '@/reviews.csv: the column "Text" is read as "text"',
       'data: 3 classes ("good" 49, "bad" 4, "Good" 1); tokens a text: median 16, 95 % up to 16, longest 16',
-      'warning: the labels "Good", "good" differ only in case: write them alike in the file, if they are one class',
+      'warning: the labels "Good", "good" differ only in case: if they are one class, --merge-labels case reads them so',
       expect.stringMatching(/^warning: one class has only one row /),
     ])
     expect(lines.filter((line) => line.startsWith('warning: 90 % of the training rows are "good": the classes count alike'))).toHaveLength(

@@ -39,7 +39,12 @@ const loadEvaluation = async (options: TaskOptions & Placed): Promise<Evaluation
 }
 
 /** How the file is read and scored: by the task type that --problem-type names, else by the file's ending. @throws InputError for an unknown name */
-const chooseReading = ({ task, problemType, labelsAsText }: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
+const chooseReading = ({
+  task,
+  problemType,
+  labelsAsText,
+  mergeLabels,
+}: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
   const ofFiles = taskTypes.filter(({ file }) => file !== undefined)
   const ending = contentExtension(task)
   const name = problemType ?? ofFiles.find(({ file }) => file?.endings?.includes(ending))?.name ?? singleLabel.name
@@ -47,6 +52,7 @@ const chooseReading = ({ task, problemType, labelsAsText }: TaskOptions): { read
   if (taskType?.file === undefined) throw inputError(option('problemType'), alternatives(ofFiles.map((known) => known.name)), quoted(name))
   const { metrics, selectionMetric, noClasses, ...file } = taskType.file
   if (labelsAsText === true && noClasses !== undefined) throw inputError(option('labelsAsText', true), 'classes as labels', noClasses)
+  if (mergeLabels !== undefined && noClasses !== undefined) throw inputError(option('mergeLabels'), 'classes as labels', noClasses)
   return { file, scoring: { taskType, metrics, selectionMetric } }
 }
 
@@ -126,6 +132,11 @@ export const labeledFileSource: TaskSource = {
     { name: 'textPair', placeholder: 'column', description: 'Column of the second text of a pair' },
     { name: 'label', placeholder: 'column', description: 'Column of the label', defaultText: 'label', common: true },
     { name: 'labelsAsText', placeholder: '', description: 'Read labels as texts: 1.10 and 1.1 are two classes' },
+    {
+      name: 'mergeLabels',
+      placeholder: 'case',
+      description: 'Merge classes that differ only in case or blanks, under the most frequent spelling',
+    },
     {
       name: 'delimiter',
       placeholder: 'character',

@@ -162,6 +162,7 @@ describe('a header', () => {
 })
 
 describe('labels that look like numbers', () => {
+  const several = { problemType: 'multi-label', mergeLabels: 'case' } as const
   const rows = (...labels: readonly string[]): string => `text,label\n${labels.map((label, i) => `text ${i},${label}\n`).join('')}`
 
   it('are named as the file writes them, in the order of the numbers', async () => {
@@ -188,6 +189,30 @@ describe('labels that look like numbers', () => {
     expect(await refusal(() => loadTask({ task: versions, problemType: 'regression', labelsAsText: true }))).toBe(
       '--labels-as-text: expected classes as labels, got a regression',
     )
+  })
+
+  it('are one class with mergeLabels if they differ only in case or blanks, under the spelling that most rows have', async () => {
+    const labels = ['Praise', 'refund', 'REFUND', 'praise', 'very  good', 'refund', 'praise ', 'Very good', 'Very good']
+    const path = file('spellings.csv', rows(...labels))
+    expect((await readDelimited(path)).labelNames).toHaveLength(6)
+    const { labelNames, examples, notes } = await readDelimited(path, { mergeLabels: 'case' })
+    expect(labelNames).toEqual(['Very good', 'praise', 'refund'])
+    expect(examples.map(({ label }) => labelNames?.[label]?.toLowerCase())).toEqual(
+      labels.map((label) => label.trim().replaceAll(/ +/g, ' ').toLowerCase()),
+    )
+    expect(notes?.[0]).toBe(`${path}: the class "praise" includes the rows labeled "Praise"`)
+    const other = file('others.csv', rows('REFUND', 'very good'))
+    const read = (mergeLabels?: string) => readDelimited(other, { labelNames: labelNames ?? [], ...(mergeLabels ? { mergeLabels } : {}) })
+    expect((await read('case')).examples.map(({ label }) => label)).toEqual([2, 0])
+    expect(await refusal(() => read())).toContain('others.csv, row 2: expected a label of the training data')
+    expect(await refusal(() => read('blanks'))).toBe('--merge-labels: expected case, got "blanks"')
+    const sets = await loadTask({ task: file('sets.csv', rows('Loud|fast', 'loud', 'loud|Fast|LOUD', 'fast')), ...several })
+    expect([sets.labelNames, [...sets.train.examples, ...sets.evaluation.examples].find(({ row }) => row === 4)?.labels]).toEqual([
+      ['fast', 'loud'],
+      [1, 0],
+    ])
+    const regression = { task: path, problemType: 'regression', mergeLabels: 'case' }
+    expect(await refusal(() => loadTask(regression))).toBe('--merge-labels: expected classes as labels, got a regression')
   })
 
   it('match the classes of a run that named them otherwise, so that stored runs remain what they are', async () => {
