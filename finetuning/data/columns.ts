@@ -1,5 +1,5 @@
 /** Finds named columns in a header: exactly, else without regard to case. For one that is missing it names the column that was probably meant. */
-import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
 import { joined, option, words, type Text, type Words } from '../../accelerated/errors/words.js'
 import { columnExpected, describeColumns, type RequestedColumn } from './table.js'
@@ -29,8 +29,14 @@ export const renamedColumns = (file: string, names: readonly string[], requested
     return actual === undefined || actual === name ? [] : [`${file}: the column ${quoted(actual)} is read as ${quoted(name)}`]
   })
 
-/** The columns that were probably meant, by their options: `--text review --label stars`; null if no name is likely. */
-export const likelyColumns = (names: readonly string[], requested: readonly RequestedColumn[]): Words | null => {
+/** Columns by the options that name them. */
+export type ByOption = Readonly<Record<string, string | undefined>>
+
+/**
+ * The columns that were probably meant, by their options: `--text review --label stars`; null if none is likely.
+ * @param byContent for those that no name tells
+ */
+export const likelyColumns = (names: readonly string[], requested: readonly RequestedColumn[], byContent: ByOption = {}): Words | null => {
   const present = requested.flatMap(({ name }) => findColumn(names, name) ?? [])
   const missing = requested.filter(({ name, optional }) => optional !== true && findColumn(names, name) === undefined)
   let left = names.filter((name) => !present.includes(name))
@@ -38,7 +44,8 @@ export const likelyColumns = (names: readonly string[], requested: readonly Requ
     const usual = usualNames[named] ?? []
     const [known] = usual.flatMap((usually) => findColumn(left, usually) ?? [])
     const near = nearest(name, left) ?? undefined
-    const column = usual.includes(name) ? (known ?? near) : (near ?? known)
+    const content = byContent[named]
+    const column = (usual.includes(name) ? (known ?? near) : (near ?? known)) ?? (left.includes(content ?? '') ? content : undefined)
     left = left.filter((other) => other !== column)
     return column === undefined || named === ''
       ? []
@@ -65,18 +72,30 @@ const ofOtherTasks: readonly (readonly [columns: readonly (readonly string[])[],
 ]
 
 /** What was probably meant, in words; empty if nothing is likely. */
-const suggestion = (names: readonly string[], requested: readonly RequestedColumn[]): Text => {
+const suggestion = (names: readonly string[], requested: readonly RequestedColumn[], byContent?: ByOption): Text => {
   const other = ofOtherTasks.find(([files]) => files.some((columns) => columns.every((column) => names.includes(column))))
   if (other !== undefined) return words` (${other[1]})`
-  const likely = likelyColumns(names, requested)
+  const likely = likelyColumns(names, requested, byContent)
   return likely === null ? '' : words` (did you mean ${likely}?)`
+}
+
+/** A file lacks a column. Where no name tells which one was meant, its rows may. */
+export class MissingColumn extends InputError {
+  /** The error with the columns that were probably meant. @param byContent of a text and of a label */
+  readonly proposed: (byContent: ByOption) => InputError
+
+  constructor(where: string, names: readonly string[], requested: readonly RequestedColumn[], missing: RequestedColumn) {
+    const describe = (byContent?: ByOption): Words => words`${describeColumns(names)}${suggestion(names, requested, byContent)}`
+    super(where, columnExpected(missing), describe())
+    this.proposed = (byContent) => inputError(where, columnExpected(missing), describe(byContent))
+    Object.defineProperty(this, 'proposed', { enumerable: false })
+  }
 }
 
 /** @throws InputError for the first requested column that is missing, with those that are there and those that were probably meant */
 export const checkColumns = (where: string, names: readonly string[], requested: readonly RequestedColumn[]): void => {
   const missing = requested.find(({ name, optional }) => optional !== true && findColumn(names, name) === undefined)
-  if (missing !== undefined)
-    throw inputError(where, columnExpected(missing), words`${describeColumns(names)}${suggestion(names, requested)}`)
+  if (missing !== undefined) throw new MissingColumn(where, names, requested, missing)
   const twice = requested.find(({ name }, i) => {
     const actual = findColumn(names, name)
     return actual !== undefined && requested.findIndex((other) => findColumn(names, other.name) === actual) !== i

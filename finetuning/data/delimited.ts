@@ -4,6 +4,8 @@ import { alternatives } from '../../accelerated/errors/nearest.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { fileExtension } from '../../accelerated/storage/paths.js'
 import { type Dataset, type SkippedRow, atRow } from './dataset.js'
+import { columnsByContent } from './columnContent.js'
+import { MissingColumn } from './columns.js'
 import { parseEncoding } from './encoding.js'
 import { parseDelimiter, findReader } from './formats.js'
 import { classColumn, type LabelColumn } from './labelColumn.js'
@@ -138,5 +140,7 @@ const readTextRows = async (
   }
   const read = findReader(file, format)
   await checkSize(file, storage)
-  await read(file, requested, format, take)
+  await read(file, requested, format, take).catch(async (thrown: unknown) => {
+    throw thrown instanceof MissingColumn ? thrown.proposed(await columnsByContent(file, requested, read, format)) : thrown
+  })
 }

@@ -93,11 +93,19 @@ const numberFindings = (labels: readonly string[]): readonly Finding[] => {
 const joinedFindings = (labels: readonly string[]): readonly Finding[] =>
   [labelSeparator, ';', ','].flatMap((separator) => {
     const joined = joinedLabels(labels, separator)
-    if (joined.length === 0) return []
+    const several =
+      separator === ',' ? [] : labels.filter((label) => label.split(separator).filter((part) => part.trim() !== '').length > 1)
+    const areMost = 2 * several.length > labels.length
+    if (joined.length === 0 && !areMost) return []
     const remedy = `${separator === labelSeparator ? '' : `write ${labelSeparator} in its place and `}use --problem-type multi-label`
+    const shown = joined.length > 0 ? joined : several
+    const why =
+      joined.length > 0
+        ? `but other labels have ${joined.length === 1 ? 'its' : 'their'} parts, too`
+        : `but most labels have a "${separator}" inside`
     return {
       kind: 'labels',
-      message: `${listed(joined)} ${joined.length === 1 ? 'is read as one class' : 'are read as one class each'}, but other labels have ${joined.length === 1 ? 'its' : 'their'} parts, too: if "${separator}" separates several labels, ${remedy}`,
+      message: `${listed(shown)} ${shown.length === 1 ? 'is read as one class' : 'are read as one class each'}, ${why}: if "${separator}" separates several labels, ${remedy}`,
       warns: true,
     }
   })
@@ -140,18 +148,30 @@ const describeDifference = (group: readonly string[]): string => {
 
 /** From here on, always answering the largest class looks like a good model. A run of a file counts its classes alike then. */
 const largeShare = 2 / 3
+/** Rows of the largest class for each of the smallest, above which classes are highly imbalanced (Fernández et al., 2008). */
+const largestRatio = 9
 
 const imbalance = (classes: readonly ClassCount[], { classWeights = null, selectionMetric }: Choices): readonly Finding[] => {
   const rows = classes.reduce((sum, one) => sum + one.rows, 0)
   const largest = classes.reduce((most, one) => (one.rows > most.rows ? one : most), { label: '', rows: 0 })
-  if (rows === 0 || largest.rows / rows <= largeShare) return []
+  const dominates = largest.rows / rows > largeShare
+  const smallest = classes.filter((one) => one.rows > 1).reduce((least, one) => (one.rows < least.rows ? one : least), largest)
+  if (rows === 0 || (!dominates && largest.rows <= largestRatio * smallest.rows)) return []
+  const isAutomatic = classWeights === 'auto' && dominates
   const advice = [
-    ...(classWeights === null || classWeights === 'equal' ? ['--class-weights balanced'] : []),
+    ...(classWeights === null || classWeights === 'equal' || (classWeights === 'auto' && !dominates) ? ['--class-weights balanced'] : []),
     ...(selectionMetric === undefined || selectionMetric === 'accuracy' ? ['--metric-for-best-model macroF1 (or matthews)'] : []),
   ]
-  const isAutomatic = classWeights === 'auto'
   if (advice.length === 0 && !isAutomatic) return []
   const share = percent(largest.rows / rows)
+  if (!dominates)
+    return [
+      {
+        kind: 'imbalance',
+        message: `${quoted(smallest.label, 40)} has ${counted(smallest.rows)} of ${counted(rows)} rows, and ${quoted(largest.label, 40)} ${counted(largest.rows)}, so accuracy hardly shows how well it is recognized: try ${advice.join(' and ')}`,
+        warns: true,
+      },
+    ]
   return [
     {
       kind: 'imbalance',

@@ -130,6 +130,10 @@ describe('findings', () => {
     ])
     expect(messages(joined('cat', 'dog', 'cat|dog'))[0]).toMatch(/: if "\|" separates several labels, use --problem-type multi-label$/)
     expect(messages({ ...joined('cat', 'dog', 'cat;dog'), hasLabelSets: true })).toEqual([])
+    expect(messages(joined('new;fast', 'old;slow', 'none'))[0]).toMatch(
+      /^"new;fast", "old;slow" are read as .* most labels have a ";" inside/,
+    )
+    expect(messages(joined('new|fast', 'old', 'none'))).toEqual([])
   })
 
   const counts = (...rows: readonly number[]) => ({
@@ -149,6 +153,15 @@ describe('findings', () => {
     expect(advice({ classWeights: 'balanced', selectionMetric: 'matthews' })).toEqual([])
     expect([messages(counts(66, 34)), messages(counts(0, 0))]).toEqual([[], []])
     expect(messages(counts(67, 33))).toHaveLength(1)
+  })
+
+  it('name the smallest class where the largest has more than nine times its rows, though none has most', () => {
+    const advice = (choices: Choices) => messages(counts(46, 50, 5), choices)
+    const line =
+      '"class 2" has 5 of 101 rows, and "class 1" 50, so accuracy hardly shows how well it is recognized: try --class-weights balanced and --metric-for-best-model macroF1 (or matthews)'
+    expect([advice({}), advice({ classWeights: 'auto' })]).toEqual([[line], [line]])
+    expect(advice({ classWeights: 'balanced', selectionMetric: 'macroF1' })).toEqual([])
+    expect(messages(counts(40, 45, 5))).toEqual([])
   })
 
   it('advise neither class weights nor another metric nor --problem-type multi-label where the labels are sets', () => {

@@ -154,6 +154,30 @@ describe('a header', () => {
     expect(await refusal(() => readDelimited(file('likely.csv', `${header}\n`), options))).toContain(`(did you mean ${likely}?)`)
   })
 
+  it('has likely columns by their content where no name says so: long texts, and few short values', async () => {
+    const rows = Array.from({ length: 12 }, (_, i) => [
+      i + 1,
+      `2026-01-${10 + i}`,
+      `Das Paket ${i} kam nie an; wo ist es?`,
+      i % 3,
+      ['Lob', 'Frage'][i % 2],
+    ])
+    const header = ['Nr', 'Datum', 'Nachricht', 'Stufe', 'Kategorie']
+    const excel = file('excel.csv', [header, ...rows].map((row) => row.map((cell) => `"${cell}"`).join(';')).join('\r\n'))
+    const json = rows.map((row) => JSON.stringify(Object.fromEntries(row.map((cell, i) => [header[i], cell])))).join('\n')
+    for (const path of [excel, file('objects.jsonl', json)])
+      expect(await refusal(() => readDelimited(path))).toMatch(
+        / \(--label\), got the columns .*, "Kategorie" \(did you mean --label Kategorie --text Nachricht\?\)$/,
+      )
+    const named = { text: 'Nachricht', label: 'Kategorie' }
+    expect((await readDelimited(excel, named)).labelNames).toEqual(['Frage', 'Lob'])
+    // by its name, by its content; and neither in a file without a header
+    expect(await refusal(() => readDelimited(file('half.csv', 'review,Art\na b,x\nc d,y\ne f,x\ng h,y\n')))).toContain(
+      '--label Art --text review',
+    )
+    expect(await refusal(() => readDelimited(file('bare.csv', 'a b,x\nc d,y\ne f,x\ng h,y\n')))).not.toContain('did you mean')
+  })
+
   it('has no likely column where no name says so', async () => {
     expect(await refusal(() => readDelimited(file('unlikely.csv', 'a,b,c,label\n')))).toBe(
       'unlikely.csv, row 1: expected a column "text" (--text), got the columns "a", "b", "c", "label"',
