@@ -28,7 +28,7 @@ export const scoreLines = ({ scores, tokens, majority, positive, byClass, confus
   ...(tokens === undefined ? [] : [`tokens      ${counted(tokens)}`]),
   ...(positive === null ? [] : [`f1 is for the class "${oneLine(positive)}"`]),
   ...(majority === null ? [] : [`always predicting "${oneLine(majority.label)}" has accuracy ${majority.share.toFixed(4)}`]),
-  ...(byClass === null ? [] : ['', ...classTable(byClass, confusion)]),
+  ...(byClass === null ? [] : ['', ...classTable(byClass)]),
   ...(byClass === null || confusion === null || confusion.length > widestMatrix
     ? []
     : [
@@ -42,19 +42,16 @@ export const scoreLines = ({ scores, tokens, majority, positive, byClass, confus
 
 const nameWidth = (scores: AdapterScore['scores']): number => Math.max(12, ...Object.keys(scores).map((name) => name.length + 2))
 
-/** A class that is neither labeled nor predicted has no F1, and macroF1 leaves it out. */
-const classTable = (byClass: NonNullable<AdapterScore['byClass']>, confusion: AdapterScore['confusion']): readonly string[] =>
+/** A class that is neither labeled nor predicted has F1 0, as in macroF1. */
+const classTable = (byClass: NonNullable<AdapterScore['byClass']>): readonly string[] =>
   alignedTable([
     ['class', 'precision', 'recall', 'f1', 'examples'],
-    ...byClass.map(({ label, precision, recall, f1, examples }, i) => [
+    ...byClass.map(({ label, precision, recall, f1, examples }) => [
       name(label),
-      ...[precision, recall, f1].map((share) => (isAbsent(examples, confusion, i) ? '–' : share.toFixed(4))),
+      ...[precision, recall, f1].map((share) => share.toFixed(4)),
       counted(examples),
     ]),
   ])
-
-const isAbsent = (examples: number, confusion: AdapterScore['confusion'], at: number): boolean =>
-  examples === 0 && confusion?.every((row) => row[at] === 0) === true
 
 const confusionTable = (labels: readonly string[], confusion: NonNullable<AdapterScore['confusion']>): readonly string[] =>
   alignedTable([['label, predicted as', ...labels.map(name)], ...confusion.map((row, i) => [name(labels[i] ?? ''), ...row.map(counted)])])

@@ -47,10 +47,14 @@ export const f1 = (predictions: Classes, labels: Classes): number => {
   return f1ForClass(1)(predictions, labels)
 }
 
-/** The unweighted mean of F1 over the classes that occur among predictions or labels, as scikit-learn's `f1_score(average='macro')`. */
-export const macroF1 = (predictions: Classes, labels: Classes): number => {
+/**
+ * The unweighted mean of F1 over the classes 0 to `classes` − 1, as scikit-learn's `f1_score(labels=all, average='macro', zero_division=0)`: a class
+ * that is neither labeled nor predicted counts as 0, so labels of one class alone do not score 1.
+ * @param classes of the task; by default the mean is over the classes that occur, as scikit-learn's without `labels`
+ */
+export const macroF1 = (predictions: Classes, labels: Classes, classes?: number): number => {
   const counts = [...classCounts(predictions, labels, 'macroF1').values()]
-  return counts.reduce((sum, count) => sum + countToF1(count), 0) / counts.length
+  return counts.reduce((sum, count) => sum + countToF1(count), 0) / (classes ?? counts.length)
 }
 
 /**

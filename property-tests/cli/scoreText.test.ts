@@ -31,27 +31,6 @@ describe('an evaluation as text', () => {
     ])
   })
 
-  it('has no shares of a class without examples and predictions, which macroF1 leaves out, but the zeros of one that is predicted', () => {
-    const report = (label: string, examples: number) => ({ label, precision: 0, recall: 0, f1: 0, examples })
-    const lines = scoreLines({
-      scores: {},
-      majority: null,
-      positive: null,
-      byClass: [report('a', 2), report('b', 0), report('c', 0)],
-      confusion: [
-        [0, 2, 0],
-        [0, 0, 0],
-        [0, 0, 0],
-      ],
-    } as unknown as AdapterScore)
-    expect(lines.slice(1, 5)).toEqual([
-      'class  precision  recall      f1  examples',
-      'a         0.0000  0.0000  0.0000         2',
-      'b         0.0000  0.0000  0.0000         0',
-      'c              –       –       –         0',
-    ])
-  })
-
   it('has the confusion matrix of twelve classes, and not that of thirteen', () => {
     const matrices = (count: number) => linesOf(names(count)).filter((line) => line.startsWith('label, predicted as'))
     expect([matrices(12).length, matrices(13).length]).toEqual([1, 0])

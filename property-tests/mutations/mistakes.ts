@@ -614,7 +614,7 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'finetuning/metrics/classification.ts',
     mistake: 'Macro F1 is weighted by the examples.',
-    before: 'counts.reduce((sum, count) => sum + countToF1(count), 0) / counts.length',
+    before: 'counts.reduce((sum, count) => sum + countToF1(count), 0) / (classes ?? counts.length)',
     after: 'counts.reduce((sum, count) => sum + countToF1(count) * count.labeled, 0) / labels.length',
     tests: ['property/finetuning/metrics'],
   },

@@ -6,6 +6,7 @@ import {
   crossEntropy,
   f1ForClass,
   isPredictionMetric,
+  macroF1,
   majorityClass,
   METRICS,
   reportByClass,
@@ -35,6 +36,7 @@ export const singleLabel = sequenceTaskType({
     const [predictions, labels] = [predictedClasses(outputs), toLabels(truths)]
     const scoreBy = (name: string): number => {
       if (!isPredictionMetric(name)) return crossEntropy(outputs, labels)
+      if (name === 'macroF1') return macroF1(predictions, labels, outputs[0]?.length)
       return (name === 'f1' && positive !== undefined ? f1ForClass(positive) : METRICS[name])(predictions, labels)
     }
     const names = new Set([...metrics, ...commonMetrics(positive !== undefined)])

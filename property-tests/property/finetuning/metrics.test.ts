@@ -83,6 +83,11 @@ describe('metrics of worked examples', () => {
     expect(macroF1([0, 0, 2, 2, 1], [0, 1, 2, 2, 2])).toBeCloseTo((2 / 3 + 0 + 0.8) / 3, 15)
   })
 
+  it('gives the macro F1 of all classes of a task, of which the rows may lack some', () => {
+    // f1_score([0, 0, 0], [0, 0, 0], labels=[0, 1, 2], average='macro', zero_division=0), and of [1, 1, 3], [1, 2, 3] with labels 0 to 4
+    expect([macroF1([0, 0, 0], [0, 0, 0], 3), macroF1([1, 1, 3], [1, 2, 3], 5)]).toEqual([1 / 3, (2 / 3 + 0 + 1) / 5])
+  })
+
   it('gives the report by class and the confusion matrix of the examples of scikit-learn', () => {
     expect(reportByClass([0, 0, 2, 2, 1], [0, 1, 2, 2, 2], [0, 1, 2])).toEqual([
       { precision: 0.5, recall: 1, f1: 2 / 3, examples: 1 },
@@ -172,6 +177,16 @@ describe('scores and selection', () => {
     expect(scores['macroF1']).toBeCloseTo(80 / 82 / 2, 15)
     expect(scores['loss']).toBeCloseTo(Math.log(1 + Math.E) - 40 / 42, 14)
     expect(constant).toBe('1')
+    const ofOneClass = scoreOutputs(
+      singleLabel,
+      classes,
+      [
+        [0, 2, 1],
+        [0, 1, 0],
+      ],
+      [1, 1],
+    )
+    expect(ofOneClass.scores).toMatchObject({ accuracy: 1, macroF1: 1 / 3 })
   })
 
   it('scores F1 of the named class, whichever it is', () => {
