@@ -2,7 +2,7 @@
 import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
 import type { EvaluatedRun } from '../figures/heatMaps.js'
 import type { SampledStep } from '../runs/runCurves.js'
-import { escapeText } from '../text/html.js'
+import { escapeLines, escapeText } from '../text/html.js'
 import { percentText } from '../text/units.js'
 import type { ReportTable } from './sections.js'
 
@@ -52,7 +52,7 @@ const errorTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
   if (errors.length === 0) return []
   const columns = [...context.columns, 'row', 'loss', 'label', 'prediction', 'text']
   const formatText = ({ text, textPair }: (typeof errors)[number]): string =>
-    text === undefined ? '' : escapeText(textPair === undefined ? text : `${text} | ${textPair}`)
+    text === undefined ? '' : escapeLines(textPair === undefined ? text : `${text} | ${textPair}`)
   const rows = errors.map((error): readonly Cell[] => {
     const { run, row, loss, label, predicted } = error
     return [...context.cells(run), row, Number(loss.toPrecision(3)), escapeText(label), escapeText(predicted), formatText(error)]

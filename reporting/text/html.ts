@@ -18,12 +18,21 @@ export const html = (strings: TemplateStringsArray, ...values: readonly Content[
 
 /** Escapes control characters, replaces unpaired surrogates, U+FFFE and U+FFFF by U+FFFD, and truncates at `limit` characters. */
 export const escapeTextTo =
-  (limit: number) =>
+  (limit: number, escapeControls = oneLine) =>
   (text: string): string => {
-    const line = oneLine(text.slice(0, 10 * limit)).replace(/[\p{Cs}\uFFFE\uFFFF]/gu, '\uFFFD')
+    const line = escapeControls(text.slice(0, 10 * limit)).replace(/[\p{Cs}\uFFFE\uFFFF]/gu, '\uFFFD')
     const characters = [...line]
     return characters.length > limit ? `${characters.slice(0, limit - 1).join('')}…` : line
   }
 
 /** The same at 200 characters, for names. */
 export const escapeText = escapeTextTo(200)
+
+/** The same for texts of several lines, whose line breaks and tabs stay: cells of the page's tables show them. */
+export const escapeLines = escapeTextTo(200, (text) =>
+  text
+    .trim()
+    .split(/\r\n?|\n/)
+    .map((line) => line.split('\t').map(oneLine).join('\t'))
+    .join('\n'),
+)

@@ -23,7 +23,7 @@ const run: EvaluatedRun = {
     ],
     errors: [
       { row: 7, label: 'good', predicted: 'bad', loss: 1.23456, text: 'first <b>', textPair: 'second' },
-      { row: 8, label: 'bad', predicted: 'good', loss: 0.5, text: 'alone' },
+      { row: 8, label: 'bad', predicted: 'good', loss: 0.5, text: 'Dear all,\r\n\nalone\u001b\n' },
       { row: 9, label: 'bad', predicted: 'good', loss: 0.25 },
     ],
   },
@@ -78,7 +78,7 @@ describe('the tables of an evaluation', () => {
       [8, 0.5, 'bad', 'good'],
       [9, 0.25, 'bad', 'good'],
     ])
-    expect(errors?.table.rows.map((row) => row[4])).toEqual(['first <b> | second', 'alone', ''])
+    expect(errors?.table.rows.map((row) => row[4])).toEqual(['first <b> | second', 'Dear all,\n\nalone\\u001b', ''])
   })
 
   it('name the run of each row if there are several', () => {
