@@ -3,6 +3,7 @@ import { oneLine, quoted } from '../../accelerated/errors/inputError.js'
 import type { ClassCount, DataFacts, LengthFacts, TruncationFacts } from '../../finetuning/inspection/dataFacts.js'
 import type { ShownExample, ShownToken } from '../../finetuning/inspection/previewExamples.js'
 import type { DataReport } from '../../finetuning/inspection/dataReport.js'
+import type { RunLabels } from '../../finetuning/use/runLabels.js'
 import { counted, percent, plural, short } from './numbers.js'
 import { alignedTable } from '../../evaluation/tables/tableText.js'
 import { styleText } from 'node:util'
@@ -61,6 +62,26 @@ export const inspectionText = ({ sets, findings, examples }: Inspected, { color 
     ...exampleLines(examples, { color }),
     ...(findings.length === 0 ? ['nothing suspicious found'] : findings.map(({ message, warns }) => `${warns ? '! ' : '- '}${message}`)),
   ].join('\n')
+
+/** Rows of a run whose labels are probably wrong. */
+export const runLabelsText = ({ run, step, evalData, errors, issues }: RunLabels): string => {
+  const rows = `${evalData === null ? 'held out' : `of ${oneLine(evalData)}`}, at step ${counted(step)} of ${oneLine(run)}`
+  if (issues.length === 0) return `no label looks wrong among the ${plural(errors, 'worst error')} on the rows ${rows}`
+  return [
+    `these labels may be wrong (rows ${rows}):`,
+    ...alignedTable(
+      [
+        ['row', 'label', 'prediction', 'loss', 'text'],
+        ...issues.map(({ row, label, predicted, loss, text = '', textPair }) => [
+          ...[String(row), ...[label, predicted].map((name) => quoted(oneLine(name), 30)), loss.toFixed(2)],
+          quoted(oneLine((textPair === undefined ? text : `${text} | ${textPair}`).replaceAll(/\s+/g, ' ')), 60),
+        ]),
+      ],
+      { left: [1, 2, 4] },
+    ),
+    'the model is as sure of another class as it is of that class on the average of its rows (confident learning): look at them',
+  ].join('\n')
+}
 
 const factLines = (facts: DataFacts): readonly string[] => {
   const { source, rows, files, skipped, classes, entities, scores, duplicates, contradictions, lengths } = facts

@@ -77,7 +77,12 @@ const schema = z.object({
     .max(1000)
     .nullable(),
   errors: z
-    .array(z.object({ row: z.number(), label: text, predicted: text, loss: z.number(), text: text.optional(), textPair: text.optional() }))
+    .array(
+      z.object({
+        ...{ row: z.number(), label: text, predicted: text, loss: z.number(), labelIssue: z.boolean().optional() },
+        ...{ text: text.optional(), textPair: text.optional() },
+      }),
+    )
     .max(1000),
 })
 

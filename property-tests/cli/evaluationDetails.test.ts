@@ -67,6 +67,25 @@ describe('evaluation.json', () => {
     }
   })
 
+  it('tells salora inspect --run which labels may be wrong', async () => {
+    const issues = details.errors.filter(({ labelIssue }) => labelIssue === true)
+    expect(issues.length).toBeGreaterThan(0)
+    const { code, stdout } = await saloraIn(['inspect', '--run', 'run'], { cwd })
+    expect([code, stdout.split('\n')[0]]).toEqual([
+      0,
+      `these labels may be wrong (rows of ${at('dev.jsonl')}, at step ${details.step} of run):`,
+    ])
+    expect(
+      [...stdout.matchAll(/^ *(\d+) {2}"(\w+)" +"(\w+)"/gm)].map(([, row, label, predicted]) => [Number(row), label, predicted]),
+    ).toEqual(issues.map(({ row, label, predicted }) => [row, label, predicted]))
+    expect((await saloraIn(['inspect', 'train.jsonl', '--run', 'run'], { cwd })).stderr).toContain(
+      '--run: expected a run or a data file, got both',
+    )
+    expect((await saloraIn(['inspect', '--run', 'nowhere'], { cwd })).stderr).toContain(
+      'nowhere: expected the folder of a run of salora train',
+    )
+  })
+
   it('is of the last checkpoint with --no-load-best-model-at-end', async () => {
     expect((await train('last', '--no-load-best-model-at-end')).step).toBe(12)
   })

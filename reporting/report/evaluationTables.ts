@@ -3,7 +3,7 @@ import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
 import type { EvaluatedRun } from '../figures/heatMaps.js'
 import type { SampledStep } from '../runs/runCurves.js'
 import { escapeLines, escapeText } from '../text/html.js'
-import { percentText } from '../text/units.js'
+import { percentText, plural } from '../text/units.js'
 import type { ReportTable } from './sections.js'
 
 export const evaluationTables = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => [...classTable(runs), ...errorTable(runs)]
@@ -50,18 +50,25 @@ const errorTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
   const context = runColumns(runs)
   const errors = runs.flatMap((run) => run.details.errors.map((error) => ({ run, ...error })))
   if (errors.length === 0) return []
-  const columns = [...context.columns, 'row', 'loss', 'label', 'prediction', 'text']
+  const issues = errors.filter(({ labelIssue }) => labelIssue === true).length
+  const suspicion = (cell: Cell): readonly Cell[] => (issues === 0 ? [] : [cell])
+  const columns = [...context.columns, 'row', 'loss', 'label', ...(issues === 0 ? [] : ['suspicion']), 'prediction', 'text']
   const formatText = ({ text, textPair }: (typeof errors)[number]): string =>
     text === undefined ? '' : escapeLines(textPair === undefined ? text : `${text} | ${textPair}`)
   const rows = errors.map((error): readonly Cell[] => {
     const { run, row, loss, label, predicted } = error
-    return [...context.cells(run), row, Number(loss.toPrecision(3)), escapeText(label), escapeText(predicted), formatText(error)]
+    const doubt = suspicion(error.labelIssue === true ? 'this label may be wrong' : '')
+    return [...context.cells(run), row, Number(loss.toPrecision(3)), escapeText(label), ...doubt, escapeText(predicted), formatText(error)]
   })
   return [
     {
       name: 'errors',
       title: 'Worst errors',
-      caption: `The evaluation examples with the largest loss, at ${describeCheckpoint(runs)}. The texts are those of evaluation.json in the run's folder.`,
+      caption:
+        `The evaluation examples with the largest loss, at ${describeCheckpoint(runs)}. The texts are those of evaluation.json in the run's folder.` +
+        (issues === 0
+          ? ''
+          : ` Of these, ${plural(issues, 'label')} may be wrong: the model is as sure of another class as it is of that class's rows on the average (confident learning).`),
       table: { columns, rows },
     },
   ]

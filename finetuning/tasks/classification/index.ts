@@ -6,6 +6,7 @@ import {
   crossEntropy,
   f1ForClass,
   isPredictionMetric,
+  labelIssues,
   macroF1,
   majorityClass,
   METRICS,
@@ -24,6 +25,14 @@ const commonMetrics = (hasPositive: boolean) => [...(hasPositive ? ['f1'] : []),
 const predictedClass = (logits: readonly number[]): number => logits.reduce((best, x, i) => (x > (logits[best] ?? -Infinity) ? i : best), 0)
 
 const predictedClasses = (outputs: Outputs): readonly number[] => outputs.map(predictedClass)
+
+/** Probabilities: softmax(logits) */
+const toShares = (logits: readonly number[]): readonly number[] => {
+  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity)
+  const powers = logits.map((logit) => Math.exp(logit - largest))
+  const total = powers.reduce((a, b) => a + b, 0)
+  return powers.map((power) => power / total)
+}
 
 export const singleLabel = sequenceTaskType({
   name: 'classification',
@@ -47,6 +56,7 @@ export const singleLabel = sequenceTaskType({
     const predicted = predictedClass(logits)
     return predicted === truth ? null : { predicted, loss: crossEntropy([logits], toLabels([truth])) }
   },
+  toLabelIssues: (outputs, truths) => labelIssues(outputs.map(toShares), toLabels(truths)),
   majority: (truths) => majorityClass(toLabels(truths)),
   report: (outputs, truths, classes) => {
     const [predictions, labels] = [predictedClasses(outputs), toLabels(truths)]
@@ -58,11 +68,8 @@ export const singleLabel = sequenceTaskType({
     scoresClasses: true,
     /** score: softmax(logits)[label] */
     predict: (logits, labelNames) => {
-      const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity)
-      const powers = logits.map((logit) => Math.exp(logit - largest))
-      const total = powers.reduce((a, b) => a + b, 0)
-      const shares = powers.map((power, i) => [labelNames[i] ?? '', power / total] as const)
-      const [label, score] = shares[logits.indexOf(largest)] ?? ['', NaN]
+      const shares = toShares(logits).map((share, i) => [labelNames[i] ?? '', share] as const)
+      const [label, score] = shares[predictedClass(logits)] ?? ['', NaN]
       return { json: { label, score, scores: Object.fromEntries(shares) }, cells: [label, String(score)] }
     },
   },

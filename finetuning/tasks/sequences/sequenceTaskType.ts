@@ -60,6 +60,8 @@ export type SequenceDefinition = Pick<TaskType, 'name' | 'noun' | 'refuses' | 'e
   readonly majority?: (truths: readonly Truth[]) => MajorityClass
   /** What the model answered instead of the truth, and how wrong that is; null for a right answer. Absent: no errors are recorded. */
   readonly toError?: (output: readonly number[], truth: Truth) => { readonly predicted: Truth; readonly loss: number } | null
+  /** Whether the label of each example is probably wrong. Absent: there is no rule for such labels. */
+  readonly toLabelIssues?: (outputs: Outputs, truths: readonly Truth[]) => readonly boolean[]
   readonly report?: (
     outputs: Outputs,
     truths: readonly Truth[],
@@ -145,7 +147,7 @@ const boundTo = (
       return { scores, selection, constant: constant === null ? null : labelName(constant) }
     },
     ...(definition.toPrediction === undefined ? {} : { compared: comparedBy(definition.toPrediction, firstTruths, labelNames) }),
-    ...(definition.toError === undefined ? {} : { worstErrors: worstErrorsBy(definition.toError, truths, labelNames) }),
+    ...(definition.toError === undefined ? {} : { worstErrors: worstErrorsBy(definition, definition.toError, truths, labelNames) }),
     report: (answers) => {
       const classes = outputs.labels
       if (definition.report === undefined || classes > mostReportedClasses) return { byClass: null, confusion: null }
@@ -174,11 +176,17 @@ const buildProbe = (model: Model, outputs: SequenceOutputs, { classWeights, scor
 
 /** Of equal errors the first ones are named. */
 const worstErrorsBy =
-  (toError: NonNullable<SequenceDefinition['toError']>, truths: readonly Truth[], labelNames: readonly string[] | null) =>
+  (
+    { toLabelIssues }: Pick<SequenceDefinition, 'toLabelIssues'>,
+    toError: NonNullable<SequenceDefinition['toError']>,
+    truths: readonly Truth[],
+    labelNames: readonly string[] | null,
+  ) =>
   (answers: Outputs, count: number): readonly EvaluationError[] => {
+    const issues = toLabelIssues?.(answers, truths)
     const errors = truths.flatMap((label, index) => {
       const error = toError(answers[index] ?? [], label)
-      return error === null ? [] : [{ index, label, ...error }]
+      return error === null ? [] : [{ index, label, ...error, ...(issues === undefined ? {} : { labelIssue: issues[index] === true }) }]
     })
     return selectWorst(errors, count).map(({ predicted, label, ...error }) => ({
       ...error,

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Example } from '../../../finetuning/data/dataset.js'
 import { detailsFrom, textLimit } from '../../../finetuning/run/evaluationDetails.js'
 import { pairs, similarity } from '../../../finetuning/tasks/embeddings/index.js'
+import { singleLabel } from '../../../finetuning/tasks/classification/index.js'
 import type { EvaluationError, EvaluationReport, TaskType } from '../../../finetuning/tasks/taskType.js'
 import { tokenClassification } from '../../../finetuning/tasks/tokenClassification/index.js'
 
@@ -45,6 +46,34 @@ describe('the worst errors', () => {
       [1, 'text of row 7', 'text of row 3'],
     ])
     expect(errors[0]?.loss).toBeGreaterThanOrEqual(errors[1]?.loss ?? Infinity)
+  })
+
+  it('of classes say whether the label is probably wrong: whether another class is as probable as it is on the average of its rows', () => {
+    // The probability of its label is on the average of each class (0.9 + 0.8 + 0.7 + 0.2) / 4 = 0.65, (0.9 + 0.9 + 0.4 + 0.2) / 4 = 0.6 and
+    // (0.7 + 0.4 + 0.42 + 0.08) / 4 = 0.4.
+    const rows: readonly (readonly [label: number, shares: readonly number[], why: string])[] = [
+      [0, [0.9, 0.1, 0], 'right'],
+      [0, [0.8, 0.1, 0.1], 'right'],
+      [0, [0.7, 0.2, 0.1], 'right'],
+      [0, [0.2, 0.7, 0.1], 'issue: 0.7 of class 1 is more than 0.6'],
+      [1, [0.05, 0.9, 0.05], 'right'],
+      [1, [0.1, 0.9, 0], 'right'],
+      [1, [0.45, 0.4, 0.15], 'wrong: no class reaches its average'],
+      [1, [0.2, 0.2, 0.6], 'issue: 0.6 of class 2 is more than 0.4'],
+      [2, [0.2, 0.1, 0.7], 'right'],
+      [2, [0, 0.6, 0.4], 'issue: both reach it, and class 1 is more probable'],
+      [2, [0.5, 0.08, 0.42], 'wrong: only its label reaches it'],
+      [2, [0.02, 0.9, 0.08], 'issue: 0.9 of class 1 is more than 0.6'],
+    ]
+    const examples = rows.map(([label], i): Example => ({ text: 'x', label, row: i + 2 }))
+    const errors = worst(
+      singleLabel,
+      examples,
+      ['a', 'b', 'c'],
+      rows.map(([, shares]) => shares.map(Math.log)),
+    )
+    const expected = rows.flatMap(([, , why], index) => (why === 'right' ? [] : [[index, why.startsWith('issue')]]))
+    expect(errors.map(({ index, labelIssue }) => [index, labelIssue]).toSorted(([a], [b]) => Number(a) - Number(b))).toEqual(expected)
   })
 
   it('of scored pairs have the cosine in the units of the scores', () => {

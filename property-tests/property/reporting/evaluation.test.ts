@@ -81,6 +81,14 @@ describe('the tables of an evaluation', () => {
     expect(errors?.table.rows.map((row) => row[4])).toEqual(['first <b> | second', 'Dear all,\n\nalone\\u001b', ''])
   })
 
+  it('have a column for labels that are probably wrong, if there are any', () => {
+    const errors = run.details.errors.map((error, i) => ({ ...error, labelIssue: i === 1 }))
+    const [, table] = evaluationTables([{ ...run, details: { ...run.details, errors } }])
+    expect(table?.table.columns).toEqual(['row', 'loss', 'label', 'suspicion', 'prediction', 'text'])
+    expect(table?.table.rows.map((row) => row[3])).toEqual(['', 'this label may be wrong', ''])
+    expect(table?.caption).toContain('Of these, 1 label may be wrong')
+  })
+
   it('name the run of each row if there are several', () => {
     const [classes] = evaluationTables([run, { ...run, name: 'two' }])
     expect(classes?.table.columns.slice(0, 3)).toEqual(['task', 'run', 'class'])
