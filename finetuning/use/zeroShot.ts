@@ -10,7 +10,7 @@ import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { sentenceEncoder } from '../../accelerated/models/layers/classifierHead.js'
 import { rankingScale } from '../tasks/embeddings/objective.js'
 import { noAdapter } from './attachAdapter.js'
-import { openPredictions, type BatchOptions } from './modelSessions.js'
+import { openPredictions, type BatchOptions, type OpenAdapter } from './modelSessions.js'
 
 /** Whether the names are all there is: a sentence encoder, which averages tokens, without an adapter or a head of as many classes. */
 export const hasNamesAlone = (
@@ -20,6 +20,16 @@ export const hasNamesAlone = (
   if (adapter !== null || labelNames === undefined || !averages || outputs.head === 'token') return false
   const [last] = sentenceEncoder(model).sequenceHead(labelNames.length).tensors
   return last !== undefined && headTensor(base, ...last) === undefined
+}
+
+/** Opens a model that embeds texts: `predict` gives the mean of a text's token vectors. @throws as openPredictions */
+export const openEncoder = (
+  base: ModelFolder,
+  machine: BatchOptions & { readonly maxLength: number | null },
+  device: Device,
+): Promise<OpenAdapter> => {
+  const adapter = { ...noAdapter(base), model: sentenceEncoder(base.model), outputs: { head: 'embedding', labels: 0 } } as const
+  return openPredictions({ base, adapter, head: new Map<string, Weights>() }, machine, device)
 }
 
 /**
@@ -39,8 +49,7 @@ export const zeroShot = async (
   await checkFinite(base, [])
   const model = sentenceEncoder(base.model)
   const plain = { ...noAdapter(base), model }
-  const embeddings = { base, adapter: { ...plain, outputs: { head: 'embedding', labels: 0 } }, head: new Map<string, Weights>() } as const
-  const encoder = await openPredictions(embeddings, machine, device)
+  const encoder = await openEncoder(base, machine, device)
   const vectors = await encoder.predict(names.map((text) => ({ text }))).finally(encoder.release)
   const { last, tensors } = model.sequenceHead(names.length)
   const rows = vectors.flatMap((vector) => {
