@@ -4,7 +4,7 @@ import { peers, type PeerRow, type SideResult } from '../../evaluation/benchmark
 import { peerModes, type PeerMode } from '../../evaluation/benchmark/cases.js'
 import { ratesCells } from '../../evaluation/benchmark/productRates.js'
 import { parseChoice, countFlag, listFlag, textFlag, type Flag } from '../../finetuning/commandLine/flag.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/optionNames.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { counted, megabytes, percent, plural } from '../format/numbers.js'
 import { resolveFlags } from '../options/precedence.js'

@@ -11,7 +11,7 @@ import type { EncodedText, PredictionFormat, ReadText } from '../../finetuning/t
 import { truncationWarnings } from '../../finetuning/tasks/exampleTokenizer.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/use/openModel.js'
 import { choiceFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
-import { lineInFlags } from '../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { describeColumns } from '../../finetuning/data/table.js'
 import { openOutput, outputFormats, type Answer, type OutputFormat } from '../format/answers.js'

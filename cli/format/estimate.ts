@@ -1,6 +1,6 @@
 /** An estimate of memory as text. */
 import type { Estimate, Fitting } from '../../finetuning/run/estimateRun.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/optionNames.js'
 import { megabytes } from './numbers.js'
 
 type Part = 'base' | 'weights' | 'activations' | 'state' | 'evaluation' | 'samples' | 'graphs'

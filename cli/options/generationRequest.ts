@@ -2,7 +2,7 @@
 import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import { generationSettings, resolveGeneration, type GenerationInput } from '../../accelerated/generation/generationSettings.js'
 import { repeatableFlag } from '../../finetuning/commandLine/flag.js'
-import { asFlag } from '../../finetuning/commandLine/shell.js'
+import { asFlag } from '../../finetuning/commandLine/optionNames.js'
 import { UsageError } from '../../finetuning/commandLine/usageError.js'
 import { dropUndefined, settingFlags, type Values } from './settingFlags.js'
 

@@ -4,7 +4,7 @@ import { SettingsError } from '../../accelerated/errors/expectedErrors.js'
 import { inProgram } from '../../accelerated/errors/words.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { allSettings, resolveSettings, type Settings } from '../../accelerated/training/resolveSettings.js'
-import { asFlag } from '../../finetuning/commandLine/shell.js'
+import { asFlag } from '../../finetuning/commandLine/optionNames.js'
 import { UsageError } from '../../finetuning/commandLine/usageError.js'
 import { dropUndefined, type Values, settingNames } from './settingFlags.js'
 

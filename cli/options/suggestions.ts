@@ -1,7 +1,7 @@
 /** What an unknown option or key may have meant: a name of another tool, or the nearest of ours. */
 import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
 import { didYouMean } from '../../accelerated/errors/nearest.js'
-import { toRemedy } from '../../finetuning/commandLine/shell.js'
+import { toRemedy } from '../../finetuning/commandLine/optionNames.js'
 import { aliases, otherWords, removedOptions } from './aliases.js'
 
 type OtherName = { readonly tool: string; readonly name: string; readonly setting: string; readonly value: string | null }

@@ -6,7 +6,7 @@ import type { Definition } from '../../finetuning/commandLine/definition.js'
 import { formatFlag, type FlagTable } from '../../finetuning/commandLine/flag.js'
 import * as defaults from '../../accelerated/settings/defaults.js'
 import type { Sourced } from '../../accelerated/settings/defaults.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/optionNames.js'
 
 export type Page = { readonly file: string; readonly text: string }
 

@@ -8,7 +8,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Setting } from '../../accelerated/settings/setting.js'
 import { findMethod, buildSettingTable } from '../../accelerated/training/resolveSettings.js'
-import { toKebab } from '../../finetuning/commandLine/shell.js'
+import { toKebab } from '../../finetuning/commandLine/optionNames.js'
 import { decimal } from '../../finetuning/data/dataset.js'
 
 /** A row of a table, or a point of a figure: the settings that differ from the recipe. */

@@ -12,7 +12,7 @@ import type { QueueEvent } from '../../finetuning/machines/redis.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/run/run.js'
 import { type RunCell, cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './jobFolder.js'
 import { childProcessRun } from './childProcess.js'
-import { lineInFlags } from '../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
 
 export type CellOutcome =
   /** `reused`: the run was finished before this call */

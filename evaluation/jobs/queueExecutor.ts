@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job, Queue } from 'bullmq'
 import { InputError, inputError } from '../../accelerated/errors/inputError.js'
-import { lineInFlags } from '../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
 import { type RunCell, cellFolder, cellState, cellStates, keepFinishedRun } from './jobFolder.js'
 import { toJobData, hashJobId, queueName, type CellJob } from './queuedJob.js'
 import type { CellOutcome, Executor, ExecutorOptions } from './executor.js'

@@ -1,7 +1,7 @@
 /** A worker: takes cells of sweeps from the queue and runs them, in the sweep's folder or in a folder of its own. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hostname } from 'node:os'
-import { lineInFlags } from '../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
 import type { Job, Queue, Worker } from 'bullmq'
 import { findOccupant } from '../../accelerated/storage/folderLock.js'
 import { cellFolder, cellState, finishedRun } from './jobFolder.js'

@@ -1,7 +1,7 @@
 /** A flag as data: what --help prints of it, and how the text after it becomes a value. */
 import { quoted } from '../../accelerated/errors/inputError.js'
 import { decimal } from '../data/dataset.js'
-import { isViaSet, toFlag } from './shell.js'
+import { isViaSet, toFlag } from './optionNames.js'
 import { requiredError, usageError } from './usageError.js'
 
 /** What the user typed for one flag: nothing, the flag alone (`--no-…`: false), one text or several. */

@@ -1,7 +1,7 @@
 /** --help: usage, one or two sentences, flags under their headings, examples with their results. */
 import { helpFlags, type Definition } from './definition.js'
 import { advanced, formatFlag, type Flag, type FlagGroups } from './flag.js'
-import { isViaSet, toKebab } from './shell.js'
+import { isViaSet, toKebab } from './optionNames.js'
 
 export type HelpOptions = {
   /** columns of the terminal */

@@ -4,7 +4,8 @@ import { quoted } from '../../accelerated/errors/inputError.js'
 import { helpFlags, type Definition, type Values } from './definition.js'
 import { formatFlag, type Flag, type FlagGroups, type FlagTable, type Typed } from './flag.js'
 import { nearest } from '../../accelerated/errors/nearest.js'
-import { inShell, isViaSet, toFlag, toKebab, toRemedy } from './shell.js'
+import { isViaSet, toFlag, toKebab, toRemedy } from './optionNames.js'
+import { inShell } from './shell.js'
 import { UsageError, usageError } from './usageError.js'
 
 /** What a command line asks for. */

@@ -6,7 +6,7 @@ import type { Definition, Values } from './definition.js'
 import type { FlagGroups } from './flag.js'
 import { helpText } from './help.js'
 import { parseArguments } from './parse.js'
-import { lineInFlags } from './shell.js'
+import { lineInFlags } from './optionNames.js'
 import { UsageError } from './usageError.js'
 
 /** Prints one line and ends the process: with 2 for wrong usage, with 1 for the rest. A defect is printed with its stack. */

@@ -1,32 +1,5 @@
-/** Writes commands as a user would type them: flags from setting names, words quoted for the shell. */
-import { oneLine, reason, UserError } from '../../accelerated/errors/inputError.js'
-import type { OptionStyle } from '../../accelerated/errors/words.js'
-import { allSettings } from '../../accelerated/training/resolveSettings.js'
-import { taskFlags } from '../tasks/taskFlags.js'
-
-const viaSet: ReadonlySet<string> = new Set([
-  ...Object.entries(allSettings).flatMap(([name, setting]) => (setting.viaSet ? [name] : [])),
-  ...taskFlags.flatMap((flag) => (flag.viaSet === true ? [flag.name] : [])),
-])
-
-/** Whether the setting has no option of its own. */
-export const isViaSet = (name: string): boolean => viaSet.has(name)
-
-/** `gateStart` → `gate-start` */
-export const toKebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-
-/** `batchSize` → `--batch-size`, `gateStart` → `--set gate-start` */
-export const toFlag = (name: string): string => `${isViaSet(name) ? '--set ' : '--'}${toKebab(name)}`
-
-/** What to type instead of a flag that does not exist: `--rank`, or with the value that followed it `--set tau=0.5` */
-export const toRemedy = (name: string, value = 'VALUE'): string =>
-  isViaSet(name) ? `${toFlag(name)}=${value.length > 80 ? '…' : inShell(value)}` : toFlag(name)
-
-/** `--max-length`, `--no-load-best-model-at-end` */
-export const asFlag: OptionStyle = ({ option, on }) => (on === false ? toFlag(option).replace('--', '--no-') : toFlag(option))
-
-/** The line of any thrown value for who reads it on the command line. */
-export const lineInFlags = (thrown: unknown): string => (thrown instanceof UserError ? oneLine(thrown.lineIn(asFlag)) : reason(thrown))
+/** Words quoted for the shell, and the command that resumes a run. A browser loads this file. */
+import { oneLine } from '../../accelerated/errors/inputError.js'
 
 /** Quotes a word for a POSIX shell. A word with control characters takes the $'…' form of bash and zsh. */
 export const inShell = (word: string): string => {
@@ -37,11 +10,3 @@ export const inShell = (word: string): string => {
 
 /** The command that resumes a stopped run. */
 export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
-
-/** Values that are neither null nor a default, as flags. Lists are cut at commas; a switch takes nothing. */
-export const toFlags = (values: Readonly<Record<string, unknown>>): readonly string[] =>
-  Object.entries(values).flatMap(([name, value]) => {
-    if (value === null || value === undefined || value === false) return []
-    if (isViaSet(name)) return ['--set', `${toKebab(name)}=${value}`]
-    return value === true ? [toFlag(name)] : [toFlag(name), String(value)]
-  })

@@ -1,5 +1,6 @@
 /** The Markdown of a model card: data, scores, settings, budget, and the command that makes the same adapter again. */
-import { toFlags, inShell } from '../commandLine/shell.js'
+import { toFlags } from '../commandLine/optionNames.js'
+import { inShell } from '../commandLine/shell.js'
 import { mixedFiles } from '../tasks/index.js'
 import { metricTitle } from '../metrics/index.js'
 import {

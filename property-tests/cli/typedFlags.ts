@@ -2,7 +2,7 @@
 import { trainRequest, type TrainRequest } from '../../cli/options/trainRequest.js'
 import { allTrainFlags } from '../../cli/options/trainFlags.js'
 import type { Typed } from '../../finetuning/commandLine/flag.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/optionNames.js'
 
 export type TypedFlags = Readonly<Record<string, Typed>>
 

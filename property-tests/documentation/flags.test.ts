@@ -13,7 +13,7 @@ import { parseRow } from '../../evaluation/glue/sweep.js'
 import type { Definition } from '../../finetuning/commandLine/definition.js'
 import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import { flagsIn as flagsOfGroups, parseArguments } from '../../finetuning/commandLine/parse.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/optionNames.js'
 import { pagesBelow } from './pages.js'
 import { saloraCommands, saloraSpans, shellCommands, shellLines, withoutBlocks, type PlacedCommand } from './shellCommands.js'
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { commandGroups } from '../../cli/commandGroups.js'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/optionNames.js'
 import { kernelsPage } from '../../docs/generate/kernels.js'
 import { commandsPage, otherNamesTables, settingsPage, withRegion } from '../../docs/generate/pages.js'
 

@@ -1,7 +1,7 @@
 /** The page on troubleshooting quotes messages that the program prints: each is compared with the texts in the sources. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { toFlag } from '../../finetuning/commandLine/shell.js'
+import { toFlag } from '../../finetuning/commandLine/optionNames.js'
 import { tokensOf } from './sourceTexts.js'
 
 const page = readFileSync('docs/how-to/troubleshooting.md', 'utf8')

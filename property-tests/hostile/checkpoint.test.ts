@@ -1,6 +1,6 @@
 /** A checkpoint is validated against the run's own start, because its checksum does not prove who wrote it. */
 import type { UpdatedBlock } from '../../accelerated/parameters/layout.js'
-import { lineInFlags } from '../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

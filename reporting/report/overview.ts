@@ -72,6 +72,7 @@ const goodness = (best: Scored, series: readonly Series[], hasTasks: boolean): B
   const majority = run?.result.majority ?? null
   const isAccuracy = metric === 'accuracy'
   const { evaluation = 0, test = 0 } = run?.result.examples ?? {}
+  const folds = runs.length === 1 ? run?.result.folds : undefined
   const rows = isAccuracy && runs.length === 1 ? shareInWords(score, onTest === undefined ? evaluation : test) : null
   const last = run === undefined || runs.length > 1 ? null : lastScore(run.result, metric)
   const others = scoredSeries(series).filter((one) => one.task === best.task && one.label !== best.label)
@@ -81,11 +82,11 @@ const goodness = (best: Scored, series: readonly Series[], hasTasks: boolean): B
     value,
     unit,
     details: [
-      onTest === undefined ? '' : `on evaluation data: ${scoreText(metric, best.score)}`,
+      onTest === undefined ? '' : `${folds === undefined ? 'on evaluation data' : `by ${folds} folds`}: ${scoreText(metric, best.score)}`,
       isAccuracy && majority !== null
         ? `${differenceText(metric, score - majority.share)} over always “${escapeText(majority.label)}” (${percentText(majority.share)})`
         : '',
-      rows ?? '',
+      rows === null ? '' : `${rows}${folds === undefined || onTest !== undefined ? '' : `, by ${folds} folds`}`,
       second === undefined ? '' : `${seriesName(best, hasTasks)}; next: ${second.label} ${scoreText(metric, second.score)}`,
       second === undefined && runs.length > 1 ? seriesName(best, hasTasks) : '',
       run === undefined || runs.length > 1 ? '' : savedStepText(run, last === null ? null : scoreText(metric, last)),

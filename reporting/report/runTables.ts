@@ -165,6 +165,13 @@ const runColumns: readonly Column<RunOfSeries>[] = [
     value: ({ result }) => formatOptional(result.finishedAt, escapeText),
     text: ({ result }) => formatOptional(result.finishedAt, dateText),
   },
+  measured(
+    'calibration error',
+    ({ result }) => result.calibration?.errorAfter,
+    (error) => error.toFixed(3),
+  ),
+  { heading: 'calibration error before', value: ({ result }) => result.calibration?.errorBefore ?? null, isDetail: true },
+  { heading: 'temperature', value: ({ result }) => result.calibration?.temperature ?? null, isDetail: true },
   { heading: 'target density', value: ({ result }) => result.targetDensity ?? null },
   { heading: 'expected density', value: ({ result }) => result.expectedDensity ?? null, isDetail: true },
   measured('retained density', ({ result }) => result.retainedDensity, percentText),

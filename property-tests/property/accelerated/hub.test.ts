@@ -1,6 +1,6 @@
 /** Finding a model by name: folders, the cache, and downloads from a hub on the loopback. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../../finetuning/commandLine/optionNames.js'
 import type { AddressInfo } from 'node:net'
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

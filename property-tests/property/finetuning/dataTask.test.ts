@@ -194,10 +194,11 @@ describe('a labeled file of the user', () => {
       )
       expect([held, heldOut, train.examples.length]).toEqual([counts, true, 100 - counts.reduce<number>((a, b) => a + b, 0)])
     }
-    expect(await line({ task: 'text', data: write('lines.txt', 'a\n\nb\n\nc\n\nd\n'), evalShare: 0.5 })).toBe('no problem')
-    for (const wrong of ['0', '1', '20', '-0.1', 'half'])
+    for (const evalShare of [0, 0.5])
+      expect(await line({ task: 'text', data: write('lines.txt', 'a\n\nb\n\nc\n\nd\n'), evalShare })).toBe('no problem')
+    for (const wrong of ['1', '20', '-0.1', 'half'])
       expect(await line({ task: file, evalShare: wrong })).toBe(
-        `--eval-share: expected a share between 0 and 1, such as 0.2, got "${wrong}"`,
+        `--eval-share: expected a share below 1, such as 0.2, or 0 to train on all rows, got "${wrong}"`,
       )
     expect(await line({ task: file, evalShare: '0.2', evalData: 'other.csv' })).toBe(
       '--eval-share: expected no --eval-data, as a share of the file itself is held out, got "other.csv"',

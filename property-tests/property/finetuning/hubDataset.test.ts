@@ -1,6 +1,6 @@
 /** GLUE from a local hub: which files are requested, cached and refused. */
 import { createHash } from 'node:crypto'
-import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../../finetuning/commandLine/optionNames.js'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'

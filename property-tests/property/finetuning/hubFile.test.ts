@@ -14,7 +14,7 @@ import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
 import { fileTexts } from '../../../cli/input/textInput.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
-import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../../finetuning/commandLine/optionNames.js'
 
 const { folder } = temporaryFolder('hub-file')
 const commits = { main: '0'.repeat(40), old: '1'.repeat(40), 'refs/convert/parquet': '2'.repeat(40) } as const

@@ -1,6 +1,6 @@
 /** Conversations of any length: one pass gives the segments and tokens that a rendering and a tokenization for each answer give. */
 import { cp, readFile, writeFile } from 'node:fs/promises'
-import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../../finetuning/commandLine/optionNames.js'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'

@@ -1,6 +1,6 @@
 /** The folder of a run: partial files of a killed process are removed, foreign files stay, and changed versions are reported. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { lineInFlags } from '../../../finetuning/commandLine/shell.js'
+import { lineInFlags } from '../../../finetuning/commandLine/optionNames.js'
 import { dirname, join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/resolveSettings.js'

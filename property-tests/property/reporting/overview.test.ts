@@ -65,6 +65,8 @@ describe('the overview of a run', () => {
     const [first] = overview(finished('tested', { accuracy: 0.7, result })).numbers
     expect([first?.name, first?.value]).toEqual(['Accuracy on test data', '85.0'])
     expect(first?.details).toEqual(expect.arrayContaining(['17 of 20 rows (95 % interval: 64 to 95 %)', 'on evaluation data: 70.0 %']))
+    const folded = overview(finished('folded', { accuracy: 0.85, result: { folds: 5, examples: { training: 20, evaluation: 20 } } }))
+    expect(folded.numbers[0]?.details).toContain('17 of 20 rows (95 % interval: 64 to 95 %), by 5 folds')
   })
 
   it('compares an accuracy with always predicting the most frequent class, and no other score', () => {
