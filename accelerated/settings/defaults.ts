@@ -77,7 +77,8 @@ export const fewerFolds: Sourced<{ readonly folds: number; readonly rows: number
 /** Rows from which on a part of a file is held out instead. */
 export const mostFoldedRows: Sourced = {
   value: 500,
-  source: 'the standard error of an accuracy of 0.8 on a tenth of these rows is 0.06, and folds take two to three times as long as the run itself',
+  source:
+    'the standard error of an accuracy of 0.8 on a tenth of these rows is 0.06, and folds take two to three times as long as the run itself',
 }
 
 /** Evaluations of this run at most, where an epoch has few steps. */
