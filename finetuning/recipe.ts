@@ -48,7 +48,7 @@ import { calibrateKept } from './run/calibrate.js'
 import { checkSpreads } from './run/checkSpreads.js'
 import { devicePlacement, type DevicePlacement } from './run/devicePlacement.js'
 import type { Estimate } from './run/estimateRun.js'
-import { countFolds, crossValidate, foldRows, readFolds, writeFolds, type AnswersByStep, type Folds } from './run/folds.js'
+import { chooseFolds, crossValidate, readFolds, writeFolds, type AnswersByStep, type Folds } from './run/folds.js'
 import { detailsFrom, writeDetails, type EvaluationDetails } from './run/evaluationDetails.js'
 import { toMetricsLine } from './run/metricsLine.js'
 import type { MetricsLog } from './run/metricsLog.js'
@@ -243,18 +243,6 @@ function* balanceClasses(
     `${Math.floor(100 * dominant.share)} % of the training rows are ${name}: the classes count alike, and macroF1 chooses the step (--class-weights equal turns this off)`,
   )
   return { data: { ...data, selectionMetric: 'macroF1' }, classWeights: 'balanced' }
-}
-
-/** Few rows of a file are all trained on, and scored by folds. */
-const chooseFolds = (
-  options: RunOptions,
-  data: RunData,
-  base: ModelFolder,
-  outputs: ModelOutputs,
-): { readonly data: RunData; readonly folds: Folds | null } => {
-  const isProbed = wantsProbe(base, options.settings, outputs, findFormat(findMethod(options.settings.method)))
-  const count = countFolds(options, data, outputs, isProbed)
-  return (count === 0 ? null : foldRows(data, count)) ?? { data, folds: null }
 }
 
 /** Whether the best step is kept, where the user does not say how it is chosen: a held-out part may be too small for that. */

@@ -71,14 +71,13 @@ export const defaultFolds: Sourced = { value: 5, source: 'the usual number; each
 /** Folds of more rows, and the rows from which on. */
 export const fewerFolds: Sourced<{ readonly folds: number; readonly rows: number }> = {
   value: { folds: 3, rows: 100 },
-  source: 'two thirds of a hundred rows teach nearly as much as four fifths, in half of the time',
+  source: 'three models of two thirds of the rows cost half of five models of four fifths',
 }
 
 /** Rows from which on a part of a file is held out instead. */
 export const mostFoldedRows: Sourced = {
   value: 500,
-  source:
-    'the standard error of an accuracy of 0.8 on a tenth of these rows is 0.06, and folds take two to three times as long as the run itself',
+  source: 'the standard error of an accuracy of 0.8 on a tenth of these rows is 0.06',
 }
 
 /** Evaluations of this run at most, where an epoch has few steps. */

@@ -13,7 +13,7 @@ import {
   nameLabelsFile,
   openLabelsFile,
   readRowsToLabel,
-  type GivenLabel,
+  type WrittenLabel,
   type LabelsFile,
   type RowToLabel,
 } from '../../finetuning/use/labeledRows.js'
@@ -128,7 +128,7 @@ type Session = {
 const scoredEvery = 10
 
 /** Asks row after row until q, Ctrl-C or the end of the input. @returns the labels in the file */
-const ask = async ({ rows, classes, written, loop }: Session, terminal: Terminal): Promise<readonly GivenLabel[]> => {
+const ask = async ({ rows, classes, written, loop }: Session, terminal: Terminal): Promise<readonly WrittenLabel[]> => {
   const present = rows.flatMap(({ label: given }, row) => (given === null ? [] : [{ row, label: classes.indexOf(given) }]))
   let labels = written.labels
   const skipped = new Set<number>()

@@ -128,9 +128,9 @@ const classReader = (
     },
     finish: (): Pick<Classes, 'names' | 'merged'> & { readonly indexAt: ((place: number) => number) | null } => {
       if (labelNames !== undefined) return { names: labelNames, indexAt: null, merged: [] }
-      const nameOf = (key: string): string => spelled.names(key)[0] ?? key
-      const { names, indexOf, merged } = sorted(file, new Map(Array.from(firstRows, ([key, row]) => [nameOf(key), row])), asText)
-      const indices = [...places.keys()].map((key) => indexOf.get(nameOf(key)) ?? NaN)
+      const findName = (key: string): string => spelled.names(key)[0] ?? key
+      const { names, indexOf, merged } = sorted(file, new Map(Array.from(firstRows, ([key, row]) => [findName(key), row])), asText)
+      const indices = [...places.keys()].map((key) => indexOf.get(findName(key)) ?? NaN)
       return { names, indexAt: (place) => indices[place] ?? NaN, merged }
     },
     spellings: () => [...places.keys()].map(spelled.names).filter(({ length }) => length > 1),

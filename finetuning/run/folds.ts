@@ -6,6 +6,8 @@
 import { z } from 'zod'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
+import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { findFormat } from '../../accelerated/formats/index.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { Examples } from '../../accelerated/models/packing.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
@@ -16,6 +18,7 @@ import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import { readText } from '../../accelerated/storage/text.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import type { TrainingTask } from '../../accelerated/training/events.js'
+import { findMethod } from '../../accelerated/training/resolveSettings.js'
 import { runLength } from '../../accelerated/training/runLength.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import type { Dataset, Example } from '../data/index.js'
@@ -23,23 +26,23 @@ import { isGlueName } from '../data/glueTasks.js'
 import { holdOut, holdOutFold } from '../data/holdOut.js'
 import type { LoadedTask } from '../tasks/task.js'
 import type { Answer } from '../tasks/taskType.js'
-import { startFromProbe, type ProbedRun, type ProbeRows } from './linearProbeStart.js'
+import { startFromProbe, wantsProbe, type ProbedRun, type ProbeRows } from './linearProbeStart.js'
 import type { RunAssembly } from './runResult.js'
 import type { FinetuneEvent, RunOptions } from './run.js'
 
 /**
- * How many folds the run has; 0: its evaluation rows are held out. By default, few rows of a file have folds where the head begins as a probe, since
- * such a run takes seconds.
+ * How many folds the run has; 0: its evaluation rows are held out. By default, few rows of a file have folds where an adapter with one phase is trained
+ * from a probe: such a run takes seconds. Gates and ranks take 350 steps to choose, and full fine-tuning has a large state.
  * @throws InputError for folds of data that has none
  */
-export const countFolds = (
+const countFolds = (
   { settings, task, redis, adapter }: Pick<RunOptions, 'settings' | 'task' | 'redis' | 'adapter'>,
   { heldOut, train: { files, examples }, evaluation, taskType }: LoadedTask,
-  { head }: ModelOutputs,
-  isProbed: boolean,
+  outputs: ModelOutputs,
+  base: ModelFolder,
 ): number => {
   const { evalFolds, evalSteps, earlyStoppingPatience, loadBestModelAtEnd } = settings
-  const canFold = heldOut && files === undefined && head === 'sequence' && taskType.file !== undefined && !isGlueName(task.task)
+  const canFold = heldOut && files === undefined && outputs.head === 'sequence' && taskType.file !== undefined && !isGlueName(task.task)
   const isPlain = task.evalShare === undefined && task.fold === undefined && redis === undefined
   if (evalFolds !== null && evalFolds > 0 && !(canFold && isPlain))
     throw inputError(
@@ -50,12 +53,15 @@ export const countFolds = (
   if (evalFolds !== null) return evalFolds
   const isFree = adapter === undefined && evalSteps === null && earlyStoppingPatience === null && loadBestModelAtEnd === null
   const rows = examples.length + evaluation.examples.length
-  if (!(canFold && isPlain && isFree && isProbed) || rows >= mostFoldedRows.value) return 0
+  const method = findMethod(settings.method)
+  const isShort =
+    method.phases.advance === undefined && method.train.trainsAll !== true && wantsProbe(base, settings, outputs, findFormat(method))
+  if (!(canFold && isPlain && isFree && isShort) || rows >= mostFoldedRows.value) return 0
   return rows < fewerFolds.value.rows ? defaultFolds.value : fewerFolds.value.folds
 }
 
 /** The fold of each training row. Rows of the same text share one. */
-export type Folds = { readonly count: number; readonly foldOf: readonly number[] }
+export type Folds = { readonly count: number; readonly byRow: readonly number[] }
 
 type OwnedDataset = Dataset & { readonly examples: Example[] }
 type SplitData = LoadedTask & { readonly train: OwnedDataset; readonly evaluation: OwnedDataset }
@@ -64,19 +70,34 @@ type SplitData = LoadedTask & { readonly train: OwnedDataset; readonly evaluatio
  * The data with all rows in both sets, in the order of the file, and their folds; null where a fold would be empty.
  * @param count folds, at least 2
  */
-export const foldRows = <D extends SplitData>(data: D, count: number): { readonly data: D; readonly folds: Folds } | null => {
+const foldRows = <D extends SplitData>(data: D, count: number): { readonly data: D; readonly folds: Folds } | null => {
   const { train: kept, evaluation, taskType } = data
   const examples = [...kept.examples, ...evaluation.examples].sort((a, b) => (a.row ?? 0) - (b.row ?? 0))
   const place = new Map(examples.map((example, index) => [example, index]))
-  const foldOf = new Array<number>(examples.length).fill(-1)
+  const byRow = new Array<number>(examples.length).fill(-1)
   for (let index = 0; index < count; index++) {
     const strata = taskType.file?.strata ?? (() => () => 0)
     const { held } = holdOut<Example>({ seed: 0, strata, ...holdOutFold({ index, of: count }) })(examples)
     if (held.length === 0) return null
-    for (const example of held) foldOf[place.get(example) ?? NaN] = index
+    for (const example of held) byRow[place.get(example) ?? NaN] = index
   }
-  const folds = { count, foldOf: foldOf.map((fold) => Math.max(0, fold)) } // the only text of a class is held out by no fold: it joins the first
+  const folds = { count, byRow: byRow.map((fold) => Math.max(0, fold)) } // the only text of a class is held out by no fold: it joins the first
   return { data: { ...data, train: { ...kept, examples }, evaluation: { ...evaluation, examples: [...examples] } }, folds }
+}
+
+/** Few rows of a file are all trained on, and scored by folds. @throws InputError for folds of data that has none */
+export const chooseFolds = <D extends SplitData>(
+  options: Pick<RunOptions, 'settings' | 'task' | 'redis' | 'adapter'>,
+  data: D,
+  base: ModelFolder,
+  outputs: ModelOutputs,
+): { readonly data: D; readonly folds: Folds | null } => {
+  const count = countFolds(options, data, outputs, base)
+  if (count === 0) return { data, folds: null }
+  const folded = foldRows(data, count)
+  if (folded === null && options.settings.evalFolds !== null)
+    throw inputError(option('evalFolds'), 'a different text for each fold, of a class that has others', String(count))
+  return folded ?? { data, folds: null }
 }
 
 /** Answers to all rows by step: the steps at which the run is evaluated. */
@@ -92,7 +113,7 @@ type FoldedRun = {
 
 /** Trains a model for each fold, and collects its answers to the fold's rows; null if the signal stopped it. @throws TrainingError */
 export async function* crossValidate(
-  { task, start, probed, folds: { count, foldOf } }: FoldedRun,
+  { task, start, probed, folds: { count, byRow } }: FoldedRun,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, AnswersByStep | null> {
   const { training } = task
@@ -100,7 +121,7 @@ export async function* crossValidate(
   const settings = { ...task.settings, maxSteps: steps, evalSteps, earlyStoppingPatience: null }
   const byStep = new Map<number, Answer[]>()
   for (let fold = 0; fold < count; fold++) {
-    const [rest, held] = [foldOf.flatMap((f, i) => (f === fold ? [] : [i])), foldOf.flatMap((f, i) => (f === fold ? [i] : []))]
+    const [rest, held] = [byRow.flatMap((f, i) => (f === fold ? [] : [i])), byRow.flatMap((f, i) => (f === fold ? [i] : []))]
     yield { kind: 'preparing', what: `fold ${fold + 1} of ${count}: training on ${rest.length} rows, to score the other ${held.length}` }
     const fresh = { ...start, ...mapVectors(start, (vector) => vector.slice()) } // training overwrites them
     const begun = probed === null ? fresh : startFromProbe(probed, pickRows(probed, rest), fresh)
@@ -134,32 +155,32 @@ const pickRows = ({ examples, rows }: ProbeRows, indices: readonly number[]): Pr
 export const foldsFile = 'folds.json'
 
 const schema = z.object({
-  foldOf: z.array(z.int().min(0)),
+  byRow: z.array(z.int().min(0)),
   answers: z.array(z.object({ step: z.int().min(0), rows: z.array(z.array(z.number())) })),
 })
 
 /** The maximum characters of the file: a thousand classes of 500 rows at 3 steps. */
 const foldsLimit = 40_000_000
 
-export const writeFolds = (output: string, { foldOf }: Folds, answers: AnswersByStep, storage: Storage): Promise<void> =>
+export const writeFolds = (output: string, { byRow }: Folds, answers: AnswersByStep, storage: Storage): Promise<void> =>
   storage.write(
     joinPath(output, foldsFile),
-    `${JSON.stringify({ foldOf, answers: [...answers].map(([step, rows]) => ({ step, rows })) })}\n`,
+    `${JSON.stringify({ byRow, answers: [...answers].map(([step, rows]) => ({ step, rows })) })}\n`,
   )
 
 /** The answers of an earlier process of the run, at these steps; null: there are none, or the file is damaged, and they are given again. */
 export const readFolds = async (
   output: string,
-  { foldOf }: Folds,
+  { byRow }: Folds,
   steps: readonly number[],
   storage: Storage,
 ): Promise<AnswersByStep | null> => {
   if ((await fileInFolder(output, foldsFile, storage)) === undefined) return null
   const text = await readText(joinPath(output, foldsFile), foldsLimit, storage)
   const parsed = schema.safeParse(parseOrNull(text))
-  if (!parsed.success || parsed.data.foldOf.join() !== foldOf.join()) return null
+  if (!parsed.success || parsed.data.byRow.join() !== byRow.join()) return null
   const answers = new Map(parsed.data.answers.map(({ step, rows }) => [step, rows]))
-  return steps.every((step) => answers.get(step)?.length === foldOf.length) ? answers : null
+  return steps.every((step) => answers.get(step)?.length === byRow.length) ? answers : null
 }
 
 const parseOrNull = (text: string): unknown => {

@@ -72,7 +72,7 @@ export const describeRemoteRun = (
   version: versions['salora'] ?? '',
   versions: decisiveVersions as RemoteRun['versions'],
   output: resolve(output),
-  options: { model, task: task as object as RemoteRun['options']['task'], settings: { ...settings } },
+  options: { model, task: task as object as RemoteRun['options']['task'], settings: { ...settings, evalFolds: 0 } }, // the leader holds rows out, and workers must read the same
   inputs: ofParts(inputs),
   ...leader,
 })

@@ -122,7 +122,7 @@ export type RunFacts = {
   /** The weights of the base model; absent in runs of versions that did not count them. */
   readonly modelParameters?: number
   readonly majority: { readonly label: string; readonly share: number } | null
-  /** The evaluation rows are the training rows, each answered by one of this many models, which never saw it. Absent: they are other rows. */
+  /** Folds of the cross-validation: the evaluation rows are the training rows, each predicted by a model trained without it. Absent: they are other rows. */
   readonly folds?: number
   /** The metric that selects the best step; absent in runs of versions without a choice. */
   readonly selectedBy?: string

@@ -37,13 +37,13 @@ export const nameLabelsFile = (file: string): string => {
 }
 
 /** A label of a row, by the row's place in the list. */
-export type GivenLabel = { readonly at: number; readonly label: string }
+export type WrittenLabel = { readonly at: number; readonly label: string }
 
 export type LabelsFile = {
   /** what an earlier session wrote */
-  readonly labels: readonly GivenLabel[]
+  readonly labels: readonly WrittenLabel[]
   /** Replaces the file by one with these labels, which is on the disk afterwards; without labels there is no file. @throws InputError */
-  readonly write: (labels: readonly GivenLabel[]) => Promise<void>
+  readonly write: (labels: readonly WrittenLabel[]) => Promise<void>
 }
 
 const quote = (cell: string): string => `"${cell.replaceAll('"', '""')}"`
@@ -55,9 +55,9 @@ export const openLabelsFile = async (path: string, rows: readonly RowToLabel[]):
   const labels = seen === null ? [] : await readLabels(path, rows)
   return {
     labels,
-    write: async (given) => {
+    write: async (next) => {
       if ((await version()) !== seen) throw inputError(path, 'the labels of this session alone', 'a file that another program has changed')
-      const lines = given.map(({ at, label }) => `${rows[at]?.row},${quote(rows[at]?.text ?? '')},${quote(label)}\n`)
+      const lines = next.map(({ at, label }) => `${rows[at]?.row},${quote(rows[at]?.text ?? '')},${quote(label)}\n`)
       if (lines.length === 0) await nodeFiles.remove(path)
       else await nodeFiles.write(path, `row,text,label\n${lines.join('')}`)
       seen = await version()
@@ -65,13 +65,13 @@ export const openLabelsFile = async (path: string, rows: readonly RowToLabel[]):
   }
 }
 
-const readLabels = async (path: string, rows: readonly RowToLabel[]): Promise<readonly GivenLabel[]> => {
+const readLabels = async (path: string, rows: readonly RowToLabel[]): Promise<readonly WrittenLabel[]> => {
   const places = new Map(rows.map(({ row }, at) => [String(row), at]))
   const labels = new Map<number, string>()
   for (const { text, label, number } of await readLabelRows(path)) {
     const at = places.get(number)
     if (at === undefined || rows[at]?.text !== text)
-      throw inputError(path, 'labels of the rows of this file (or no such file)', `row ${quoted(number)} with another text`)
+      throw inputError(path, 'the labels that an earlier session gave to these rows', `another text in row ${quoted(number)}`)
     labels.set(at, label)
   }
   return Array.from(labels, ([at, label]) => ({ at, label }))

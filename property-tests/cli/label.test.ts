@@ -1,4 +1,4 @@
-/** salora label over a pipe: keys become rows of a CSV file beside the data, an earlier session goes on, and the next row is the least sure one. */
+/** salora label, with its keys from a pipe: what it writes, how a later session continues, and which row it asks for next. */
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ const read = async () => {
 const shown = (stderr: string): readonly string[] => [...stderr.matchAll(/^(.*film, number \d+)$/gm)].map(([, text = '']) => text)
 
 describe('salora label', () => {
-  it('writes a label for each key, undoes one, skips rows, and goes on with the rest in a later session', async () => {
+  it('writes a label for each key, undoes the last one, skips a row, and continues in a later session', async () => {
     const first = await label('12s1u2q111', ...named)
     expect([first.code, first.stdout]).toEqual([0, '3 labels in films.labels.csv (good 1, bad 2)\n'])
     const [a, b, skipped, c, , again] = shown(first.stderr)
@@ -71,7 +71,7 @@ describe('salora label', () => {
     await writeFile(join(cwd, 'bare.csv'), 'text\na film\n')
     await writeFile(join(cwd, 'bare.labels.csv'), 'row,text,label\n2,"another film",a\n')
     const { stderr } = await saloraIn(['label', 'bare.csv', '--model', 'tiny', '--labels', 'a,b'], { cwd, input: '1' })
-    expect(stderr).toBe('bare.labels.csv: expected labels of the rows of this file (or no such file), got row "2" with another text\n')
+    expect(stderr).toBe('bare.labels.csv: expected the labels that an earlier session gave to these rows, got another text in row "2"\n')
     expect(await readFile(join(cwd, 'bare.labels.csv'), 'utf8')).toContain('another film')
   })
 })
