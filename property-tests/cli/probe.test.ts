@@ -5,8 +5,10 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { strengths } from '../../accelerated/probe/linearModel.js'
 import { fitTemperature } from '../../finetuning/metrics/calibration.js'
-import { finetuneJob } from '../../finetuning/nodeMachine.js'
-import type { RunResult } from '../../finetuning/run/run.js'
+import { finetuneJob, nodeMachine } from '../../finetuning/nodeMachine.js'
+import { prepareRun, type PreparedRun } from '../../finetuning/recipe.js'
+import { describeRemoteRun, parseRemoteOptions } from '../../finetuning/run/remoteRun.js'
+import { resolveRunOptions, type RunOptions, type RunResult } from '../../finetuning/run/run.js'
 import { fitLinearProbe, probeObjective, tensor } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -255,10 +257,23 @@ describe('the start of a run', () => {
       ['--eval-share', '0', '--early-stopping-patience', '2'],
       /^--early-stopping-patience: expected rows that are held out \(--eval-share is 0\), got 2$/m,
     ],
+    [['--eval-folds', '20'], /^--eval-folds: expected a different text for each fold, of a class that has others, got 20$/m],
     [['--eval-folds', '1'], /^--eval-folds: expected 0, or 2 to 20, got 1$/m],
   ])('refuses %j in one line', async (args, line) => {
+    write('few.tsv', toyFile(8))
     const { code, stderr } = await saloraIn(
-      ['train', '--model', 'sentences', '--task', 'toy.tsv', '--output', 'none', '--max-length', '16', ...args],
+      [
+        'train',
+        '--model',
+        'sentences',
+        '--task',
+        args[1] === '20' ? 'few.tsv' : 'toy.tsv',
+        '--output',
+        'none',
+        '--max-length',
+        '16',
+        ...args,
+      ],
       { cwd },
     )
     expect([
@@ -268,6 +283,41 @@ describe('the start of a run', () => {
         .filter((text) => /^--(eval|early)/.test(text))
         .join('\n'),
     ]).toEqual([false, expect.stringMatching(line)])
+  })
+
+  it('has no folds by default where gates are chosen, nor for workers of other machines, which prepare what the leader does', async () => {
+    const { folds, examples } = JSON.parse(
+      await run(
+        'train',
+        '--model',
+        'sentences',
+        '--task',
+        'toy.tsv',
+        '--max-length',
+        '16',
+        '--method',
+        'salora',
+        '--max-steps',
+        '40',
+        '--output',
+        'gated',
+      ),
+    ) as RunResult
+    expect([folds, examples.training]).toEqual([undefined, 26])
+    const task = { task: join(cwd, 'toy.tsv') }
+    const given = { model: join(cwd, 'sentences'), task, output: join(cwd, 'spread'), settings: { maxLength: 16, device: 'cpu' } as const }
+    const leading = resolveRunOptions({ ...given, redis: 'redis://127.0.0.1' })
+    const prepare = async (options: RunOptions): Promise<PreparedRun> => {
+      const preparing = prepareRun({ options, metric: null }, nodeMachine, new AbortController().signal)
+      for (;;) {
+        const next = await preparing.next()
+        if (next.done === true) return next.value
+      }
+    }
+    const { inputs, facts } = await prepare(leading)
+    const remote = describeRemoteRun(leading, { inputs, device: 'cpu', revision: null, key: 'k' })
+    const worker = await prepare({ ...parseRemoteOptions(remote.options, 'run'), output: given.output, resume: false })
+    expect([worker.inputs, facts.folds]).toEqual([inputs, undefined])
   })
 
   it('refuses a pooling that is neither, in one line', async () => {
