@@ -2,7 +2,7 @@
 import { resolveModel } from '../accelerated/checkpoints/hub/hub.js'
 import { findHubId } from '../accelerated/checkpoints/hub/hubRules.js'
 import { openModelFolder } from '../accelerated/checkpoints/modelFolder.js'
-import { findDevice } from '../accelerated/engines/devices/index.js'
+import { findDevice } from '../accelerated/engines/devices/findDevice.js'
 import { chooseDevice } from '../accelerated/engines/deviceProbe.js'
 import { InputError } from '../accelerated/errors/inputError.js'
 import { isBare } from '../accelerated/models/modelOutputs.js'

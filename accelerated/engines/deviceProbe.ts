@@ -2,7 +2,7 @@
 import { DeviceError } from '../errors/expectedErrors.js'
 import { option, words } from '../errors/words.js'
 import type { Device } from './devices/device.js'
-import { findDevice } from './devices/index.js'
+import { findDevice } from './devices/findDevice.js'
 import { devices } from './devices/index.js'
 import { noWeights, type Engine } from './engine.js'
 import { checkTelemetryOff } from './loadOnnxRuntime.js' // it also switches the telemetry off, before the caller starts threads

@@ -1,7 +1,7 @@
 /** Examines a device in a process of its own: a driver may write what it likes to the terminal, and may end the process. */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import { probeDevice, type DeviceReport } from '../../accelerated/engines/deviceProbe.js'
 import { precisions } from '../../accelerated/precisions/index.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'

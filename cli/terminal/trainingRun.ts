@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { words } from '../../accelerated/errors/words.js'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import { findMethod } from '../../accelerated/training/resolveSettings.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/finetune.js'

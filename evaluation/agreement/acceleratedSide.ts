@@ -37,7 +37,7 @@ import {
   toTexts,
   toVector,
 } from './convert.js'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 
 /** Any model that both derivations have. */

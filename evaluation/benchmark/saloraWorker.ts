@@ -1,7 +1,7 @@
 /** salora's side of a benchmark, a program: steps of train() on the requested batches. side.ts describes its output. */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import { reason } from '../../accelerated/errors/inputError.js'
 import { versions } from '../../finetuning/run/versions.js'
 import type { Batches } from './cases.js'

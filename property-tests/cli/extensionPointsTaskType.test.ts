@@ -5,7 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import { resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { summaryText } from '../../cli/format/summary.js'
 import { exportAdapter } from '../../finetuning/use/exportAdapter.js'

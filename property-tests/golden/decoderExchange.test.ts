@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import { exportAdapter } from '../../finetuning/use/exportAdapter.js'
 import { openTextDecoder } from '../../finetuning/use/modelSessions.js'
 import { loadTextModel } from '../../finetuning/use/openModel.js'

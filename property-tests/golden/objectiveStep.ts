@@ -1,7 +1,7 @@
 /** What an objective computes with an adapter that PEFT wrote, in float64: answers, loss and gradients of one batch. */
 import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import type { Adapter } from '../../accelerated/formats/adapter.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { flatten, viewTensor, zeros } from '../../accelerated/parameters/vectors.js'

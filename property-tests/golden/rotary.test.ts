@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { int32Feed } from '../../accelerated/engines/feeds.js'
 import { input } from '../../accelerated/graph/operators.js'

@@ -10,7 +10,7 @@ import { frozenWeights, weightSource, tableRows } from '../../accelerated/checkp
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { withNewTokens } from '../../accelerated/checkpoints/tokenizer/addedTokens.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
-import { findDevice } from '../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { rowsName, withTrainedTokens, type TokenRows } from '../../accelerated/methods/trainedTokens.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'

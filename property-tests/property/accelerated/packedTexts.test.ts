@@ -6,7 +6,7 @@ import { checkpointNumbers, frozenWeights, weightSource } from '../../../acceler
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { causalLM, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
-import { findDevice } from '../../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../../accelerated/engines/devices/findDevice.js'
 import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
 import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.js'

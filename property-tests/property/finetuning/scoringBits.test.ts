@@ -1,7 +1,7 @@
 /** Scores of a trained decoder in int8 have the bits of its run's own evaluation. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { findDevice } from '../../../accelerated/engines/devices/index.js'
+import { findDevice } from '../../../accelerated/engines/devices/findDevice.js'
 import { causalLM } from '../../../accelerated/objectives/causalLM.js'
 import { findPrecision } from '../../../accelerated/settings/commonSettings.js'
 import { openPredictor } from '../../../accelerated/training/prediction.js'
