@@ -1,7 +1,7 @@
 /**
  * Which files are tests, in four tiers. `quick`: functions, in less than a minute (`npm run test:quick`). `shared` and `isolated`: all that proves
- * correctness (`npm test`), many files in one process, or a process for each file that replaces a module. `long`: what kills, waits, grows or
- * installs for minutes (`npm run test:long`, and continuous integration). `release`: memory and speed of whole processes, other runtimes, and a GPU
+ * correctness (`npm test`), many files in one process, or a process for each file that replaces a module. `long`: what kills, waits or
+ * installs for minutes (`npm run test:long`, and continuous integration). `release`: memory, speed and growth of whole processes, other runtimes, and a GPU
  * in software for minutes (`npm run test:release`, before a release).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
@@ -19,13 +19,14 @@ const isolated = files(
   'property/finetuning/tasks',
 )
 
-/** They add three minutes to continuous integration, which has twenty. */
+/** They add five minutes to continuous integration, which has twenty. */
 const release = files(
   'cli/abandonedIterator',
   'cli/benchmark',
   'cli/estimate',
   'cli/memory',
   'cli/queueDisturbed',
+  'growth/*',
   'package/gpuTrial',
   'package/oneRuntime',
   'package/runtimes',
@@ -34,7 +35,7 @@ const release = files(
   'web/otherBuild',
 )
 
-/** Kills, outages of the queue, installations, whole sweeps, every family once more, growth, tutorials, browsers, and a process for each script. */
+/** Kills, outages of the queue, installations, whole sweeps, every family once more, tutorials, browsers, and a process for each script. */
 const long = files(
   'board/boardInBrowser',
   'board/stop',
@@ -56,7 +57,6 @@ const long = files(
   'documentation/examples',
   'documentation/readme',
   'documentation/walkthroughs',
-  'growth/*',
   'llamacpp/*',
   'processors/processors',
   'package/contents',
@@ -85,7 +85,14 @@ const notQuick = files(
 )
 
 /** Of few lines and much work: Vitest begins with the largest files, and these would run at the end, beside an idle process. */
-const slow = files('golden/bottleneck', 'golden/prefix', 'golden/prompt', 'processors/processors', 'growth/leaks')
+const slow = files(
+  'golden/bottleneck',
+  'golden/prefix',
+  'golden/prompt',
+  'processors/processors',
+  'documentation/walkthroughs',
+  'cli/queue',
+)
 class SlowFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(specifications)

@@ -82,7 +82,7 @@ export type Machine = {
   ) => Promise<{ readonly model: ModelFolder; readonly revision: string | null }>
   /** Creates or opens the run's folder, for this process alone. @throws InputError */
   readonly openFolder: (request: RunRequest, sources: RunSources) => Promise<RunFolder>
-  /** What answers sample prompts after an evaluation. Absent: nothing does. */
+  /** What answers sample prompts, or predicts texts that people watch, after an evaluation. Absent: nothing does. */
   readonly openSampler?: (options: RunOptions, run: SampledRun) => Promise<Sampler | null>
   /** The memory that the run needs. Absent: nobody knows it here. */
   readonly estimate?: (run: PreparedRun) => Promise<Estimate>
@@ -129,7 +129,14 @@ export type PreparedRun = {
   readonly placement: DevicePlacement
 }
 
-export type SampledRun = { readonly assembly: RunAssembly; readonly runtime: Runtime; readonly base: ModelFolder }
+export type SampledRun = {
+  readonly assembly: RunAssembly
+  readonly runtime: Runtime
+  readonly base: ModelFolder
+  readonly outputs: ModelOutputs
+  /** null: the task has none */
+  readonly labelNames: readonly string[] | null
+}
 
 /**
  * Trains, scores the test data and saves. The last event is the result, which it also returns. An aborted signal ends the run after the current step,
@@ -209,7 +216,7 @@ export async function* prepareRun(
   const scoreTest = data.test === undefined ? null : bindTask({ ...data, evaluation: data.test }, settings).score
   const placement = devicePlacement(device.name)
   const runtime = { engine: device.engine({ threads: settings.threads, onPlacement: placement.onPlacement }), weights }
-  const sampler = (await machine.openSampler?.(options, { assembly, runtime, base })) ?? null
+  const sampler = (await machine.openSampler?.(options, { assembly, runtime, base, outputs, labelNames: data.labelNames })) ?? null
   const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
   yield* reportData(withLengths(described.report, training, warnings))
   const probe = wantsProbe(base, settings, outputs, findFormat(assembly.method)) && !hasHead ? task.probe?.(assembly.model) : undefined

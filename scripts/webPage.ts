@@ -7,7 +7,7 @@ import { build } from 'esbuild'
 import { packageFile } from '../accelerated/storage/packages.js'
 
 const root = packageFile('')
-/** Sentences of the sample. */
+/** Sentences of the sample of reviews. */
 const sampleRows = 600
 
 /** Writes the page into `folder`, in place of what an earlier build left there. */
@@ -29,12 +29,21 @@ export const buildPage = async (folder: string): Promise<void> => {
   await copyRuntime(join(folder, 'runtime'))
   for (const name of ['report.js', 'page.css']) await cp(join(root, 'dist/reporting/page', name), join(folder, 'report', name))
   await cp(join(root, 'finetuning/embedded/model'), join(folder, 'model'), { recursive: true })
-  const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
-  await writeFile(join(folder, 'sample.jsonl'), `${sentences.split('\n').slice(0, sampleRows).join('\n')}\n`)
+  await cp(page('samples'), join(folder, 'samples'), { recursive: true })
+  await writeFile(join(folder, 'samples/reviews.jsonl'), await sampleReviews())
   const names = await filesIn(folder)
   const runtime = names.filter((name) => name.startsWith('runtime/'))
   const pageFiles = { version: await hashFiles(folder, names), names: ['./', ...names.filter((name) => !runtime.includes(name))], runtime }
   await build({ ...common, entryPoints: [page('serviceWorker.ts')], format: 'iife', define: { pageFiles: JSON.stringify(pageFiles) } })
+}
+
+const sampleReviews = async (): Promise<string> => {
+  const sentences = await readFile(join(root, 'finetuning/data/sentiment/sentences.jsonl'), 'utf8')
+  const rows = sentences
+    .split('\n')
+    .slice(0, sampleRows)
+    .map((line) => JSON.parse(line) as { readonly text: string; readonly label: number })
+  return rows.map(({ text, label }) => `${JSON.stringify({ text, label: label === 1 ? 'positive' : 'negative' })}\n`).join('')
 }
 
 const copyRuntime = async (folder: string): Promise<void> => {

@@ -21,6 +21,7 @@ import { joinPath } from '../accelerated/storage/paths.js'
 import type { MetricsLog } from '../finetuning/run/metricsLog.js'
 import { finishedResult, planFolder, type FolderContent, type RunFolder, type RunSources } from '../finetuning/run/runFolder.js'
 import { writeRunRows } from '../finetuning/run/runRows.js'
+import { watchTexts, type Watch } from './watch.js'
 
 /** Where a run happens. */
 export type Place = {
@@ -31,6 +32,8 @@ export type Place = {
   readonly baseModelName?: string
   /** the version of onnxruntime-web, which config.json records */
   readonly runtimeVersion?: string
+  /** texts to predict after each evaluation (default: none) */
+  readonly watch?: Watch
 }
 
 /** The methods that a run may choose, the default first. */
@@ -55,7 +58,7 @@ export async function* finetune(
 }
 
 /** A place as the recipe asks for it. */
-const browserMachine = ({ storage, device, baseModelName, runtimeVersion }: Place): Machine => ({
+const browserMachine = ({ storage, device, baseModelName, runtimeVersion, watch }: Place): Machine => ({
   readRequest: async function* (input) {
     const stray = refused.find((name) => input[name] !== undefined)
     if (stray !== undefined) throw inputError(stray, 'none in a browser', quoted(String(input[stray])))
@@ -71,6 +74,7 @@ const browserMachine = ({ storage, device, baseModelName, runtimeVersion }: Plac
     model: await openModelFolder(model, { storage, ...(baseModelName === undefined ? {} : { baseModelName }) }),
     revision: null,
   }),
+  openSampler: async (_, run) => (watch === undefined ? null : watchTexts(run, watch)),
   openFolder: ({ options, content }, sources) => openFolderIn(storage, options, sources, content, runtimeVersion),
 })
 

@@ -4,6 +4,8 @@
  */
 import './bufferGlobal.js' // first: csv-parse asks for it as it loads
 export { finetune, methodNames, type Place } from './finetune.js'
+export type { Watch } from './watch.js'
+export type { ProposedColumns } from '../finetuning/data/columnContent.js'
 export {
   checkModelSize,
   findHubModel,
@@ -14,7 +16,7 @@ export {
   type HubPlace,
   type HubProgress,
 } from './hubModel.js'
-export { exportForTransformersJs, inspect, predictor, type DataSummary, type Predictor } from './predict.js'
+export { exportForTransformersJs, inspect, predictor, readColumns, readRunEvents, type DataSummary, type Predictor } from './predict.js'
 export { report, type ReportFiles } from './predict.js'
 export { gpuRuntime, wasmRuntime, type WebRuntimeFiles } from '../accelerated/engines/onnxRuntimeWeb.js'
 export { wasm, webGpu, type GpuFeatures, type WebRuntime } from '../accelerated/engines/onnxRuntimeWeb.js'
@@ -22,5 +24,6 @@ export { browserFiles, mounted, type FolderHandle } from '../accelerated/storage
 export { memoryStorage } from '../accelerated/storage/memory.js'
 export type { Storage } from '../accelerated/storage/storage.js'
 export { InputError } from '../accelerated/errors/inputError.js'
+export type { OptionStyle, Text } from '../accelerated/errors/words.js'
 export { readRunConfig, readRunResult } from '../finetuning/run/runFiles.js'
 export type { FinetuneEvent, FinetuneOptions, RunResult } from '../finetuning/run/run.js'

@@ -5,13 +5,16 @@ import { exportOnnx } from '../accelerated/formats/exportOnnx.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
 import { joinPath, baseName } from '../accelerated/storage/paths.js'
-import type { Storage } from '../accelerated/storage/storage.js'
+import { withFile, type Storage } from '../accelerated/storage/storage.js'
 import { resolveLabels, adapterIn, withCheckedHead } from '../finetuning/use/attachAdapter.js'
 import type { Text } from '../finetuning/tasks/taskType.js'
 import { openPredictions } from '../finetuning/use/modelSessions.js'
 import { readRunConfig, readRunResult } from '../finetuning/run/runFiles.js'
-import type { RunConfig } from '../finetuning/run/run.js'
+import type { FinetuneEvent, RunConfig } from '../finetuning/run/run.js'
 import { checkPlace, type Place, version } from './finetune.js'
+import { proposeColumns, type ProposedColumns } from '../finetuning/data/columnContent.js'
+import { parseEncoding } from '../finetuning/data/encoding.js'
+import { findReader } from '../finetuning/data/formats.js'
 import type { TaskOptions } from '../finetuning/tasks/index.js'
 import { loadFromSource } from '../finetuning/tasks/loadFromSource.js'
 import { labeledFileSource } from '../finetuning/tasks/files/labeledFile.js'
@@ -75,15 +78,26 @@ export type DataSummary = {
   readonly classes: readonly { readonly name: string; readonly rows: number }[]
   /** words of a text: the median and the most */
   readonly words: { readonly median: number; readonly most: number }
+  /** the first row of each class, of three classes at most */
+  readonly samples: readonly { readonly text: string; readonly label: string }[]
 }
 
-/** Reads the file as a run would. @throws InputError for the first thing wrong in it */
-export const inspect = async (file: Blob & { readonly name: string }, task: Omit<TaskOptions, 'task'> = {}): Promise<DataSummary> => {
-  if (!(file instanceof Blob) || typeof file.name !== 'string')
-    throw inputError('inspect', 'a File, or a Blob with a name', formatValue(file))
-  const path = `data/${file.name}`
-  if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
-  const storage = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))
+type NamedBlob = Blob & { readonly name: string }
+
+/** The columns of a data file, and those that probably hold the text and the label. @throws InputError for a file of an unknown format */
+export const readColumns = async (file: NamedBlob, encoding?: string): Promise<ProposedColumns> => {
+  const { path, storage } = placeFile(file)
+  const format = { storage, ...(encoding === undefined ? {} : { encoding: parseEncoding(encoding) }) }
+  return proposeColumns(path, findReader(path, format), format)
+}
+
+/** Reads the file as a run would. @param onShare told the share of the file that has been read @throws InputError for the first thing wrong in it */
+export const inspect = async (
+  file: NamedBlob,
+  task: Omit<TaskOptions, 'task'> = {},
+  onShare?: (share: number) => void,
+): Promise<DataSummary> => {
+  const { path, storage } = placeFile(file, onShare)
   const { train, evaluation, labelNames } = await loadFromSource(labeledFileSource, { ...task, task: path, storage })
   const examples = [...train.examples, ...evaluation.examples]
   const words = examples.map(({ text, textPair = '' }) => `${text} ${textPair}`.trim().split(/\s+/).length).sort((a, b) => a - b)
@@ -94,7 +108,37 @@ export const inspect = async (file: Blob & { readonly name: string }, task: Omit
     rows: examples.length,
     classes: (labelNames ?? []).map((name, i) => ({ name, rows: rows.get(i) ?? 0 })),
     words: { median: words[words.length >> 1] ?? 0, most: words.at(-1) ?? 0 },
+    samples: (labelNames ?? []).slice(0, 3).flatMap((label, i) => {
+      const first = examples.find((example) => example.label === i)
+      return first === undefined ? [] : [{ text: first.text.slice(0, 200), label }]
+    }),
   }
+}
+
+/** A storage that holds the file alone. @throws InputError */
+const placeFile = (file: NamedBlob, onShare?: (share: number) => void): { readonly path: string; readonly storage: Storage } => {
+  if (!(file instanceof Blob) || typeof file.name !== 'string')
+    throw inputError('inspect', 'a File, or a Blob with a name', formatValue(file))
+  if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
+  const plain = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))
+  const open: Storage['open'] = async (path) => {
+    const opened = await plain.open(path)
+    const read: typeof opened.read = (at, size) => {
+      onShare?.((at + size) / file.size)
+      return opened.read(at, size)
+    }
+    return { ...opened, read }
+  }
+  return { path: `data/${file.name}`, storage: { ...plain, open } }
+}
+
+/** The steps and evaluations in the metrics of a run up to a step: what a run has done that is resumed from there. */
+export const readRunEvents = async (output: string, lastStep: number, storage: Storage): Promise<readonly FinetuneEvent[]> => {
+  const file = joinPath(output, 'metrics.jsonl')
+  if ((await storage.stat(file)) === null) return []
+  const text = await withFile(storage, file, async ({ size, read }) => new TextDecoder().decode(await read(0, size)))
+  const events = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as FinetuneEvent]))
+  return events.filter((event) => (event.kind === 'step' || event.kind === 'evaluation') && event.step <= lastStep)
 }
 
 /** The built script and style of the report's page: dist/reporting/page/report.js and page.css. */

@@ -167,7 +167,7 @@ export const scheduleSettings = settingGroup('Run', {
     placeholder: 'n',
     description:
       'Score the rows of a file by n models, each trained without the rows that it answers, and train on all rows; 0 holds rows out',
-    defaultText: `${defaults.defaultFolds.value} for lora on a sentence encoder and a file of less than ${defaults.fewerFolds.value.rows} rows, ${defaults.fewerFolds.value.folds} below ${defaults.mostFoldedRows.value}, else 0`,
+    defaultText: `${defaults.defaultFolds.value} for lora on a sentence encoder and a file of less than ${defaults.mostFoldedRows.value} rows, else 0`,
     schema: z
       .int()
       .min(0)

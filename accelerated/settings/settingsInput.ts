@@ -86,7 +86,7 @@ export type SettingsInput = {
   readonly earlyStoppingPatience?: number | null
   /** Save the adapter of the best evaluation, by score and then by loss; `loadBestModelAtEnd: false` saves the last one. Default: on, unless less than 50 rows were held out */
   readonly loadBestModelAtEnd?: boolean | null
-  /** Score the rows of a file by n models, each trained without the rows that it answers, and train on all rows; 0 holds rows out. Default: 5 for lora on a sentence encoder and a file of less than 100 rows, 3 below 500, else 0 */
+  /** Score the rows of a file by n models, each trained without the rows that it answers, and train on all rows; 0 holds rows out. Default: 3 for lora on a sentence encoder and a file of less than 500 rows, else 0 */
   readonly evalFolds?: number | null
   /** Steps between evaluations. Default: one epoch */
   readonly evalSteps?: number | null

@@ -1,6 +1,6 @@
 /** Guesses from the first rows of a file which column holds texts, and which one labels. */
 import { InputError } from '../../accelerated/errors/inputError.js'
-import { findColumn, type ByOption } from './columns.js'
+import { findColumn, matchColumns, type ByOption } from './columns.js'
 import { decimal } from './dataset.js'
 import type { ReadRows, RowFormat, WholeRow } from './rows.js'
 import type { RequestedColumn } from './table.js'
@@ -33,13 +33,8 @@ export const guessColumns = (rows: readonly WholeRow[]): ByOption => {
   return { text: text?.name, label: label?.name }
 }
 
-/** The columns of a text and of a label in a file whose first row lacks a requested one; none in a file that cannot be read. */
-export const columnsByContent = async (
-  file: string,
-  requested: readonly RequestedColumn[],
-  read: ReadRows,
-  format: RowFormat,
-): Promise<ByOption> => {
+/** The first rows of a file; none of one that cannot be read. */
+const readFirstRows = async (file: string, read: ReadRows, format: RowFormat): Promise<readonly WholeRow[]> => {
   const rows: WholeRow[] = []
   const enough = new Error('enough rows')
   const whole = (row: WholeRow): void => {
@@ -49,6 +44,33 @@ export const columnsByContent = async (
   await read(file, [], { ...format, whole, note: () => undefined }, () => undefined).catch((thrown: unknown) => {
     if (thrown !== enough && !(thrown instanceof InputError)) throw thrown
   })
+  return rows
+}
+
+/** The columns of a text and of a label in a file whose first row lacks a requested one; none in a file that cannot be read. */
+export const columnsByContent = async (
+  file: string,
+  requested: readonly RequestedColumn[],
+  read: ReadRows,
+  format: RowFormat,
+): Promise<ByOption> => {
+  const rows = await readFirstRows(file, read, format)
   const names = rows[0]?.names ?? []
   return requested.every(({ name, optional }) => optional === true || findColumn(names, name) !== undefined) ? {} : guessColumns(rows)
+}
+
+/** The columns of a file, and those that probably hold the text and the label; undefined where none does. */
+export type ProposedColumns = {
+  readonly names: readonly string[]
+  readonly text: string | undefined
+  readonly label: string | undefined
+}
+
+/** By their names (`text`, `review`, …), or else by their content. A file that cannot be read has no columns. */
+export const proposeColumns = async (file: string, read: ReadRows, format: RowFormat): Promise<ProposedColumns> => {
+  const rows = await readFirstRows(file, read, format)
+  const names = rows[0]?.names ?? []
+  const usual = ['text', 'label'].map((name) => ({ name, option: name }))
+  const likely = matchColumns(names, usual, guessColumns(rows))
+  return { names, text: findColumn(names, 'text') ?? likely['text'], label: findColumn(names, 'label') ?? likely['label'] }
 }

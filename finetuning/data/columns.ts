@@ -32,25 +32,28 @@ export const renamedColumns = (file: string, names: readonly string[], requested
 /** Columns by the options that name them. */
 export type ByOption = Readonly<Record<string, string | undefined>>
 
-/**
- * The columns that were probably meant, by their options: `--text review --label stars`; null if none is likely.
- * @param byContent for those that no name tells
- */
-export const likelyColumns = (names: readonly string[], requested: readonly RequestedColumn[], byContent: ByOption = {}): Words | null => {
+/** The columns that were probably meant by requested ones that are absent. @param byContent for those that no name tells */
+export const matchColumns = (names: readonly string[], requested: readonly RequestedColumn[], byContent: ByOption = {}): ByOption => {
   const present = requested.flatMap(({ name }) => findColumn(names, name) ?? [])
   const missing = requested.filter(({ name, optional }) => optional !== true && findColumn(names, name) === undefined)
   let left = names.filter((name) => !present.includes(name))
-  const likely = missing.flatMap(({ name, option: named = '' }) => {
+  const likely = missing.map(({ name, option: named = '' }) => {
     const usual = usualNames[named] ?? []
     const [known] = usual.flatMap((usually) => findColumn(left, usually) ?? [])
     const near = nearest(name, left) ?? undefined
     const content = byContent[named]
     const column = (usual.includes(name) ? (known ?? near) : (near ?? known)) ?? (left.includes(content ?? '') ? content : undefined)
     left = left.filter((other) => other !== column)
-    return column === undefined || named === ''
-      ? []
-      : [words`${option(named)} ${/^[\w.-]+$/.test(column) ? column : JSON.stringify(column)}`]
+    return [named, column] as const
   })
+  return Object.fromEntries(likely.filter(([named]) => named !== ''))
+}
+
+/** These columns by their options: `--text review --label stars`; null if none is likely. */
+export const likelyColumns = (...asked: Parameters<typeof matchColumns>): Words | null => {
+  const likely = Object.entries(matchColumns(...asked)).flatMap(([named, column]) =>
+    column === undefined ? [] : [words`${option(named)} ${/^[\w.-]+$/.test(column) ? column : JSON.stringify(column)}`],
+  )
   return likely.length === 0 ? null : joined(likely, ' ')
 }
 

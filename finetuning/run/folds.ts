@@ -13,7 +13,7 @@ import type { Examples } from '../../accelerated/models/packing.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { mapVectors } from '../../accelerated/parameters/vectors.js'
-import { defaultFolds, fewerFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
+import { defaultFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
 import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import { readText } from '../../accelerated/storage/text.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
@@ -56,8 +56,7 @@ const countFolds = (
   const method = findMethod(settings.method)
   const isShort =
     method.phases.advance === undefined && method.train.trainsAll !== true && wantsProbe(base, settings, outputs, findFormat(method))
-  if (!(canFold && isPlain && isFree && isShort) || rows >= mostFoldedRows.value) return 0
-  return rows < fewerFolds.value.rows ? defaultFolds.value : fewerFolds.value.folds
+  return canFold && isPlain && isFree && isShort && rows < mostFoldedRows.value ? defaultFolds.value : 0
 }
 
 /** The fold of each training row. Rows of the same text share one. */

@@ -18,8 +18,8 @@ import { sampleTokens, displayPrompt, type SamplePrompt } from './samplePrompts.
 
 type SampledRun = { readonly assembly: Assembly; readonly runtime: Runtime; readonly base: ModelFolder; readonly task: TaskOptions }
 
-/** memory: what the session of an answer adds to the run */
-export type Sampler = { readonly sample: NonNullable<TrainingTask['sample']>; readonly memory: SampleMemory }
+/** memory: what the session of an answer adds to the run; absent: hardly anything */
+export type Sampler = { readonly sample: NonNullable<TrainingTask['sample']>; readonly memory?: SampleMemory }
 
 /**
  * Each call opens a session and releases it, so that a training step has the memory again. It draws no random number of the run.

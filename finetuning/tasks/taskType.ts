@@ -141,6 +141,9 @@ export type Text = {
 /** A text's tokens. words, places, targets: of token classification · ends: of embeddings */
 export type EncodedText = Encoding & Pick<ReadText, 'words' | 'places' | 'ends'> & { readonly targets?: ArrayLike<number> }
 
+/** What reads texts: a base model, and the model that an adapter makes of it. */
+export type ReadModel = Pick<TrainedModel, 'base'> & { readonly adapter: Pick<TrainedModel['adapter'], 'model'> }
+
 /** How a trained model reads texts. */
 export type Reading = {
   /** @throws InputError or SettingsError for a text that the tokenizer or the model cannot take */
@@ -196,7 +199,7 @@ export type TaskType = {
   /** absent: the model generates text, and `salora predict` refuses it */
   readonly predictions?: PredictionFormat
   /** Opens what `predictions` are made from. Absent: the model generates text. @param maxLength tokens of each text */
-  readonly openReading?: (trained: TrainedModel, outputs: ModelOutputs, maxLength: number) => Promise<Reading>
+  readonly openReading?: (trained: ReadModel, outputs: ModelOutputs, maxLength: number) => Promise<Reading>
   /** whether a model that was trained on pairs also reads single texts */
   readonly readsHalfPairs?: true
   /** `pipeline_tag` of the model card */

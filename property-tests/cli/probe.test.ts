@@ -185,15 +185,15 @@ describe('the start of a run', () => {
   it('is short with few rows, which are all trained on and scored by folds; too few choose no step', async () => {
     const few = ['train', '--model', 'sentences', '--task', 'toy.tsv', '--max-length', '16', '--method', 'lora', '--dropout', '0']
     const { steps, kept, examples, folds, ...result } = JSON.parse(await run(...few, '--output', 'short')) as RunResult
-    expect([steps, kept?.which, examples.training, examples.evaluation, folds]).toEqual([46, 'last', 30, 30, 5]) // 40 + 30 / 5
+    expect([steps, kept?.which, examples.training, examples.evaluation, folds]).toEqual([46, 'last', 30, 30, 3]) // 40 + 30 / 5
     expect(JSON.parse(await readFile(join(cwd, 'short/result.json'), 'utf8'))).not.toHaveProperty('calibration') // too few
     const card = await readFile(join(cwd, 'short/adapter/README.md'), 'utf8')
-    expect(card).toContain('evaluated on the same rows by 5 folds')
+    expect(card).toContain('evaluated on the same rows by 3 folds')
     // the same runs one by one, each with a fold held out
     const parts: RunResult[] = []
-    for (let index = 0; index < 5; index++) {
+    for (let index = 0; index < 3; index++) {
       const settings = { method: 'lora', maxLength: 16, dropout: 0, device: 'cpu', maxSteps: 46, evalSteps: 23 } as const
-      const task = { task: join(cwd, 'toy.tsv'), fold: { index, of: 5 } }
+      const task = { task: join(cwd, 'toy.tsv'), fold: { index, of: 3 } }
       const options = { model: join(cwd, 'sentences'), task, output: join(cwd, `fold-${index}`), settings }
       for await (const event of finetuneJob(options, new AbortController().signal)) if (event.kind === 'result') parts.push(event.result)
     }
@@ -244,7 +244,7 @@ describe('the start of a run', () => {
       const [newest] = (await readdir(join(cwd, output, 'checkpoints'))).sort().reverse()
       await rm(join(cwd, output, 'checkpoints', newest!), { recursive: true })
       const { code, stderr } = await saloraIn([...few, output, '--resume', '--device', 'cpu'], { cwd })
-      expect([code, stderr.includes('fold 1 of 5'), await bits(output)]).toEqual([0, lost, await bits('whole')])
+      expect([code, stderr.includes('fold 1 of 3'), await bits(output)]).toEqual([0, lost, await bits('whole')])
     }
   })
 

@@ -33,9 +33,9 @@ export const served = async (folder: string, isolated = true): Promise<Served> =
 export const pageAndData = async () => {
   const root = await mkdtemp(join(tmpdir(), 'salora-web-'))
   await buildPage(join(root, 'page'))
-  const sentences = (await readFile(join(root, 'page/sample.jsonl'), 'utf8')).trim().split('\n').slice(0, 60)
-  const rows = sentences.map((line) => JSON.parse(line) as { readonly label: number; readonly text: string })
-  const csv = `text,label\n${rows.map(({ text, label }) => `"${text.replaceAll('"', '""')}",${label === 1 ? 'good' : 'bad'}`).join('\n')}\n`
+  const sentences = (await readFile(join(root, 'page/samples/reviews.jsonl'), 'utf8')).trim().split('\n').slice(0, 60)
+  const rows = sentences.map((line) => JSON.parse(line) as { readonly label: string; readonly text: string })
+  const csv = `text,label\n${rows.map(({ text, label }) => `"${text.replaceAll('"', '""')}",${label === 'positive' ? 'good' : 'bad'}`).join('\n')}\n`
   await writeFile(join(root, 'reviews.csv'), csv)
   return { root, page: join(root, 'page'), file: join(root, 'reviews.csv'), csv }
 }

@@ -17,6 +17,8 @@ import {
   memoryStorage,
   methodNames,
   predictor,
+  readColumns,
+  readRunEvents,
   report,
   type Place,
   type Storage,
@@ -122,6 +124,41 @@ describe('salora/web', () => {
       expect((await bytesOf(storage, `export/${name}`)).equals(await readFile(join(root, 'export', name))), name).toBe(true)
   })
 
+  it('predicts watched texts at each evaluation, with the texts of that moment, and without another bit of the run', async () => {
+    const storage = await filled()
+    const shown: (readonly object[])[] = []
+    const texts = () => (shown.length === 0 ? [{ text: 'a good film' }] : [{ text: 'bad' }, { text: 'a good film' }])
+    const watch = { texts, show: (predictions: readonly object[]) => void shown.push(predictions) }
+    const events = await collected(
+      finetune({ ...options, settings: { ...settings, loadBestModelAtEnd: false } }, { storage, device: cpu, watch }),
+    )
+    expect(steps(events)).toEqual(steps(onDisk))
+    expect(shown.map(({ length }) => length)).toEqual([1, 2]) // evaluations after steps 4 and 8
+    const open = await predictor('run', { storage, device: cpu })
+    const expected = (await open.predictions([{ text: 'bad' }, { text: 'a good film' }])) as readonly { readonly score: number }[]
+    await open.release()
+    expected.forEach((prediction, i) => {
+      const last = shown[1]?.[i] as typeof prediction
+      expect({ ...last, score: 0, scores: 0 }).toEqual({ ...prediction, score: 0, scores: 0 })
+      expect(last.score).toBeCloseTo(prediction.score, 5)
+    })
+    expect(steps(await readRunEvents('run', 5, storage))).toEqual(steps(events).slice(0, 5))
+  })
+
+  it('proposes the columns of a file by their names, or else by their content', async () => {
+    const columnsOf = (name: string, text: string) => readColumns(Object.assign(new Blob([text]), { name }))
+    const rows = Array.from({ length: 8 }, (_, i) => `${i};Satz ${i} von acht;${i % 2 === 0 ? 'gut' : 'schlecht'}\n`).join('')
+    expect(await columnsOf('films.csv', csv)).toEqual({ names: ['text', 'label'], text: 'text', label: 'label' })
+    expect(await columnsOf('a.csv', `Nr;Bemerkung;Stimmung\n${rows}`)).toEqual({
+      names: ['Nr', 'Bemerkung', 'Stimmung'],
+      ...{ text: 'Bemerkung', label: 'Stimmung' },
+    })
+    expect(await columnsOf('b.jsonl', '{"review":"good","stars":1}\n{"review":"bad","stars":2}\n')).toMatchObject({
+      ...{ text: 'review', label: 'stars' },
+    })
+    expect(await columnsOf('c.csv', '')).toEqual({ names: [], text: undefined, label: undefined })
+  })
+
   it('writes the page that salora report writes, and refuses an unfinished run', async () => {
     const storage = await filled()
     await collected(finetune(options, { storage, device: cpu }))
@@ -204,7 +241,14 @@ describe('salora/web', () => {
         { name: 'yes', rows: 12 },
       ],
       words: { median: 6, most: 8 },
+      samples: [
+        { text: 'the film is bad very ', label: 'no' },
+        { text: 'the film is good very very ', label: 'yes' },
+      ],
     })
+    const shares: number[] = []
+    await inspect(file, {}, (share) => void shares.push(share))
+    expect(shares.at(-1)).toBe(1)
     const tagged = Object.assign(new Blob(['Ann B-person\nLee I-person\nslept O\n\nBob B-person\nate O\n']), { name: 'tags.conll' })
     expect((await inspect(tagged)).classes).toEqual([
       { name: 'O', rows: 2 },

@@ -94,7 +94,9 @@ describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chro
     const { placements, held, listen } = watched()
     page.on('console', listen)
     await page.goto(server.url)
-    await page.getByText('It can use the graphics card google swiftshader, a program on the processor and slower than it.').waitFor()
+    const chip = page.getByText('WebGPU: google swiftshader')
+    expect(await chip.getAttribute('title')).toBe('A program on the processor, and slower than it.')
+    await page.locator('#settings summary').click()
     await choices(page)
     const folder = await halfModel()
     await page.getByLabel('A folder of this computer').check()
@@ -103,7 +105,7 @@ describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chro
     await page.getByText('reviews.csv: 60 rows.').waitFor()
     await page.getByLabel('Precision').selectOption('float32')
     await page.getByLabel('Method').selectOption('lora')
-    await page.getByRole('button', { name: 'Start training' }).click()
+    await page.getByRole('button', { name: /^Train/ }).click()
     const whole = await ended(page)
 
     const here = await inNode(files.file, join(files.root, 'node'), settings, folder)
@@ -124,8 +126,8 @@ describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chro
 
     for (let step = 11; step <= 20; step++) expect(held.get(step), `buffers after step ${step}`).toEqual(held.get(10))
 
-    const steps = async (): Promise<number> => Number((await page.locator('#numbers b').allTextContents())[0])
-    await page.getByRole('button', { name: 'Start training' }).click()
+    const steps = async (): Promise<number> => parseInt((await page.locator('#numbers b').allTextContents())[0] ?? '', 10)
+    await page.getByRole('button', { name: /^Train/ }).click()
     await page.getByText('Preparing the first step…').waitFor()
     await expect.poll(steps).toBeGreaterThan(6)
     const devTools = await (browser as Browser).newBrowserCDPSession()

@@ -34,7 +34,7 @@ const opened = async (url: string): Promise<{ readonly page: Page; readonly erro
   page.on('console', (message) => errors.push(message.text()))
   page.on('pageerror', ({ message }) => errors.push(message))
   await page.goto(url)
-  await page.getByText('This page uses').waitFor()
+  await page.getByText('0 bytes sent').waitFor()
   return { page, errors }
 }
 
@@ -56,13 +56,30 @@ const errorLine = async (page: Page, shown: RegExp): Promise<void> => {
 const nameless = `[...document.querySelectorAll('input, select, textarea, button')].filter((control) =>
   !control.getAttribute('aria-label') && !control.labels?.length && !control.textContent.trim()).map((control) => control.outerHTML)`
 
-/** The learning rate of the run `reviews-lora-1` in the page's storage. */
-const storedRate = `(async () => {
+/** A setting of a run in the page's storage. */
+const storedSetting = (run: string, name: string): string => `(async () => {
   let folder = await navigator.storage.getDirectory()
-  for (const name of ['salora', 'runs', 'reviews-lora-1']) folder = await folder.getDirectoryHandle(name)
+  for (const name of ['salora', 'runs', '${run}']) folder = await folder.getDirectoryHandle(name)
   const config = await (await folder.getFileHandle('config.json')).getFile()
-  return JSON.parse(await config.text()).settings.learningRate
+  return JSON.parse(await config.text()).settings.${name}
 })()`
+
+/** All that a finished run `reviews-lora-1` offers, by keyboard. */
+const assertDownloads = async (page: Page): Promise<void> => {
+  const expected = {
+    '#adapter': ['reviews-lora-1-adapter.zip', 'adapter_config.json'],
+    '#onnx': ['reviews-lora-1-onnx.zip', 'onnx/model.onnx'],
+    '#report': ['reviews-lora-1-report.html', '<!doctype html>'],
+    '#folder-of-run': ['reviews-lora-1-run.zip', 'result.json'],
+  } as const
+  for (const [button, [name, content]] of Object.entries(expected)) {
+    const [download] = await Promise.all([page.waitForEvent('download', { timeout: 30_000 }), page.locator(button).press('Enter')])
+    expect(download.suggestedFilename()).toBe(name)
+    const bytes = await readFile(await download.path())
+    if (name.endsWith('.zip')) expect(Object.keys(unzipSync(bytes))).toContain(content)
+    else expect(bytes.toString('utf8').startsWith(content)).toBe(true)
+  }
+}
 
 /** Puts a run that began on a graphics card into the page's storage: all of it that is read before the card is asked for. */
 const runOfCard = `(async () => {
@@ -110,58 +127,122 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await context.close()
   }, 60_000)
 
-  it('trains, predicts and saves by keyboard, and fits a phone', async () => {
+  it('trains, answers the visitor while it trains, and saves by keyboard, and fits a phone', async () => {
     const { page, errors } = await opened(isolated.url)
     await fits(page)
     await page.setInputFiles('#data', files.file)
     await page.getByText('reviews.csv: 60 rows.').waitFor()
-    expect(await page.locator('#summary td').allTextContents()).toEqual([
-      'bad',
-      expect.stringMatching(/^\d+$/),
-      'good',
-      expect.stringMatching(/^\d+$/),
-    ])
+    expect(await page.locator('.classes b').allTextContents()).toEqual(['bad', 'good'])
+    await page.locator('#settings summary').press('Enter')
     await page.selectOption('#method', 'lora')
-    await page.fill('#epochs', '1')
+    await page.fill('#epochs', '3')
     await page.fill('#maxLength', '32')
-    await page.getByLabel('Longest text').press('Tab')
-    await page.keyboard.press('Enter') // on Start training
+    await page.getByLabel('Sentence 1').fill('A wonderful place.')
+    const answers = page.locator('#sentences output')
+    const seen = page.evaluate<string[]>(`new Promise((done) => {
+      const answers = new Set()
+      new MutationObserver(() => {
+        const text = document.querySelector('#sentences output').textContent
+        if (text !== '') answers.add(text)
+        if (document.getElementById('status').textContent.startsWith('Finished')) done([...answers])
+      }).observe(document.querySelector('main'), { subtree: true, childList: true, characterData: true })
+    })`)
+    await page.getByRole('button', { name: /^Train: about \d+ s$/ }).press('Enter')
     await page.evaluate(inBackground)
     await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 60_000 })
+    expect((await seen).length).toBeGreaterThan(2) // at each evaluation another score
+    await page.getByLabel('Sentence 2').fill('The worst meal of my life.')
+    await expect.poll(() => answers.nth(1).textContent(), { timeout: 30_000 }).toMatch(/^(good|bad) \d+ %$/)
     expect(await page.locator('#messages').textContent()).toContain('This tab is in the background: browsers slow it down there.')
-    await page.getByRole('button', { name: 'Predict' }).press('Enter')
-    await page.locator('#predictions td').first().waitFor({ timeout: 30_000 })
-    expect(await page.locator('#predictions tbody tr').count()).toBe(2)
-    expect(await page.locator('#charts svg').count()).toBeGreaterThanOrEqual(2)
+    expect(await page.textContent('#verdict')).toMatch(/^\d of 6 unseen rows right, \d+\.\d %; always answering “\w+”: \d+\.\d %\. /)
+    expect(await page.locator('#loss svg').count()).toBe(1)
     await fits(page)
-    expect(await page.locator('#numbers small').textContent()).toBe(' ms')
     expect(await page.evaluate(nameless)).toEqual([])
-    const [download] = await Promise.all([
-      page.waitForEvent('download'),
-      page.getByRole('button', { name: 'Download the adapter' }).press('Enter'),
-    ])
-    expect(download.suggestedFilename()).toBe('reviews-lora-1-adapter.zip')
-    const zip = unzipSync(await readFile(await download.path()))
-    expect(Object.keys(zip)).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors']))
-    expect(await page.evaluate(storedRate)).toBe(0.0004) // an empty field is the method's rate
+    await assertDownloads(page)
+    expect(await page.evaluate(storedSetting('reviews-lora-1', 'learningRate'))).toBe(0.0004) // an empty field is the method's rate
     expect(errors).toEqual([])
     await page.context().close()
   }, 180_000)
 
+  it('keeps runs in memory, and says so, where the browser blocks storage', async () => {
+    if (browser === null) throw new Error('expected a browser, got none')
+    const context = await browser.newContext({ serviceWorkers: 'block' })
+    const blocked = "navigator.storage.getDirectory = () => Promise.reject(new DOMException('blocked', 'SecurityError'))\n"
+    await context.route(/\/worker\.js$/, async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, body: blocked + (await response.text()) })
+    })
+    const page = await context.newPage()
+    await page.goto(isolated.url)
+    await page.getByText('This window keeps nothing: download before you close it').waitFor()
+    await page.setInputFiles('#data', files.file)
+    await page.getByText('reviews.csv: 60 rows.').waitFor()
+    await page.locator('#settings summary').click()
+    await page.selectOption('#method', 'lora')
+    await page.fill('#epochs', '1')
+    await page.getByRole('button', { name: /^Train/ }).click()
+    await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 60_000 })
+    await assertDownloads(page)
+    page.on('dialog', (dialog) => void dialog.accept())
+    await page.getByRole('button', { name: 'Remove reviews-lora-1' }).click()
+    await page.getByText('None yet.').waitFor()
+    await context.close()
+  }, 120_000)
+
+  it('finds the columns, offers what mends a file, and warns where guessing is as good', async () => {
+    const { page } = await opened(isolated.url)
+    const upload = (name: string, text: string, encoding: BufferEncoding = 'utf8') =>
+      page.setInputFiles('#data', { name, mimeType: 'text/csv', buffer: Buffer.from(text, encoding) })
+    const rows = (make: (i: number) => string): string => Array.from({ length: 40 }, (_, i) => `${make(i)}\n`).join('')
+    await upload(
+      'kunden.csv',
+      `Nr;Bemerkung;Stimmung\n${rows((i) => `${i};Satz Nummer ${i} ist schön;${i % 2 === 0 ? 'gut' : 'schlecht'}`)}`,
+      'latin1',
+    )
+    await errorLine(
+      page,
+      /^data\/kunden\.csv, row 2: expected text in UTF-8 \(or the encoding windows-1252\), got bytes that are not UTF-8$/,
+    )
+    await page.getByRole('button', { name: 'Read it as Windows-1252' }).click()
+    await page.getByText('kunden.csv: 40 rows.').waitFor()
+    expect([await page.inputValue('#text'), await page.inputValue('#label')]).toEqual(['Bemerkung', 'Stimmung'])
+    await upload('holes.csv', `text,label\n${rows((i) => `text ${i} of them,${i === 3 ? '' : i % 2}`)}`)
+    await errorLine(page, /^data\/holes\.csv, row \d: expected a label \(or skip such rows\), got an empty one$/)
+    await page.getByRole('button', { name: 'Skip the rows that lack something' }).click()
+    await page.getByText('holes.csv: 39 rows.').waitFor()
+
+    await upload('uneven.csv', `text,label\n${rows((i) => `text ${i} of them,${i % 10 === 0 ? 'rare' : 'usual'}`)}`)
+    await page.getByText('uneven.csv: 40 rows.').waitFor()
+    await page.locator('#settings summary').click()
+    await page.selectOption('#method', 'lora')
+    await page.fill('#epochs', '1')
+    await page.getByRole('button', { name: /^Train/ }).click()
+    const balance = page.getByRole('button', { name: 'Balance the classes and train again' })
+    await balance.waitFor({ timeout: 60_000 })
+    expect(await page.locator('#verdict').getAttribute('class')).toContain('poor')
+    expect(await page.locator('#warnings li').count()).toBeGreaterThan(0)
+    await balance.click()
+    await page.getByText(/^uneven-lora-2: finished$/).waitFor({ timeout: 60_000 })
+    expect(await page.evaluate(storedSetting('uneven-lora-2', 'classWeights'))).toBe('balanced')
+    await page.context().close()
+  }, 120_000)
+
   it('refuses in one line what it cannot train, before it loads it, and says that it has one thread without the headers', async () => {
     const { page } = await opened(plain.url)
-    expect(await page.textContent('#machine')).toContain('one thread of the processor: its server does not send the headers COOP and COEP')
-    expect(await page.textContent('#machine')).toContain('It does not use a graphics card: this browser offers none by WebGPU.')
+    expect(await page.getByText('1 thread', { exact: true }).getAttribute('title')).toContain('COOP and COEP')
+    await page.getByText('no WebGPU').waitFor()
     expect(await page.locator('#device option:disabled').textContent()).toBe('graphics card (WebGPU)')
-    await page.setInputFiles('#data', { name: 'other.csv', mimeType: 'text/csv', buffer: Buffer.from('text,class\na,b\nc,d\n') })
+    await page.setInputFiles('#data', { name: 'other.csv', mimeType: 'text/csv', buffer: Buffer.from('text\na\nc\n') })
     await errorLine(page, /^data\/other\.csv, row 1: expected a column "label"/)
-    expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true)
+    const train = page.getByRole('button', { name: /^Train/ })
+    expect(await train.isDisabled()).toBe(true)
     await page.setInputFiles('#data', files.file)
     await page.getByText('reviews.csv: 60 rows.').waitFor()
 
-    await page.getByLabel('A model of the Hugging Face hub').check()
+    await page.locator('#settings summary').click()
+    await page.getByLabel('Another model of the hub').check()
     await page.getByLabel('Hub id').fill('no id')
-    await page.getByRole('button', { name: 'Start training' }).click()
+    await train.click()
     await errorLine(page, /^model: expected OWNER\/NAME of the hub, got "no id"$/)
 
     const folder = join(files.root, 'chosen')
@@ -169,13 +250,13 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await writeFile(join(folder, 'model.safetensors'), '')
     await page.getByLabel('A folder of this computer').check()
     await page.setInputFiles('#folder', folder)
-    await page.getByRole('button', { name: 'Start training' }).click()
+    await train.click()
     await errorLine(page, /^chosen: expected config\.json in the folder, got none$/)
 
     await writeFile(join(folder, 'config.json'), '{}')
     await truncate(join(folder, 'model.safetensors'), 2e9)
     await page.setInputFiles('#folder', folder)
-    await page.getByRole('button', { name: 'Start training' }).click()
+    await train.click()
     await errorLine(page, /^chosen: expected at most 1\.5 GB of weights .*, got 2\.0 GB; train it with Node$/)
 
     await page.evaluate(runOfCard)
@@ -190,8 +271,9 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await page.getByText('reviews.csv: 60 rows.').waitFor()
     const session = await page.context().newCDPSession(page)
     await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(plain.url).origin, quotaSize: 100 })
-    await page.getByLabel('The model of this page').check()
-    await page.getByRole('button', { name: 'Start training' }).click()
+    await page.locator('#settings summary').click()
+    await page.selectOption('#device', 'cpu') // a resumed run shows its own
+    await train.click()
     await errorLine(page, /no space left in the browser's storage for this page \(QuotaExceededError\)$/)
     await page.context().close()
   }, 180_000)
@@ -210,10 +292,11 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
       return route.fulfill({ status: 206, headers: { ...headers, 'content-range': `bytes 0-0/${body.length}` }, body: body.subarray(0, 1) })
     })
     await page.setInputFiles('#data', files.file)
+    await page.locator('#settings summary').click()
     await page.selectOption('#method', 'lora')
     await page.fill('#epochs', '1')
     await page.fill('#maxLength', '16')
-    await page.getByLabel('A model of the Hugging Face hub').check()
+    await page.getByLabel('Another model of the hub').check()
     const id = page.getByLabel('Hub id')
     await id.fill('owner/none')
     await id.press('Tab')
@@ -222,7 +305,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await id.press('Tab')
     await page.getByText(/^roberta, \d\.\d MB to download$/).waitFor()
     expect(await page.getByRole('alert').isVisible()).toBe(false)
-    await page.getByRole('button', { name: 'Start training' }).click()
+    await page.getByRole('button', { name: /^Train/ }).click()
     await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 30_000 })
     expect(requests.filter((url) => url.endsWith('tiny/resolve/main/model.safetensors')).length).toBe(3) // its size twice, and its bytes
     await page.context().unroute('https://huggingface.co/**')

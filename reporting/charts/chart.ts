@@ -6,6 +6,8 @@ export type Axis = {
   readonly title: string
   /** whether a y axis is logarithmic beyond ±1 */
   readonly logarithmic?: boolean
+  /** where an x axis ends at least: a run that goes on has not got there */
+  readonly to?: number
   /** ticks of a base-2 logarithmic x axis; absent: a linear axis */
   readonly values?: readonly number[]
 }

@@ -43,7 +43,8 @@ export const lineFrame = (chart: LineChart, width: number, height: number): Line
 
 const positionScale = ({ x, lines }: LineChart, ends: Ends): Scale => {
   const positions = lines.flatMap(({ points }) => points.map(([at]) => at))
-  const domain: Ends = positions.length === 0 ? [0, 1] : [Math.min(...positions), Math.max(...positions)]
+  const last = Math.max(x.to ?? -Infinity, ...positions)
+  const domain: Ends = positions.length === 0 ? [0, 1] : [x.to === undefined ? Math.min(...positions) : 0, last]
   if (x.values !== undefined) return { at: scaleLog(domain, ends).base(2), ticks: x.values }
   const { at, ticks } = linearScale(domain, ends, Math.max(2, (ends[1] - ends[0]) / 90))
   return { at, ticks: x.title === 'step' ? ticks.filter(Number.isInteger) : ticks } // no step is a half

@@ -1,5 +1,5 @@
-/** The choice of processor or graphics card, and in words what the next run trains on. */
-import { byId } from './elements.js'
+/** What the page runs on: chips under the title, and the choice of processor or graphics card. */
+import { byId, make } from './elements.js'
 import type { Machine } from './messages.js'
 
 const select = (id: string): HTMLSelectElement => byId<HTMLSelectElement>(id)
@@ -8,17 +8,34 @@ const select = (id: string): HTMLSelectElement => byId<HTMLSelectElement>(id)
 export const selectedDevice = (): 'cpu' | 'webgpu' =>
   select('device').value === 'webgpu' && select('precision').value !== 'int8' ? 'webgpu' : 'cpu'
 
+const chip = (text: string, title: string): HTMLElement => {
+  const item = make('li', text)
+  item.title = title
+  return item
+}
+
+/** True ones alone: a page that is not kept yet does not work offline. */
+const describeMachine = ({ isolated, threads, gpu, keeps }: Machine): readonly HTMLElement[] => [
+  chip('0 bytes sent', 'The page has no server to send to: its policy allows downloads of models, and nothing else.'),
+  ...(keeps
+    ? []
+    : [chip('This window keeps nothing: download before you close it', 'The browser blocks storage, so runs are in memory alone.')]),
+  chip(
+    `${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+    isolated ? 'of the processor' : 'Its server does not send the headers COOP and COEP, which more threads need.',
+  ),
+  gpu === null
+    ? chip('no WebGPU', 'This browser offers no graphics card.')
+    : chip(`WebGPU: ${gpu.name}`, gpu.isSoftware ? 'A program on the processor, and slower than it.' : 'A graphics card.'),
+]
+
 /** Fills the choices and says what there is. A graphics card that is a program on the processor is slower than the processor: it is not the default. */
-export const showMachine = ({ isolated, threads, methods, gpu }: Machine): void => {
-  const onThreads = isolated
-    ? `This page uses ${threads} ${threads === 1 ? 'thread' : 'threads'} of the processor`
-    : 'This page uses one thread of the processor: its server does not send the headers COOP and COEP, which more threads need'
-  const software = gpu?.isSoftware === true ? ', a program on the processor and slower than it' : ''
-  const card =
-    gpu === null
-      ? 'It does not use a graphics card: this browser offers none by WebGPU.'
-      : `It can use the graphics card ${gpu.name}${software}.`
-  byId('machine').textContent = `${onThreads}. ${card}`
+export const showMachine = (machine: Machine): void => {
+  const { methods, gpu } = machine
+  byId('chips').replaceChildren(...describeMachine(machine))
+  navigator.serviceWorker?.ready
+    .then(() => byId('chips').firstElementChild?.after(chip('works offline', 'This browser keeps the page and its tiny model.')))
+    .catch(() => undefined)
   select('method').replaceChildren(...methods.map((name) => new Option(name, name)))
   const choices = [new Option('processor', 'cpu'), new Option('graphics card (WebGPU)', 'webgpu')]
   if (gpu === null) for (const choice of choices.slice(1)) choice.disabled = true

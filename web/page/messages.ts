@@ -1,5 +1,5 @@
 /** What the page and its worker say to each other. */
-import type { DataSummary, FinetuneEvent, FinetuneOptions } from 'salora/web'
+import type { DataSummary, FinetuneEvent, FinetuneOptions, ProposedColumns } from 'salora/web'
 
 /** Where a model's files come from. */
 export type ModelChoice =
@@ -7,23 +7,28 @@ export type ModelChoice =
   | { readonly kind: 'folder'; readonly name: string; readonly files: readonly File[] }
   | { readonly kind: 'hub'; readonly id: string }
 
+/** How a data file is read. */
+export type DataTask = Pick<FinetuneOptions['task'], 'text' | 'textPair' | 'label' | 'encoding' | 'skipMissing'>
+
 export type RunRequest = {
   /** the run's folder in the page's storage */
   readonly name: string
   readonly model: ModelChoice
   /** null: the file that the run began with */
   readonly data: File | null
-  readonly task: Pick<FinetuneOptions['task'], 'text' | 'textPair' | 'label'>
+  readonly task: DataTask
   readonly settings: NonNullable<FinetuneOptions['settings']>
   readonly resume: boolean
 }
 
 export type Request =
-  | { readonly kind: 'inspect'; readonly file: File; readonly task: RunRequest['task'] }
+  /** columns that the task does not name are those that probably hold text and label */
+  | { readonly kind: 'inspect'; readonly file: File; readonly task: DataTask }
   /** of the hub */
   | { readonly kind: 'look'; readonly id: string }
   | { readonly kind: 'start'; readonly run: RunRequest }
   | { readonly kind: 'stop' }
+  /** the texts to predict, at each evaluation of a run that trains, or now by the run that was trained last */
   | { readonly kind: 'predict'; readonly texts: readonly string[] }
   | { readonly kind: 'download'; readonly run: string; readonly part: 'adapter' | 'run' }
   /** only of the run that this page trained last */
@@ -57,19 +62,28 @@ export type Machine = {
   readonly methods: readonly string[]
   /** null: the browser has no WebGPU, or no card for it */
   readonly gpu: Gpu | null
+  /** whether runs outlive the window: a browser may block storage */
+  readonly keeps: boolean
 }
+
+export type Prediction = { readonly label?: string; readonly score?: number }
 
 export type Response =
   | { readonly kind: 'ready'; readonly machine: Machine }
   | { readonly kind: 'runs'; readonly runs: readonly StoredRun[] }
+  /** share of the data file that has been read, from 0 to 1 */
+  | { readonly kind: 'reading'; readonly share: number }
+  | { readonly kind: 'columns'; readonly columns: ProposedColumns }
   | { readonly kind: 'summary'; readonly summary: DataSummary }
   /** line: the family and the size of the model */
   | { readonly kind: 'model'; readonly id: string; readonly line: string }
   /** share: of the file, from 0 to 1; null: its size is not known */
   | { readonly kind: 'loading'; readonly line: string; readonly share: number | null }
+  /** steps and evaluations of a resumed run before its checkpoint */
+  | { readonly kind: 'past'; readonly events: readonly FinetuneEvent[] }
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'ended' }
-  | { readonly kind: 'predictions'; readonly predictions: readonly object[] }
+  | { readonly kind: 'predictions'; readonly texts: readonly string[]; readonly predictions: readonly Prediction[] }
   | { readonly kind: 'download'; readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }
-  /** where: what the page was doing, for the place of the line */
-  | { readonly kind: 'error'; readonly where: Request['kind']; readonly message: string }
+  /** where: what the page was doing, for the place of the line · options: those that the message names, for its remedies */
+  | { readonly kind: 'error'; readonly where: Request['kind']; readonly message: string; readonly options: readonly string[] }

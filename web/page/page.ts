@@ -1,18 +1,18 @@
-/** The page: it asks for a model, data and settings, shows the worker's events, and offers what a run left. */
-import { curvesIn, progressIn } from './progress.js'
-import { selectedDevice, showMachine } from './devices.js'
-import { makeButton, byId, make, makeTable } from './elements.js'
-import type { DataSummary } from 'salora/web'
+/** The page: what to learn on the left, what comes of it on the right, and the runs that this browser keeps. The worker trains. */
 import { saveFile } from '../../reporting/page/charts.js'
+import { openCurves } from './curves.js'
+import { selectedDevice, showMachine } from './devices.js'
+import { byId, make, makeButton } from './elements.js'
+import { lessonIn, sampleSentences } from './learn.js'
 import type { ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
+import { progressIn } from './progress.js'
+import { watchedIn } from './watched.js'
 
 const ask = (request: Request): void => worker.postMessage(request)
 
 const readField = (id: string): string => byId<HTMLInputElement>(id).value.trim()
-const curves = curvesIn(byId('charts'))
-const progress = progressIn(curves)
-/** data: the file that is chosen · run: the run whose events are shown · stored: the runs of this browser */
-let [data, run, stored, trains]: [File | null, string, readonly StoredRun[], boolean] = [null, '', [], false]
+/** run: the run whose events are shown · stored: the runs of this browser */
+let [run, stored, trains, keeps]: [string, readonly StoredRun[], boolean, boolean] = ['', [], false, true]
 let isMachineShown = false
 
 const showError = (message: string | null): void => {
@@ -24,33 +24,99 @@ const showError = (message: string | null): void => {
 
 const setTrains = (now: boolean): void => {
   trains = now
-  byId<HTMLButtonElement>('start').disabled = now || data === null
+  byId<HTMLButtonElement>('start').disabled = now || lesson.data() === null
   byId<HTMLButtonElement>('stop').disabled = !now
-  for (const button of document.querySelectorAll<HTMLButtonElement>('#runs button, #try button, #downloads button')) button.disabled = now
+  lesson.disable(now)
+  for (const button of document.querySelectorAll<HTMLButtonElement>('#runs button, #downloads button')) button.disabled = now
 }
+
+// Model and settings
+
+/** The recommended model for few rows. */
+const goodModel = 'sentence-transformers/all-MiniLM-L6-v2'
 
 const modelChoice = (): ModelChoice => {
   const chosen = document.querySelector<HTMLInputElement>('input[name=model]:checked')?.value
+  if (chosen === 'good') return { kind: 'hub', id: goodModel }
   if (chosen === 'hub') return { kind: 'hub', id: readField('hub') }
   if (chosen !== 'folder') return { kind: 'embedded' }
   const files = [...(byId<HTMLInputElement>('folder').files ?? [])]
   return { kind: 'folder', name: files[0]?.webkitRelativePath.split('/')[0] ?? 'folder', files }
 }
 
-const columns = (): RunRequest['task'] => ({ text: readField('text') || 'text', label: readField('label') || 'label' })
+/** Rows that are read often enough in four epochs, and epochs at most. */
+const [enoughRows, mostEpochs] = [2_400, 20]
+/** Few rows are scored by folds where the model allows it; of many, folds take too long in a tab. */
+const mostFoldedRows = 100
+/** Evaluations of a run, about: at each, the sentences are scored again. */
+const evaluations = 12
 
-const settings = (): RunRequest['settings'] =>
-  ({
+const countRows = (): number => lesson.summary()?.rows ?? 0
+
+/** The steps of the run that the form describes. */
+const countSteps = (): number => Math.ceil((0.9 * countRows()) / Number(readField('batchSize'))) * Number(readField('epochs'))
+
+const settings = (): RunRequest['settings'] => {
+  const isFolded = countRows() < mostFoldedRows && modelChoice().kind !== 'embedded'
+  return {
     method: readField('method'),
     precision: readField('precision'),
     device: selectedDevice(),
     epochs: Number(readField('epochs')),
     batchSize: Number(readField('batchSize')),
     ...(readField('learningRate') === '' ? {} : { learningRate: Number(readField('learningRate')) }),
+    ...(byId<HTMLInputElement>('balance').checked ? { classWeights: 'balanced' } : {}),
     maxLength: Number(readField('maxLength')),
     saveSteps: 25,
-    evalFolds: 0, // five more models take too long in a tab
-  }) as RunRequest['settings']
+    ...(isFolded ? {} : { evalFolds: 0, evalSteps: Math.max(5, Math.ceil(countSteps() / evaluations)) }),
+  } as RunRequest['settings']
+}
+
+/** The form as a run has it that is resumed. */
+const showSettings = (of: StoredRun['settings']): void => {
+  for (const id of ['method', 'precision', 'device', 'epochs', 'batchSize', 'maxLength', 'learningRate'] as const) {
+    const value: unknown = of[id]
+    if (value !== undefined && value !== null) byId<HTMLInputElement>(id).value = String(value)
+  }
+  byId<HTMLInputElement>('balance').checked = of.classWeights === 'balanced'
+}
+
+// Time: the pace of the last run in this browser, in milliseconds for a word of a row
+
+const paceKey = (): string => `salora/pace/${modelChoice().kind}/${readField('precision')}/${selectedDevice()}`
+
+/** Before the first run here: a step of the tiny model on two cores of 2023. */
+const firstPace = 0.9
+
+const wordsToTrain = (): number => countSteps() * Number(readField('batchSize')) * ((lesson.summary()?.words.median ?? 0) + 2)
+
+const readPace = (): number | null => {
+  const kept = Number(localStorageOrNull()?.getItem(paceKey()) ?? NaN)
+  if (Number.isFinite(kept)) return kept
+  return modelChoice().kind === 'embedded' ? firstPace : null
+}
+
+/** A browser that blocks storage throws as it is asked. */
+const localStorageOrNull = (): Storage | null => {
+  try {
+    return self.localStorage
+  } catch {
+    return null
+  }
+}
+
+const roughly = (ms: number): string =>
+  ms < 60_000 ? `${Math.max(5, Math.round(ms / 5_000) * 5)} s` : `${Math.max(1, Math.round(ms / 60_000))} min`
+
+const describeChoices = (): void => {
+  const choice = modelChoice()
+  const model = choice.kind === 'embedded' ? 'tiny model' : choice.kind === 'hub' ? (choice.id.split('/').at(-1) ?? '') : choice.name
+  byId('chosen').textContent = `Model, method and settings (${readField('method')}, ${readField('epochs')} epochs, ${model})`
+  const pace = readPace()
+  byId('start').textContent = lesson.data() === null || pace === null ? 'Train' : `Train: about ${roughly(pace * wordsToTrain())}`
+}
+
+// Runs
 
 /** A name that no run of this browser has. */
 const newName = (file: string, method: string): string => {
@@ -58,14 +124,34 @@ const newName = (file: string, method: string): string => {
   for (let number = 1; ; number++) if (!stored.some(({ name }) => name === `${base}-${number}`)) return `${base}-${number}`
 }
 
+let [began, words] = [0, 0]
+
 const begin = (request: RunRequest): void => {
   showError(null)
   run = request.name
   progress.begin(request.name)
-  for (const id of ['try', 'downloads']) byId(id).hidden = true
+  watched.clear()
+  byId('downloads').hidden = true
+  ;[began, words] = [performance.now(), request.resume ? 0 : wordsToTrain()]
   setTrains(true)
-  navigator.storage.persist().catch(() => false)
+  navigator.storage?.persist?.().catch(() => false)
+  ask({ kind: 'predict', texts: watched.texts() })
   ask({ kind: 'start', run: request })
+  if (matchMedia('(max-width: 52rem)').matches) byId('result').scrollIntoView({ behavior: 'smooth' })
+}
+
+const trainAnew = (): void => {
+  const data = lesson.data()
+  if (data === null || trains) return
+  const chosen = settings()
+  begin({
+    name: newName(data.name, String(chosen.method)),
+    model: modelChoice(),
+    data,
+    task: lesson.task(),
+    settings: chosen,
+    resume: false,
+  })
 }
 
 /** The model of a stored run. A folder of this computer must be chosen again: a page may not open it by itself. */
@@ -77,94 +163,68 @@ const storedModel = (path: string): ModelChoice => {
 }
 
 const resume = ({ name, model, settings: chosen, task }: StoredRun): void => {
+  showSettings(chosen)
+  describeChoices()
   begin({ name, model: storedModel(model), data: null, task, settings: chosen, resume: true })
 }
 
-const choose = (file: File): void => {
-  showError(null)
-  data = file
-  byId('summary').textContent = `Reading ${file.name}…`
-  ask({ kind: 'inspect', file, task: columns() })
-}
-
-const showSummary = ({ rows, classes, words }: DataSummary): void => {
-  const count = (number: number): string => number.toLocaleString('en-US')
-  byId('summary').replaceChildren(
-    make('p', `${data?.name ?? ''}: ${count(rows)} rows. A text has ${words.median} words (median), the longest ${count(words.most)}.`),
-    ...(classes.length === 0
-      ? []
-      : [
-          makeTable(
-            ['Class', 'Rows'],
-            classes.slice(0, 20).map(({ name, rows: of }) => [name, count(of)]),
-          ),
-        ]),
-  )
-  setTrains(trains)
-}
-
-const show = (shown: StoredRun): HTMLLIElement => {
+const showRun = (shown: StoredRun): HTMLLIElement => {
   const { name, step, finished } = shown
   const state = finished ? 'finished' : `stopped after step ${step}`
-  const download = (part: 'adapter' | 'run') => () => ask({ kind: 'download', run: name, part })
+  const remove = (): void => {
+    if (confirm(`Remove ${name}? Its adapter and its data leave this browser.`)) ask({ kind: 'remove', run: name })
+  }
   return make('li', [
     make('span', `${name}: ${state}`),
     ...(finished || step === 0 ? [] : [makeButton('Resume', () => resume(shown), `Resume ${name}`)]),
-    ...(finished ? [makeButton('Download', download('run'), `Download ${name}`)] : []),
-    makeButton('Remove', () => ask({ kind: 'remove', run: name }), `Remove ${name}`),
+    ...(finished ? [makeButton('Download', () => ask({ kind: 'download', run: name, part: 'run' }), `Download ${name}`)] : []),
+    makeButton('Remove', remove, `Remove ${name}`),
   ])
 }
 
 const showRuns = (runs: readonly StoredRun[]): void => {
   stored = runs
-  byId('runs').replaceChildren(...(runs.length === 0 ? [make('li', 'None yet.', 'quiet')] : runs.map(show)))
+  byId('runs').replaceChildren(...(runs.length === 0 ? [make('li', 'None yet.', 'quiet')] : runs.map(showRun)))
   setTrains(trains)
 }
 
-const showPredictions = (predictions: readonly object[]): void => {
-  const texts = byId<HTMLTextAreaElement>('texts')
-    .value.split('\n')
-    .filter((text) => text.trim() !== '')
-  const rows = predictions.map((prediction, i) => {
-    const { label, score, ...rest } = prediction as { readonly label?: string; readonly score?: number }
-    return [texts[i] ?? '', label ?? JSON.stringify(rest), score === undefined ? '' : score.toFixed(3)]
-  })
-  byId('predictions').replaceChildren(makeTable(['Sentence', 'Class', 'Score'], rows))
-}
+// The worker
 
 const answers: { readonly [K in Response['kind']]: (response: Extract<Response, { readonly kind: K }>) => void } = {
   ready: ({ machine }) => {
-    if (!isMachineShown) showMachine(machine) // a later worker leaves the visitor's choices
-    isMachineShown = true
+    if (!isMachineShown)
+      showMachine(machine) // a later worker leaves the visitor's choices
+    ;[isMachineShown, keeps] = [true, machine.keeps]
+    describeChoices()
   },
   runs: ({ runs }) => showRuns(runs),
-  summary: ({ summary }) => showSummary(summary),
+  reading: ({ share }) => lesson.showReading(share),
+  columns: ({ columns }) => lesson.showColumns(columns),
+  summary: ({ summary }) => lesson.showSummary(summary),
   model: ({ id, line }) => {
     if (readField('hub') === id) byId('hub-model').textContent = line
   },
   loading: ({ line, share }) => progress.load(line, share),
+  past: ({ events }) => progress.addPast(events),
   event: ({ event }) => {
     progress.add(event)
+    if (event.kind === 'start') began = performance.now() // what comes before does not grow with the rows
     if (event.kind !== 'result' || event.result.stepsDone === 0) return
-    for (const id of ['try', 'downloads']) byId(id).hidden = false
+    byId('downloads').hidden = false
+    if (words > 0 && !event.result.interrupted) localStorageOrNull()?.setItem(paceKey(), String((performance.now() - began) / words))
+    describeChoices()
   },
   ended: () => {
     setTrains(false)
     progress.end()
+    ask({ kind: 'predict', texts: watched.texts() })
   },
-  predictions: ({ predictions }) => showPredictions(predictions),
+  predictions: ({ texts, predictions }) => watched.show(texts, predictions, lesson.summary()?.classes.map(({ name }) => name) ?? []),
   download: ({ name, bytes }) => saveFile(name, new Blob([bytes], { type: name.endsWith('.html') ? 'text/html' : 'application/zip' })),
-  error: ({ where, message }) => {
+  error: ({ where, message, options }) => {
+    if (where === 'inspect') return lesson.showError(message, options)
     if (where === 'look') byId('hub-model').textContent = ''
-    if (where === 'inspect') {
-      data = null
-      byId('summary').replaceChildren()
-      setTrains(trains)
-    }
-    if (where === 'start') {
-      worker.terminate()
-      worker = newWorker()
-    }
+    if (where === 'start') restartWorker()
     showError(message)
   },
 }
@@ -184,20 +244,49 @@ const newWorker = (): Worker => {
   return opened
 }
 
-/** Another one after a run that failed: a card that was lost, or memory that WebAssembly took, stays so as long as its worker. */
 let worker = newWorker()
+
+/** After a run that failed: a card that was lost, or memory that WebAssembly took, stays so as long as its worker. */
+const restartWorker = (): void => {
+  worker.terminate()
+  worker = newWorker()
+}
+
+const lesson = lessonIn({
+  ask,
+  cancel: restartWorker,
+  changed: (sample) => {
+    if (sample !== undefined) watched.setTexts(sampleSentences[sample] ?? [])
+    const rows = countRows()
+    const epochs = byId<HTMLInputElement>('epochs')
+    if (rows > 0 && epochs.dataset['chosen'] === undefined)
+      epochs.value = String(Math.min(mostEpochs, Math.max(4, Math.ceil(enoughRows / rows))))
+    setTrains(trains)
+    describeChoices()
+  },
+})
+const watched = watchedIn((texts) => ask({ kind: 'predict', texts }))
+const progress = progressIn(openCurves(), {
+  balance: () => {
+    byId<HTMLInputElement>('balance').checked = true
+    trainAnew()
+  },
+  trainLonger: () => {
+    byId<HTMLInputElement>('epochs').value = String(2 * Number(readField('epochs')))
+    trainAnew()
+  },
+})
 
 byId('run').addEventListener('submit', (event) => {
   event.preventDefault()
-  if (data === null || trains) return
-  const chosen = settings()
-  const name = newName(data.name, String(chosen.method))
-  begin({ name, model: modelChoice(), data, task: columns(), settings: chosen, resume: false })
+  trainAnew()
 })
 byId('stop').addEventListener('click', () => {
   ask({ kind: 'stop' })
   progress.say('Stopping after this step…')
 })
+byId('epochs').addEventListener('input', () => (byId('epochs').dataset['chosen'] = ''))
+byId('settings').addEventListener('change', describeChoices)
 for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=model]'))
   radio.addEventListener('change', () => {
     for (const field of document.querySelectorAll<HTMLElement>('[data-for]')) field.hidden = field.dataset['for'] !== radio.value
@@ -208,39 +297,14 @@ byId('hub').addEventListener('change', () => {
   byId('hub-model').textContent = id === '' ? '' : 'Looking on the hub…'
   if (id !== '') ask({ kind: 'look', id })
 })
-byId('data').addEventListener('change', () => {
-  const [file] = byId<HTMLInputElement>('data').files ?? []
-  if (file !== undefined) choose(file)
-})
-for (const id of ['text', 'label'])
-  byId(id).addEventListener('change', () => {
-    const [file = data] = byId<HTMLInputElement>('data').files ?? []
-    if (file !== null) choose(file)
-  })
-const drop = byId('drop')
-for (const kind of ['dragover', 'dragleave', 'drop'] as const)
-  drop.addEventListener(kind, (event) => {
-    event.preventDefault()
-    drop.classList.toggle('over', kind === 'dragover')
-    const [file] = kind === 'drop' ? (event.dataTransfer?.files ?? []) : []
-    if (file !== undefined) choose(file)
-  })
-byId('sample').addEventListener('click', async () => {
-  const response = await fetch('sample.jsonl')
-  choose(new File([await response.blob()], 'reviews.jsonl'))
-})
-byId('sentences').addEventListener('submit', (event) => {
-  event.preventDefault()
-  const texts = readField('texts')
-    .split('\n')
-    .filter((text) => text.trim() !== '')
-  if (texts.length > 0) ask({ kind: 'predict', texts })
-})
 byId('adapter').addEventListener('click', () => ask({ kind: 'download', run, part: 'adapter' }))
 byId('onnx').addEventListener('click', () => ask({ kind: 'export', run }))
 byId('report').addEventListener('click', () => ask({ kind: 'report', run }))
 byId('folder-of-run').addEventListener('click', () => ask({ kind: 'download', run, part: 'run' }))
 document.addEventListener('visibilitychange', () => {
   if (trains && document.hidden) progress.note('This tab is in the background: browsers slow it down there.')
+})
+addEventListener('beforeunload', (event) => {
+  if (trains || (!keeps && !byId('downloads').hidden)) event.preventDefault()
 })
 if ('serviceWorker' in navigator) navigator.serviceWorker.register('serviceWorker.js').catch(() => undefined)

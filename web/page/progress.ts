@@ -1,12 +1,13 @@
-/** What a run says as it trains: its state in one line, its numbers, its curves and its messages. */
+/** What a run says as it trains: how often the kept step is right, how far it is, its loss, its warnings, and the verdict at the end. */
 import type { FinetuneEvent } from 'salora/web'
-import { byId, make } from './elements.js'
-import { lineChart, type Point } from '../../reporting/charts/chart.js'
-import { chartView, type ChartView } from '../../reporting/page/chartView.js'
+import { byId, make, makeButton } from './elements.js'
+import type { Curves } from './curves.js'
 
 export type Progress = {
   readonly begin: (run: string) => void
   readonly add: (event: FinetuneEvent) => void
+  /** steps and evaluations before the checkpoint of a resumed run */
+  readonly addPast: (events: readonly FinetuneEvent[]) => void
   readonly say: (line: string) => void
   /** a download: what it says, and its share of a file (null: not known) */
   readonly load: (line: string, share: number | null) => void
@@ -15,11 +16,24 @@ export type Progress = {
   readonly end: () => void
 }
 
-/** The most messages that are shown. */
-const mostMessages = 200
+/** What a visitor can do about a model that is no better than always giving one answer. */
+export type Remedies = { readonly balance: () => void; readonly trainLonger: () => void }
 
-/** What is known of the run that is shown. */
-type Shown = { name: string; steps: number; ended: boolean; last: number; readonly numbers: Map<string, string> }
+/** The most messages that are shown, and warnings. */
+const [mostMessages, mostWarnings] = [200, 5]
+
+type OfKind<K extends FinetuneEvent['kind']> = Extract<FinetuneEvent, { readonly kind: K }>
+
+/** What is known of the run that is shown. msPerStep: of the last steps · kept: the best evaluation, or the last one if none was best */
+type Shown = {
+  readonly name: string
+  steps: number
+  ended: boolean
+  last: number
+  msPerStep: number
+  kept: OfKind<'evaluation'> | null
+  facts: OfKind<'ready'> | null
+}
 
 const say = (line: string): void => {
   byId('status').textContent = line
@@ -31,16 +45,11 @@ const note = (line: string): void => {
   if (list.childElementCount > mostMessages) list.firstElementChild?.remove()
 }
 
-/** A number in large digits, and its unit in small ones: `159 ms` fits beside five others. */
-const largeNumber = (text: string): HTMLElement => {
-  const [digits = '', unit] = text.split(' ')
-  return make('span', [make('b', digits), ...(unit === undefined ? [] : [make('small', ` ${unit}`)])], 'value')
+const warn = (message: string): void => {
+  note(`Warning: ${message}`)
+  const list = byId('warnings')
+  if (list.childElementCount < mostWarnings) list.append(make('li', message))
 }
-
-const showNumbers = (numbers: ReadonlyMap<string, string>): void =>
-  byId('numbers').replaceChildren(
-    ...[...numbers].map(([title, value]) => make('div', [make('dt', title), make('dd', [largeNumber(value)])])),
-  )
 
 /** share: from 0 to 1; null: not known */
 const setBar = (share: number | null, of: string): void => {
@@ -50,35 +59,90 @@ const setBar = (share: number | null, of: string): void => {
   else bar.value = share
 }
 
-type OfKind<K extends FinetuneEvent['kind']> = Extract<FinetuneEvent, { readonly kind: K }>
+const showNumbers = (numbers: Readonly<Record<string, string>>): void =>
+  byId('numbers').replaceChildren(
+    ...Object.entries(numbers).map(([title, value]) => make('div', [make('dt', title), make('dd', [make('b', value)])])),
+  )
 
-const showStep = (shown: Shown, { step, taskLoss, columns }: OfKind<'step'>): void => {
-  const { numbers, steps, name, last } = shown
+/** The share that is right, or the metric that chooses the step where there is none. */
+const mainScore = ({ scores }: OfKind<'evaluation'>, selectedBy: string | undefined): readonly [name: string, value: number] => {
+  const name = 'accuracy' in scores ? 'accuracy' : (selectedBy ?? Object.keys(scores)[0] ?? 'score')
+  return [name, scores[name] ?? NaN]
+}
+
+export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+const seconds = (ms: number): string => (ms < 90_000 ? `${Math.max(1, Math.round(ms / 1000))} s` : `${Math.round(ms / 60_000)} min`)
+
+const showScore = ({ kept, facts }: Shown): void => {
+  const majority = facts?.majority ?? null
+  if (kept === null) {
+    byId('score').textContent = '–'
+  } else {
+    const [name, value] = mainScore(kept, facts?.selectedBy)
+    byId('score-title').textContent =
+      name === 'accuracy' ? `Right on ${facts?.examples.evaluation ?? ''} sentences it never saw` : `${name}, on rows it never saw`
+    byId('score').textContent = name === 'accuracy' ? percent(value) : value.toFixed(3)
+  }
+  byId('guess').textContent = majority === null ? '' : `always answering “${majority.label}”: ${percent(majority.share)}`
+}
+
+const showStep = (shown: Shown, { step, taskLoss }: OfKind<'step'>): void => {
   const now = performance.now()
-  numbers.set(`Step of ${steps}`, String(step)).set('Loss', taskLoss.toFixed(3))
-  const { density } = columns as { readonly density?: number | null }
-  if (typeof density === 'number') numbers.set('Density', density.toFixed(3))
-  if (last > 0) numbers.set('A step', `${Math.round(now - last)} ms`)
+  if (shown.last > 0) {
+    const took = now - shown.last
+    shown.msPerStep = shown.msPerStep === 0 ? took : 0.9 * shown.msPerStep + 0.1 * took
+  }
   shown.last = now
-  showNumbers(numbers)
+  const { steps, msPerStep } = shown
+  showNumbers({
+    Step: `${step} / ${steps}`,
+    Left: step === steps || msPerStep === 0 ? '–' : seconds((steps - step) * msPerStep),
+    Loss: taskLoss.toFixed(3),
+  })
   setBar(step / Math.max(1, steps), 'Steps done')
-  if (step % 10 === 1 || step === steps) say(`Training ${name}: step ${step} of ${steps}`)
+  if (step % 10 === 1 || step === steps) say(`Training ${shown.name}: step ${step} of ${steps}`)
 }
 
-const showEvaluation = ({ numbers }: Shown, { step, scores }: OfKind<'evaluation'>): void => {
-  const [metric, score] = Object.entries(scores)[0] ?? ['score', NaN]
-  numbers.set(capitalize(metric), score.toFixed(3))
-  showNumbers(numbers)
-  const all = Object.entries(scores).map(([of, value]) => `${of} ${value.toFixed(4)}`)
-  note(`Step ${step}: ${all.join(', ')}`)
+const showEvaluation = (shown: Shown, event: OfKind<'evaluation'>): void => {
+  if (event.best || shown.kept === null || !shown.kept.best) shown.kept = event
+  showScore(shown)
+  shown.last = performance.now() // its time is not a step's
+  note(
+    `Step ${event.step}: ${Object.entries(event.scores)
+      .map(([of, value]) => `${of} ${value.toFixed(4)}`)
+      .join(', ')}`,
+  )
 }
 
-const showResult = (shown: Shown, { result: { kept, interrupted, stepsDone, ranks } }: OfKind<'result'>): void => {
+/** One sentence on the kept step, amber if guessing is as good. */
+const showVerdict = (shown: Shown, { result }: OfKind<'result'>, remedies: Remedies): void => {
+  const { kept, facts } = shown
+  const line = byId('verdict')
+  const [name, value] = kept === null ? ['', NaN] : mainScore(kept, facts?.selectedBy)
+  const rows = facts?.examples.evaluation ?? 0
+  const majority = facts?.majority ?? null
+  line.hidden = name !== 'accuracy' || result.stepsDone === 0
+  if (line.hidden) return
+  const isPoor = majority !== null && value <= majority.share
+  const guessing = majority === null ? '' : `; always answering “${majority.label}”: ${percent(majority.share)}`
+  line.classList.toggle('poor', isPoor)
+  line.replaceChildren(`${Math.round(value * rows)} of ${rows} unseen rows right, ${percent(value)}${guessing}. `)
+  if (!isPoor) return
+  line.append('It has learned no more than the most frequent answer. ')
+  const isUneven = majority.share > 2 / 3 && !byId<HTMLInputElement>('balance').checked
+  line.append(
+    isUneven
+      ? makeButton('Balance the classes and train again', remedies.balance)
+      : makeButton('Train twice as long', remedies.trainLonger),
+  )
+}
+
+const showResult = (shown: Shown, event: OfKind<'result'>, remedies: Remedies): void => {
+  const { kept, interrupted, stepsDone, ranks } = event.result
   shown.ended = true
-  const remaining = Object.values(ranks ?? {})
-  if (remaining.length > 0) shown.numbers.set('Mean rank', (remaining.reduce((sum, rank) => sum + rank, 0) / remaining.length).toFixed(2))
-  showNumbers(shown.numbers)
   for (const [matrix, rank] of Object.entries(ranks ?? {})) note(`${matrix}: rank ${rank}`)
+  showVerdict(shown, event, remedies)
   say(
     interrupted
       ? `Stopped after step ${stepsDone}; it can be resumed.`
@@ -86,36 +150,52 @@ const showResult = (shown: Shown, { result: { kept, interrupted, stepsDone, rank
   )
 }
 
-const show = (shown: Shown, event: FinetuneEvent): void => {
-  if (event.kind === 'preparing') say(sentence(event.what))
-  if (event.kind === 'preparing' || event.kind === 'warning') note(event.kind === 'warning' ? `Warning: ${event.message}` : event.what)
+const show = (shown: Shown, event: FinetuneEvent, remedies: Remedies): void => {
+  if (event.kind === 'preparing') {
+    say(`${event.what.charAt(0).toUpperCase()}${event.what.slice(1)}…`)
+    note(event.what)
+  }
+  if (event.kind === 'warning') warn(event.message)
+  if (event.kind === 'ready') {
+    shown.facts = event
+    showScore(shown)
+  }
   if (event.kind === 'start') {
     shown.steps = event.steps
-    setBar(0, 'Steps done')
+    setBar(event.resumedAt / Math.max(1, event.steps), 'Steps done')
     if (event.announcement !== null) note(event.announcement)
     say(event.resumedAt > 0 ? `Resumed after step ${event.resumedAt} of ${event.steps}` : 'Preparing the first step…')
   }
   if (event.kind === 'phase') note(`Step ${event.step}: ${event.line}`)
   if (event.kind === 'evaluation') showEvaluation(shown, event)
   if (event.kind === 'step') showStep(shown, event)
-  if (event.kind === 'result') showResult(shown, event)
+  if (event.kind === 'result') showResult(shown, event, remedies)
 }
 
-export const progressIn = (curves: Curves): Progress => {
-  let shown: Shown = { name: '', steps: 0, ended: true, last: 0, numbers: new Map() }
+const newRun = (name: string): Shown => ({ name, steps: 0, ended: false, last: 0, msPerStep: 0, kept: null, facts: null })
+
+export const progressIn = (curves: Curves, remedies: Remedies): Progress => {
+  let shown: Shown = { ...newRun(''), ended: true }
   return {
     begin: (name) => {
-      shown = { name, steps: 0, ended: false, last: 0, numbers: new Map() }
+      shown = newRun(name)
       curves.clear()
-      showNumbers(shown.numbers)
-      byId('messages').replaceChildren()
+      showScore(shown)
+      showNumbers({})
+      for (const id of ['messages', 'warnings']) byId(id).replaceChildren()
+      byId('verdict').hidden = true
       setBar(0, 'Steps done')
-      byId('progress').hidden = false
       say('Loading the model…')
     },
     add: (event) => {
       curves.add(event)
-      show(shown, event)
+      show(shown, event, remedies)
+    },
+    addPast: (events) => {
+      for (const event of events) {
+        curves.add(event)
+        if (event.kind === 'evaluation') showEvaluation(shown, event)
+      }
     },
     say,
     load: (line, share) => {
@@ -127,75 +207,4 @@ export const progressIn = (curves: Curves): Progress => {
       if (!shown.ended) say('The run ended.')
     },
   }
-}
-
-const capitalize = (name: string): string => `${name.charAt(0).toUpperCase()}${name.slice(1)}`
-
-const sentence = (text: string): string => `${capitalize(text)}…`
-
-type Curve = { readonly view: ChartView; readonly figure: HTMLElement; readonly points: Point[] }
-
-export type Curves = {
-  /** forgets the run before */
-  readonly clear: () => void
-  readonly add: (event: FinetuneEvent) => void
-}
-
-const titles = {
-  loss: 'Loss',
-  score: 'Score of the held-out rows',
-  density: 'Density: the share of ranks that remains',
-  rank: 'Mean rank of a matrix',
-} as const
-type Name = keyof typeof titles
-
-/** Milliseconds between two drawings of a curve. */
-const interval = 300
-
-export const curvesIn = (place: HTMLElement): Curves => {
-  const curves = new Map<Name, Curve>()
-  let waiting = false
-  const draw = (): void => {
-    waiting = false
-    for (const { view, points } of curves.values()) view.show(lineChart(points, { title: 'step' }, { title: '' }, { isNoisy: false }))
-  }
-  const put = (name: Name, point: Point): void => {
-    const curve = curves.get(name) ?? newCurve(place, name)
-    curves.set(name, curve)
-    curve.points.push(point)
-    if (waiting) return
-    waiting = true
-    setTimeout(draw, interval)
-  }
-  return {
-    clear: () => {
-      curves.clear()
-      place.replaceChildren()
-    },
-    add: (event) => {
-      if (event.kind === 'step') {
-        put('loss', { series: 'training', x: event.step, y: event.taskLoss })
-        const { density } = event.columns as { readonly density?: number | null }
-        if (typeof density === 'number') put('density', { series: 'density', x: event.step, y: density })
-      }
-      if (event.kind === 'evaluation') {
-        for (const [name, y] of Object.entries(event.scores))
-          if (name === 'loss') put('loss', { series: 'held-out rows', x: event.step, y })
-          else put('score', { series: name, x: event.step, y })
-      }
-      if (event.kind === 'ranks') {
-        const ranks = Object.values(event.ranks)
-        put('rank', { series: 'expected rank', x: event.step, y: ranks.reduce((sum, rank) => sum + rank, 0) / Math.max(1, ranks.length) })
-      }
-    },
-  }
-}
-
-const newCurve = (place: HTMLElement, name: Name): Curve => {
-  const drawing = make('div', '', 'place')
-  drawing.setAttribute('role', 'img')
-  drawing.setAttribute('aria-label', `${titles[name]} by step`)
-  const figure = make('figure', [make('h2', titles[name]), drawing])
-  place.append(figure)
-  return { view: chartView(drawing), figure, points: [] }
 }

@@ -56,12 +56,15 @@ export const filesBelow = async (storage: Storage, folder: string): Promise<Read
   return files
 }
 
-/** Removes a run and its data. */
-export const removeRun = async (name: string): Promise<void> => {
-  const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('salora', { create: true })
+/** Removes a run and its data. @param root null: the storage is in memory */
+export const removeRun = async (name: string, storage: Storage, root: FileSystemDirectoryHandle | null): Promise<void> => {
   for (const place of ['runs', 'data']) {
-    const folder = await root.getDirectoryHandle(place, { create: true })
-    await folder.removeEntry(name, { recursive: true }).catch(() => undefined)
+    if (root === null)
+      for (const path of (await filesBelow(storage, `${place}/${name}`)).keys()) await storage.remove(`${place}/${name}/${path}`)
+    else {
+      const folder = await root.getDirectoryHandle(place, { create: true })
+      await folder.removeEntry(name, { recursive: true }).catch(() => undefined)
+    }
   }
 }
 
