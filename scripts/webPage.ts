@@ -1,7 +1,11 @@
-/** npm run build:web: writes the page that trains in a browser into a folder, which any server of files can serve. */
+/**
+ * npm run build:web: writes the page that trains in a browser into a folder, which any server of files can serve. With --single it writes one HTML
+ * file, which opens from a disk without a server or a network.
+ */
 import { createHash } from 'node:crypto'
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
 import { packageFile } from '../accelerated/storage/packages.js'
@@ -10,21 +14,25 @@ const root = packageFile('')
 /** Sentences of the sample of reviews. */
 const sampleRows = 600
 
+const withRuntime = { conditions: ['onnxruntime-web-use-extern-wasm'], absWorkingDir: root }
+/** A script that is no module has no import.meta. */
+const classicScript = { 'import.meta.url': 'self.location.href' }
+
 /** Writes the page into `folder`, in place of what an earlier build left there. */
-export const buildPage = async (folder: string): Promise<void> => {
+export const buildPage = async (folder: string, isSingle = false): Promise<void> => {
   await rm(folder, { recursive: true, force: true })
   for (const name of ['model', 'report']) await mkdir(join(folder, name), { recursive: true })
   const page = (name: string): string => join(root, 'web/page', name)
   const common = { bundle: true, minify: true, target: 'es2022', logLevel: 'warning', outdir: folder, charset: 'utf8' } as const
   await build({
     ...common,
-    entryPoints: [page('page.ts'), page('worker.ts'), page('page.css')],
+    entryPoints: [page('page.ts'), ...(isSingle ? [] : [page('worker.ts')]), page('page.css')],
     format: 'esm',
-    splitting: true,
+    splitting: !isSingle,
     chunkNames: 'parts/[name]-[hash]',
-    conditions: ['onnxruntime-web-use-extern-wasm'],
-    absWorkingDir: root,
+    ...withRuntime,
   })
+  if (isSingle) await build({ ...common, ...withRuntime, entryPoints: [page('worker.ts')], format: 'iife', define: classicScript })
   await cp(page('index.html'), join(folder, 'index.html'))
   await copyRuntime(join(folder, 'runtime'))
   for (const name of ['report.js', 'page.css']) await cp(join(root, 'dist/reporting/page', name), join(folder, 'report', name))
@@ -70,4 +78,41 @@ const hashFiles = async (folder: string, names: readonly string[]): Promise<stri
   return digest.digest('hex').slice(0, 16)
 }
 
-if (process.argv[1]?.endsWith('webPage.js') === true) await buildPage(process.argv[2] ?? join(root, 'build/web'))
+/** The policy of a page whose files are inside: it loads what it has, and models of the hub. */
+const singlePolicy =
+  "default-src 'none'; script-src 'unsafe-inline' blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src blob: data: https://huggingface.co https://*.huggingface.co https://*.hf.co; style-src 'unsafe-inline'; img-src data:"
+
+/** The page as one HTML file. */
+export const buildSinglePage = async (file: string): Promise<void> => {
+  const folder = await mkdtemp(join(tmpdir(), 'salora-single-'))
+  try {
+    await buildPage(folder, true)
+    const isInside = (name: string): boolean =>
+      /^(worker\.js$|model\/|samples\/|report\/)/.test(name) || /^runtime\/ort-wasm-simd-threaded\.(mjs|wasm)$/.test(name)
+    const files = await Promise.all(
+      (await filesIn(folder)).filter(isInside).map(async (name) => {
+        const base64 = await readFile(join(folder, name), 'base64')
+        return `<script type="text/plain" data-file="${name}">${base64}</script>\n`
+      }),
+    )
+    const read = (name: string): Promise<string> => readFile(join(folder, name), 'utf8')
+    const [html, style, script] = [await read('index.html'), await read('page.css'), await read('page.js')]
+    const single = html
+      .replace(/(?<=Content-Security-Policy" content=")[^"]+/, singlePolicy)
+      .replace('<link rel="stylesheet" href="page.css">', () => `<style>${style}</style>`)
+      .replace(
+        '<script type="module" src="page.js"></script>',
+        () => `${files.join('')}<script type="module">${script.replaceAll('</script', '<\\/script')}</script>`,
+      )
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, single)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+if (process.argv[1]?.endsWith('webPage.js') === true) {
+  const [place = join(root, 'build/web'), ...options] = process.argv.slice(2)
+  if (options.includes('--single')) await buildSinglePage(join(place, 'salora.html'))
+  else await buildPage(place)
+}

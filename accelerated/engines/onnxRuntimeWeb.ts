@@ -117,14 +117,15 @@ export const webGpu = (load: () => Promise<WebRuntime>, { halves }: GpuFeatures)
 }
 
 export type WebRuntimeFiles = {
-  /** the address of a folder with the runtime's .mjs and .wasm files, with a slash at its end */
-  readonly folder: string
+  /** the address of a folder with the runtime's .mjs and .wasm files, with a slash at its end; or of each file, by its name */
+  readonly folder: string | ((name: string) => string)
   /** more than one needs a page with the headers COOP and COEP */
   readonly threads: number
 }
 
 const placed = (ort: WebRuntime, { folder, threads }: WebRuntimeFiles, name: string): WebRuntime => {
-  ort.env.wasm.wasmPaths = { mjs: `${folder}${name}.mjs`, wasm: `${folder}${name}.wasm` }
+  const find = typeof folder === 'string' ? (file: string): string => folder + file : folder
+  ort.env.wasm.wasmPaths = { mjs: find(`${name}.mjs`), wasm: find(`${name}.wasm`) }
   ort.env.wasm.numThreads = threads
   return ort
 }

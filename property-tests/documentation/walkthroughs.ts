@@ -138,7 +138,7 @@ export const walkthroughs: readonly Walkthrough[] = [
     leaves: ['runs/tune/tune.json'],
     prints: [/^lora, rank 2, 1e-[23] .*\*/m, /^salora train --model /m],
   },
-  { page: 'docs/how-to/browser.md', notRun: { npm: 'runs until Ctrl-C; property-tests/web serves the page' }, leaves: [] },
+  { page: 'docs/how-to/browser.md', notRun: { npm: 'serves until Ctrl-C, or writes what property-tests/web opens' }, leaves: [] },
   {
     page: 'docs/how-to/add-tokens.md',
     files: {

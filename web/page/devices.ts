@@ -33,9 +33,9 @@ const describeMachine = ({ isolated, threads, gpu, keeps }: Machine): readonly H
 export const showMachine = (machine: Machine): void => {
   const { methods, gpu } = machine
   byId('chips').replaceChildren(...describeMachine(machine))
-  navigator.serviceWorker?.ready
-    .then(() => byId('chips').firstElementChild?.after(chip('works offline', 'This browser keeps the page and its tiny model.')))
-    .catch(() => undefined)
+  const showOffline = (why: string): void => byId('chips').firstElementChild?.after(chip('works offline', why))
+  if (machine.isOneFile) showOffline('The page is one file with its tiny model inside.')
+  else navigator.serviceWorker?.ready.then(() => showOffline('This browser keeps the page and its tiny model.')).catch(() => undefined)
   select('method').replaceChildren(...methods.map((name) => new Option(name, name)))
   const choices = [new Option('processor', 'cpu'), new Option('graphics card (WebGPU)', 'webgpu')]
   if (gpu === null) for (const choice of choices.slice(1)) choice.disabled = true

@@ -2,6 +2,7 @@
 import type { DataSummary, ProposedColumns } from 'salora/web'
 import { seriesColor } from '../../reporting/charts/chart.js'
 import { byId, make, makeButton } from './elements.js'
+import { readFile } from './files.js'
 import type { DataTask, Request } from './messages.js'
 
 /** Sentences to watch that fit a sample. */
@@ -115,8 +116,7 @@ const listen = (choose: (file: File, sample?: string) => void, read: () => void)
   for (const button of document.querySelectorAll<HTMLElement>('.choices [data-sample]'))
     button.addEventListener('click', async () => {
       const { sample = '' } = button.dataset
-      const response = await fetch(`samples/${sample}.jsonl`)
-      choose(new File([await response.blob()], `${sample}.jsonl`), sample)
+      choose(new File([await readFile(`samples/${sample}.jsonl`)], `${sample}.jsonl`), sample)
     })
   byId('data').addEventListener('change', () => {
     const [file] = byId<HTMLInputElement>('data').files ?? []

@@ -1,5 +1,6 @@
 /** What the page and its worker say to each other. */
 import type { DataSummary, FinetuneEvent, FinetuneOptions, ProposedColumns } from 'salora/web'
+import type { PageFiles } from './files.js'
 
 /** Where a model's files come from. */
 export type ModelChoice =
@@ -22,6 +23,8 @@ export type RunRequest = {
 }
 
 export type Request =
+  /** of a page in one file, before anything else */
+  | { readonly kind: 'files'; readonly files: PageFiles }
   /** columns that the task does not name are those that probably hold text and label */
   | { readonly kind: 'inspect'; readonly file: File; readonly task: DataTask }
   /** of the hub */
@@ -31,8 +34,12 @@ export type Request =
   /** the texts to predict, at each evaluation of a run that trains, or now by the run that was trained last */
   | { readonly kind: 'predict'; readonly texts: readonly string[] }
   | { readonly kind: 'download'; readonly run: string; readonly part: 'adapter' | 'run' }
-  /** only of the run that this page trained last */
+  /** a finished run answers from now on, as one does that was trained */
+  | { readonly kind: 'open'; readonly run: string; readonly model: ModelChoice }
+  /** only of the run that is open */
   | { readonly kind: 'export'; readonly run: string }
+  /** the files that a page in one file needs to answer as this run: its own, and its model's if it is not the page's */
+  | { readonly kind: 'pack'; readonly run: string }
   | { readonly kind: 'report'; readonly run: string }
   | { readonly kind: 'remove'; readonly run: string }
 
@@ -64,6 +71,8 @@ export type Machine = {
   readonly gpu: Gpu | null
   /** whether runs outlive the window: a browser may block storage */
   readonly keeps: boolean
+  /** whether the page has its files inside, and was opened from a disk perhaps */
+  readonly isOneFile: boolean
 }
 
 export type Prediction = { readonly label?: string; readonly score?: number }
@@ -84,6 +93,8 @@ export type Response =
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'ended' }
   | { readonly kind: 'predictions'; readonly texts: readonly string[]; readonly predictions: readonly Prediction[] }
+  | { readonly kind: 'opened'; readonly run: string }
+  | { readonly kind: 'packed'; readonly run: string; readonly files: PageFiles }
   | { readonly kind: 'download'; readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }
   /** where: what the page was doing, for the place of the line · options: those that the message names, for its remedies */
   | { readonly kind: 'error'; readonly where: Request['kind']; readonly message: string; readonly options: readonly string[] }

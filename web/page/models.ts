@@ -9,6 +9,7 @@ import {
   type HubPlace,
   type HubProgress,
 } from 'salora/web'
+import { filesInside, readFile } from './files.js'
 import type { ModelChoice } from './messages.js'
 
 export type ModelFiles = {
@@ -30,6 +31,8 @@ export type Download = {
 /** @throws InputError for a model that is not there, not whole or too large */
 export const modelFiles = async (choice: ModelChoice, { report, onWait, signal }: Download): Promise<ModelFiles> => {
   if (choice.kind === 'embedded') return { path: 'models/embedded', baseModelName: 'embedded', files: await embedded() }
+  const packed = choice.kind === 'hub' ? filesInside(toPath(choice.id)) : new Map<string, Blob>() // of a run that the page was saved with
+  if (choice.kind === 'hub' && packed.size > 0) return { path: toPath(choice.id), baseModelName: choice.id, files: packed }
   if (choice.kind === 'hub') {
     const { id } = choice
     const place = { ...(await hubPlace()), onWait, signal }
@@ -68,12 +71,7 @@ export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(byt
 const hubPlace = async (): Promise<HubPlace> => ({ cache: 'caches' in self ? await caches.open(hubCacheName).catch(() => null) : null })
 
 const embedded = async (): Promise<ReadonlyMap<string, Blob>> =>
-  new Map(await Promise.all(ofEmbedded.map(async (name) => [name, await readBody(await fetch(`model/${name}`), name)] as const)))
-
-const readBody = async (response: Response, name: string): Promise<Blob> => {
-  if (!response.ok) throw new InputError(name, 'a file that can be downloaded', `status ${response.status}`)
-  return response.blob()
-}
+  new Map(await Promise.all(ofEmbedded.map(async (name) => [name, await readFile(`model/${name}`)] as const)))
 
 /** The files of a folder without those of folders in it. */
 const pickTopLevelFiles = (files: readonly File[]): ReadonlyMap<string, Blob> =>

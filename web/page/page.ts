@@ -3,10 +3,15 @@ import { saveFile } from '../../reporting/page/charts.js'
 import { openCurves } from './curves.js'
 import { selectedDevice, showMachine } from './devices.js'
 import { byId, make, makeButton } from './elements.js'
+import { addFiles, fileAddress, isOneFile, readInsideFiles } from './files.js'
 import { lessonIn, sampleSentences } from './learn.js'
 import type { ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
 import { progressIn } from './progress.js'
 import { watchedIn } from './watched.js'
+
+/** The page as it was opened, to be saved with a run inside. */
+const pageHtml = `<!doctype html>\n${document.documentElement.outerHTML}`
+const inside = readInsideFiles()
 
 const ask = (request: Request): void => worker.postMessage(request)
 
@@ -169,20 +174,34 @@ const resume = ({ name, model, settings: chosen, task }: StoredRun): void => {
 }
 
 const showRun = (shown: StoredRun): HTMLLIElement => {
-  const { name, step, finished } = shown
+  const { name, model, step, finished } = shown
   const state = finished ? 'finished' : `stopped after step ${step}`
   const remove = (): void => {
     if (confirm(`Remove ${name}? Its adapter and its data leave this browser.`)) ask({ kind: 'remove', run: name })
   }
+  const open = (): void => {
+    showError(null)
+    run = name
+    ask({ kind: 'open', run: name, model: storedModel(model) })
+  }
   return make('li', [
     make('span', `${name}: ${state}`),
+    ...(finished ? [makeButton('Open', open, `Open ${name}`)] : []),
     ...(finished || step === 0 ? [] : [makeButton('Resume', () => resume(shown), `Resume ${name}`)]),
     ...(finished ? [makeButton('Download', () => ask({ kind: 'download', run: name, part: 'run' }), `Download ${name}`)] : []),
     makeButton('Remove', remove, `Remove ${name}`),
   ])
 }
 
+/** A page that was saved with a run answers at once. */
+const openFirst = ({ name, model }: StoredRun): void => {
+  run = name
+  ask({ kind: 'open', run: name, model: storedModel(model) })
+}
+
 const showRuns = (runs: readonly StoredRun[]): void => {
+  const [first] = runs
+  if (isOneFile() && run === '' && first?.finished === true) openFirst(first)
   stored = runs
   byId('runs').replaceChildren(...(runs.length === 0 ? [make('li', 'None yet.', 'quiet')] : runs.map(showRun)))
   setTrains(trains)
@@ -219,6 +238,17 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
     progress.end()
     ask({ kind: 'predict', texts: watched.texts() })
   },
+  opened: ({ run: name }) => {
+    progress.say(`${name} answers: type a sentence.`)
+    byId('downloads').hidden = false
+    watched.clear()
+    ask({ kind: 'predict', texts: watched.texts() })
+  },
+  packed: ({ run: name, files }) =>
+    void addFiles(pageHtml, files).then(
+      (page) => saveFile(`${name}.html`, page),
+      (thrown: unknown) => showError(String(thrown)),
+    ),
   predictions: ({ texts, predictions }) => watched.show(texts, predictions, lesson.summary()?.classes.map(({ name }) => name) ?? []),
   download: ({ name, bytes }) => saveFile(name, new Blob([bytes], { type: name.endsWith('.html') ? 'text/html' : 'application/zip' })),
   error: ({ where, message, options }) => {
@@ -230,7 +260,9 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
 }
 
 const newWorker = (): Worker => {
-  const opened = new Worker('worker.js', { type: 'module' })
+  // on a page from a disk, a browser runs no module as a worker
+  const opened = isOneFile() ? new Worker(fileAddress('worker.js')) : new Worker('worker.js', { type: 'module' })
+  if (isOneFile()) opened.postMessage({ kind: 'files', files: inside } satisfies Request)
   opened.addEventListener('message', ({ data: response }: MessageEvent<Response>) => {
     const answer = answers[response.kind] as (response: Response) => void
     answer(response)
@@ -300,6 +332,7 @@ byId('hub').addEventListener('change', () => {
 byId('adapter').addEventListener('click', () => ask({ kind: 'download', run, part: 'adapter' }))
 byId('onnx').addEventListener('click', () => ask({ kind: 'export', run }))
 byId('report').addEventListener('click', () => ask({ kind: 'report', run }))
+byId('packed').addEventListener('click', () => ask({ kind: 'pack', run }))
 byId('folder-of-run').addEventListener('click', () => ask({ kind: 'download', run, part: 'run' }))
 document.addEventListener('visibilitychange', () => {
   if (trains && document.hidden) progress.note('This tab is in the background: browsers slow it down there.')
@@ -307,4 +340,5 @@ document.addEventListener('visibilitychange', () => {
 addEventListener('beforeunload', (event) => {
   if (trains || (!keeps && !byId('downloads').hidden)) event.preventDefault()
 })
-if ('serviceWorker' in navigator) navigator.serviceWorker.register('serviceWorker.js').catch(() => undefined)
+byId('packed').hidden = !isOneFile()
+if (!isOneFile() && 'serviceWorker' in navigator) navigator.serviceWorker.register('serviceWorker.js').catch(() => undefined)

@@ -141,7 +141,8 @@ const showVerdict = (shown: Shown, { result }: OfKind<'result'>, remedies: Remed
 const showResult = (shown: Shown, event: OfKind<'result'>, remedies: Remedies): void => {
   const { kept, interrupted, stepsDone, ranks } = event.result
   shown.ended = true
-  for (const [matrix, rank] of Object.entries(ranks ?? {})) note(`${matrix}: rank ${rank}`)
+  if (new Set(Object.values(ranks ?? {})).size > 1)
+    for (const [matrix, rank] of Object.entries(ranks ?? {})) note(`${matrix}: rank ${rank}`)
   showVerdict(shown, event, remedies)
   say(
     interrupted

@@ -1,5 +1,6 @@
 /** ONNX Runtime of this page: WebAssembly with as many threads as the page may have, or the graphics card by WebGPU. */
 import { gpuRuntime, InputError, wasm, wasmRuntime, webGpu } from 'salora/web'
+import { fileAddress, isOneFile } from './files.js'
 import type { Gpu, RunRequest } from './messages.js'
 
 /** More threads gain little on small models. */
@@ -9,7 +10,7 @@ const mostThreads = 8
 export const threadsHere = (): number =>
   crossOriginIsolated ? Math.max(1, Math.min(mostThreads, Math.floor(navigator.hardwareConcurrency / 2))) : 1
 
-const folder = new URL('runtime/', self.location.href).href
+const folder = (name: string): string => fileAddress(`runtime/${name}`)
 
 /** The part of WebGPU that is needed: TypeScript's own types have none. */
 type Adapter = {
@@ -22,17 +23,24 @@ const adapterHere = async (): Promise<Adapter | null> => (await (navigator as Wi
 
 /** The graphics card that the browser offers; null: none. */
 export const gpuHere = async (): Promise<Gpu | null> => {
-  const adapter = await adapterHere()
+  const adapter = isOneFile() ? null : await adapterHere()
   if (adapter === null) return null
   const { description = '', vendor = '', architecture = '', isFallbackAdapter = false } = adapter.info ?? {}
   return { name: description || [vendor, architecture].filter((part) => part !== '').join(' ') || 'unnamed', isSoftware: isFallbackAdapter }
 }
 
-/** Where WebAssembly can wait for promises, the build for the graphics card serves the processor too, and a page downloads one. Else each has its own. */
-const chooseRuntime = (threads: number) => ('Suspending' in WebAssembly ? gpuRuntime : wasmRuntime)({ folder, threads })
+/**
+ * Where WebAssembly can wait for promises, the build for the graphics card serves the processor too, and a page downloads one. Else each has its own.
+ * A page in one file has that of the processor, which runs everywhere.
+ */
+const chooseRuntime = (threads: number) => ('Suspending' in WebAssembly && !isOneFile() ? gpuRuntime : wasmRuntime)({ folder, threads })
 
 /** `threads` counts for the first session of the page: WebAssembly then has its threads. @throws InputError without the graphics card asked for */
-export const openDevice = async ({ name, settings: { device = 'cpu', threads = threadsHere() }, resume }: RunRequest) => {
+export const openDevice = async ({
+  name,
+  settings: { device = 'cpu', threads = threadsHere() },
+  resume,
+}: Pick<RunRequest, 'name' | 'settings' | 'resume'>) => {
   if (device !== 'webgpu') return wasm(chooseRuntime(threads))
   const adapter = await adapterHere()
   const expected = 'a browser with WebGPU and a graphics card'

@@ -14,14 +14,16 @@ import {
   report,
   type FolderHandle,
   type OptionStyle,
+  type Place,
   type Predictor,
   type Storage,
   type Text,
   type Watch,
 } from 'salora/web'
 import { findDataFile, filesBelow, removeRun, storedRuns, makeZip } from './storedRuns.js'
-import type { Request, Response, RunRequest } from './messages.js'
-import { megabytes, modelFiles, modelLine, type Download } from './models.js'
+import { isOneFile, readFile, takeFiles, type PageFiles } from './files.js'
+import type { ModelChoice, Request, Response, RunRequest } from './messages.js'
+import { megabytes, modelFiles, modelLine, type Download, type ModelFiles } from './models.js'
 import { openDevice, gpuHere, runtimeVersion, threadsHere } from './runtime.js'
 
 const send = (response: Response): void => self.postMessage(response)
@@ -83,23 +85,31 @@ const kept = (async () => {
 /** of a run that trains */
 let stop: AbortController | null = null
 let watched: readonly string[] = []
-/** of the run that this page trained last */
-let open: (() => Promise<Predictor>) | null = null
-let exported: (() => Promise<Storage>) | null = null
+/** A run that answers: it was trained here, or opened. */
+type OpenRun = { readonly output: string; readonly place: Place; readonly model: ModelFiles }
+let run: OpenRun | null = null
 let opened: Promise<Predictor> | null = null
 
 const closePredictor = async (): Promise<void> => {
   const earlier = opened
-  opened = null
+  ;[run, opened] = [null, null]
   await (await earlier?.catch(() => null))?.release()
 }
 
-/** Only one tab at a time writes into a run's folder. @throws InputError */
-const locked = async (name: string, work: () => Promise<void>): Promise<void> =>
-  navigator.locks.request(`salora/${name}`, { ifAvailable: true }, async (lock) => {
+/** @throws InputError */
+const runNow = (where: Request['kind']): OpenRun => {
+  if (run === null) throw new InputError(where, 'a trained run', 'none')
+  return run
+}
+
+/** Only one tab at a time writes into a run's folder; no other tab sees one in memory. @throws InputError */
+const locked = async (name: string, work: () => Promise<void>): Promise<void> => {
+  if ((await kept).folder === null) return work()
+  await navigator.locks.request(`salora/${name}`, { ifAvailable: true }, async (lock) => {
     if (lock === null) throw new InputError(name, 'a run that no other tab works on', 'one that trains in another tab')
     await work()
   })
+}
 
 /** The sentences of the page, at each evaluation. */
 const watch: Watch = {
@@ -107,8 +117,37 @@ const watch: Watch = {
   show: (predictions) => send({ kind: 'predictions', texts: watched, predictions }),
 }
 
-const start = async (run: RunRequest): Promise<void> => {
-  const { name, model, data, task, settings, resume } = run
+/** Where a run is trained or answers. */
+const openPlace = async (request: Pick<RunRequest, 'name' | 'settings' | 'resume'>, model: ModelFiles): Promise<Place> => {
+  const { path, baseModelName, files } = model
+  const [{ disk }, device] = [await kept, await openDevice(request)]
+  return { storage: mounted(disk, path, files), device, baseModelName, runtimeVersion: await runtimeVersion(), watch }
+}
+
+/** A finished run answers from now on. @throws InputError if its model is not there */
+const openStored = async (name: string, choice: ModelChoice): Promise<void> => {
+  await closePredictor()
+  const { signal } = new AbortController()
+  const model = await modelFiles(choice, { report: progressLines(), onWait: waitingLine, signal })
+  const [stored] = (await storedRuns((await kept).disk)).filter((one) => one.name === name)
+  if (stored === undefined) throw new InputError(name, 'a run of this browser', 'none')
+  run = {
+    output: `runs/${name}`,
+    place: await openPlace({ name, settings: { ...stored.settings, device: 'cpu' }, resume: false }, model),
+    model,
+  }
+}
+
+/** The files that a page in one file needs to answer as the open run. */
+const packRun = async (name: string): Promise<PageFiles> => {
+  const { output, model } = runNow('pack')
+  const ofRun = await filesBelow((await kept).disk, output)
+  const ofModel = model.baseModelName === 'embedded' ? [] : [...model.files].map(([file, blob]) => [`${model.path}/${file}`, blob] as const)
+  return new Map([...[...ofRun].map(([path, bytes]) => [`runs/${name}/${path}`, new Blob([bytes as BlobPart])] as const), ...ofModel])
+}
+
+const start = async (request: RunRequest): Promise<void> => {
+  const { name, model, data, task, settings, resume } = request
   await closePredictor()
   const { disk } = await kept
   stop = new AbortController()
@@ -118,29 +157,32 @@ const start = async (run: RunRequest): Promise<void> => {
     throw thrown
   })
   if (found === null) return
-  const { path, baseModelName, files: weights } = found
+  const { path } = found
   const output = `runs/${name}`
   const file = data === null ? await findDataFile(disk, name) : `data/${name}/${data.name}`
   if (data !== null) {
     await disk.makeFolder(`data/${name}`, { recursive: true })
     await disk.write(file, new Uint8Array(await data.arrayBuffer()))
   }
-  const device = await openDevice(run)
-  const place = { storage: mounted(disk, path, weights), device, baseModelName, runtimeVersion: await runtimeVersion(), watch }
+  const place = await openPlace(request, found)
   const { step = 0 } = (resume ? (await storedRuns(disk)).find((stored) => stored.name === name) : undefined) ?? {}
   if (step > 0) send({ kind: 'past', events: await readRunEvents(output, step, disk) })
   const options = { model: path, task: { task: file, ...task }, output, resume, settings }
-  open = () => predictor(output, place)
-  exported = async () => {
-    const to = { storage: memoryStorage(), folder: 'export' }
-    await to.storage.makeFolder(to.folder)
-    await exportForTransformersJs(output, place, to)
-    return to.storage
-  }
+  run = { output, place, model: found }
   for await (const event of finetune(options, place, { signal })) send({ kind: 'event', event })
 }
 
 const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { readonly kind: K }>) => Promise<void> } = {
+  files: async ({ files }) => {
+    takeFiles(files)
+    const { disk } = await kept
+    for (const [path, file] of files) {
+      if (!path.startsWith('runs/')) continue
+      await disk.makeFolder(path.slice(0, path.lastIndexOf('/')), { recursive: true })
+      await disk.write(path, new Uint8Array(await file.arrayBuffer()))
+    }
+    await sendMachine()
+  },
   inspect: async ({ file, task }) => {
     const columns = await readColumns(file, task.encoding)
     send({ kind: 'columns', columns })
@@ -149,9 +191,9 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
     send({ kind: 'summary', summary: await inspect(file, { ...task, ...chosen }, shareLines()) })
   },
   look: async ({ id }) => send({ kind: 'model', id, line: await modelLine(id) }),
-  start: async ({ run }) => {
+  start: async ({ run: request }) => {
     try {
-      await locked(run.name, () => start(run))
+      await locked(request.name, () => start(request))
     } finally {
       stop = null
       send({ kind: 'runs', runs: await storedRuns((await kept).disk) })
@@ -161,29 +203,37 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
   stop: async () => stop?.abort(),
   predict: async ({ texts }) => {
     watched = texts
-    if (stop !== null || open === null || texts.length === 0) return // the next evaluation predicts them
-    opened ??= open()
+    if (stop !== null || run === null || texts.length === 0) return // the next evaluation predicts them
+    opened ??= predictor(run.output, run.place)
     const { predictions } = await opened
     send({ kind: 'predictions', texts, predictions: await predictions(texts.map((text) => ({ text }))) })
   },
-  download: async ({ run, part }) => {
-    const path = part === 'adapter' ? `runs/${run}/adapter` : `runs/${run}`
-    send({ kind: 'download', name: `${run}-${part}.zip`, bytes: makeZip(await filesBelow((await kept).disk, path)) })
+  download: async ({ run: name, part }) => {
+    const path = part === 'adapter' ? `runs/${name}/adapter` : `runs/${name}`
+    send({ kind: 'download', name: `${name}-${part}.zip`, bytes: makeZip(await filesBelow((await kept).disk, path)) })
   },
-  export: async ({ run }) => {
-    if (exported === null) throw new InputError('export', 'a trained run', 'none')
-    send({ kind: 'download', name: `${run}-onnx.zip`, bytes: makeZip(await filesBelow(await exported(), 'export')) })
+  open: async ({ run: name, model }) => {
+    await openStored(name, model)
+    send({ kind: 'opened', run: name })
   },
-  report: async ({ run }) => {
+  pack: async ({ run: name }) => send({ kind: 'packed', run: name, files: await packRun(name) }),
+  export: async ({ run: name }) => {
+    const { output, place } = runNow('export')
+    const to = { storage: memoryStorage(), folder: 'export' }
+    await to.storage.makeFolder(to.folder)
+    await exportForTransformersJs(output, place, to)
+    send({ kind: 'download', name: `${name}-onnx.zip`, bytes: makeZip(await filesBelow(to.storage, to.folder)) })
+  },
+  report: async ({ run: name }) => {
     const [script = '', style = ''] = await Promise.all(
-      ['report.js', 'page.css'].map(async (name) => (await fetch(`report/${name}`)).text()),
+      ['report.js', 'page.css'].map(async (file) => (await readFile(`report/${file}`)).text()),
     )
-    const page = await report(`runs/${run}`, { storage: (await kept).disk }, { script, style })
-    send({ kind: 'download', name: `${run}-report.html`, bytes: new TextEncoder().encode(page) })
+    const page = await report(`runs/${name}`, { storage: (await kept).disk }, { script, style })
+    send({ kind: 'download', name: `${name}-report.html`, bytes: new TextEncoder().encode(page) })
   },
-  remove: async ({ run }) => {
+  remove: async ({ run: name }) => {
     const { disk, folder } = await kept
-    await locked(run, () => removeRun(run, disk, folder))
+    await locked(name, () => removeRun(name, disk, folder))
     send({ kind: 'runs', runs: await storedRuns(disk) })
   },
 }
@@ -197,14 +247,10 @@ self.addEventListener('message', ({ data }: MessageEvent<Request>) => {
   })
 })
 
-// after the listener: what the page says meanwhile would be lost
-const { folder, disk } = await kept
-const machine = {
-  isolated: crossOriginIsolated,
-  threads: threadsHere(),
-  methods: methodNames,
-  gpu: await gpuHere(),
-  keeps: folder !== null,
+const sendMachine = async (): Promise<void> => {
+  const { folder, disk } = await kept
+  const about = { isolated: crossOriginIsolated, threads: threadsHere(), keeps: folder !== null, isOneFile: isOneFile() }
+  send({ kind: 'ready', machine: { ...about, methods: methodNames, gpu: await gpuHere() } })
+  send({ kind: 'runs', runs: await storedRuns(disk).catch(() => []) })
 }
-send({ kind: 'ready', machine })
-send({ kind: 'runs', runs: await storedRuns(disk).catch(() => []) })
+if (!self.location.href.startsWith('blob:')) void sendMachine() // a page in one file hands its files over first
