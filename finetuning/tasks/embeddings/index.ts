@@ -10,7 +10,7 @@ import { readDelimited, readTexts } from '../../data/delimited.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import { scoreColumn } from '../../data/labelColumn.js'
 import { pearson, selectionScore, spearman } from '../../metrics/index.js'
-import { findSeconds, scorePairs } from './metrics.js'
+import { dot, findSeconds, numberTexts, pairMetrics, scorePairs, type Pair, type PairTexts } from './metrics.js'
 import {
   toReading,
   type EvaluationError,
@@ -53,17 +53,17 @@ type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
   readonly loss: EmbeddingLoss
   readonly file: NonNullable<TaskType['file']>
   readonly metricNames: readonly string[]
-  /** @param pairs the two embeddings of each pair @param labels its score */
-  readonly score: (pairs: readonly Pair[], labels: readonly number[]) => Readonly<Record<string, number>>
-  /** @param rows of the pairs in their file */
-  readonly errors: (pairs: readonly Pair[], labels: readonly number[], rows: readonly number[]) => readonly EvaluationError[]
+  /** @param pairs the two embeddings of each pair */
+  readonly score: (pairs: readonly Pair[], facts: PairFacts) => Readonly<Record<string, number>>
+  readonly errors: (pairs: readonly Pair[], facts: PairFacts) => readonly EvaluationError[]
 }
 
-type Pair = readonly [readonly number[], readonly number[]]
+/** What an evaluation keeps of its pairs. labels: their scores · rows: in their file */
+type PairFacts = { readonly labels: readonly number[]; readonly rows: readonly number[]; readonly texts: PairTexts }
 
 const halves = (answer: readonly number[]): Pair => [answer.slice(0, answer.length / 2), answer.slice(answer.length / 2)]
 
-const cosine = ([a, b]: Pair): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
+const cosine = ([a, b]: Pair): number => dot(a, b)
 
 /** One text: its embedding. Two: their cosine. */
 const predictions: PredictionFormat = {
@@ -102,8 +102,12 @@ const boundTo = (
   { name, loss, score, errors }: Definition,
   { selectionMetric, metrics, evaluation }: TaskData,
 ): TypedTask<PairExample, readonly number[]> => {
-  const labels = evaluation.examples.map(({ label }) => label)
-  const rows = evaluation.examples.map(({ row }, i) => row ?? i)
+  const { examples } = evaluation
+  const facts: PairFacts = {
+    labels: examples.map(({ label }) => label),
+    rows: examples.map(({ row }, i) => row ?? i),
+    texts: { first: numberTexts(examples.map(({ text }) => text)), second: numberTexts(examples.map(({ textPair = '' }) => textPair)) },
+  }
   return {
     outputs: outputsFor(name),
     objective: (model) => sentenceEmbedding(model, loss),
@@ -118,10 +122,10 @@ const boundTo = (
       return { training: all, evaluation: all, warnings: () => truncationWarnings(truncated, texts, maxLength) }
     },
     score: (answers) => {
-      const scores = score(answers.map(halves), labels)
+      const scores = score(answers.map(halves), facts)
       return { scores, selection: selectionScore(selectionMetric, metrics)(scores), constant: null }
     },
-    worstErrors: (answers, count) => selectWorst(errors(answers.map(halves), labels, rows), count),
+    worstErrors: (answers, count) => selectWorst(errors(answers.map(halves), facts), count),
     report: () => ({ byClass: null, confusion: null }),
     majority: null,
   }
@@ -181,12 +185,12 @@ export const similarity = embeddingType(
       selectionMetric: 'spearman',
     },
     metricNames: ['spearman', 'pearson'],
-    score: (pairs, labels) => {
+    score: (pairs, { labels }) => {
       const cosines = pairs.map(cosine)
       return { spearman: spearman(cosines, labels), pearson: pearson(cosines, labels) }
     },
     // the cosine in the units of the labels, and its distance from the label
-    errors: (pairs, labels) => {
+    errors: (pairs, { labels }) => {
       const largest = findScale(labels)
       return pairs.map((pair, index) => {
         const [label = NaN, predicted] = [labels[index], largest * cosine(pair)]
@@ -223,11 +227,11 @@ export const pairs = embeddingType(
     dataNoun: 'pairs of texts that belong together',
     loss: 'ranking',
     file: { strata: () => () => 0, noClasses: 'pairs', read: readPairs, metrics: ['accuracy'], selectionMetric: 'accuracy' },
-    metricNames: ['accuracy', 'loss'],
-    score: (all) => scorePairs(all),
+    metricNames: pairMetrics,
+    score: (all, { texts }) => scorePairs(all, texts),
     // the text that is nearest to the first one, by its row
-    errors: (all, _, rows) =>
-      findSeconds(all).flatMap(({ nearest, loss }, index) =>
+    errors: (all, { rows, texts }) =>
+      findSeconds(all, texts).flatMap(({ nearest, loss }, index) =>
         nearest === index ? [] : [{ index, label: `text of row ${rows[index]}`, predicted: `text of row ${rows[nearest]}`, loss }],
       ),
   },
