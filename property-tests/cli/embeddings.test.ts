@@ -14,7 +14,7 @@ import { fixtures } from '../golden/golden.js'
 import { refusalOf } from '../support/refusal.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
-import { runJob } from './jobRun.js'
+import { bytesIn, runJob } from './jobRun.js'
 import { toyFolder } from './toyFolder.js'
 
 const cwd = toyFolder('vectors', {})
@@ -227,6 +227,72 @@ describe('--problem-type pairs', () => {
     expect(await refusalOf(() => runJob(decoder))).toBe(
       `--model: expected an encoder, as --task ${at('pairs.jsonl')} asks for embeddings, got a decoder of type llama`,
     )
+  })
+})
+
+describe('--set negative', () => {
+  const task = { ...flags, textPair: 'ok', problemType: 'pairs', model: at('tiny'), task: at('pairs.jsonl') }
+
+  it('trains on a column of negatives, which change the run, and which no evaluation reads', async () => {
+    const ok = pairs.slice(0, 12).map(({ a, ok: answer }) => ({ a, ok: answer }))
+    await writeFile(at('evaluation.jsonl'), ok.map((row) => JSON.stringify(row)).join('\n')) // without the column
+    const run = { ...task, ...steps(3), evalData: at('evaluation.jsonl') }
+    const plain = await runJob({ ...run, output: at('plain') })
+    const hard = await runJob({ ...run, negative: 'b', output: at('hard') })
+    expect(Object.keys(hard.last.scores)).toEqual(Object.keys(plain.last.scores))
+    expect(hard.last.scores['loss']).not.toBe(plain.last.scores['loss'])
+    expect(jsonLines<{ loss?: number }>(readFileSync(at('hard/metrics.jsonl'), 'utf8'))[0]?.loss).toBeGreaterThan(
+      jsonLines<{ loss?: number }>(readFileSync(at('plain/metrics.jsonl'), 'utf8'))[0]?.loss ?? Infinity,
+    ) // more candidates
+  })
+
+  it('mines them once: a resumed run trains on those of its beginning, to the same bits', async () => {
+    const run = { ...task, negative: 'mined', maxSteps: '4', evalSteps: '4', saveSteps: '2' }
+    const adapterAfter = async (output: string, resumedOn?: (mined: readonly number[]) => readonly number[]) => {
+      await runJob({ ...run, output: at(output) }, resumedOn === undefined ? null : 2)
+      const mined = JSON.parse(readFileSync(at(`${output}/negatives.json`), 'utf8')) as readonly number[]
+      if (resumedOn === undefined) return bytesIn(at(output), ['adapter'])
+      await writeFile(at(`${output}/negatives.json`), JSON.stringify(resumedOn(mined)))
+      await runJob({ ...run, output: at(output), resume: true })
+      return bytesIn(at(output), ['adapter'])
+    }
+    const uninterrupted = await adapterAfter('mined')
+    expect(await adapterAfter('stopped', (mined) => mined)).toEqual(uninterrupted)
+    expect(await adapterAfter('other', (mined) => mined.map((_, i) => (i + 1) % mined.length))).not.toEqual(uninterrupted)
+  })
+
+  it('is refused in one line without a text in the column, for other problem types, and where machines share steps', async () => {
+    await writeFile(at('none.jsonl'), '{"a":"x","b":"y","n":" "}\n{"a":"z","b":"w","n":""}\n')
+    const refused = (more: Record<string, unknown>) =>
+      refusalOf(() => loadTask({ task: at('none.jsonl'), text: 'a', textPair: 'b', problemType: 'pairs', ...more }))
+    expect(await refused({ negative: 'n' })).toBe(
+      `${at('none.jsonl')}: expected a text in column "n" (--set negative), got none in any row`,
+    )
+    expect(await refused({ negative: 'n', problemType: 'similarity' })).toBe('--set negative: expected --problem-type pairs, got "n"')
+    expect(await refused({ matryoshka: [2], problemType: 'regression' })).toBe(
+      '--set matryoshka: expected --problem-type pairs, got "regression"',
+    )
+    expect(await refused({ matryoshka: '4,x' })).toBe(
+      '--set matryoshka: expected up to 16 different whole numbers, such as 256,128,64, got "4,x"',
+    )
+  })
+})
+
+describe('--set matryoshka', () => {
+  it('scores each size, whose vectors are the first numbers, and refuses one that the model does not have', async () => {
+    const task = { ...flags, textPair: 'ok', problemType: 'pairs', model: at('tiny'), task: at('pairs.jsonl') }
+    const { last } = await runJob({ ...task, ...steps(30), matryoshka: '4,2', output: at('nested') })
+    expect(Object.keys(last.scores)).toEqual(['accuracy', 'mrr', 'ndcg', 'recall', 'loss', 'mrr4', 'mrr2'])
+    const { stdout } = await saloraIn(['evaluate', '--run', 'nested', '--task', 'pairs.jsonl', '--json', '--quiet'], { cwd })
+    const { scores } = JSON.parse(stdout) as RunResult['last']
+    const vectors = [pairs.map(({ a }) => a), pairs.map(({ ok }) => ok)].map((texts) => vectorsOf(['--run', 'nested'], texts))
+    const [first = [], second = []] = await Promise.all(vectors)
+    const cut = (vector: readonly number[] = []) => vector.slice(0, 2).map((x) => x / Math.hypot(...vector.slice(0, 2)))
+    const shorter = first.map((vector, i) => [cut(vector), cut(second[i])] as const)
+    expect(scores['mrr2']).toBeCloseTo(scorePairs(shorter, allDifferent(shorter)).mrr, 4)
+    expect(scores['mrr2']).not.toBeCloseTo(scores['mrr'] ?? NaN, 2)
+    const refused = await refusalOf(() => runJob({ ...task, ...steps(1), matryoshka: '4096', output: at('never') }))
+    expect(refused).toMatch(/^--set matryoshka: expected sizes below the \d+ numbers of an embedding of this model, got 4096$/)
   })
 })
 

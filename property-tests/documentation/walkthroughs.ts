@@ -154,8 +154,15 @@ export const walkthroughs: readonly Walkthrough[] = [
       'pairs.csv': ['question,answer', ...toyRows(24).map(({ text, label }) => `${text},It was ${label}: ${text}`)].join('\n'),
       'similar.csv': ['a,b,score', ...toyRows(12).map(({ text, label }, i) => `${text},${label} ${text},${i % 5}`)].join('\n'),
     },
-    replaced: [['sentence-transformers/all-MiniLM-L6-v2', 'encoder']],
-    leaves: ['runs/answers/adapter/adapter_model.safetensors', 'exported/answers/onnx/model.onnx'],
+    replaced: [
+      ['sentence-transformers/all-MiniLM-L6-v2', 'encoder'],
+      ['matryoshka=128,64', 'matryoshka=8,4'],
+    ],
+    leaves: [
+      'runs/answers/adapter/adapter_model.safetensors',
+      'runs/nested/adapter/adapter_model.safetensors',
+      'exported/answers/onnx/model.onnx',
+    ],
     prints: [/^spearman/m, /"embedding":\[/],
   },
   {

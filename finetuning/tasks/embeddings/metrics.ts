@@ -2,33 +2,21 @@
 import { mean } from 'simple-statistics'
 import { normalizedGain, rankGrades, recallAmongTen, reciprocalRank } from '../../metrics/ranking.js'
 import { rankingScale } from './objective.js'
+import { answering, type PairTexts } from './pairTexts.js'
 
 export type Pair = readonly [first: ArrayLike<number>, second: ArrayLike<number>]
-
-/** The texts of each pair as numbers: equal texts have one. */
-export type PairTexts = { readonly first: readonly number[]; readonly second: readonly number[] }
-
-/** A number for each text, the same for the same text. */
-export const numberTexts = (texts: readonly string[]): readonly number[] => {
-  const numbers = new Map<string, number>()
-  return texts.map((text) => {
-    const number = numbers.get(text) ?? numbers.size
-    numbers.set(text, number)
-    return number
-  })
-}
-
-/** Whether pair j's second text answers pair i's first text: some pair joins the two. */
-export const answering = ({ first, second }: PairTexts): ((i: number, j: number) => boolean) => {
-  const answers = new Map<number, Set<number>>()
-  first.forEach((text, i) => answers.set(text, (answers.get(text) ?? new Set()).add(second[i] ?? NaN)))
-  return (i, j) => answers.get(first[i] ?? NaN)?.has(second[j] ?? NaN) === true
-}
 
 export const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   let sum = 0
   for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0)
   return sum
+}
+
+/** The first numbers of a vector, again of length 1. */
+export const shortenVector = (vector: ArrayLike<number>, size: number): readonly number[] => {
+  const first = Array.from({ length: size }, (_, i) => vector[i] ?? NaN)
+  const length = Math.hypot(...first) || 1
+  return first.map((x) => x / length)
 }
 
 /** Equal parts of at most `most` items in order, from and to. */
