@@ -29,7 +29,7 @@ export const wantsProbe = (
   outputs: ModelOutputs,
   { readsEmbeddings }: Pick<AdapterFormat, 'readsEmbeddings'>,
 ): boolean => {
-  if (head !== 'probe' || outputs.head !== 'sequence' || !averages || readsEmbeddings !== true) return false
+  if (head !== 'probe' || outputs.head !== 'sequence' || outputs.readsPairs === true || !averages || readsEmbeddings !== true) return false
   const { last } = sentenceEncoder(model).sequenceHead(outputs.labels)
   return headTensor(base, `${last}.weight`, [outputs.labels, model.spec.hiddenSize]) === undefined
 }

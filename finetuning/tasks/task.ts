@@ -69,7 +69,7 @@ export type TaskOptions = {
   /** Files only: column of the label. Default: label */
   readonly label?: string
   /** Files only: the task type. Default: token-classification for files of tagged words (.conll, .iob, …), classification for all others */
-  readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification' | 'similarity' | 'pairs'>
+  readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification' | 'similarity' | 'pairs' | 'rerank'>
   /** Token classification only: the tags that the numbers of a file stand for, in order, separated by commas. Default: a file has tags by name */
   readonly tagNames?: string
   /** `pairs` only: the column of texts that do not answer the first texts, or `mined`: the model finds them. Default: none */

@@ -261,7 +261,7 @@ describe('--set negative', () => {
     expect(await adapterAfter('other', (mined) => mined.map((_, i) => (i + 1) % mined.length))).not.toEqual(uninterrupted)
   })
 
-  it('is refused in one line without a text in the column, for other problem types, and where machines share steps', async () => {
+  it('is refused in one line without a text in the column, and for other problem types', async () => {
     await writeFile(at('none.jsonl'), '{"a":"x","b":"y","n":" "}\n{"a":"z","b":"w","n":""}\n')
     const refused = (more: Record<string, unknown>) =>
       refusalOf(() => loadTask({ task: at('none.jsonl'), text: 'a', textPair: 'b', problemType: 'pairs', ...more }))

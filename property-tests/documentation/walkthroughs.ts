@@ -152,6 +152,10 @@ export const walkthroughs: readonly Walkthrough[] = [
     page: 'docs/how-to/sentence-embeddings.md',
     files: {
       'pairs.csv': ['question,answer', ...toyRows(24).map(({ text, label }) => `${text},It was ${label}: ${text}`)].join('\n'),
+      'graded.csv': [
+        'query,text,grade',
+        ...toyRows(24).map(({ text, label }, i) => `question ${Math.floor(i / 4)},${text},${label === 'good' ? 2 : i % 2}`),
+      ].join('\n'),
       'similar.csv': ['a,b,score', ...toyRows(12).map(({ text, label }, i) => `${text},${label} ${text},${i % 5}`)].join('\n'),
     },
     replaced: [
@@ -161,9 +165,10 @@ export const walkthroughs: readonly Walkthrough[] = [
     leaves: [
       'runs/answers/adapter/adapter_model.safetensors',
       'runs/nested/adapter/adapter_model.safetensors',
+      'runs/reranker/adapter/adapter_model.safetensors',
       'exported/answers/onnx/model.onnx',
     ],
-    prints: [/^spearman/m, /"embedding":\[/],
+    prints: [/^spearman/m, /"embedding":\[/, /"score":/],
   },
   {
     page: 'docs/how-to/token-classification.md',

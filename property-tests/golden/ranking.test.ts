@@ -11,6 +11,7 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { normalizedGain, rankGrades, reciprocalRank } from '../../finetuning/metrics/ranking.js'
 import { scorePairs, type Pair } from '../../finetuning/tasks/embeddings/metrics.js'
 import { sentenceEmbedding, type EmbeddingLoss } from '../../finetuning/tasks/embeddings/objective.js'
+import { listNet, rankedExample } from '../../finetuning/tasks/reranking/objective.js'
 import type { PairTexts } from '../../finetuning/tasks/embeddings/pairTexts.js'
 import { assertClose } from '../support/assertClose.js'
 import { evaluate, float64, resultOf } from '../support/runGraph.js'
@@ -23,6 +24,12 @@ type Golden = {
     readonly name: EmbeddingLoss
     readonly sizes: readonly number[]
     readonly vectors: readonly number[]
+    readonly scores: readonly number[]
+    readonly loss: number
+    readonly gradient: readonly number[]
+  }[]
+  readonly lists: readonly {
+    readonly grades: readonly (readonly number[])[]
     readonly scores: readonly number[]
     readonly loss: number
     readonly gradient: readonly number[]
@@ -77,5 +84,24 @@ it.each(golden.losses)(
     const relative = name === 'similarity' ? 1e-6 : 1e-9 // CosineSimilarityLoss takes scores in float32
     assertClose(ours.loss, [expected.loss], { relative, name: 'loss' })
     assertClose(ours.gradient, expected.gradient, { relative, absolute: 1e-9, name: 'gradient' })
+  },
+)
+
+it.each(golden.lists)(
+  "ListNet's loss of the grades $grades and its gradient are sentence-transformers'",
+  async ({ grades, scores, loss, gradient: slope }) => {
+    let token = 0
+    const examples = grades.map((ofQuery, row) =>
+      rankedExample(
+        row,
+        ofQuery.map(() => ({ inputIds: [token++] })),
+        ofQuery,
+      ),
+    )
+    // the score of a text is its one hidden state
+    const model = { pooling: 'mean', sequenceHead: () => ({ tensors: new Map(), outputs: (rows: unknown) => rows }) } as unknown as Model
+    const ours = await lossOf(listNet(model, { head: 'sequence', labels: 1, problemType: 'regression' }), examples, scores)
+    assertClose(ours.loss, [loss], { relative: 1e-6, name: 'loss' }) // ListNetLoss computes in float32
+    assertClose(ours.gradient, slope, { relative: 1e-5, absolute: 1e-6, name: 'gradient' })
   },
 )

@@ -157,7 +157,7 @@ export const labeledFileSource: TaskSource = {
       name: 'problemType',
       placeholder: 'name',
       description:
-        'Problem type of a file: classification, regression, multi-label (labels separated by |, or a JSON list), token-classification (a tag per word), similarity (scored pairs) or pairs',
+        'Problem type of a file: classification, regression, multi-label (labels separated by |, or a JSON list), token-classification (a tag per word), similarity (scored pairs), pairs or rerank (graded texts of queries)',
       defaultText: `classification; token-classification for ${alternatives(taggedEndings, Infinity)} files`,
     },
     {
