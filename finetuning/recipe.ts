@@ -58,6 +58,7 @@ import type { FolderContent, RunFolder, RunSources } from './run/runFolder.js'
 import { countNumbers, describeRun, selectState, toAdapter, toResult, type RunAssembly } from './run/runResult.js'
 import { computeRowKeys, encodeRunRows } from './run/runRows.js'
 import { computeFeatures, mostProbed, startFromProbe, wantsProbe } from './run/linearProbeStart.js'
+import { mineNegatives, readNegatives, writeNegatives } from './run/minedNegatives.js'
 import { runTokens, type RunTokens } from './run/runTokens.js'
 import type { SampleMemory } from './run/sampleMemory.js'
 import { checkGenerates } from './run/samplePrompts.js'
@@ -66,7 +67,7 @@ import { workersWriter } from './run/workersFile.js'
 import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { parseClassWeights, dominantClass, singleLabel } from './tasks/classification/index.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
-import type { Answer, BoundTask, Probe, TaskData, TaskType } from './tasks/taskType.js'
+import type { Answer, BoundTask, Mining, Probe, TaskData, TaskType } from './tasks/taskType.js'
 import { reportTokenizing } from './tasks/tokenizingProgress.js'
 
 /** What a run asks of the place where it happens. */
@@ -114,6 +115,8 @@ export type PreparedRun = {
   readonly start: RunState
   /** undefined: the head begins as the model, the adapter or chance has it */
   readonly probe: Probe<TrainingExample> | undefined
+  /** undefined: the examples have all that they are trained on */
+  readonly mining: Mining<TrainingExample, Answer> | undefined
   /** null: the evaluation rows took no part in training */
   readonly folds: Folds | null
   readonly plan: RunLength
@@ -225,7 +228,19 @@ export async function* prepareRun(
     folds === null || settings.evalSteps !== null ? settings : { ...settings, evalSteps: Math.ceil(planRun(settings).steps / 2) }
   const sample = sampler === null ? {} : { sample: sampler.sample }
   return {
-    ...{ options: given, base, outputs, labelNames: data.labelNames ?? undefined, start, facts, placement, checkWeights, probe, folds },
+    ...{
+      options: given,
+      base,
+      outputs,
+      labelNames: data.labelNames ?? undefined,
+      start,
+      facts,
+      placement,
+      checkWeights,
+      probe,
+      folds,
+      mining: task.mining,
+    },
     task: { ...assembly, settings: paced, runtime, training, evaluation, score: described.score, ...sample },
     test: test === null || scoreTest === null ? undefined : { examples: test, score: scoreTest },
     plan: planRun(paced),
@@ -530,7 +545,11 @@ async function* beginLog(
 // Training
 
 /** answersByStep: of the folds; undefined: the model in training answers */
-type Begun = { readonly start: RunState; readonly answersByStep: AnswersByStep | undefined }
+type Begun = {
+  readonly start: RunState
+  readonly training: Examples<TrainingExample>
+  readonly answersByStep: AnswersByStep | undefined
+}
 
 /** The state before the next step, with a probe as its head at first if there is one, and what the folds answer. */
 async function* beginTraining(run: PreparedRun, checkpoint: Checkpoint | null, signal: AbortSignal): AsyncGenerator<FinetuneEvent, Begun> {
@@ -546,7 +565,22 @@ async function* beginTraining(run: PreparedRun, checkpoint: Checkpoint | null, s
   const fitted = probed === null || features === null ? null : { ...probed, ...features }
   const answersByStep = stored === null ? yield* answerByFolds(run, folds, fitted, signal) : stored
   const first = fitted === null ? start : startFromProbe(fitted, fitted, start)
-  return { start: checkpoint?.state ?? first, answersByStep }
+  return { start: checkpoint?.state ?? first, training: yield* addNegatives(run, checkpoint, signal), answersByStep }
+}
+
+/** The examples to train on, with negatives that the model finds as it is before the first step; a resumed run reads those of its beginning. */
+async function* addNegatives(
+  { task, mining, start, options: { output }, base: { storage } }: PreparedRun,
+  checkpoint: Checkpoint | null,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, Examples<TrainingExample>> {
+  const { training } = task
+  if (mining === undefined || signal.aborted) return training
+  const stored = checkpoint === null ? null : await readNegatives(output, training, storage)
+  const chosen = stored ?? (yield* mineNegatives({ task, mining }, start, signal))
+  if (chosen === null) return training
+  if (stored === null) await writeNegatives(output, chosen, storage)
+  return mining.attach(training, chosen)
 }
 
 /** What the folds answer; nothing if the signal stopped them. */
@@ -574,7 +608,7 @@ async function* trainAndRecord(
   run: PreparedRun,
   folder: RunFolder,
   log: MetricsLog,
-  { start, answersByStep, checkpoint }: Begun & { readonly checkpoint: Checkpoint | null },
+  { start, training: examples, answersByStep, checkpoint }: Begun & { readonly checkpoint: Checkpoint | null },
   leader: Leader | null,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, TrainingResult> {
@@ -586,7 +620,7 @@ async function* trainAndRecord(
   }
   const writeWorkers = workersWriter(options.output, base.storage)
   const folded = answersByStep === undefined ? {} : { answersByStep }
-  const training = train({ ...task, ...planned, ...spread, ...folded }, start, checkpoint, signal)
+  const training = train({ ...task, training: examples, ...planned, ...spread, ...folded }, start, checkpoint, signal)
   const fail = async (thrown: unknown): Promise<never> => {
     throw await nameCheckpoint(thrown, run, folder, log)
   }

@@ -12,6 +12,8 @@ export type SequenceOutputs = {
   readonly problemType: ProblemType
   /** The name of the task type that the head was trained for, as salora.json stores it. Absent: the one that `problemType` implies. */
   readonly taskType?: string
+  /** Two texts are read together, so the embedding of one says nothing: the head is the model's own, and no linear probe. */
+  readonly readsPairs?: true
 }
 
 /** A head over every token: [tokens, labels]. */

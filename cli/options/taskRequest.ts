@@ -34,10 +34,10 @@ export const taskOptions = (values: Values): TaskOptions => {
 // The columns of a run's data, for other data in the same shape.
 type Columns = Pick<
   TaskOptions,
-  'text' | 'textPair' | 'label' | 'problemType' | 'labelsAsText' | 'mergeLabels' | 'delimiter' | 'quote' | 'encoding'
+  'text' | 'textPair' | 'label' | 'problemType' | 'labelsAsText' | 'mergeLabels' | 'matryoshka' | 'delimiter' | 'quote' | 'encoding'
 >
 
-const ofColumns = ['text', 'textPair', 'label', 'problemType', 'labelsAsText', 'mergeLabels'] as const
+const ofColumns = ['text', 'textPair', 'label', 'problemType', 'labelsAsText', 'mergeLabels', 'matryoshka'] as const
 const ofCells = ['delimiter', 'quote', 'encoding'] as const
 
 /**

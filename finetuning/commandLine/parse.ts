@@ -80,7 +80,7 @@ const splitAssignment = (text: string): { readonly name: string; readonly value:
 const parseSet = (texts: readonly string[], command: string, table: FlagTable, suggest: Suggest): Readonly<Record<string, string>> =>
   Object.fromEntries(
     texts
-      .flatMap((text) => text.split(','))
+      .flatMap((text) => text.split(/,(?!\d+(?:,|$))/)) // matryoshka=256,128 is one
       .map((assignment) => {
         const { name: typed, value } = splitAssignment(assignment)
         if (typed === '') throw usageError('--set', 'NAME=VALUE', quoted(assignment))

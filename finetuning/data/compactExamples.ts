@@ -18,6 +18,7 @@ class Block {
   readonly row = new Float64Array(blockRows)
   readonly labels: (readonly number[])[] = []
   readonly words: ArrayLike<number>[] = []
+  readonly negatives: string[] = []
 
   constructor(leastBytes: number) {
     this.bytes = Buffer.alloc(Math.max(blockBytes, leastBytes)) // unwritten pages take no memory
@@ -73,13 +74,17 @@ export class StoredExample implements Example {
   get words(): ArrayLike<number> | undefined {
     return this.#block.words[this.#at]
   }
+  get negative(): string | undefined {
+    return this.#block.negatives[this.#at]
+  }
   get row(): number {
     return this.#block.row[this.#at] ?? NaN
   }
   /** A copy as a plain object. */
   toJSON(): Example {
-    const { text, textPair, label, labels, words, row } = this
+    const { text, textPair, negative, label, labels, words, row } = this
     const optional = {
+      ...(negative === undefined ? {} : { negative }),
       ...(labels === undefined ? {} : { labels }),
       ...(words === undefined ? {} : { words: Array.from(words) }),
     }
@@ -90,7 +95,7 @@ export class StoredExample implements Example {
 /** Stores examples one by one and returns each as it is stored. */
 export const exampleStore = (): ((example: Example) => StoredExample) => {
   let block = new Block(0)
-  return ({ text, textPair, label, labels, words, row }) => {
+  return ({ text, textPair, negative, label, labels, words, row }) => {
     const most = 2 * (text.length + (textPair?.length ?? 0))
     if (!block.hasRoomFor(most)) block = new Block(most)
     const at = block.rows++
@@ -98,6 +103,7 @@ export const exampleStore = (): ((example: Example) => StoredExample) => {
     block.write(2 * at + 1, textPair)
     block.label[at] = label
     block.row[at] = row
+    if (negative !== undefined) block.negatives[at] = negative
     if (labels !== undefined) block.labels[at] = labels
     if (words !== undefined) block.words[at] = Int32Array.from(words)
     return new StoredExample(block, at)

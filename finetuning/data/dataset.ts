@@ -3,6 +3,8 @@
 export type Example = {
   readonly text: string
   readonly textPair?: string | undefined
+  /** Embeddings: a text that does not answer `text`. */
+  readonly negative?: string | undefined
   /** Classification: the index in `labelNames`. Regression: the score, in the file's units. */
   readonly label: number
   /** Multi-label: the indices of all classes that hold, perhaps none. `label` is then not read. */

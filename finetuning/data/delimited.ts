@@ -117,7 +117,7 @@ const missingCell = (
 const isMissing = (cell: Cell): boolean => cell === null || cell.trim() === ''
 
 /** The requested columns of each row: those of `before`, then the texts. */
-const readTextRows = async (
+export const readTextRows = async (
   file: string,
   { text, textPair, delimiter, quote, encoding, storage }: TextColumns & Placed,
   before: readonly RequestedColumn[],

@@ -11,7 +11,7 @@ export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse
 
 /**
  * A metric of predictions, or one that needs more. `loss` needs logits, `microF1` label sets, and `perplexity` text. `precision` and `recall` need
- * entities; `margin` and rewards need pairs of answers, and `accuracyNorm` needs choices.
+ * entities; `margin` and rewards need pairs of answers, `accuracyNorm` needs choices, and `mrr`, `ndcg` and recall@10 need rankings.
  */
 export type MetricName =
   | keyof typeof METRICS
@@ -24,6 +24,8 @@ export type MetricName =
   | 'chosenReward'
   | 'rejectedReward'
   | 'accuracyNorm'
+  | 'mrr'
+  | 'ndcg'
 
 const lowerIsBetter: readonly string[] = ['loss', 'perplexity', 'mse', 'mae'] satisfies readonly MetricName[]
 
@@ -75,6 +77,8 @@ const titles: Readonly<Record<MetricName, MetricTitle>> = {
   spearman: { type: 'spearmanr', title: "Spearman's correlation" },
   mse: { type: 'mse', title: 'Mean squared error' },
   mae: { type: 'mae', title: 'Mean absolute error' },
+  mrr: { type: 'mrr', title: 'MRR@10' },
+  ndcg: { type: 'ndcg', title: 'nDCG@10' },
   loss: { type: 'loss', title: 'Loss' },
   margin: { type: 'margin', title: 'Reward margin' },
   chosenReward: { type: 'chosen_reward', title: 'Reward of chosen answers' },

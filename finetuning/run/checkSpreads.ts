@@ -19,14 +19,16 @@ export const checkExchange = ({ redis, exchange, settings }: Pick<RunOptions, 'r
     )
 }
 
-/** @throws InputError if --redis is given for a run that trains too many numbers. */
+/** @throws InputError if --redis is given for a run that trains too many numbers, or mines negatives. */
 export const checkSpreads = (
-  { redis }: Pick<RunOptions, 'redis'>,
+  { redis, task }: Pick<RunOptions, 'redis'> & { readonly task?: RunOptions['task'] },
   {
     start: { parameters },
     task: { method },
   }: { readonly start: Pick<RunState, 'parameters'>; readonly task: { readonly method: { readonly name: string } } },
 ): void => {
+  if (redis !== undefined && task?.negative === 'mined')
+    throw inputError(option('redis'), words`a column of negatives (${option('negative')}), which all machines read`, 'mined')
   if (redis !== undefined && parameters.length > mostNumbers)
     throw inputError(
       option('redis'),

@@ -4,7 +4,7 @@ import type { AdapterFormat } from '../../accelerated/formats/adapter.js'
 import { sentenceEncoder } from '../../accelerated/models/layers/classifierHead.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { Examples } from '../../accelerated/models/packing.js'
-import type { TrainingExample } from '../../accelerated/objectives/objective.js'
+import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { chooseProbe } from '../../accelerated/probe/linearModel.js'
 import { buildLayout } from '../../accelerated/training/assembly.js'
@@ -29,7 +29,7 @@ export const wantsProbe = (
   outputs: ModelOutputs,
   { readsEmbeddings }: Pick<AdapterFormat, 'readsEmbeddings'>,
 ): boolean => {
-  if (head !== 'probe' || outputs.head !== 'sequence' || !averages || readsEmbeddings !== true) return false
+  if (head !== 'probe' || outputs.head !== 'sequence' || outputs.readsPairs === true || !averages || readsEmbeddings !== true) return false
   const { last } = sentenceEncoder(model).sequenceHead(outputs.labels)
   return headTensor(base, `${last}.weight`, [outputs.labels, model.spec.hiddenSize]) === undefined
 }
@@ -43,7 +43,30 @@ export type ProbedRun = {
 /** Examples that a probe is fitted on, with their features on the frozen model: [examples][width]. */
 export type ProbeRows = { readonly examples: readonly TrainingExample[]; readonly rows: readonly ArrayLike<number>[] }
 
-/** One pass of the model over the examples; null if the signal stopped it. */
+/** One pass of the model as it is before the first step, with the answers of an objective; null if the signal stopped it. */
+export const answerBefore = async <O>(
+  { runtime, ...assembly }: RunAssembly & { readonly runtime: Runtime },
+  objective: Objective<TrainingExample, O>,
+  examples: Examples<TrainingExample>,
+  start: RunState,
+  signal: AbortSignal,
+): Promise<readonly O[] | null> => {
+  const own = forLengths({ ...assembly, objective }, examples, runtime.engine)
+  const { phase, parameters } = toInferenceState(own, start)
+  const predictor = await openPredictor(own, objective, phase, runtime, { prepack: false })
+  try {
+    const batches = predictor.predictions(parameters, examples, assembly.settings.batchSize)
+    for (;;) {
+      const next = await batches.next()
+      if (next.done === true) return next.value
+      if (signal.aborted) return null
+    }
+  } finally {
+    await predictor.release()
+  }
+}
+
+/** The features of some examples, spread over all; null if the signal stopped it. */
 export const computeFeatures = async (
   { assembly, runtime, probe: { features } }: ProbedRun,
   training: Examples<TrainingExample>,
@@ -51,20 +74,8 @@ export const computeFeatures = async (
   signal: AbortSignal,
 ): Promise<ProbeRows | null> => {
   const used = spread(training)
-  const own = forLengths({ ...assembly, objective: features }, used, runtime.engine)
-  const { phase, parameters } = toInferenceState(own, start)
-  const predictor = await openPredictor(own, features, phase, runtime, { prepack: false })
-  try {
-    const batches = predictor.predictions(parameters, used, assembly.settings.batchSize)
-    for (;;) {
-      const next = await batches.next()
-      if (next.done === true)
-        return { examples: Array.from({ length: used.length }, (_, i) => used.at(i) as TrainingExample), rows: next.value }
-      if (signal.aborted) return null
-    }
-  } finally {
-    await predictor.release()
-  }
+  const rows = await answerBefore({ ...assembly, runtime }, features, used, start, signal)
+  return rows === null ? null : { examples: Array.from({ length: used.length }, (_, i) => used.at(i) as TrainingExample), rows }
 }
 
 /** `start` with the probe of these rows as its head. */

@@ -10,6 +10,7 @@ import { makeFolder } from '../../accelerated/storage/folders.js'
 import { detailsFile } from './evaluationDetails.js'
 import { eventFile, withEventFile } from './eventFile.js'
 import { foldsFile } from './folds.js'
+import { negativesFile } from './minedNegatives.js'
 import { openMetricsLog } from './metricsLog.js'
 import type { RunOptions } from './run.js'
 import { readRunConfig } from './runFiles.js'
@@ -96,6 +97,7 @@ const runFileNames = [
   rowsFile,
   detailsFile,
   foldsFile,
+  negativesFile,
   workersFile,
   ...trackerNames.map(trackerFile),
   'adapter_config.json',

@@ -8,6 +8,7 @@ import { multipleChoice } from './multipleChoice/index.js'
 import { plainText } from './plainText/index.js'
 import { preferences } from './preferences/index.js'
 import { regressionTask } from './regression/index.js'
+import { reranking } from './reranking/index.js'
 import { tokenClassificationTask } from './tokenClassification/index.js'
 
 export const tasks: readonly Task[] = [
@@ -16,6 +17,7 @@ export const tasks: readonly Task[] = [
   multiLabelTask,
   tokenClassificationTask,
   embeddings,
+  reranking,
   instructions,
   preferences,
   multipleChoice,

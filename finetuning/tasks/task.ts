@@ -69,9 +69,13 @@ export type TaskOptions = {
   /** Files only: column of the label. Default: label */
   readonly label?: string
   /** Files only: the task type. Default: token-classification for files of tagged words (.conll, .iob, …), classification for all others */
-  readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification' | 'similarity' | 'pairs'>
+  readonly problemType?: Or<'classification' | 'regression' | 'multi-label' | 'token-classification' | 'similarity' | 'pairs' | 'rerank'>
   /** Token classification only: the tags that the numbers of a file stand for, in order, separated by commas. Default: a file has tags by name */
   readonly tagNames?: string
+  /** `pairs` only: the column of texts that do not answer the first texts, or `mined`: the model finds them. Default: none */
+  readonly negative?: string
+  /** `pairs` and `similarity` only: the first numbers of an embedding, such as 256,128,64, that are trained as shorter ones. Default: none */
+  readonly matryoshka?: readonly number[] | string
   /** Files only: the classes of the training data, which an evaluation file must keep to. Default: those that occur */
   readonly labelNames?: readonly string[]
   /** Files only: labels are texts, whatever they look like, so 1.10 and 1.1 are two classes. Default: false */
@@ -98,7 +102,7 @@ export type LoadedTask = TaskData & {
 
 /** Labeled data for a model that is already trained. */
 export type Evaluation = Scoring &
-  Pick<TaskData, 'evaluation' | 'text' | 'preference' | 'metric'> & {
+  Pick<TaskData, 'evaluation' | 'text' | 'preference' | 'embedding' | 'metric'> & {
     /** Whether the classes come from the data itself, sorted by name: their order then says nothing about a model's outputs. */
     readonly sorted?: boolean
   }

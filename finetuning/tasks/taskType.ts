@@ -5,6 +5,7 @@ import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import type { Model } from '../../accelerated/models/architecture.js'
+import type { Examples } from '../../accelerated/models/packing.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { KtoSettings } from './preferences/kto.js'
 import type { PreferenceSettings } from './preferences/objective.js'
@@ -50,6 +51,15 @@ export type TaskData = Scoring & {
   readonly text?: TextTokenOptions
   /** how preferences become tokens, and their loss */
   readonly preference?: PreferenceOptions
+  /** what embeddings are trained for beside pairs or scores */
+  readonly embedding?: EmbeddingOptions
+}
+
+/** sizes: first numbers of an embedding that are a shorter one · sizeMetric: what each size is scored by */
+export type EmbeddingOptions = {
+  readonly negatives: 'column' | 'mined' | null
+  readonly sizes: readonly number[]
+  readonly sizeMetric: string
 }
 
 /** A task type bound to data, as its folder writes it. E: examples; O: the model's answer to one example. */
@@ -58,6 +68,8 @@ export type TypedTask<E extends TrainingExample, O> = {
   readonly objective: (model: Model, method: Method) => Objective<E, O>
   /** What a linear probe of the head is fitted on. Absent: the head is no linear layer on features of an example. */
   readonly probe?: (model: Model) => Probe<E>
+  /** How the run finds negatives before its first step. Absent: it has none, or its rows have them. */
+  readonly mining?: Mining<E, O>
   /** @throws InputError */
   readonly tokenizer: (base: ModelFolder, maxLength: number) => Promise<ExampleTokenizer<E>>
   /** Scores all answers. It keeps labels, but no text. */
@@ -77,6 +89,17 @@ export type Probe<E extends TrainingExample> = {
   readonly features: Objective<E, ArrayLike<number>>
   readonly targets: (examples: readonly E[]) => Targets
   readonly weights: (examples: readonly E[]) => readonly number[] | undefined
+}
+
+/** How a run finds a negative for each example, among blocks of them, from the answers of the model as it is before the first step. */
+export type Mining<E extends TrainingExample, O> = {
+  /** @returns from and to of each block */
+  readonly blocks: (examples: number) => readonly (readonly [number, number])[]
+  /** the example as the model answers it */
+  readonly asked: (example: E) => E
+  /** @returns for each example of a block the one whose text is its negative; −1: none */
+  readonly find: (examples: readonly E[], answers: readonly O[]) => readonly number[]
+  readonly attach: (examples: Examples<E>, chosen: readonly number[]) => Examples<E>
 }
 
 /** The model's answer to one example, which only its task reads. */
@@ -170,11 +193,14 @@ export type FileReading = {
   readonly scalesScores?: true
   /** what the labels are instead of classes, for --labels-as-text */
   readonly noClasses?: string
+  /** What the options of embeddings say. Absent: they are refused. @throws InputError */
+  readonly embedding?: (options: FileOptions) => EmbeddingOptions
   /** endings of the names of files that are of this type without --problem-type */
   readonly endings?: readonly string[]
 }
 
-export type FileOptions = Omit<DelimitedOptions, 'labelColumn'> & Pick<TaggedOptions, 'tagNames'>
+export type FileOptions = Omit<DelimitedOptions, 'labelColumn'> &
+  Pick<TaggedOptions, 'tagNames'> & { readonly negative?: string; readonly matryoshka?: readonly number[] | string }
 
 export type TaskType = {
   /** stored in result.json and salora.json, and typed after --problem-type */

@@ -13,6 +13,8 @@ import {
   generate,
   meanPool,
   meanPoolVjp,
+  nestedLoss,
+  nestedLossVjp,
   normal,
   rankingLoss,
   rankingLossVjp,
@@ -33,15 +35,22 @@ const { config } = drawModel(someOptions())
 const model = encoderModel({ ...config, embeddingSize: config.hiddenSize })
 const width = config.hiddenSize
 
-/** Pairs of these lengths: their ids do not matter, since the hidden states are given. */
-const examplesOf = (lengths: readonly (readonly [number, number])[]): readonly PairExample[] =>
-  lengths.map(([a, b], i) => ({ inputIds: new Array<number>(a + b).fill(3), ends: [a, a + b], score: Math.sin(i), row: i + 1 }))
+/** Pairs, or triplets, of these lengths. The ids only say that all texts differ, since the hidden states are given. */
+const examplesOf = (lengths: readonly (readonly [number, number])[], loss: EmbeddingLoss = 'ranking'): readonly PairExample[] =>
+  lengths.map(([a, b], i) => {
+    const inputIds = [...new Array<number>(a).fill(2 * i), ...new Array<number>(b).fill(2 * i + 1)]
+    const pair = { inputIds, ends: [a, a + b], score: Math.sin(i), row: i + 1 }
+    return loss === 'triplets' ? { ...pair, inputIds: [...inputIds, 100 + i, 100 + i], ends: [a, a + b, a + b + 2] } : pair
+  })
 
 const pairLengths = fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })), { minLength: 1, maxLength: 5 })
 
+/** First numbers of an embedding that are trained as shorter ones. */
+const sizes = [3, 1]
+
 /** The loss and its gradient with respect to the hidden states, as training builds them. */
 const accelerated = async (loss: EmbeddingLoss, examples: readonly PairExample[], hidden: Tensor) => {
-  const objective = sentenceEmbedding(model, loss)
+  const objective = sentenceEmbedding(model, loss, sizes)
   const states = input('hidden', ['tokens', width], 'float64')
   const forward = () => ({ hidden: states, host: undefined as never, dtype: 'float64' as const })
   const forwards: Forwards = { forward, baseForward: forward }
@@ -60,25 +69,38 @@ const accelerated = async (loss: EmbeddingLoss, examples: readonly PairExample[]
 }
 
 const reference = (loss: EmbeddingLoss, examples: readonly PairExample[], hidden: Tensor) => {
-  const lengths = examples.flatMap(({ ends }) => [ends[0] ?? 0, (ends[1] ?? 0) - (ends[0] ?? 0)])
+  const lengths = examples.flatMap(({ ends }) => ends.map((end, i) => end - (ends[i - 1] ?? 0)))
   const pooled = meanPool(hidden, lengths)
-  const sides = [0, 1].map((side) => examples.map((_, i) => 2 * i + side)) as [number[], number[]]
+  const texts = loss === 'triplets' ? 3 : 2
+  const rowsAt = (place: number): readonly number[] => examples.map((_, i) => texts * i + place)
+  const sides = [rowsAt(0), texts === 3 ? [...rowsAt(1), ...rowsAt(2)] : rowsAt(1)] as const
   const [first, second] = sides.map((rows) => selectRows(pooled, rows)) as [Tensor, Tensor]
   const scores = examples.map(({ score }) => score)
-  const value = loss === 'ranking' ? rankingLoss(rankingScale, first, second) : similarityLoss(first, second, scores)
-  const bars = loss === 'ranking' ? rankingLossVjp(rankingScale, first, second, 1) : similarityLossVjp(first, second, scores, 1)
+  const all = [width, ...sizes]
+  const value = nestedLoss(
+    all,
+    (a, b) => (loss === 'similarity' ? similarityLoss(a, b, scores) : rankingLoss(rankingScale, a, b)),
+    first,
+    second,
+  )
+  const bars = nestedLossVjp(
+    all,
+    (a, b) => (loss === 'similarity' ? similarityLossVjp(a, b, scores, 1) : rankingLossVjp(rankingScale, a, b, 1)),
+    first,
+    second,
+  )
   const bar = add(scatterRows(bars.first, sides[0], lengths.length), scatterRows(bars.second, sides[1], lengths.length))
   return { value, slope: meanPoolVjp(bar, lengths), embeddings: unitRows(pooled) }
 }
 
 const hiddenOf = (examples: readonly PairExample[], seed: number): Tensor =>
-  normal([examples.reduce((sum, { ends }) => sum + (ends[1] ?? 0), 0), width])(seed)[0]
+  normal([examples.reduce((sum, { ends }) => sum + (ends.at(-1) ?? 0), 0), width])(seed)[0]
 
-describe.each(['ranking', 'similarity'] as const)('the %s loss of pairs', (loss) => {
+describe.each(['ranking', 'triplets', 'similarity'] as const)('the %s loss of pairs, and of their first numbers', (loss) => {
   it(`has the value and the gradient of the reference in float64 to 1e-9 (seed ${SEED})`, () =>
     fc.assert(
       fc.asyncProperty(pairLengths, fc.integer({ min: 0, max: 1e6 }), async (lengths, seed) => {
-        const examples = examplesOf(lengths)
+        const examples = examplesOf(lengths, loss)
         const hidden = hiddenOf(examples, seed)
         const [ours, expected] = [await accelerated(loss, examples, hidden), reference(loss, examples, hidden)]
         assertClose(ours.value, [expected.value], { relative: 1e-9, absolute: 1e-12, name: 'loss' })
@@ -89,11 +111,12 @@ describe.each(['ranking', 'similarity'] as const)('the %s loss of pairs', (loss)
     ))
 
   it('has the gradient of central differences in the reference', () => {
-    const examples = examplesOf([
+    const pairs = [
       [2, 1],
       [3, 2],
       [1, 4],
-    ])
+    ] as const
+    const examples = examplesOf(pairs, loss)
     const hidden = hiddenOf(examples, SEED)
     const { slope } = reference(loss, examples, hidden)
     const at = (i: number, step: number): number =>
@@ -129,5 +152,42 @@ describe('virtual tokens before a text', () => {
       1 / 3,
       1 / 3,
     ])
+  })
+})
+
+describe('triplets whose texts repeat', () => {
+  /** Of one token each, so that a text is its token. */
+  const triplet = (texts: readonly [number, number, number], row: number): PairExample => ({
+    inputIds: texts,
+    ends: [1, 2, 3],
+    score: NaN,
+    row,
+  })
+  const lossOf = async (texts: readonly (readonly [number, number, number])[]) => {
+    const examples = texts.map(triplet)
+    const vectors = normal([200, width])(SEED)[0]
+    const rows = selectRows(
+      vectors,
+      texts.flat().map((token) => token),
+    )
+    return (await accelerated('triplets', examples, rows)).value
+  }
+
+  it('do not count what answers a first text among its negatives', async () => {
+    // the first pair's second text is the negative of the second pair, and the placeholder of its own
+    const masked = await lossOf([
+      [1, 2, 2],
+      [3, 4, 2],
+    ])
+    const cosine = (vectors: Tensor, a: number, b: number, size: number): number => {
+      const [x, y] = [a, b].map((row) => Array.from(vectors.data.slice(row * width, row * width + size))) as [number[], number[]]
+      return x.reduce((sum, v, i) => sum + v * (y[i] ?? 0), 0) / (Math.hypot(...x) * Math.hypot(...y))
+    }
+    const vectors = normal([200, width])(SEED)[0]
+    const against = (first: number, own: number, others: readonly number[], size: number): number =>
+      Math.log([own, ...others].reduce((sum, text) => sum + Math.exp(20 * cosine(vectors, first, text, size)), 0)) -
+      20 * cosine(vectors, first, own, size)
+    const expected = [width, ...sizes].map((size) => (against(1, 2, [4], size) + against(3, 4, [2, 2, 2], size)) / 2)
+    assertClose(masked, [expected.reduce((a, b) => a + b, 0)], { relative: 1e-9, absolute: 1e-9, name: 'loss' })
   })
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { spearman } from '../../finetuning/metrics/index.js'
-import { findSeconds, scorePairs } from '../../finetuning/tasks/embeddings/metrics.js'
+import { findSeconds, scorePairs, type Pair } from '../../finetuning/tasks/embeddings/metrics.js'
 import type { RunResult } from '../../finetuning/run/run.js'
 import { readDetails } from '../../finetuning/run/evaluationDetails.js'
 import { loadTask } from '../../finetuning/tasks/index.js'
@@ -14,7 +14,7 @@ import { fixtures } from '../golden/golden.js'
 import { refusalOf } from '../support/refusal.js'
 import { jsonLines } from '../support/jsonLines.js'
 import { saloraIn } from './inProcess.js'
-import { runJob } from './jobRun.js'
+import { bytesIn, runJob } from './jobRun.js'
 import { toyFolder } from './toyFolder.js'
 
 const cwd = toyFolder('vectors', {})
@@ -25,6 +25,9 @@ const pairs = Array.from({ length: 60 }, (_, i) => {
   const [a, b] = [subjects[i % 6], subjects[(i + (i % 3)) % 6]]
   return { a: `the ${a} number ${i}`, b: `a ${b} of ${i + 1}`, score: i % 3 === 0 ? 5 : i % 3, ok: `one ${a} more ${i}` }
 })
+
+/** Pairs whose texts are all different. */
+const allDifferent = (list: readonly Pair[]) => ({ first: list.map((_, i) => i), second: list.map((_, i) => i) })
 
 const flags = {
   ...{ method: 'lora', rank: '4', maxLength: '24', batchSize: '8', learningRate: '0.02', device: 'cpu', threads: '1' },
@@ -139,7 +142,7 @@ describe('--problem-type pairs', () => {
   it('learns to find the second text of each pair, and is scored on labeled pairs too', async () => {
     const task = { ...flags, textPair: 'ok', problemType: 'pairs', model: at('tiny'), task: at('pairs.jsonl') }
     const { best } = await runJob({ ...task, ...steps(60), output: at('found') })
-    expect(Object.keys(best?.scores ?? {})).toEqual(['accuracy', 'loss'])
+    expect(Object.keys(best?.scores ?? {})).toEqual(['accuracy', 'mrr', 'ndcg', 'recall', 'loss'])
     expect(best?.scores['accuracy']).toBeGreaterThan(0.8)
     expect(Object.keys(await similarityScores('found'))).toEqual(['spearman', 'pearson'])
   })
@@ -158,13 +161,13 @@ describe('--problem-type pairs', () => {
       [right, [0.6, 0.8]],
       [up, [0.8, 0.6]],
     ] as unknown as typeof crossed
-    const [first, second] = findSeconds(swapped)
-    expect(scorePairs(swapped).accuracy).toBe(0)
+    const [first, second] = findSeconds(swapped, allDifferent(swapped))
+    expect(scorePairs(swapped, allDifferent(swapped)).accuracy).toBe(0)
     for (const found of [first, second]) expect(found?.loss).toBeCloseTo(Math.log(1 + Math.exp(20 * (0.8 - 0.6))), 12)
     expect([first?.nearest, second?.nearest]).toEqual([1, 0])
-    // equal second texts: the own one counts as found
-    expect(findSeconds(crossed).map(({ nearest }) => nearest)).toEqual([0, 1])
-    expect(scorePairs(crossed)).toEqual({ accuracy: 1, loss: expect.closeTo(Math.log(2), 12) })
+    // equal vectors: the own one counts as found, but not as ranked first
+    expect(findSeconds(crossed, allDifferent(crossed)).map(({ nearest }) => nearest)).toEqual([0, 1])
+    expect(scorePairs(crossed, allDifferent(crossed))).toMatchObject({ accuracy: 1, mrr: 0.5, loss: expect.closeTo(Math.log(2), 12) })
   })
 
   it('counts the pairs of later blocks on', () => {
@@ -173,30 +176,32 @@ describe('--problem-type pairs', () => {
       [0, 1],
     ] as const
     const alike = Array.from({ length: 1_000 }, () => [right, right] as const)
-    const found = findSeconds([...alike, [right, up], [up, right], [right, right]])
+    const all = [...alike, [right, up], [up, right], [right, right]] as const
+    const found = findSeconds(all, allDifferent(all))
     expect(found.slice(1_000).map(({ nearest }) => nearest)).toEqual([501, 1_000, 1_002]) // the second block begins at 501
   })
 
   it('compares as many pairs in the last block as in the others', () => {
     // pair i is at the angle i. Its own cosine is 1, and its loss is log Σ exp(20 · (cos(i − j) − 1)) over the pairs j of its block
     const at = (i: number): number[] => [Math.cos(i), Math.sin(i)]
-    const found = findSeconds(Array.from({ length: 1_001 }, (_, i) => [at(i), at(i)] as const))
+    const all = Array.from({ length: 1_001 }, (_, i) => [at(i), at(i)] as const)
+    const found = findSeconds(all, allDifferent(all))
     const lossAmong = (i: number, from: number, to: number): number =>
       Math.log(Array.from({ length: to - from }, (_, k) => Math.exp(20 * (Math.cos(i - from - k) - 1))).reduce((a, b) => a + b, 0))
     for (const i of [0, 499]) expect(found[i]?.loss).toBeCloseTo(lossAmong(i, 0, 500), 9)
     for (const i of [500, 1_000]) expect(found[i]?.loss).toBeCloseTo(lossAmong(i, 500, 1_001), 9)
     // pairs that are all alike: the mean loss is the mean of log(block size)
-    const alike = (n: number) =>
-      scorePairs(
-        Array.from(
-          { length: n },
-          () =>
-            [
-              [1, 0],
-              [1, 0],
-            ] as const,
-        ),
-      ).loss
+    const alike = (n: number) => {
+      const same = Array.from(
+        { length: n },
+        () =>
+          [
+            [1, 0],
+            [1, 0],
+          ] as const,
+      )
+      return scorePairs(same, allDifferent(same)).loss
+    }
     expect(alike(1_001)).toBeCloseTo((500 * Math.log(500) + 501 * Math.log(501)) / 1_001, 9)
     expect(alike(1_000)).toBeCloseTo(Math.log(1_000), 9)
     expect(alike(1)).toBe(0)
@@ -222,6 +227,72 @@ describe('--problem-type pairs', () => {
     expect(await refusalOf(() => runJob(decoder))).toBe(
       `--model: expected an encoder, as --task ${at('pairs.jsonl')} asks for embeddings, got a decoder of type llama`,
     )
+  })
+})
+
+describe('--set negative', () => {
+  const task = { ...flags, textPair: 'ok', problemType: 'pairs', model: at('tiny'), task: at('pairs.jsonl') }
+
+  it('trains on a column of negatives, which change the run, and which no evaluation reads', async () => {
+    const ok = pairs.slice(0, 12).map(({ a, ok: answer }) => ({ a, ok: answer }))
+    await writeFile(at('evaluation.jsonl'), ok.map((row) => JSON.stringify(row)).join('\n')) // without the column
+    const run = { ...task, ...steps(3), evalData: at('evaluation.jsonl') }
+    const plain = await runJob({ ...run, output: at('plain') })
+    const hard = await runJob({ ...run, negative: 'b', output: at('hard') })
+    expect(Object.keys(hard.last.scores)).toEqual(Object.keys(plain.last.scores))
+    expect(hard.last.scores['loss']).not.toBe(plain.last.scores['loss'])
+    expect(jsonLines<{ loss?: number }>(readFileSync(at('hard/metrics.jsonl'), 'utf8'))[0]?.loss).toBeGreaterThan(
+      jsonLines<{ loss?: number }>(readFileSync(at('plain/metrics.jsonl'), 'utf8'))[0]?.loss ?? Infinity,
+    ) // more candidates
+  })
+
+  it('mines them once: a resumed run trains on those of its beginning, to the same bits', async () => {
+    const run = { ...task, negative: 'mined', maxSteps: '4', evalSteps: '4', saveSteps: '2' }
+    const adapterAfter = async (output: string, resumedOn?: (mined: readonly number[]) => readonly number[]) => {
+      await runJob({ ...run, output: at(output) }, resumedOn === undefined ? null : 2)
+      const mined = JSON.parse(readFileSync(at(`${output}/negatives.json`), 'utf8')) as readonly number[]
+      if (resumedOn === undefined) return bytesIn(at(output), ['adapter'])
+      await writeFile(at(`${output}/negatives.json`), JSON.stringify(resumedOn(mined)))
+      await runJob({ ...run, output: at(output), resume: true })
+      return bytesIn(at(output), ['adapter'])
+    }
+    const uninterrupted = await adapterAfter('mined')
+    expect(await adapterAfter('stopped', (mined) => mined)).toEqual(uninterrupted)
+    expect(await adapterAfter('other', (mined) => mined.map((_, i) => (i + 1) % mined.length))).not.toEqual(uninterrupted)
+  })
+
+  it('is refused in one line without a text in the column, and for other problem types', async () => {
+    await writeFile(at('none.jsonl'), '{"a":"x","b":"y","n":" "}\n{"a":"z","b":"w","n":""}\n')
+    const refused = (more: Record<string, unknown>) =>
+      refusalOf(() => loadTask({ task: at('none.jsonl'), text: 'a', textPair: 'b', problemType: 'pairs', ...more }))
+    expect(await refused({ negative: 'n' })).toBe(
+      `${at('none.jsonl')}: expected a text in column "n" (--set negative), got none in any row`,
+    )
+    expect(await refused({ negative: 'n', problemType: 'similarity' })).toBe('--set negative: expected --problem-type pairs, got "n"')
+    expect(await refused({ matryoshka: [2], problemType: 'regression' })).toBe(
+      '--set matryoshka: expected --problem-type pairs, got "regression"',
+    )
+    expect(await refused({ matryoshka: '4,x' })).toBe(
+      '--set matryoshka: expected up to 16 different whole numbers, such as 256,128,64, got "4,x"',
+    )
+  })
+})
+
+describe('--set matryoshka', () => {
+  it('scores each size, whose vectors are the first numbers, and refuses one that the model does not have', async () => {
+    const task = { ...flags, textPair: 'ok', problemType: 'pairs', model: at('tiny'), task: at('pairs.jsonl') }
+    const { last } = await runJob({ ...task, ...steps(30), matryoshka: '4,2', output: at('nested') })
+    expect(Object.keys(last.scores)).toEqual(['accuracy', 'mrr', 'ndcg', 'recall', 'loss', 'mrr4', 'mrr2'])
+    const { stdout } = await saloraIn(['evaluate', '--run', 'nested', '--task', 'pairs.jsonl', '--json', '--quiet'], { cwd })
+    const { scores } = JSON.parse(stdout) as RunResult['last']
+    const vectors = [pairs.map(({ a }) => a), pairs.map(({ ok }) => ok)].map((texts) => vectorsOf(['--run', 'nested'], texts))
+    const [first = [], second = []] = await Promise.all(vectors)
+    const cut = (vector: readonly number[] = []) => vector.slice(0, 2).map((x) => x / Math.hypot(...vector.slice(0, 2)))
+    const shorter = first.map((vector, i) => [cut(vector), cut(second[i])] as const)
+    expect(scores['mrr2']).toBeCloseTo(scorePairs(shorter, allDifferent(shorter)).mrr, 4)
+    expect(scores['mrr2']).not.toBeCloseTo(scores['mrr'] ?? NaN, 2)
+    const refused = await refusalOf(() => runJob({ ...task, ...steps(1), matryoshka: '4096', output: at('never') }))
+    expect(refused).toMatch(/^--set matryoshka: expected sizes below the \d+ numbers of an embedding of this model, got 4096$/)
   })
 })
 

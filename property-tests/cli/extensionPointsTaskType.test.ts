@@ -133,7 +133,7 @@ describe('a new task', () => {
       '--positive-label: expected none, as grades have an order, got "2"',
     )
     expect(await refusalOf(() => loadTask({ task: file, problemType: 'marks' }))).toBe(
-      '--problem-type: expected classification, regression, multi-label, token-classification, similarity, pairs or grades, got "marks"',
+      '--problem-type: expected classification, regression, multi-label, token-classification, similarity, pairs, rerank or grades, got "marks"',
     )
   })
 })
@@ -142,6 +142,6 @@ it('an adapter of a task type that this version does not have is refused by name
   const names = { labelNames: null, taskType: 'ranking', problemType: 'regression' }
   await writeFile(join(adapter(), 'salora.json'), JSON.stringify(names))
   expect(await refusalOf(() => loadTrainedModel({ model: at('tiny'), adapter: adapter() }))).toBe(
-    `${adapter()}: expected one of the task types classification, regression, multi-label, token-classification, similarity, pairs, causal, preference, choice, grades, got "ranking"`,
+    `${adapter()}: expected one of the task types classification, regression, multi-label, token-classification, similarity, pairs, rerank, causal, preference, choice, grades, got "ranking"`,
   )
 })

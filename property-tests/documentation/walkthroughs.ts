@@ -152,11 +152,23 @@ export const walkthroughs: readonly Walkthrough[] = [
     page: 'docs/how-to/sentence-embeddings.md',
     files: {
       'pairs.csv': ['question,answer', ...toyRows(24).map(({ text, label }) => `${text},It was ${label}: ${text}`)].join('\n'),
+      'graded.csv': [
+        'query,text,grade',
+        ...toyRows(24).map(({ text, label }, i) => `question ${Math.floor(i / 4)},${text},${label === 'good' ? 2 : i % 2}`),
+      ].join('\n'),
       'similar.csv': ['a,b,score', ...toyRows(12).map(({ text, label }, i) => `${text},${label} ${text},${i % 5}`)].join('\n'),
     },
-    replaced: [['sentence-transformers/all-MiniLM-L6-v2', 'encoder']],
-    leaves: ['runs/answers/adapter/adapter_model.safetensors', 'exported/answers/onnx/model.onnx'],
-    prints: [/^spearman/m, /"embedding":\[/],
+    replaced: [
+      ['sentence-transformers/all-MiniLM-L6-v2', 'encoder'],
+      ['matryoshka=128,64', 'matryoshka=8,4'],
+    ],
+    leaves: [
+      'runs/answers/adapter/adapter_model.safetensors',
+      'runs/nested/adapter/adapter_model.safetensors',
+      'runs/reranker/adapter/adapter_model.safetensors',
+      'exported/answers/onnx/model.onnx',
+    ],
+    prints: [/^spearman/m, /"embedding":\[/, /"score":/],
   },
   {
     page: 'docs/how-to/token-classification.md',

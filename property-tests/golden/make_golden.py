@@ -24,6 +24,7 @@ thread. The bytes are the same at each run on one machine; another machine's ker
     python make_golden.py --tokenizers         fixtures/tokenizers.json: small tokenizers of decoders' kinds, and their ids
     python make_golden.py --unigram            fixtures/unigram.json: the same of unigram tokenizers (and PyPI's sentencepiece, protobuf)
     python golden_characters.py                fixtures/characters.json: cuts and normalizers of PyPI's tokenizers at each character (tokenizers alone)
+    python golden_ranking.py                   fixtures/ranking.json: metrics and losses of search and reranking by sentence-transformers and scikit-learn
     python golden_schedules.py                 fixtures/schedules.json: learning rates of transformers' schedulers
     python golden_gguf.py                      fixtures/gguf.json, quantized.gguf and {llama,mistral,qwen2,qwen3}/base.gguf (PyPI's gguf)
     python golden_preference.py                fixtures/llama/preference: losses and gradients of preferences by TRL (and PyPI's trl, datasets)

@@ -4,6 +4,7 @@ import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { kto } from '../../finetuning/tasks/preferences/kto.js'
 import { preference, preferenceLosses } from '../../finetuning/tasks/preferences/objective.js'
 import { sentenceEmbedding } from '../../finetuning/tasks/embeddings/objective.js'
+import { listNet } from '../../finetuning/tasks/reranking/objective.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { tokenClassification } from '../../finetuning/tasks/tokenClassification/objective.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
@@ -18,6 +19,8 @@ const ofEncoders: Readonly<Record<string, (model: Model) => Objective>> = {
   regression: (model) => sequenceClassification(model, { labels: 1, problemType: 'regression' }),
   token: (model) => tokenClassification(model, { labels: 3 }),
   'sentence ranking': (model) => sentenceEmbedding(model, 'ranking'),
+  'sentence triplets': (model) => sentenceEmbedding(model, 'triplets', [4]),
+  list: (model) => listNet(model, { head: 'sequence', labels: 1, problemType: 'regression' }),
   'sentence similarity': (model) => sentenceEmbedding(model, 'similarity'),
 }
 

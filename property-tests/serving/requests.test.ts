@@ -125,12 +125,15 @@ describe('/classify', () => {
     const inBytes = (await ask(similar, '/v1/embeddings', { input: 'a', encoding_format: 'base64' })).json() as {
       readonly data: readonly { readonly embedding: string }[]
     }
+    const short = (await ask(similar, '/v1/embeddings', { input: ['a', 'b'], dimensions: 1 })).json()
+    expect(short).toMatchObject({ data: [{ embedding: [1] }, { embedding: [1] }] }) // 0.6 of length 1
     expect(inBytes.data[0]?.embedding).toBe('mpkZP83MTL8=') // NumPy: base64 of float32 [0.6, -0.8]
     for (const [to, body, status, line] of [
       [app, { input: 'a' }, 400, 'model: expected a run of embeddings, got reviews, a run of classification'],
       [similar, { input: [] }, 400, 'the request: expected'],
       [similar, { input: ' ' }, 400, 'the request: expected a text, got an empty one'],
-      [similar, { input: 'a', dimensions: 8 }, 400, 'the request: expected no "dimensions"'],
+      [similar, { input: 'a', dimensions: 8 }, 400, 'the request: expected "dimensions" of at most 2, got 8'],
+      [similar, { input: 'a', dimensions: 0 }, 400, 'the request: expected'],
       [similar, { input: [[1, 2]] }, 400, 'the request: expected'],
       [similar, { input: Array.from({ length: 129 }, () => 'a') }, 413, 'expected at most 128 texts in a request, got 129'],
     ] as const) {

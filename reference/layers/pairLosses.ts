@@ -8,6 +8,7 @@ import {
   multiplyColumn,
   rowSums,
   scaleBy,
+  selectColumns,
   subtract,
   transpose,
   type Tensor,
@@ -33,7 +34,7 @@ export interface PairGradients {
 
 const diagonal = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
-/** Cross-entropy of scale · cos(aᵢ, bⱼ) over j with the label i, as a mean over i. first, second: [pairs, width] */
+/** Cross-entropy of scale · cos(aᵢ, bⱼ) over j with the label i, as a mean over i. first: [pairs, width], second: [pairs, width], or more rows: negatives */
 export const rankingLoss = (scale: number, first: Tensor, second: Tensor): number => {
   const [pairs] = matrixShape('rankingLoss', first)
   return crossEntropy(scaleBy(scale)(matMul(unitRows(first), unitRows(second), { transposeY: true })), diagonal(pairs))
@@ -59,4 +60,32 @@ export const similarityLossVjp = (first: Tensor, second: Tensor, scores: readonl
   const cosines = rowSums(multiply(a, b))
   const bar = generate([scores.length], (i) => (2 * (cosines.data[i]! - scores[i]!) * lossBar) / scores.length)
   return { first: unitRowsVjp(first, multiplyColumn(b, bar)), second: unitRowsVjp(second, multiplyColumn(a, bar)) }
+}
+
+const firstColumns = (size: number): readonly number[] => Array.from({ length: size }, (_, i) => i)
+
+/** Σ over the sizes of the loss of the first columns alone (Kusupati et al., 2022). */
+export const nestedLoss = (
+  sizes: readonly number[],
+  loss: (first: Tensor, second: Tensor) => number,
+  first: Tensor,
+  second: Tensor,
+): number => sizes.reduce((sum, size) => sum + loss(selectColumns(first, firstColumns(size)), selectColumns(second, firstColumns(size))), 0)
+
+/** Each size adds its gradient to the first columns, and 0 to the others. @param vjp of the loss */
+export const nestedLossVjp = (
+  sizes: readonly number[],
+  vjp: (first: Tensor, second: Tensor) => PairGradients,
+  first: Tensor,
+  second: Tensor,
+): PairGradients => {
+  const parts = sizes.map((size) => ({ size, ...vjp(selectColumns(first, firstColumns(size)), selectColumns(second, firstColumns(size))) }))
+  const sum = (side: keyof PairGradients, x: Tensor): Tensor => {
+    const [, width] = matrixShape('nestedLossVjp', x)
+    return generate(x.shape, (i) => {
+      const [row, column] = [Math.floor(i / width), i % width]
+      return parts.reduce((total, part) => total + (column < part.size ? part[side].data[row * part.size + column]! : 0), 0)
+    })
+  }
+  return { first: sum('first', first), second: sum('second', second) }
 }

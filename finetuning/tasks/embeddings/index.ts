@@ -5,16 +5,17 @@ import { loadTokenizer, type Tokenizer, type Encoding } from '../../../accelerat
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { option, words } from '../../../accelerated/errors/words.js'
 import { sentenceEmbedding, type EmbeddingLoss, type PairExample } from './objective.js'
-import { type Dataset, type Example, atRow } from '../../data/dataset.js'
-import { readDelimited, readTexts } from '../../data/delimited.js'
-import { exampleStore } from '../../data/compactExamples.js'
+import type { Example } from '../../data/dataset.js'
+import { readDelimited } from '../../data/delimited.js'
 import { scoreColumn } from '../../data/labelColumn.js'
 import { pearson, selectionScore, spearman } from '../../metrics/index.js'
-import { findSeconds, scorePairs } from './metrics.js'
+import { dot, findSeconds, pairMetrics, scorePairs, shortenVector, type Pair } from './metrics.js'
+import { numberTexts, type PairTexts } from './pairTexts.js'
+import { pairMining } from './mining.js'
+import { embeddingOptions, pairColumn, readPairs } from './rows.js'
 import {
   toReading,
   type EvaluationError,
-  type FileOptions,
   type PredictionFormat,
   sealTask,
   type TypedTask,
@@ -26,16 +27,11 @@ import { truncationWarnings } from '../exampleTokenizer.js'
 import type { Task } from '../task.js'
 
 // Tokens of one text or two for embeddings: each text is a sequence of its own, and `ends` says where each one ends.
-export type PairEncoding = Encoding & { readonly ends: readonly number[] }
+type PairEncoding = Encoding & { readonly ends: readonly number[] }
 
 /** @param maxLength tokens of each text @throws SettingsError or InputError as `encode` of the tokenizer */
-export const encodePair = (
-  { encode }: Pick<Tokenizer, 'encode'>,
-  text: string,
-  textPair: string | undefined,
-  maxLength: number,
-): PairEncoding => {
-  const parts = [text, ...(textPair === undefined ? [] : [textPair])].map((part) => encode(part, undefined, maxLength))
+const encodeTexts = ({ encode }: Pick<Tokenizer, 'encode'>, texts: readonly (string | undefined)[], maxLength: number): PairEncoding => {
+  const parts = texts.filter((text) => text !== undefined).map((text) => encode(text, undefined, maxLength))
   const isTruncated = parts.some(({ truncated }) => truncated === true)
   let end = 0
   return {
@@ -53,17 +49,21 @@ type Definition = Pick<TaskType, 'name' | 'noun' | 'dataNoun'> & {
   readonly loss: EmbeddingLoss
   readonly file: NonNullable<TaskType['file']>
   readonly metricNames: readonly string[]
-  /** @param pairs the two embeddings of each pair @param labels its score */
-  readonly score: (pairs: readonly Pair[], labels: readonly number[]) => Readonly<Record<string, number>>
-  /** @param rows of the pairs in their file */
-  readonly errors: (pairs: readonly Pair[], labels: readonly number[], rows: readonly number[]) => readonly EvaluationError[]
+  /** @param pairs the two embeddings of each pair */
+  readonly score: (pairs: readonly Pair[], facts: PairFacts) => Readonly<Record<string, number>>
+  readonly errors: (pairs: readonly Pair[], facts: PairFacts) => readonly EvaluationError[]
 }
 
-type Pair = readonly [readonly number[], readonly number[]]
+/** What an evaluation keeps of its pairs. labels: their scores · rows: in their file */
+type PairFacts = { readonly labels: readonly number[]; readonly rows: readonly number[]; readonly texts: PairTexts }
 
 const halves = (answer: readonly number[]): Pair => [answer.slice(0, answer.length / 2), answer.slice(answer.length / 2)]
 
-const cosine = ([a, b]: Pair): number => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0)
+const shortened =
+  (size: number) =>
+  ([a, b]: Pair): Pair => [shortenVector(a, size), shortenVector(b, size)]
+
+const cosine = ([a, b]: Pair): number => dot(a, b)
 
 /** One text: its embedding. Two: their cosine. */
 const predictions: PredictionFormat = {
@@ -79,11 +79,13 @@ const sixDigits = (value: number): string => String(Number(value.toPrecision(6))
 
 const outputsFor = (name: string): EmbeddingOutputs => ({ head: 'embedding', labels: 0, taskType: name })
 
+/** A pair without a negative has its own second text there, which the loss does not count. */
 const tokenizeWith =
   (tokenizer: Tokenizer, maxLength: number, onTruncated: () => void) =>
-  (examples: Iterable<Example>): readonly PairExample[] =>
-    Array.from(examples, ({ text, textPair, label, row }) => {
-      const { inputIds, tokenTypeIds: _, ends, truncated } = encodePair(tokenizer, text, textPair, maxLength)
+  (examples: Iterable<Example>, hasNegatives: boolean): readonly PairExample[] =>
+    Array.from(examples, ({ text, textPair, negative = textPair, label, row }) => {
+      const texts = [text, textPair, ...(hasNegatives ? [negative] : [])]
+      const { inputIds, tokenTypeIds: _, ends, truncated } = encodeTexts(tokenizer, texts, maxLength)
       if (truncated === true) onTruncated()
       return { inputIds: Int32Array.from(inputIds), ends, score: label, row }
     })
@@ -100,28 +102,46 @@ const listed = (list: readonly PairExample[]): Examples<PairExample> => ({ lengt
 
 const boundTo = (
   { name, loss, score, errors }: Definition,
-  { selectionMetric, metrics, evaluation }: TaskData,
+  { selectionMetric, metrics, evaluation, embedding }: TaskData,
 ): TypedTask<PairExample, readonly number[]> => {
-  const labels = evaluation.examples.map(({ label }) => label)
-  const rows = evaluation.examples.map(({ row }, i) => row ?? i)
+  const { examples } = evaluation
+  const { negatives, sizes, sizeMetric } = embedding ?? { negatives: null, sizes: [], sizeMetric: '' }
+  const facts: PairFacts = {
+    labels: examples.map(({ label }) => label),
+    rows: examples.map(({ row }, i) => row ?? i),
+    texts: { first: numberTexts(examples.map(({ text }) => text)), second: numberTexts(examples.map(({ textPair = '' }) => textPair)) },
+  }
   return {
     outputs: outputsFor(name),
-    objective: (model) => sentenceEmbedding(model, loss),
+    objective: (model) => {
+      const { hiddenSize } = model.spec
+      const long = sizes.find((size) => size >= hiddenSize)
+      if (long !== undefined)
+        throw inputError(option('matryoshka'), `sizes below the ${hiddenSize} numbers of an embedding of this model`, String(long))
+      return sentenceEmbedding(model, negatives === null ? loss : 'triplets', sizes)
+    },
+    ...(negatives === 'mined' ? { mining: pairMining } : {}),
     tokenizer: async ({ folder, model, storage }, maxLength) => {
       let [texts, truncated] = [0, 0]
       const tokenize = tokenizeWith(await loadTokenizer(folder, model, storage), maxLength, () => truncated++)
-      const all = (examples: Iterable<Example>): Examples<PairExample> => {
-        const list = scaled(tokenize(examples))
+      const read = (examples: Iterable<Example>, hasNegatives: boolean): Examples<PairExample> => {
+        const list = scaled(tokenize(examples, hasNegatives))
         texts += list.length
         return listed(list)
       }
-      return { training: all, evaluation: all, warnings: () => truncationWarnings(truncated, texts, maxLength) }
+      return {
+        training: (examples) => read(examples, negatives !== null),
+        evaluation: (examples) => read(examples, false),
+        warnings: () => truncationWarnings(truncated, texts, maxLength),
+      }
     },
     score: (answers) => {
-      const scores = score(answers.map(halves), labels)
+      const all = answers.map(halves)
+      const ofSizes = sizes.map((size) => [`${sizeMetric}${size}`, score(all.map(shortened(size)), facts)[sizeMetric] ?? NaN] as const)
+      const scores = { ...score(all, facts), ...Object.fromEntries(ofSizes) }
       return { scores, selection: selectionScore(selectionMetric, metrics)(scores), constant: null }
     },
-    worstErrors: (answers, count) => selectWorst(errors(answers.map(halves), labels, rows), count),
+    worstErrors: (answers, count) => selectWorst(errors(answers.map(halves), facts), count),
     report: () => ({ byClass: null, confusion: null }),
     majority: null,
   }
@@ -138,14 +158,14 @@ const embeddingType = (definition: Definition, isImplied: boolean): TaskType => 
       if (spec.kind !== 'encoder')
         throw inputError(option('model'), words`an encoder, as ${option('task')} ${task} asks for embeddings`, `a decoder of type ${type}`)
     },
-    metricNames: () => definition.metricNames,
+    metricNames: ({ metrics }) => [...new Set([...definition.metricNames, ...metrics])],
     refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
     bind: (data) => sealTask(boundTo(definition, data)),
     predictions,
     openReading: async ({ base: { folder, model, storage }, adapter }, _, maxLength) => {
       const tokenizer = await loadTokenizer(folder, model, storage)
       return toReading(
-        ({ text, textPair }) => encodePair(tokenizer, text, textPair, maxLength),
+        ({ text, textPair }) => encodeTexts(tokenizer, [text, textPair], maxLength),
         sentenceEmbedding(adapter.model, 'ranking'),
         ({ ends = [], ...encoding }, row) => ({ ...encoding, ends, row, score: NaN }),
       )
@@ -160,13 +180,6 @@ const embeddingType = (definition: Definition, isImplied: boolean): TaskType => 
   }
 }
 
-/** @throws InputError if the options name no second column */
-const pairColumn = ({ textPair }: FileOptions, problemType: string): string => {
-  if (textPair === undefined)
-    throw inputError(option('textPair'), words`the column of the second texts, for ${option('problemType')} ${problemType}`, 'none given')
-  return textPair
-}
-
 export const similarity = embeddingType(
   {
     name: 'similarity',
@@ -176,17 +189,18 @@ export const similarity = embeddingType(
     file: {
       strata: scoreColumn.strata,
       noClasses: 'similarities',
+      embedding: embeddingOptions('spearman', false),
       read: (file, options) => readDelimited(file, { ...options, textPair: pairColumn(options, 'similarity'), labelColumn: scoreColumn }),
       metrics: ['spearman', 'pearson'],
       selectionMetric: 'spearman',
     },
     metricNames: ['spearman', 'pearson'],
-    score: (pairs, labels) => {
+    score: (pairs, { labels }) => {
       const cosines = pairs.map(cosine)
       return { spearman: spearman(cosines, labels), pearson: pearson(cosines, labels) }
     },
     // the cosine in the units of the labels, and its distance from the label
-    errors: (pairs, labels) => {
+    errors: (pairs, { labels }) => {
       const largest = findScale(labels)
       return pairs.map((pair, index) => {
         const [label = NaN, predicted] = [labels[index], largest * cosine(pair)]
@@ -197,37 +211,21 @@ export const similarity = embeddingType(
   true,
 )
 
-/** Pairs without labels. @throws InputError for an empty text */
-const readPairs = async (file: string, options: FileOptions): Promise<Dataset> => {
-  const columns = { ...options, textPair: pairColumn(options, 'pairs') }
-  const store = exampleStore()
-  const [examples, skipped, notes]: [Example[], { row: number; reason: string }[], string[]] = [[], [], []]
-  const takeRow = (row: number, text: string | null, textPair: string | null | undefined): void => {
-    if (text !== null && text.trim() !== '' && textPair != null && textPair.trim() !== '') {
-      examples.push(store({ text, textPair, label: NaN, row }))
-      return
-    }
-    if (options.skipMissing !== true)
-      throw inputError(atRow(file, row), words`two texts (or ${option('skipMissing', true)})`, 'an empty one')
-    skipped.push({ row, reason: 'no text' })
-  }
-  await readTexts(file, columns, takeRow, { note: (line) => notes.push(line) })
-  if (examples.length === 0) throw inputError(file, 'at least one pair of texts', 'none')
-  return { source: file, examples, labelNames: null, skipped, ...(notes.length === 0 ? {} : { notes }) }
-}
-
 export const pairs = embeddingType(
   {
     name: 'pairs',
     noun: 'a search among texts',
     dataNoun: 'pairs of texts that belong together',
     loss: 'ranking',
-    file: { strata: () => () => 0, noClasses: 'pairs', read: readPairs, metrics: ['accuracy'], selectionMetric: 'accuracy' },
-    metricNames: ['accuracy', 'loss'],
-    score: (all) => scorePairs(all),
+    file: {
+      ...{ strata: () => () => 0, noClasses: 'pairs', read: readPairs, metrics: ['accuracy'], selectionMetric: 'accuracy' },
+      embedding: embeddingOptions('mrr', true),
+    },
+    metricNames: pairMetrics,
+    score: (all, { texts }) => scorePairs(all, texts),
     // the text that is nearest to the first one, by its row
-    errors: (all, _, rows) =>
-      findSeconds(all).flatMap(({ nearest, loss }, index) =>
+    errors: (all, { rows, texts }) =>
+      findSeconds(all, texts).flatMap(({ nearest, loss }, index) =>
         nearest === index ? [] : [{ index, label: `text of row ${rows[index]}`, predicted: `text of row ${rows[nearest]}`, loss }],
       ),
   },

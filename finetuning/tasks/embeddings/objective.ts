@@ -1,6 +1,6 @@
 /** Sentence embeddings: the mean of a text's hidden states, trained so that the cosines of pairs rank or score them. */
 import type { Expression } from '../../../accelerated/graph/expression.js'
-import { input, logSumExp, matMul, mul, reduceSum, square, sub } from '../../../accelerated/graph/operators.js'
+import { add, input, logSumExp, matMul, mul, reduceSum, slice, square, sub } from '../../../accelerated/graph/operators.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
 import { unitRows } from '../../../accelerated/models/layers/classifierHead.js'
 import type { TokenizedExample } from '../../../accelerated/models/packing.js'
@@ -8,15 +8,19 @@ import { meanFeed, meanRows } from '../../../accelerated/objectives/pooledRows.j
 import { floatFeed, scalarFeed, type Feeds } from '../../../accelerated/engines/feeds.js'
 import type { FloatType } from '../../../accelerated/graph/expression.js'
 import type { ModelOutput, Objective, TrainingExample } from '../../../accelerated/objectives/objective.js'
+import { answering, numberTexts } from './pairTexts.js'
 
 /**
- * A text, or a pair of texts. `ends`: where the first text and, of a pair, the second one end.
+ * A text, a pair of texts, or a pair with a negative. `ends`: where the first text, the second one and the negative end.
  * score: the cosine that a pair should have; NaN: the texts belong together, and every other second text of the batch does not.
  */
 export type PairExample = TrainingExample & { readonly ends: readonly number[]; readonly score: number }
 
-/** ranking: multiple negatives (Henderson et al., 2017) · similarity: squared distance of cosines and scores */
-export type EmbeddingLoss = 'ranking' | 'similarity'
+/**
+ * ranking: multiple negatives (Henderson et al., 2017) · triplets: the same with the negatives of all rows as further candidates
+ * similarity: squared distance of cosines and scores
+ */
+export type EmbeddingLoss = 'ranking' | 'triplets' | 'similarity'
 
 /** The cosines of a ranking loss are multiplied by this, as in sentence-transformers. */
 export const rankingScale = 20
@@ -31,47 +35,39 @@ const splitTexts = ({ inputIds, tokenTypeIds, ends }: PairExample): readonly Tok
 /**
  * An answer holds the embeddings of an example's texts, each of length 1: [texts · hidden]. First texts of a batch come before second ones. Virtual
  * tokens are not part of a mean.
+ * @param sizes the loss is the sum of those of the first so many numbers of each embedding and of the whole ones (Kusupati et al., 2022)
  */
-export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<PairExample, readonly number[]> => {
+export const sentenceEmbedding = (
+  model: Model,
+  loss: EmbeddingLoss,
+  sizes: readonly number[] = [],
+): Objective<PairExample, readonly number[]> => {
   const width = model.spec.hiddenSize
   /** [texts, hidden] */
   const embeddings = (output: ModelOutput): Expression => unitRows(meanRows(output, 'texts'))
-  /** [pairs, hidden]: of one side of each pair */
-  const side = (all: Expression, name: string): Expression => matMul(input(name, ['pairs', 'texts'], all.dtype), all)
   return {
     name: 'embedding',
     tensors: () => [],
     outputs: ({ forward }, batch) => ({ embeddings: embeddings(forward(batch)) }),
     loss: ({ forward }, batch) => {
       const output = forward(batch)
-      const { dtype } = output
       const all = embeddings(output)
-      const [first, second] = [side(all, 'firstTexts'), side(all, 'secondTexts')]
-      const cosines = reduceSum(mul(first, second), [-1]) // [pairs]
-      const losses =
-        loss === 'ranking'
-          ? sub(logSumExp(mul(matMul(first, second, { transposeB: true }), rankingScale)), mul(cosines, rankingScale))
-          : square(sub(cosines, input('scores', ['pairs'], dtype)))
-      return mul(reduceSum(losses), input('lossWeight', [], dtype))
+      const parts = sizes.map((size) => unitRows(slice(all, 1, 0, size)))
+      const losses = [all, ...parts].map((vectors) => reduceSum(pairLosses(vectors, loss)))
+      return mul(losses.reduce(add), input('lossWeight', [], output.dtype))
     },
-    dimensions: (tokens) => ({ texts: tokens, pairs: tokens }),
+    dimensions: (tokens) => ({ texts: tokens, pairs: tokens, ...(loss === 'triplets' ? { candidates: tokens } : {}) }),
     prepare: (examples) => {
       const texts = examples.flatMap(splitTexts)
+      const scores = (): readonly number[] => examples.map(({ score }) => score)
       return {
         texts,
         weight: examples.length,
         feeds: (packed, whole, dtype) => ({
           pooling: meanFeed(texts, packed, dtype),
           ...sideFeeds(examples, texts.length, dtype),
-          ...(loss === 'similarity'
-            ? {
-                scores: floatFeed(
-                  examples.map(({ score }) => score),
-                  [examples.length],
-                  dtype,
-                ),
-              }
-            : {}),
+          ...(loss === 'triplets' ? candidateFeeds(examples, texts, dtype) : {}),
+          ...(loss === 'similarity' ? { scores: floatFeed(scores(), [examples.length], dtype) } : {}),
           lossWeight: scalarFeed(1 / whole, dtype),
         }),
         read: ({ embeddings: read }) => {
@@ -86,15 +82,62 @@ export const sentenceEmbedding = (model: Model, loss: EmbeddingLoss): Objective<
   }
 }
 
+/** The loss of each pair. all: of length 1, [texts, width] → [pairs] */
+const pairLosses = (all: Expression, loss: EmbeddingLoss): Expression => {
+  const { dtype } = all as { readonly dtype: FloatType }
+  const side = (name: string, of: string): Expression => matMul(input(name, [of, 'texts'], dtype), all)
+  const [first, second] = [side('firstTexts', 'pairs'), side('secondTexts', 'pairs')]
+  const cosines = reduceSum(mul(first, second), [-1])
+  if (loss === 'similarity') return square(sub(cosines, input('scores', ['pairs'], dtype)))
+  const logits = (candidates: Expression): Expression => mul(matMul(first, candidates, { transposeB: true }), rankingScale)
+  const compared =
+    loss === 'ranking'
+      ? logits(second)
+      : add(logits(side('candidateTexts', 'candidates')), input('furtherAnswers', ['pairs', 'candidates'], dtype))
+  return sub(logSumExp(compared), mul(cosines, rankingScale))
+}
+
+/** The place of each example's first text among all texts. */
+const findStarts = (examples: readonly PairExample[]): readonly number[] => {
+  let next = 0
+  return examples.map(({ ends }) => {
+    next += ends.length
+    return next - ends.length
+  })
+}
+
+/** 1 where a row is of that text: [rows, texts] */
+const selectTexts = (places: readonly number[], texts: number, dtype: FloatType): Feeds[string] => {
+  const ones = new Float64Array(places.length * texts)
+  places.forEach((place, row) => (ones[row * texts + place] = 1))
+  return floatFeed(ones, [places.length, texts], dtype)
+}
+
 /** Which text is the first of each pair, and which the second: [pairs, texts] */
 const sideFeeds = (examples: readonly PairExample[], texts: number, dtype: FloatType): Feeds => {
-  const starts = examples.map((_, i) => examples.slice(0, i).reduce((sum, { ends }) => sum + ends.length, 0))
-  const chosen = (place: number): Feeds[string] => {
-    const ones = new Float64Array(examples.length * texts)
-    starts.forEach((start, pair) => {
-      ones[pair * texts + start + place] = 1
-    })
-    return floatFeed(ones, [examples.length, texts], dtype)
-  }
+  const starts = findStarts(examples)
+  const chosen = (place: number): Feeds[string] =>
+    selectTexts(
+      starts.map((start) => start + place),
+      texts,
+      dtype,
+    )
   return { firstTexts: chosen(0), secondTexts: chosen(1) }
+}
+
+/** exp(−1e9) is 0: such a candidate does not count. */
+const outOfSight = -1e9
+
+/** The candidates of all pairs, second texts and then negatives; and which of them answer a first text as well as its own second text does. */
+const candidateFeeds = (examples: readonly PairExample[], texts: readonly TokenizedExample[], dtype: FloatType): Feeds => {
+  const starts = findStarts(examples)
+  const places = [1, 2].flatMap((place) => starts.map((start) => start + place))
+  const numbers = numberTexts(texts.map(({ inputIds }) => Array.from(inputIds).join(' ')))
+  const numbersAt = (all: readonly number[]): readonly number[] => all.map((place) => numbers[place] ?? NaN)
+  const answers = answering({ first: numbersAt(starts), second: numbersAt(places) })
+  const bias = starts.flatMap((_, pair) => places.map((__, i) => (i !== pair && answers(pair, i) ? outOfSight : 0)))
+  return {
+    candidateTexts: selectTexts(places, texts.length, dtype),
+    furtherAnswers: floatFeed(bias, [starts.length, places.length], dtype),
+  }
 }

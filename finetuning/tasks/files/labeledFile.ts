@@ -17,7 +17,7 @@ import { mixedTraining, mixtureFlags, readFiles } from './mixture.js'
 import { encoding, evalShare, skipMissing, textColumn } from './flags.js'
 
 const load = async (options: TaskOptions & Placed): Promise<LoadedTask> => {
-  const { file, scoring } = chooseReading(options)
+  const { file, scoring, ...further } = chooseReading(options)
   const all = await readFiles(options.task, options, file.read)
   const { evalData } = options
   const part = options.fold === undefined ? heldOutShare(options) : holdOutFold(options.fold)
@@ -26,25 +26,22 @@ const load = async (options: TaskOptions & Placed): Promise<LoadedTask> => {
     name: options.task,
     ...parts,
     ...scoring,
+    ...further,
     ...(file.scalesScores === true ? { scalesScores: true } : {}),
     labelNames: all.labelNames,
   }
 }
 
 const loadEvaluation = async (options: TaskOptions & Placed): Promise<Evaluation> => {
-  const { file, scoring } = chooseReading(options)
-  const { evalData } = options
-  const evaluation = await (evalData === undefined ? readFiles(options.task, options, file.read) : file.read(evalData, options))
-  return { ...scoring, evaluation, sorted: options.labelNames === undefined }
+  const { file, scoring, ...further } = chooseReading(options)
+  const { evalData, negative: _, ...others } = options // no negative takes part in an evaluation
+  const evaluation = await (evalData === undefined ? readFiles(options.task, options, file.read) : file.read(evalData, others))
+  return { ...scoring, ...further, evaluation, sorted: options.labelNames === undefined }
 }
 
 /** How the file is read and scored: by the task type that --problem-type names, else by the file's ending. @throws InputError for an unknown name */
-const chooseReading = ({
-  task,
-  problemType,
-  labelsAsText,
-  mergeLabels,
-}: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } => {
+const chooseReading = (options: TaskOptions): { readonly file: FileReading; readonly scoring: Scoring } & Pick<LoadedTask, 'embedding'> => {
+  const { task, problemType, labelsAsText, mergeLabels } = options
   const ofFiles = taskTypes.filter(({ file }) => file !== undefined)
   const ending = contentExtension(task)
   const name = problemType ?? ofFiles.find(({ file }) => file?.endings?.includes(ending))?.name ?? singleLabel.name
@@ -53,8 +50,15 @@ const chooseReading = ({
   const { metrics, selectionMetric, noClasses, ...file } = taskType.file
   if (labelsAsText === true && noClasses !== undefined) throw inputError(option('labelsAsText', true), 'classes as labels', noClasses)
   if (mergeLabels !== undefined && noClasses !== undefined) throw inputError(option('mergeLabels'), 'classes as labels', noClasses)
-  return { file, scoring: { taskType, metrics, selectionMetric } }
+  const stray = file.embedding === undefined ? embeddingNames.find((one) => options[one] !== undefined) : undefined
+  if (stray !== undefined) throw inputError(option(stray), words`${option('problemType')} pairs`, quoted(name))
+  const embedding = file.embedding?.(options)
+  const ofSizes = embedding?.sizes.map((size) => `${embedding.sizeMetric}${size}`) ?? []
+  const scoring = { taskType, metrics: [...metrics, ...ofSizes], selectionMetric }
+  return { file, scoring, ...(embedding === undefined ? {} : { embedding }) }
 }
+
+const embeddingNames = ['negative', 'matryoshka'] as const
 
 type Parts = Pick<LoadedTask, 'train' | 'evaluation' | 'heldOut'>
 
@@ -118,7 +122,8 @@ const withEvaluationFile = async (
   options: TaskOptions & Placed,
 ): Promise<Parts> => {
   const { labelNames } = train
-  const evaluation = await read(evalFile, labelNames === null ? options : { ...options, labelNames })
+  const { negative: _, ...others } = options // no negative takes part in an evaluation
+  const evaluation = await read(evalFile, labelNames === null ? others : { ...others, labelNames })
   return { train: mixedTraining(train, train.examples, options), evaluation, heldOut: false }
 }
 
@@ -152,8 +157,20 @@ export const labeledFileSource: TaskSource = {
       name: 'problemType',
       placeholder: 'name',
       description:
-        'Problem type of a file: classification, regression, multi-label (labels separated by |, or a JSON list), token-classification (a tag per word), similarity (scored pairs) or pairs',
+        'Problem type of a file: classification, regression, multi-label (labels separated by |, or a JSON list), token-classification (a tag per word), similarity (scored pairs), pairs or rerank (graded texts of queries)',
       defaultText: `classification; token-classification for ${alternatives(taggedEndings, Infinity)} files`,
+    },
+    {
+      name: 'negative',
+      placeholder: 'column',
+      description: 'Column of texts that do not answer the first texts, or mined: the model finds them (pairs)',
+      viaSet: true,
+    },
+    {
+      name: 'matryoshka',
+      placeholder: 'sizes',
+      description: 'First numbers of an embedding that are trained as shorter ones, such as 256,128,64 (pairs, similarity)',
+      viaSet: true,
     },
     {
       name: 'tagNames',

@@ -28,6 +28,7 @@ type Predictions = {
   readonly 'token-classification': { readonly entities: readonly RunEntity[] }
   readonly similarity: EmbeddingPrediction
   readonly pairs: EmbeddingPrediction
+  readonly rerank: { readonly score: number }
   /** a run that writes text: `generate` */
   readonly causal: never
 }

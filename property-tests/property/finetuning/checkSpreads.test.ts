@@ -16,6 +16,14 @@ describe('a run with --redis', () => {
     )
   })
 
+  it('reads negatives of a column, since each machine would mine its own', () => {
+    checkSpreads({ redis, task: { task: 'pairs.csv', negative: 'wrong' } }, of(8))
+    checkSpreads({ task: { task: 'pairs.csv', negative: 'mined' } }, of(8))
+    expect(() => checkSpreads({ redis, task: { task: 'pairs.csv', negative: 'mined' } }, of(8))).toThrow(
+      'redis: expected a column of negatives (negative), which all machines read, got mined',
+    )
+  })
+
   it('has steps of several parts, and gradients to exchange', () => {
     checkExchange({ redis, exchange: 'float16', settings: resolveSettings({ gradientAccumulationSteps: 2 }) })
     expect(() => checkExchange({ redis, settings: resolveSettings({}) })).toThrow('redis: expected gradientAccumulationSteps of at least 2')

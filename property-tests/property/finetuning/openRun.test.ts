@@ -92,7 +92,15 @@ describe('openRun', () => {
 
   it('types the predictions of every task type that predicts', () => {
     const typed: Readonly<Record<Exclude<RunTaskType, 'causal'>, true>> = {
-      ...{ classification: true, 'multi-label': true, regression: true, 'token-classification': true, similarity: true, pairs: true },
+      ...{
+        classification: true,
+        'multi-label': true,
+        regression: true,
+        'token-classification': true,
+        similarity: true,
+        pairs: true,
+        rerank: true,
+      },
     }
     const predicting = taskTypes.flatMap(({ name, predictions }) => (predictions === undefined ? [] : [name]))
     expect(Object.keys(typed).toSorted()).toEqual(predicting.toSorted())

@@ -38,7 +38,7 @@ describe('the worst errors', () => {
   })
 
   it('of a search are the pairs whose first text is nearer to another second text, with its row', () => {
-    const examples = [3, 7, 8].map((row): Example => ({ text: 'a', textPair: 'b', label: NaN, row }))
+    const examples = [3, 7, 8].map((row): Example => ({ text: `a ${row}`, textPair: `b ${row}`, label: NaN, row }))
     const answers = [pairOf(0, 80), pairOf(90, 10), pairOf(200, 200)]
     const errors = worst(pairs, examples, null, answers)
     expect(errors.map(({ index, label, predicted }) => [index, label, predicted]).toSorted()).toEqual([

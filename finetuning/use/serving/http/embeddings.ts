@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { inputError } from '../../../../accelerated/errors/inputError.js'
 import { validate } from '../../../../accelerated/errors/validate.js'
 import type { Text } from '../../../tasks/taskType.js'
+import { shortenVector } from '../../../tasks/embeddings/metrics.js'
 import { toText } from '../openRun.js'
 
 const where = 'the request'
@@ -10,6 +11,8 @@ const where = 'the request'
 const request = z.strictObject({
   input: z.union([z.string(), z.array(z.string()).min(1)]),
   model: z.string().optional(),
+  /** the first numbers of each vector, again of length 1 */
+  dimensions: z.int().min(1).optional(),
   encoding_format: z.enum(['float', 'base64']).default('float'),
   /** who asks: it changes no result */
   user: z.string().optional(),
@@ -24,17 +27,25 @@ export type EmbeddingsRequest = {
 
 /** @throws InputError with one line */
 export const embeddingsRequest = (body: unknown): EmbeddingsRequest => {
-  if (typeof body === 'object' && body !== null && 'dimensions' in body)
-    throw inputError(where, 'no "dimensions": the vectors of a run have one length', 'them')
-  const { input, model, encoding_format: format } = validate(request, body, where, 'an object with "input", one text or several')
+  const {
+    input,
+    model,
+    dimensions,
+    encoding_format: format,
+  } = validate(request, body, where, 'an object with "input", one text or several')
   const texts = (typeof input === 'string' ? [input] : input).map((text) => toText(text, { text: 'text' }, where))
   const encode = (vector: readonly number[]) => (format === 'float' ? vector : toBase64(vector))
+  const cut = (vector: readonly number[]): readonly number[] => {
+    if (dimensions === undefined) return vector
+    if (dimensions > vector.length) throw inputError(where, `"dimensions" of at most ${vector.length}`, String(dimensions))
+    return shortenVector(vector, dimensions)
+  }
   return {
     model,
     texts,
     answer: (name, vectors) => ({
       object: 'list',
-      data: vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encode(vector) })),
+      data: vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encode(cut(vector)) })),
       model: name,
     }),
   }
