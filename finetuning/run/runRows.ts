@@ -47,9 +47,10 @@ export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 
   const digest = sha256()
   const names = labelNames === null ? null : comparableNames(labelNames)
   const nameLabel = (label: number): string | number => names?.[label] ?? label
-  for (const { text, textPair, label, labels, words } of examples) {
+  for (const { text, textPair, label, labels, shares, words } of examples) {
     const ofWords = words === undefined ? [] : [Array.from(words)]
-    digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameLabel) ?? nameLabel(label), ...ofWords])}\n`)
+    const ofClasses = shares === undefined ? [] : [shares.map(([at, share]) => [nameLabel(at), share])]
+    digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameLabel) ?? nameLabel(label), ...ofWords, ...ofClasses])}\n`)
   }
   return `${examples.length} of sha256 ${digest.hex()}`
 }
