@@ -101,8 +101,10 @@ describe('on a sentence encoder', () => {
   })
 
   it('the scores that a run predicts are labels of another run: its head is the minimum on these probabilities', async () => {
-    const answers = (await predictions('--run', 'probed')).map(({ scores }, i) => ({ text: rows[i]?.text, scores }))
-    write('answers.jsonl', answers.map((answer) => JSON.stringify(answer)).join('\n'))
+    const input = rows.map(({ text }) => text).join('\n')
+    const { stdout } = await saloraIn(['predict', '--run', 'probed', '--keep-texts', '--device', 'cpu', '--quiet'], { cwd, input })
+    write('answers.jsonl', stdout)
+    const answers = jsonLines<Line>(stdout)
     const data = ['--task', 'answers.jsonl', '--label', 'scores', '--eval-data', 'answers.jsonl']
     await run('train', '--model', 'sentences', ...data, '--output', 'student', ...still)
     const P = tensor(
