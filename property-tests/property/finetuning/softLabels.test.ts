@@ -1,6 +1,7 @@
 /** Rows with a probability for each class: what is read, what is refused, and what stays as it was. */
 import { describe, expect, it } from 'vitest'
 import { readDelimited, type DelimitedOptions } from '../../../finetuning/data/index.js'
+import { rowsDigest } from '../../../finetuning/run/runRows.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { refusalOf } from '../../support/refusal.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -42,6 +43,14 @@ describe('soft labels', () => {
     const { examples, labelNames, notes } = await readDelimited(write(name, content))
     expect(labelNames).toEqual(['a', 'b', 'c'])
     expect(examples.map(({ label, shares }) => ({ label, shares }))).toEqual(expected)
+    const changed = examples.map((example) => ({
+      ...example,
+      text: example.text,
+      row: 0,
+      label: example.label,
+      shares: [[example.label, 1] as const],
+    }))
+    expect(rowsDigest({ examples: changed, labelNames })).not.toBe(rowsDigest({ examples, labelNames })) // another run's data
     expect(notes?.join()).toContain('3 of 3 rows have a probability for each class')
   })
 
