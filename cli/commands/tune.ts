@@ -1,7 +1,7 @@
 /** salora tune: a search for method, learning rate, rank and length on the user's own data. */
 import { resolve } from 'node:path'
 import { machineSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
-import { defaultFolds, fewerFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
+import { defaultFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { tune, type TuneEvent, type TuneOptions, type Trial, type TuneResult } from '../../evaluation/tune/tune.js'
 import {
@@ -69,7 +69,7 @@ export const tuneCommand = defineCommand({
       ranks: numbersFlag('ranks', 'Ranks to try, separated by commas; alpha is twice the rank', '8,16', { whole: true }),
       ...pickFlags(allTrainFlags, ['metricForBestModel', 'metric'], { metricForBestModel: "the task's own" }),
       folds: countFlag('n', 'Hold out each of n parts of a file in turn, and compare mean scores', {
-        defaultText: `1; ${defaultFolds.value} for a sentence encoder and a file of less than ${fewerFolds.value.rows} rows, ${fewerFolds.value.folds} below ${mostFoldedRows.value}`,
+        defaultText: `1; ${defaultFolds.value} for a sentence encoder and a file of less than ${mostFoldedRows.value} rows`,
       }),
     },
     Run: {

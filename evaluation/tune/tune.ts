@@ -26,7 +26,7 @@ import {
   type Executor,
   type ExecutorEvent,
 } from '../jobs/executor.js'
-import { defaultFolds, fewerFolds, findLearningRate, leastChoosingRows, mostFoldedRows } from '../../accelerated/settings/defaults.js'
+import { defaultFolds, findLearningRate, leastChoosingRows, mostFoldedRows } from '../../accelerated/settings/defaults.js'
 
 export type TuneOptions = SearchSpace & {
   /** a folder in Hugging Face layout, or a hub id */
@@ -125,13 +125,11 @@ type Part = {
   readonly canFold: boolean
 }
 
-/** Folds for few rows of a file, as they would need; a sentence encoder has them by default: its runs are short. */
-const foldsFor = (rows: number): number => (rows < fewerFolds.value.rows ? defaultFolds.value : fewerFolds.value.folds)
-
+/** A sentence encoder has folds for few rows of a file, as its own runs have: they are short. */
 const countFolds = ({ evalShare }: TaskOptions, { averages }: ModelFolder, { rows, held, canFold }: Part): number => {
   const all = rows + held
-  const isSmall = all < mostFoldedRows.value && all >= 2 * foldsFor(all)
-  return canFold && averages && isSmall && evalShare === undefined ? foldsFor(all) : 1
+  const isSmall = all < mostFoldedRows.value && all >= 2 * defaultFolds.value
+  return canFold && averages && isSmall && evalShare === undefined ? defaultFolds.value : 1
 }
 
 /** One line where few rows judge the candidates; null where there are enough. */
@@ -143,7 +141,7 @@ const describeJudges = ({ task }: TaskOptions, { rows, held, canFold }: Part, fo
       warns: false,
     }
   if (held >= leastChoosingRows.value) return null
-  const remedy = canFold ? `--folds ${foldsFor(all)} lets all ${all} judge` : 'give more evaluation rows'
+  const remedy = canFold ? `--folds ${defaultFolds.value} lets all ${all} judge` : 'give more evaluation rows'
   return {
     message: `${task}: ${held} held-out ${held === 1 ? 'row' : 'rows'} would choose among the candidates, which is chance: ${remedy}`,
     warns: true,

@@ -70,7 +70,7 @@ export class PythonJinja extends JinjaInterpreter {
 
   /** The library drops what an iteration writes before `continue` and `break`, and keeps its variables for the next one. */
   override evaluateFor({ loopvar, iterable, body, defaultBlock }: Loop, environment: Variables): Value {
-    const openScope = (item: Value): Variables => bound(loopvar, item, new Environment(environment))
+    const openScope = (item: Value): Variables => bound(loopvar, item, new Environment(environment as never))
     const { lhs = iterable, test } = (iterable.type === 'SelectExpression' ? iterable : {}) as { lhs?: Node; test?: Node }
     const all = listItems(this.evaluate(lhs, environment))
     this.spend(4 * all.length)
@@ -85,7 +85,7 @@ export class PythonJinja extends JinjaInterpreter {
       if (end === 'break') break
     }
     if (isComplete) return templateValue(text)
-    return templateValue(text + String(this.evaluateBlock(defaultBlock, new Environment(environment)).value))
+    return templateValue(text + String(this.evaluateBlock(defaultBlock, new Environment(environment as never)).value))
   }
 
   protected iteration(body: readonly unknown[], scope: Variables): Iteration {

@@ -104,7 +104,7 @@ export const namespacesIn = ({ variables }: Variables): ReadonlyMap<string, Map<
   )
 
 /** A copy of a template's variables, which later statements leave as it is. Only namespaces change, so they alone are copied. */
-export const copied = ({ variables }: Variables): Variables => {
+export const copied = <V extends Variables>({ variables }: V): V => {
   const namespaces = new Map<Value, Value>()
   const copyValue = (value: Value): Value => {
     if (value.type !== 'NamespaceValue') return value
@@ -114,5 +114,5 @@ export const copied = ({ variables }: Variables): Variables => {
   }
   const copy = new Environment()
   copy.variables = new Map([...variables].map(([name, value]) => [name, copyValue(value as unknown as Value)])) as never
-  return copy
+  return copy as unknown as V
 }
