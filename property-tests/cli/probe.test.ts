@@ -251,6 +251,17 @@ describe('the start of a run', () => {
       )
   })
 
+  it('is not calibrated on soft labels, whose most probable class is a guess', async () => {
+    const soft = toyRows(60).map(({ text, label }) => ({
+      text,
+      label: label === 'good' ? { good: 0.9, bad: 0.1 } : { good: 0.2, bad: 0.8 },
+    }))
+    write('soft.jsonl', soft.map((row) => JSON.stringify(row)).join('\n'))
+    const args = '--model sentences --task soft.jsonl --max-length 16 --max-steps 2 --eval-folds 2 --output uncalibrated'.split(' ')
+    const result = JSON.parse(await run('train', ...args)) as RunResult
+    expect([result.folds, result.calibration]).toEqual([2, undefined])
+  })
+
   it('resumes with the answers of its folds, in the same bits, and gives them again if their file is lost', async () => {
     const few = ['train', '--model', 'sentences', '--task', 'toy.tsv', '--max-length', '16', '--save-steps', '10', '--output']
     await run(...few, 'whole')
