@@ -40,7 +40,7 @@ import { train } from '../accelerated/training/trainingLoop.js'
 import { isGlueName } from './data/glueTasks.js'
 import type { Dataset, Example } from './data/index.js'
 import { respelled } from './data/labels.js'
-import type { Leader } from './machines/leader.js'
+import type { Leader } from './machines/leaderEvents.js'
 import { buildDataReport, withLengths, type DataReport } from './inspection/dataReport.js'
 import type { LoadedMetric } from './metrics/metricModule.js'
 import type { CardData } from './run/cardFacts.js'
@@ -305,13 +305,14 @@ async function* loadData(options: RunOptions, metric: LoadedMetric | null, machi
 
 /** @throws InputError for class weights that the task type does not have */
 export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'classWeights'>): BoundTask => {
-  const { taskType, labelNames, train, scalesScores } = data
+  const { taskType, labelNames, train, scalesScores, softTemperature } = data
   const labels = (): readonly number[] => train.examples.map(({ label }) => label)
   if (classWeights !== null && taskType.refuses.classWeights !== undefined)
     throw inputError(option('classWeights'), taskType.refuses.classWeights, quoted(classWeights))
   const weights = classWeights === null ? {} : { classWeights: parseClassWeights(classWeights, labelNames ?? [], labels()) }
   const scale = classWeights === null && scalesScores === true ? { scoreScale: fitScoreScale(labels()) } : {}
-  return bindWithMetric(data, { ...weights, ...scale })
+  const soft = softTemperature === undefined ? {} : { softTemperature }
+  return bindWithMetric(data, { ...weights, ...scale, ...soft })
 }
 
 /** What is computed from the texts themselves, which do not outlive their tokens. */

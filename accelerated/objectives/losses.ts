@@ -21,6 +21,12 @@ export const crossEntropies = (logits: Expression, labels: Expression): Expressi
 /** −Σ log softmax(logits)[label]. logits: [rows, classes], labels: int32 [rows] → scalar */
 export const crossEntropySum = (logits: Expression, labels: Expression): Expression => neg(reduceSum(atLabels(logits, labels)))
 
+/** −T² Σ p log softmax(logits / T). logits, p: [rows, classes], T: a temperature → scalar */
+export const softCrossEntropySum = (logits: Expression, p: Expression, temperature: number): Expression => {
+  const softened = temperature === 1 ? logits : mul(logits, 1 / temperature)
+  return mul(reduceSum(mul(logSoftmax(softened), p)), -(temperature ** 2))
+}
+
 /** −Σ log σ(logit) for labels of 1, −Σ log(1 − σ(logit)) for labels of 0: cross-entropies of the pairs (0, logit). logits, labels: [rows, classes], int32 → scalar */
 export const binaryCrossEntropySum = (logits: Expression, labels: Expression): Expression => {
   const column = reshape(logits, [product(logits.shape), 1])

@@ -3,7 +3,8 @@ import type { Expression, FloatType } from '../graph/expression.js'
 import { input, mul, reduceSum } from '../graph/operators.js'
 import type { Model, Head } from '../models/architecture.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../engines/feeds.js'
-import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './losses.js'
+import { binaryCrossEntropySum, crossEntropies, crossEntropySum, softCrossEntropySum, squaredErrorSum } from './losses.js'
+import type { Shares } from '../probe/linearModel.js'
 import { pooledFeeds, pooledRows } from './pooledRows.js'
 import { headTensors, type ModelOutput, type Objective, type TrainingExample, type HeadInFiles, type HeadNumbers } from './objective.js'
 import type { Trainable, Initial } from '../parameters/layout.js'
@@ -64,22 +65,41 @@ const scaledInitial = ({ read }: HeadInFiles): Initial => ({
   },
 })
 
-/** label: a class, or the number of a regression · labels: the classes of a multi-label example */
-export type LabeledExample = TrainingExample & { readonly label: number; readonly labels?: readonly number[] | undefined }
+/** label: a class, or the number of a regression · labels: the classes of a multi-label example · shares: the probabilities of the classes */
+export type LabeledExample = TrainingExample & {
+  readonly label: number
+  readonly labels?: readonly number[] | undefined
+  readonly shares?: Shares | undefined
+}
 
 export type LabelLoss = {
   /** One for each class. The loss is Σ wᵢ lᵢ / Σ wᵢ over the examples of a step, as in PyTorch's CrossEntropyLoss: an example counts wᵢ times. */
   readonly classWeights?: readonly number[]
   /** Of a regression: the loss and the trained head are of scaled scores, answers and files of the scores themselves. */
   readonly scoreScale?: ScoreScale
+  /**
+   * Of soft labels: the temperature T of T² CE(p at T, softmax(z / T)) (Hinton et al., 2015). It is the mean over the examples, also with class
+   * weights, −Σ wₖ pₖ log qₖ with q = softmax(z), as in PyTorch's CrossEntropyLoss with probabilities.
+   */
+  readonly softTemperature?: number
 }
+
+/** The shares of an example at a temperature, pᵏ ^ (1 / T), times the weights of the classes; 1 for its class if it has none. */
+export const weighedShares =
+  (classWeights: readonly number[] | undefined, temperature = 1) =>
+  ({ label, shares = [[label, 1]] }: LabeledExample): Shares => {
+    const softened = temperature === 1 ? shares : shares.map(([k, share]) => [k, share ** (1 / temperature)] as const)
+    const total = softened.reduce((sum, [, share]) => sum + share, 0)
+    return softened.map(([k, share]) => [k, (share / total) * (classWeights?.[k] ?? 1)])
+  }
 
 /** Answers: [labels] for each example. */
 export const sequenceClassification = (
   model: Model,
   { labels, problemType }: Pick<SequenceOutputs, 'labels' | 'problemType'>,
-  { classWeights, scoreScale }: LabelLoss = {},
+  { classWeights: givenWeights, scoreScale, softTemperature }: LabelLoss = {},
 ): Objective<LabeledExample, readonly number[]> => {
+  const classWeights = softTemperature === undefined ? givenWeights : undefined // soft labels have them in their shares
   const findClassWeight = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
   const scaling = scoreScale === undefined ? unscaled : scaledHead(model, scoreScale)
@@ -88,6 +108,7 @@ export const sequenceClassification = (
   const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
     if (multiLabel) return binaryCrossEntropySum(outputs, input('labels', ['batch', labels], 'int32'))
     if (regression) return squaredErrorSum(outputs, input('labels', ['batch'], dtype))
+    if (softTemperature !== undefined) return softCrossEntropySum(outputs, input('labels', ['batch', labels], dtype), softTemperature)
     const target = input('labels', ['batch'], 'int32')
     return classWeights === undefined
       ? crossEntropySum(outputs, target)
@@ -95,6 +116,10 @@ export const sequenceClassification = (
   }
   const labelsFeed = (examples: readonly LabeledExample[], dtype: FloatType): Feed => {
     if (multiLabel) return int32Feed(indicators(examples, labels), [examples.length, labels])
+    if (softTemperature !== undefined) {
+      const dense = toDense(examples.map(weighedShares(givenWeights, softTemperature)), labels)
+      return floatFeed(dense, [examples.length, labels], dtype)
+    }
     const all = examples.map(({ label }) => scaling.label(label))
     return regression ? floatFeed(all, [all.length], dtype) : int32Feed(Int32Array.from(all))
   }
@@ -188,6 +213,15 @@ const meanWarning = ({ type }: Model, { mean, deviation }: ScoreScale): readonly
     : [
         `the head of ${type} has no bias, so it learns scores around 0 best: subtract their mean (${Number(mean.toPrecision(4))}) from each, and add it to predictions`,
       ]
+
+/** [examples, labels], 0 for classes without a share */
+const toDense = (shares: readonly Shares[], labels: number): Float64Array => {
+  const dense = new Float64Array(shares.length * labels)
+  shares.forEach((row, i) => {
+    for (const [k, share] of row) dense[i * labels + k] = share
+  })
+  return dense
+}
 
 /** 1 for each class of an example, else 0: [examples, labels] */
 const indicators = (examples: readonly LabeledExample[], labels: number): Int32Array => {

@@ -8,9 +8,12 @@
  * C is chosen by cross-validation: the rows that score a strength never helped to fit it.
  */
 
-/** single: a class · multi: some of the classes · score: a number, with ½(z − y)² */
+/** The probabilities of some classes, each times its weight if classes have weights; the others have 0. */
+export type Shares = readonly (readonly [label: number, share: number])[]
+
+/** single: a class, or with `shares` its most probable one · multi: some of the classes · score: a number, with ½(z − y)² */
 export type Targets =
-  | { readonly kind: 'single'; readonly classes: number; readonly labels: ArrayLike<number> }
+  | { readonly kind: 'single'; readonly classes: number; readonly labels: ArrayLike<number>; readonly shares?: readonly Shares[] }
   | { readonly kind: 'multi'; readonly classes: number; readonly labels: readonly (readonly number[])[] }
   | { readonly kind: 'score'; readonly classes: 1; readonly labels: ArrayLike<number> }
 
@@ -36,13 +39,16 @@ export const computeLogits = ({ weight, bias }: LinearModel, row: ArrayLike<numb
 }
 
 /** The loss of one row, and its slope by z, which replaces z. */
-const lossAndSlope = ({ kind, labels }: Targets, row: number, z: number[]): number => {
+const lossAndSlope = (targets: Targets, row: number, z: number[]): number => {
+  const { kind, labels } = targets
   if (kind === 'single') {
-    const label = labels[row] ?? 0
+    const shares = targets.shares?.[row] ?? [[labels[row] ?? 0, 1] as const]
+    const mass = shares.reduce((sum, [, share]) => sum + share, 0)
     const most = z.reduce((a, b) => Math.max(a, b), -Infinity)
     const total = z.reduce((sum, x) => sum + Math.exp(x - most), 0)
-    const loss = Math.log(total) + most - (z[label] ?? 0)
-    z.forEach((x, c) => (z[c] = Math.exp(x - most) / total - (c === label ? 1 : 0)))
+    const loss = shares.reduce((sum, [label, share]) => sum + share * (Math.log(total) + most - (z[label] ?? 0)), 0)
+    z.forEach((x, c) => (z[c] = (mass * Math.exp(x - most)) / total))
+    for (const [label, share] of shares) z[label] = (z[label] ?? 0) - share
     return loss
   }
   if (kind === 'score') {

@@ -8,7 +8,7 @@ import { listFlag } from '../../finetuning/commandLine/flag.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { shareInWords } from '../../finetuning/metrics/interval.js'
 import { absoluteModel } from '../../finetuning/run/absolutePath.js'
-import { labelingLoop, type ClassOfRow, type LabelingLoop } from '../../finetuning/use/labeling.js'
+import { describeGain, labelingLoop, newestLabels, type ClassOfRow, type LabelingLoop } from '../../finetuning/use/labeling.js'
 import {
   nameLabelsFile,
   openLabelsFile,
@@ -165,7 +165,10 @@ const ask = async ({ rows, classes, written, loop }: Session, terminal: Terminal
 const report = (loop: LabelingLoop, labels: readonly ClassOfRow[], { note }: Terminal): void => {
   const right = loop.crossValidate(labels)
   if (right === null) return
-  note(`\n${plural(labels.length, 'label')}: a probe of the others predicts ${shareInWords(right / labels.length, labels.length) ?? right}`)
+  const share = right.filter(Boolean).length / labels.length
+  note(`\n${plural(labels.length, 'label')}: a probe of the others predicts ${shareInWords(share, labels.length) ?? share}`)
+  const before = labels.length < 2 * newestLabels ? null : loop.crossValidate(labels, labels.length - newestLabels)
+  if (before !== null) note(describeGain(before, right))
 }
 
 /** The keys of a terminal one by one, or the characters of a pipe; blanks do not count. Ctrl-C and Ctrl-D end. */

@@ -48,6 +48,7 @@ export const predict = defineCommand({
       escapeFormulas: switchFlag(
         'With --to csv, write an apostrophe before a text that begins with =, +, - or @, which a spreadsheet would run',
       ),
+      keepTexts: switchFlag('In JSON, keep the texts too: the answers are then data for salora train, with --label scores'),
       ...columnFlags,
     },
     Machine: adapterMachineFlags(['device', 'precision', 'threads', 'maxLength', 'batchSize']),
@@ -62,9 +63,9 @@ export const predict = defineCommand({
       result: 'Writes the rows of new.csv with the columns label, score, a score of each class, and error.',
     },
   ],
-  run: async ({ input, from, to, escapeFormulas, text, textPair, delimiter, quote, encoding, ...model }, terminal) => {
+  run: async ({ input, from, to, escapeFormulas, keepTexts, text, textPair, delimiter, quote, encoding, ...model }, terminal) => {
     const given = dropUndefined({ text, textPair, delimiter, quote, encoding }) as TextColumns
-    const requested = parseRequest({ input, from, to, escapeFormulas, columns: given }, terminal)
+    const requested = parseRequest({ input, from, to, escapeFormulas, keepTexts, columns: given }, terminal)
     const { adapter: options, runTask } = await adapterRequest(model)
     const isNamed = input === null ? requested.from !== 'lines' : !isPlainText(input)
     const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = inheritColumns(runTask, input)
@@ -149,6 +150,7 @@ type Request = {
   readonly from: InputFormat
   readonly to: OutputFormat
   readonly escapeFormulas: boolean
+  readonly keepTexts: boolean
   readonly columns: TextColumns
 }
 
@@ -157,11 +159,12 @@ type Given = {
   readonly from: InputFormat | null
   readonly to: (typeof outputFormats)[number] | null
   readonly escapeFormulas: boolean
+  readonly keepTexts: boolean
   readonly columns: TextColumns
 }
 
 /** @throws UsageError for flags that exclude each other */
-const parseRequest = ({ input, from, to, escapeFormulas, columns }: Given, { json }: Terminal): Request => {
+const parseRequest = ({ input, from, to, escapeFormulas, keepTexts, columns }: Given, { json }: Terminal): Request => {
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
   if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
   const isLines = input === null ? (from ?? 'lines') === 'lines' : isPlainText(input)
@@ -170,7 +173,7 @@ const parseRequest = ({ input, from, to, escapeFormulas, columns }: Given, { jso
       ? usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
       : usageError('--input', 'a file with named columns', 'lines of text')
   if (escapeFormulas && to !== 'csv') throw usageError('--escape-formulas', 'it with --to csv', to ?? (json ? 'json' : 'jsonl'))
-  return { input, from: from ?? 'lines', escapeFormulas, to: json ? 'json' : (to ?? 'jsonl'), columns }
+  return { input, from: from ?? 'lines', escapeFormulas, keepTexts, to: json ? 'json' : (to ?? 'jsonl'), columns }
 }
 
 const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<readonly TextLine[]> => {

@@ -1,6 +1,7 @@
 /** salora tune: a search for method, learning rate, rank and length on the user's own data. */
 import { resolve } from 'node:path'
 import { machineSettings, trainingSettings } from '../../accelerated/settings/commonSettings.js'
+import { defaultFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { tune, type TuneEvent, type TuneOptions, type Trial, type TuneResult } from '../../evaluation/tune/tune.js'
 import {
@@ -67,7 +68,9 @@ export const tuneCommand = defineCommand({
       learningRates: numbersFlag('rates', 'Learning rates to try, separated by commas', "0.3, 1 and 3 times the method's default"),
       ranks: numbersFlag('ranks', 'Ranks to try, separated by commas; alpha is twice the rank', '8,16', { whole: true }),
       ...pickFlags(allTrainFlags, ['metricForBestModel', 'metric'], { metricForBestModel: "the task's own" }),
-      folds: countFlag('n', 'Hold out each of n parts of a file in turn, and compare mean scores', { default: 1 }),
+      folds: countFlag('n', 'Hold out each of n parts of a file in turn, and compare mean scores', {
+        defaultText: `1; ${defaultFolds.value} for a sentence encoder and a file of less than ${mostFoldedRows.value} rows`,
+      }),
     },
     Run: {
       output: required(textFlag('folder', 'Folder of the search: cells/ and tune.json'), 'the folder of the search'),
@@ -102,12 +105,11 @@ export const tuneCommand = defineCommand({
       () => progress.close(),
     )
     const show = (event: TuneEvent): void => {
-      if (event.kind !== 'rung') {
-        progress.onEvent(event)
-        return
-      }
-      terminal.note(rungLine(event))
-      progress.onEvent({ kind: 'planned', stage: 'table', cells: event.runs })
+      if (event.kind === 'judges') (event.warns ? terminal.warn : terminal.note)(event.message)
+      else if (event.kind === 'rung') {
+        terminal.note(rungLine(event))
+        progress.onEvent({ kind: 'planned', stage: 'table', cells: event.runs })
+      } else progress.onEvent(event)
     }
     const result = await tune(options, interrupt.signal, show, executor).finally(() => {
       progress.close()
@@ -153,7 +155,7 @@ const tuneOptions = (flags: Flags): TuneOptions => {
     learningRates: learningRates as readonly number[] | null,
     ranks: (ranks as readonly number[] | null) ?? [8, 16],
     overrides: dropUndefined(Object.fromEntries(runSettings.map((name) => [name, (flags as Readonly<Record<string, unknown>>)[name]]))),
-    folds: Number(folds),
+    folds: folds as number | null,
     jobs: Number(jobs ?? 1),
   }
 }

@@ -28,26 +28,28 @@ export type OutputChoices = {
   readonly isNamed?: boolean
   /** in CSV, an apostrophe goes before a text that a spreadsheet would run as a formula */
   readonly escapeFormulas?: boolean
+  /** JSON has the texts too, so that it is a file of data */
+  readonly keepTexts?: boolean
 }
 
-/** The other columns of the input are kept: all in CSV, all but the texts in JSON. */
+/** The other columns of the input are kept: all in CSV, all but the texts in JSON, unless they are asked for. */
 export const openOutput = (
   format: OutputFormat,
   columns: TextColumns,
   predictions: AnswerColumns,
   put: (text: string) => void,
-  { escapeFormulas = false, isNamed = false }: OutputChoices = {},
+  { escapeFormulas = false, isNamed = false, keepTexts = false }: OutputChoices = {},
 ): AnswerOutput => {
   if (format === 'csv') return csvOutput(columns, predictions, put, { safe: escapeFormulas ? withoutFormula : (text) => text, isNamed })
-  const formatJson = (answer: Answer, row = noRow): string => {
+  const formatJson = (given: Text | null, answer: Answer, row = keepTexts ? toRow(given, columns) : noRow): string => {
     const json = 'error' in answer ? answer : answer.json
-    return exactJson({ ...selectOtherColumns(row, columns, Object.keys(json)), ...json })
+    return exactJson({ ...selectColumns(row, keepTexts ? [] : toTextNames(columns), Object.keys(json)), ...json })
   }
-  if (format === 'jsonl') return { write: (_, answer, row) => put(`${formatJson(answer, row)}\n`), end: () => [] }
+  if (format === 'jsonl') return { write: (given, answer, row) => put(`${formatJson(given, answer, row)}\n`), end: () => [] }
   let written = 0
   return {
-    write: (_, answer, row) => {
-      put(`${written === 0 ? '[\n' : ',\n'}${formatJson(answer, row)}`)
+    write: (given, answer, row) => {
+      put(`${written === 0 ? '[\n' : ',\n'}${formatJson(given, answer, row)}`)
       written += 1
     },
     end: () => {
@@ -58,6 +60,14 @@ export const openOutput = (
 }
 
 const noRow: WholeRow = { names: [], values: [] }
+
+const toTextNames = ({ text = 'text', textPair }: TextColumns): readonly string[] => [text, ...(textPair === undefined ? [] : [textPair])]
+
+/** A row of lines, which have no columns. */
+const toRow = (given: Text | null, { text = 'text', textPair = 'text_pair' }: TextColumns): WholeRow =>
+  given?.textPair === undefined
+    ? { names: [text], values: [given?.text] }
+    : { names: [text, textPair], values: [given.text, given.textPair] }
 
 /** The names of an input's columns in the output. That of an answer becomes `input_NAME`, and one that occurs again `NAME_2`. */
 const namesInOutput = (names: readonly string[], answers: readonly string[]): readonly string[] => {
@@ -75,9 +85,9 @@ const namesInOutput = (names: readonly string[], answers: readonly string[]): re
   })
 }
 
-/** The columns that hold no text. */
-const selectOtherColumns = ({ names, values }: WholeRow, { text = 'text', textPair }: TextColumns, answers: readonly string[]) => {
-  const texts = [text, ...(textPair === undefined ? [] : [textPair])].map((name) => findColumn(names, name))
+/** The columns but those of `others`. */
+const selectColumns = ({ names, values }: WholeRow, others: readonly string[], answers: readonly string[]) => {
+  const texts = others.map((name) => findColumn(names, name))
   const kept = namesInOutput(names, answers).map((name, i) => [name, values[i]] as const)
   return Object.fromEntries(kept.filter((_, i) => !texts.includes(names[i])))
 }
@@ -89,7 +99,7 @@ const longestWait = 1_000
 const mostNames = 100
 
 const csvOutput = (
-  { text = 'text', textPair }: TextColumns,
+  textColumns: TextColumns,
   { columns, classes }: AnswerColumns,
   put: (text: string) => void,
   { safe, isNamed }: { readonly safe: (text: string) => string; readonly isNamed: boolean },
@@ -97,7 +107,7 @@ const csvOutput = (
   const answers = [...columns, ...classes.map((name) => `score_${name}`)]
   let delimiter = ','
   const write = (cells: readonly string[]): void => put(`${cells.map((text) => cell(safe(text), delimiter)).join(delimiter)}\n`)
-  const textNames = [text, ...(textPair === undefined ? [] : [textPair])]
+  const textNames = toTextNames(textColumns)
   const known = new Set<string>() // the columns of the header
   const late = new Set<string>()
   const waiting: (readonly [Answer, WholeRow])[] = []
@@ -127,7 +137,7 @@ const csvOutput = (
   }
   return {
     write: (given, answer, row = isNamed ? noRow : { names: textNames, values: [given?.text, given?.textPair] }) => {
-      if (header === null && isNamed && waiting.length < longestWait && findColumn(row.names, text) === undefined)
+      if (header === null && isNamed && waiting.length < longestWait && findColumn(row.names, textNames[0] ?? '') === undefined)
         waiting.push([answer, row])
       else writeRow(header ?? begin(row.names, row.delimiter), answer, row)
     },

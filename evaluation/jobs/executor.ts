@@ -8,7 +8,7 @@ import { findMethod, type Settings } from '../../accelerated/training/resolveSet
 import { readRunConfig } from '../../finetuning/run/runFiles.js'
 
 import pMap from 'p-map'
-import type { QueueEvent } from '../../finetuning/machines/redis.js'
+import type { QueueEvent } from '../../finetuning/machines/leaderEvents.js'
 import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/run/run.js'
 import { type RunCell, cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './jobFolder.js'
 import { childProcessRun } from './childProcess.js'

@@ -26,7 +26,7 @@ import {
   type Executor,
   type ExecutorEvent,
 } from '../jobs/executor.js'
-import { findLearningRate } from '../../accelerated/settings/defaults.js'
+import { defaultFolds, findLearningRate, leastChoosingRows, mostFoldedRows } from '../../accelerated/settings/defaults.js'
 
 export type TuneOptions = SearchSpace & {
   /** a folder in Hugging Face layout, or a hub id */
@@ -35,14 +35,16 @@ export type TuneOptions = SearchSpace & {
   /** a module whose score decides, as of `finetune`; it runs on this machine only */
   readonly metric?: string
   readonly output: string
-  /** parts of the data; each is held out once, and a candidate's score is the mean. 1: one held-out part */
-  readonly folds: number
+  /** Parts of the data; each is held out once, and a candidate's score is the mean. 1: one held-out part; null: as few rows need it */
+  readonly folds: number | null
   /** runs at a time */
   readonly jobs: number
 }
 
 export type TuneEvent =
   | ExecutorEvent
+  /** what the rows that judge the candidates are worth */
+  | { readonly kind: 'judges'; readonly message: string; readonly warns: boolean }
   /** a rung begins */
   | {
       readonly kind: 'rung'
@@ -92,13 +94,18 @@ export const tune = async (
   const candidates = listCandidates(given)
   await refuseRunFolder(given.output)
   const { options, metric } = await withMetricModule(given)
-  const tasks = heldOutTasks(options)
+  const asked = heldOutTasks(options, options.folds ?? 1)
   const base = await openSweepModel(options.model)
   checkLengths(
     base.model,
     candidates.map(({ settings }) => resolveSettings(settings)),
   )
-  const parts = await loadParts(tasks, base, metric)
+  const first = await loadParts(asked, base, metric)
+  const [part] = first
+  const folds = options.folds ?? (part === undefined ? 1 : countFolds(options.task, base, part))
+  const judges = part === undefined || first.length > 1 ? null : describeJudges(options.task, part, folds)
+  if (judges !== null) onEvent({ kind: 'judges', ...judges })
+  const parts = folds === first.length ? first : await loadParts(heldOutTasks(options, folds), base, metric)
   const rungs = planRungs(candidates.length, longestRun(candidates, parts[0]?.rows ?? 0))
   await makeFolder(options.output)
   const lock = await lockFolder(options.output, `--output ${options.output}`)
@@ -109,8 +116,37 @@ export const tune = async (
   }
 }
 
-/** The task with one part held out, what its runs read, and the number of its training rows. */
-type Part = { readonly task: TaskOptions; readonly inputs: RunInputs; readonly rows: number }
+/** The task with one part held out, what its runs read, and the numbers of its rows. canFold: whether any part of the file may be held out */
+type Part = {
+  readonly task: TaskOptions
+  readonly inputs: RunInputs
+  readonly rows: number
+  readonly held: number
+  readonly canFold: boolean
+}
+
+/** A sentence encoder has folds for few rows of a file, as its own runs have: they are short. */
+const countFolds = ({ evalShare }: TaskOptions, { averages }: ModelFolder, { rows, held, canFold }: Part): number => {
+  const all = rows + held
+  const isSmall = all < mostFoldedRows.value && all >= 2 * defaultFolds.value
+  return canFold && averages && isSmall && evalShare === undefined ? defaultFolds.value : 1
+}
+
+/** One line where few rows judge the candidates; null where there are enough. */
+const describeJudges = ({ task }: TaskOptions, { rows, held, canFold }: Part, folds: number) => {
+  const all = rows + held
+  if (folds > 1)
+    return {
+      message: `each candidate trains ${folds} times, and each of the ${all} rows judges it once (--folds 1: ${held} rows do)`,
+      warns: false,
+    }
+  if (held >= leastChoosingRows.value) return null
+  const remedy = canFold ? `--folds ${defaultFolds.value} lets all ${all} judge` : 'give more evaluation rows'
+  return {
+    message: `${task}: ${held} held-out ${held === 1 ? 'row' : 'rows'} would choose among the candidates, which is chance: ${remedy}`,
+    warns: true,
+  }
+}
 
 /** One after another, so that the rows of one part are in memory at a time. */
 const loadParts = async (tasks: readonly TaskOptions[], base: ModelFolder, metric: LoadedMetric | null): Promise<readonly Part[]> => {
@@ -118,7 +154,9 @@ const loadParts = async (tasks: readonly TaskOptions[], base: ModelFolder, metri
   for (const task of tasks) {
     const data = await loadTask(task)
     if (metric !== null) checkMetric(data, metric)
-    parts.push({ task, inputs: await runInputs(base, data, undefined), rows: data.train.examples.length })
+    const [rows, held] = [data.train.examples.length, data.evaluation.examples.length]
+    const canFold = data.heldOut && looksLikeFile(task.task) && data.taskType.file !== undefined
+    parts.push({ task, inputs: await runInputs(base, data, undefined), rows, held, canFold })
   }
   return parts
 }
@@ -163,7 +201,7 @@ const toRankKey = (trial: Trial | undefined): { readonly score: number; readonly
 })
 
 /** The task with each part held out in turn. A test split and the dev file of GLUE are never read: people report them. @throws InputError */
-const heldOutTasks = ({ task: { testData: _, ...task }, folds }: TuneOptions): readonly TaskOptions[] => {
+const heldOutTasks = ({ task: { testData: _, ...task } }: TuneOptions, folds: number): readonly TaskOptions[] => {
   const named = (GLUE_NAMES as readonly string[]).includes(task.task)
   if (folds === 1) return [named ? { ...task, holdOutTrain: true } : task]
   if (!looksLikeFile(task.task)) throw inputError('--folds', `1 with --task ${task.task}: only files have folds`, String(folds))
@@ -179,14 +217,12 @@ const longestRun = (candidates: readonly Candidate[], rows: number): number => {
   return plannedSteps(length, Math.ceil(rows / (batchSize * gradientAccumulationSteps)))
 }
 
-type PlannedRun = Omit<Part, 'rows'> & { readonly fold: number; readonly steps: number } & Pick<Plan, 'metric'>
+type PlannedRun = Pick<Part, 'task' | 'inputs'> & { readonly fold: number; readonly steps: number } & Pick<Plan, 'metric'>
 
-const planCell = (
-  { model, folds }: TuneOptions,
-  { name, settings }: Candidate,
-  { task, inputs, fold, steps, metric }: PlannedRun,
-): RunCell => ({
-  id: [name.replaceAll(', ', '.').replaceAll(' ', '-'), `${steps}-steps`, ...(folds === 1 ? [] : [`fold-${fold + 1}`])].join('.'),
+const planCell = ({ model }: TuneOptions, { name, settings }: Candidate, { task, inputs, fold, steps, metric }: PlannedRun): RunCell => ({
+  id: [name.replaceAll(', ', '.').replaceAll(' ', '-'), `${steps}-steps`, ...(task.fold === undefined ? [] : [`fold-${fold + 1}`])].join(
+    '.',
+  ),
   options: {
     model,
     task,

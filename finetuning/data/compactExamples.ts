@@ -1,4 +1,5 @@
 /** Stores examples compactly: texts in byte arrays outside the JavaScript heap, numbers in columns. An example is a view of one row. */
+import type { Shares } from '../../accelerated/probe/linearModel.js'
 import type { Example } from './dataset.js'
 
 /** Rows and text bytes of a block. A longer text has a block of its own. */
@@ -17,6 +18,7 @@ class Block {
   readonly label = new Float64Array(blockRows)
   readonly row = new Float64Array(blockRows)
   readonly labels: (readonly number[])[] = []
+  readonly shares: Shares[] = []
   readonly words: ArrayLike<number>[] = []
   readonly negatives: string[] = []
 
@@ -71,6 +73,12 @@ export class StoredExample implements Example {
   set labels(labels: readonly number[]) {
     this.#block.labels[this.#at] = labels
   }
+  get shares(): Shares | undefined {
+    return this.#block.shares[this.#at]
+  }
+  set shares(shares: Shares) {
+    this.#block.shares[this.#at] = shares
+  }
   get words(): ArrayLike<number> | undefined {
     return this.#block.words[this.#at]
   }
@@ -82,10 +90,11 @@ export class StoredExample implements Example {
   }
   /** A copy as a plain object. */
   toJSON(): Example {
-    const { text, textPair, negative, label, labels, words, row } = this
+    const { text, textPair, negative, label, labels, shares, words, row } = this
     const optional = {
       ...(negative === undefined ? {} : { negative }),
       ...(labels === undefined ? {} : { labels }),
+      ...(shares === undefined ? {} : { shares }),
       ...(words === undefined ? {} : { words: Array.from(words) }),
     }
     return { text, ...(textPair === undefined ? {} : { textPair }), label, ...optional, row }
@@ -95,7 +104,7 @@ export class StoredExample implements Example {
 /** Stores examples one by one and returns each as it is stored. */
 export const exampleStore = (): ((example: Example) => StoredExample) => {
   let block = new Block(0)
-  return ({ text, textPair, negative, label, labels, words, row }) => {
+  return ({ text, textPair, negative, label, labels, shares, words, row }) => {
     const most = 2 * (text.length + (textPair?.length ?? 0))
     if (!block.hasRoomFor(most)) block = new Block(most)
     const at = block.rows++
@@ -105,6 +114,7 @@ export const exampleStore = (): ((example: Example) => StoredExample) => {
     block.row[at] = row
     if (negative !== undefined) block.negatives[at] = negative
     if (labels !== undefined) block.labels[at] = labels
+    if (shares !== undefined) block.shares[at] = shares
     if (words !== undefined) block.words[at] = Int32Array.from(words)
     return new StoredExample(block, at)
   }

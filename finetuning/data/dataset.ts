@@ -1,4 +1,5 @@
 /** A dataset: labeled texts in memory, from any file. It also knows how these files write numbers. */
+import type { Shares } from '../../accelerated/probe/linearModel.js'
 
 export type Example = {
   readonly text: string
@@ -9,6 +10,8 @@ export type Example = {
   readonly label: number
   /** Multi-label: the indices of all classes that hold, perhaps none. `label` is then not read. */
   readonly labels?: readonly number[] | undefined
+  /** Classification by soft labels: the probabilities of the classes, without those of 0. `label` is then the most probable class. */
+  readonly shares?: Shares | undefined
   /** Token classification: where each word begins and ends in `text`, one after another. `labels` then has one class per word. */
   readonly words?: ArrayLike<number> | undefined
   /** The line of the file on which the example begins, counted from 1, the header included. */

@@ -39,6 +39,8 @@ export type DelimitedOptions = TextColumns &
     readonly labelsAsText?: boolean
     /** `case`: labels that differ only in case or blanks are one class, with the name that occurs most often. */
     readonly mergeLabels?: string
+    /** Given: the numbers of soft labels are logits, and not probabilities. */
+    readonly teacherTemperature?: number | string
     /** Skip rows without text or label and list them, instead of refusing the file. */
     readonly skipMissing?: boolean
   }
@@ -63,10 +65,11 @@ export const readTexts = async (
  * wrong if it is unknown or of another kind. The message about a missing column lists those present.
  */
 export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => {
-  const { labelColumn = classColumn, skipMissing = false, labelsAsText = false, mergeLabels } = options
-  const { separator, named } = labelColumn
+  const { labelColumn = classColumn, skipMissing = false, labelsAsText = false, mergeLabels, teacherTemperature } = options
+  const { separator, named, soft } = labelColumn
   if (mergeLabels !== undefined && mergeLabels !== 'case') throw inputError(option('mergeLabels'), 'case', quoted(mergeLabels))
-  const labels = labelColumn.open(file, options.labelNames, { asText: labelsAsText, mergesCase: mergeLabels === 'case' })
+  const forms = { asText: labelsAsText, mergesCase: mergeLabels === 'case', areLogits: teacherTemperature !== undefined }
+  const labels = labelColumn.open(file, options.labelNames, forms)
   const store = exampleStore()
   const examples: StoredExample[] = []
   const skipped: SkippedRow[] = []
@@ -75,6 +78,7 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
     ...{ name: options.label ?? 'label', option: 'label' },
     ...(separator === undefined ? {} : { list: separator }),
     ...(named === undefined ? {} : { named }),
+    ...(soft === undefined || labelsAsText ? {} : { soft }),
   }
   const takeRow = (row: number, cells: readonly Cell[]): void => {
     const missing = missingCell(cells, options, separator !== undefined)
@@ -94,6 +98,11 @@ export const readDelimited = async (file: string, options: DelimitedOptions = {}
     throw inputError(file, 'at least one row of data', `none: ${skipped.length} lack a text or a label, the first is row ${first.row}`)
   const labelNames = labels.finish(examples)
   const mergedLabels = labels.merged?.() ?? []
+  const softRows = examples.filter(({ shares }) => shares !== undefined).length
+  if (softRows > 0)
+    notes.push(
+      `${file}: ${softRows} of ${examples.length} rows have a probability for each class; their most probable class counts in scores`,
+    )
   for (const [name = '', ...others] of labels.spellings?.() ?? [])
     notes.push(`${file}: the class ${quoted(name, 40)} includes the rows labeled ${alternatives(others.map((one) => quoted(one, 40)))}`)
   return {

@@ -13,12 +13,15 @@ import {
   type Classes,
   type LabelForms,
 } from './labels.js'
+import { gatherShares, mostProbable, mostSoftClasses, softLabelReader } from './softLabels.js'
 
 export type LabelColumn = {
   /** separates the labels of one cell, which may then be empty; absent: a cell has exactly one label */
   readonly separator?: string
   /** whether labels are classes, whose names a file may hold apart */
   readonly named?: true
+  /** whether a label may be a JSON object of numbers by class (softLabels.ts) */
+  readonly soft?: true
   /** @param labelNames the classes of the training data; undefined: those that occur in the file */
   readonly open: (file: string, labelNames: readonly string[] | undefined, forms?: LabelForms) => LabelReader
   /** The stratum of each example, so that a hold-out keeps the proportions of labels. @param share what is held out of each stratum */
@@ -27,7 +30,7 @@ export type LabelColumn = {
 
 export type LabelReader = {
   /** The label of a row, from its text without blanks at the ends. @throws InputError */
-  readonly read: (written: string, row: number) => Pick<Example, 'label' | 'labels'>
+  readonly read: (written: string, row: number) => Pick<Example, 'label' | 'labels' | 'shares'>
   /** After the last row: sets class indices, and returns the classes in order (null: there are none). @throws InputError */
   readonly finish: (examples: readonly StoredExample[]) => readonly string[] | null
   /** After `finish`: labels that are read as one class. */
@@ -36,18 +39,39 @@ export type LabelReader = {
   readonly spellings?: () => readonly (readonly string[])[]
 }
 
-/** One class per row. */
+/** One class per row, or the probability of each. */
 export const classColumn: LabelColumn = {
   named: true,
-  open: (file, labelNames, forms) => {
+  soft: true,
+  open: (file, labelNames, forms = {}) => {
     const classes = classReader(file, labelNames, findClasses, forms)
+    const soft = softLabelReader(file, forms.areLogits === true)
+    const readSoft = (name: string, row: number): number => {
+      const place = classes.read(name, row)
+      if (place >= mostSoftClasses)
+        throw inputError(atRow(file, row), `at most ${mostSoftClasses} classes in a file of probabilities`, 'more')
+      return place
+    }
     let merged: readonly (readonly string[])[] = []
     return {
-      read: (written, row) => ({ label: classes.read(written, row) }),
+      read: (written, row) => {
+        const shares = forms.asText === true ? null : soft.read(written, row)
+        if (shares === null) return { label: classes.read(written, row) }
+        const byPlace = gatherShares(shares.map(([name, share]) => [readSoft(name, row), share]))
+        return { label: mostProbable(byPlace), shares: byPlace }
+      },
       finish: (examples) => {
+        if (labelNames === undefined) soft.finish() // scores read the most probable class, of either kind
         const finished = classes.finish()
         const { names, indexAt } = finished
-        if (indexAt !== null) for (const example of examples) example.label = indexAt(example.label)
+        if (indexAt !== null)
+          for (const example of examples) {
+            if (example.shares === undefined) example.label = indexAt(example.label)
+            else {
+              example.shares = gatherShares(example.shares.map(([place, share]) => [indexAt(place), share]))
+              example.label = mostProbable(example.shares)
+            }
+          }
         merged = finished.merged
         return names
       },

@@ -55,8 +55,11 @@ export const withoutBlanks = (label: string): string => label.normalize('NFKC').
 /** What labels that differ only in case or blanks have in common. */
 export const foldLabel = (label: string): string => withoutBlanks(label).toLowerCase()
 
-/** How labels become classes. asText: labels are texts, whatever they look like · mergesCase: those with one `foldLabel` are one class */
-export type LabelForms = { readonly asText?: boolean; readonly mergesCase?: boolean }
+/**
+ * How labels become classes. asText: labels are texts, whatever they look like · mergesCase: those with one `foldLabel` are one class
+ * areLogits: numbers by class are logits, and not probabilities
+ */
+export type LabelForms = { readonly asText?: boolean; readonly mergesCase?: boolean; readonly areLogits?: boolean }
 
 /** The names with which data is recognized, whether its file writes 1 or 1.0. */
 export const comparableNames = (labelNames: readonly string[]): readonly string[] => {

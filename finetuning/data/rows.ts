@@ -48,7 +48,7 @@ export const rowTooLong = (file: string, row: number, bytes: number): InputError
   inputError(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
 /** A JSON or Parquet value as text. Numbers and booleans are as in JSON, so that 1.0 is `1`. @throws InputError for lists, objects, dates and infinity */
-export const toCell = (where: string, { name, list, json }: RequestedColumn, value: unknown): Cell => {
+export const toCell = (where: string, { name, list, json, soft }: RequestedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
   if (json === true) return exactJson(value)
   if (typeof value === 'string') return value
@@ -57,6 +57,7 @@ export const toCell = (where: string, { name, list, json }: RequestedColumn, val
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (list !== undefined && Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(list)))
     return value.join(list)
+  if (soft === true && isObject(value) && !(value instanceof Date)) return exactJson(value)
   const kind = Array.isArray(value) ? 'a list' : value instanceof Date ? 'a date' : 'an object'
   throw inputError(where, `a text or a number in column ${quoted(name)}`, kind)
 }

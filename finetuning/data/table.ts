@@ -16,6 +16,8 @@ export type RequestedColumn = {
   readonly optional?: true
   /** any value is taken as its JSON text */
   readonly json?: true
+  /** an object is taken as its JSON text */
+  readonly soft?: true
   /** the numbers of a column whose classes its file names are read as these names */
   readonly named?: true
 }

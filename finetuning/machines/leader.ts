@@ -4,32 +4,19 @@ import type { Redis } from 'ioredis'
 import { InputError, inputError, reason } from '../../accelerated/errors/inputError.js'
 import { TrainingError } from '../../accelerated/errors/expectedErrors.js'
 import { option } from '../../accelerated/errors/words.js'
-import type { PartExecutor, MicroBatchGradient, AnswersExecutor } from '../../accelerated/training/microBatchGradient.js'
+import type { MicroBatchGradient } from '../../accelerated/training/microBatchGradient.js'
 import type { Work } from './frame.js'
-import { openPace, type WorkersReport } from './pace.js'
-import { loadBullmq, settlesWithin, type QueueEvent } from './redis.js'
+import type { Leader, LeaderEvent } from './leaderEvents.js'
+import { openPace } from './pace.js'
+import { loadBullmq, settlesWithin } from './redis.js'
 import { endRun, liveRuns, offerRun, openPartQueue, hashRunId } from './runKeys.js'
 import { spreadMicroBatches, type Leading } from './spreadMicroBatches.js'
-
-export type LeaderEvent =
-  | { readonly kind: 'warning'; readonly message: string }
-  | QueueEvent
-  | ({ readonly kind: 'workers'; readonly step: number } & WorkersReport)
 
 export type LeaderOptions = Pick<Leading, 'client' | 'name' | 'signer' | 'dtype' | 'exchange' | 'checkedShare'> & {
   /** the run's folder on this machine, which no other process has now */
   readonly place: string
   /** what workers need to join, as JSON with the signer's public key */
   readonly setup: string
-}
-
-export type Leader = {
-  readonly executor: PartExecutor
-  readonly answers: AnswersExecutor
-  /** What happened since the last call. */
-  readonly events: () => readonly LeaderEvent[]
-  /** Ends the run in Redis and closes the connection. */
-  readonly close: () => Promise<void>
 }
 
 /** Milliseconds between signs of life, before Redis is tried again, and for the start and the end of the run. */

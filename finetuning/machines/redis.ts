@@ -10,6 +10,7 @@ import { inputError, oneLine, quoted } from '../../accelerated/errors/inputError
 import { option, words } from '../../accelerated/errors/words.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { loadOptional } from '../../accelerated/storage/packages.js'
+import type { QueueEvent } from './leaderEvents.js'
 
 const packages = { feature: option('redis'), names: ['bullmq', 'ioredis'] }
 
@@ -136,9 +137,6 @@ type Connection = {
   readonly on: (event: 'ioredis:close', listener: () => void) => unknown
   readonly getBackend: () => { readonly client: Promise<{ readonly on: (event: 'ready', listener: () => void) => unknown }> }
 }
-
-/** The connection to Redis dropped or returned, or Redis refuses commands, with its reason. */
-export type QueueEvent = { readonly kind: 'queue'; readonly connected: boolean; readonly refusal?: string }
 
 /** Emits one event each time the connection drops or returns, until the signal aborts. The connection must be ready. */
 export const reportOutages = async (

@@ -14,8 +14,8 @@ import { selectState, type RunAssembly } from './runResult.js'
 type ClassifierRun = { readonly task: TrainingTask & RunAssembly; readonly outputs: ModelOutputs }
 
 /**
- * The result with a calibrated kept state, and what that changed. null: the run is no classifier of one class a row, its head is not trained, or too
- * few rows were held out.
+ * The result with a calibrated kept state, and what that changed. null: the run is no classifier of one class a row, its head is not trained, too
+ * few rows were held out, or they have soft labels.
  */
 export const calibrateKept = async (
   run: ClassifierRun & { readonly heldOut: boolean },
@@ -24,7 +24,7 @@ export const calibrateKept = async (
 ): Promise<{ readonly trained: TrainingResult; readonly calibration: Calibration } | null> => {
   const { task, outputs, heldOut } = run
   if (outputs.head !== 'sequence' || outputs.problemType !== 'single_label_classification' || !heldOut) return null
-  if (task.evaluation.length < leastChoosingRows.value) return null
+  if (task.evaluation.length < leastChoosingRows.value || hasShares(task)) return null
   const kept = selectState(task.settings, trained)
   const held = answersByStep === undefined ? await answerHeldOut(run, kept.inference) : collect(run, answersByStep.get(kept.step) ?? [])
   const temperature = fitTemperature(held)
@@ -42,6 +42,10 @@ export const calibrateKept = async (
     },
   }
 }
+
+/** A teacher's most probable class is right more often by its own answers than it is: a temperature for it would make the student too sure. */
+const hasShares = ({ evaluation }: TrainingTask): boolean =>
+  Array.from({ length: evaluation.length }, (_, i) => evaluation.at(i) as LabeledExample).some(({ shares }) => shares !== undefined)
 
 /** The kept state's logits of held-out rows, at most 2,000, spread over all. */
 const answerHeldOut = async (run: ClassifierRun, inference: InferenceState): Promise<LabeledLogits> => {

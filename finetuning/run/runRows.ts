@@ -47,8 +47,12 @@ export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 
   const digest = sha256()
   const names = labelNames === null ? null : comparableNames(labelNames)
   const nameLabel = (label: number): string | number => names?.[label] ?? label
-  for (const { text, textPair, negative, label, labels, words } of examples) {
-    const further = [...(words === undefined ? [] : [Array.from(words)]), ...(negative === undefined ? [] : [{ negative }])]
+  for (const { text, textPair, negative, label, labels, shares, words } of examples) {
+    const further = [
+      ...(words === undefined ? [] : [Array.from(words)]),
+      ...(negative === undefined ? [] : [{ negative }]),
+      ...(shares === undefined ? [] : [shares.map(([at, share]) => [nameLabel(at), share])]),
+    ]
     digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameLabel) ?? nameLabel(label), ...further])}\n`)
   }
   return `${examples.length} of sha256 ${digest.hex()}`

@@ -82,6 +82,8 @@ export type TaskOptions = {
   readonly labelsAsText?: boolean
   /** Files only: `case` merges classes that differ only in case or blanks, under the spelling that occurs most often. Default: none */
   readonly mergeLabels?: Or<'case'>
+  /** Files only: the labels are a teacher's logits by class, and it and the model are compared at this temperature. Default: probabilities */
+  readonly teacherTemperature?: number | string
   /** Files and `alpaca` only: skip rows without text, label or response instead of refusing the file. Default: false */
   readonly skipMissing?: boolean
 } & TextColumns
@@ -96,6 +98,8 @@ export type LoadedTask = TaskData & {
   readonly heldOut: boolean
   /** Training scales the scores to mean 0 and deviation 1; answers and files have their unit. Absent: it takes them as they are. */
   readonly scalesScores?: true
+  /** The temperature of the loss of soft labels; absent: each example has one class. */
+  readonly softTemperature?: number
   /** Scored once, after training; absent: there is no `testData`. */
   readonly test?: Dataset
 }

@@ -3,6 +3,7 @@
  * Every fifth row is drawn at random, so that classes are found which the probe does not know.
  */
 import { computeLogits, fitLinearModel } from '../../accelerated/probe/linearModel.js'
+import { mean, sampleStandardDeviation } from 'simple-statistics'
 import { permutation } from '../../accelerated/parameters/random.js'
 
 /** A row by its place, and its class. */
@@ -11,8 +12,11 @@ export type ClassOfRow = { readonly row: number; readonly label: number }
 export type LabelingLoop = {
   /** The row to ask for, of those without a label and not among `skipped`; null: there is none. */
   readonly next: (labels: readonly ClassOfRow[], skipped: ReadonlySet<number>) => number | null
-  /** How many labels a probe predicts right that was fitted on four fifths of the others; null: there are too few. */
-  readonly crossValidate: (labels: readonly ClassOfRow[]) => number | null
+  /**
+   * Whether each label is predicted right by a probe of the other four fifths; null: there are too few.
+   * @param used how many labels, the first ones, probes are fitted on: what fewer labels would have reached on the same rows
+   */
+  readonly crossValidate: (labels: readonly ClassOfRow[], used?: number) => readonly boolean[] | null
 }
 
 /** Of each five rows, the last is drawn at random. */
@@ -43,21 +47,39 @@ export const labelingLoop = (features: readonly ArrayLike<number>[], classes: nu
       const scored = open.map((row) => ({ row, sure: confidence(computeLogits(fitted, features[row] ?? [])) }))
       return scored.reduce((least, one) => (one.sure < least.sure ? one : least)).row
     },
-    crossValidate: (labels) => {
-      if (labels.length < 2 * parts || new Set(labels.map(({ label }) => label)).size < 2) return null
+    crossValidate: (labels, used = labels.length) => {
+      if (used < 2 * parts || new Set(labels.map(({ label }) => label)).size < 2) return null
       const data = toData(labels)
       const sorted = labels.map((_, i) => i).sort((a, b) => (labels[a]?.label ?? 0) - (labels[b]?.label ?? 0) || a - b)
-      return Array.from({ length: parts }, (_, part) => {
-        const fitted = fitLinearModel(
-          data,
-          strength,
-          sorted.filter((__, i) => i % parts !== part),
-        )
-        const held = sorted.filter((__, i) => i % parts === part)
-        return held.filter((i) => largest(computeLogits(fitted, data.rows[i] ?? [])) === labels[i]?.label).length
-      }).reduce((a, b) => a + b, 0)
+      const right = new Array<boolean>(labels.length).fill(false)
+      for (let part = 0; part < parts; part++) {
+        const others = sorted.filter((i, place) => place % parts !== part && i < used)
+        const fitted = fitLinearModel(data, strength, others)
+        for (const i of sorted.filter((_, place) => place % parts === part))
+          right[i] = largest(computeLogits(fitted, data.rows[i] ?? [])) === labels[i]?.label
+      }
+      return right
     },
   }
+}
+
+/** Labels whose worth is reported, and the labels before them at least. */
+export const newestLabels = 20
+
+/**
+ * What the newest labels added to a probe, by the same rows predicted without and with them: nothing where the difference is within its standard error.
+ * @param before whether each row is right without them @param after and with them
+ */
+export const describeGain = (before: readonly boolean[], after: readonly boolean[]): string => {
+  const gains = after.map((isRight, i) => Number(isRight) - Number(before[i]))
+  const gain = mean(gains)
+  const error = sampleStandardDeviation(gains) / Math.sqrt(gains.length)
+  const [points, percent] = [
+    (x: number) => `${Number((100 * x).toFixed(1))} points`,
+    (right: readonly boolean[]) => `${Math.round(100 * mean(right.map(Number)))} %`,
+  ]
+  const shares = `${percent(before)} with ${after.length - newestLabels} and ${percent(after)} with ${after.length}`
+  return `the last ${newestLabels} labels added ${gain > error ? points(gain) : 'nothing'}: ${shares}, ± ${points(error)}`
 }
 
 const largest = (logits: readonly number[]): number => logits.reduce((best, z, i) => (z > (logits[best] ?? -Infinity) ? i : best), 0)

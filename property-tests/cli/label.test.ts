@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readDelimited } from '../../finetuning/data/delimited.js'
 import { permutation } from '../../accelerated/parameters/random.js'
-import { labelingLoop } from '../../finetuning/use/labeling.js'
+import { fitLinearModel, computeLogits } from '../../accelerated/probe/linearModel.js'
+import { describeGain, labelingLoop } from '../../finetuning/use/labeling.js'
 import { saloraIn } from './inProcess.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -87,4 +88,41 @@ it('a labeling loop asks for the row nearest to the border between two classes, 
   expect(next(labels, new Set())).toBe(drawn)
   expect(next(labels.slice(0, 1), new Set())).toBe(order.find((row) => row > 0)) // no border yet
   expect(next(labels, new Set([4, 5, 6]))).toBe(null)
+})
+
+describe('what the last labels added', () => {
+  const features = Array.from({ length: 45 }, (_, i) => [Math.sin(i), Math.cos(3 * i)])
+  const labels = features.map(([x = 0, y = 0], row) => ({ row, label: x + y / 2 > 0.1 * Math.sin(7 * row) ? 1 : 0 }))
+
+  it('is measured on the same rows, by probes of the other parts without and with them', () => {
+    const { crossValidate } = labelingLoop(features, 2)
+    const places = [...labels].sort((a, b) => a.label - b.label || a.row - b.row)
+    for (const used of [25, 45])
+      expect(crossValidate(labels, used)).toEqual(
+        labels.map(({ row, label: truth }) => {
+          const part = places.findIndex((one) => one.row === row) % 5
+          const others = places.filter((one, place) => place % 5 !== part && one.row < used).map((one) => one.row)
+          const targets = { kind: 'single', classes: 2, labels: labels.map((one) => one.label) } as const
+          const [no = 0, yes = 0] = computeLogits(
+            fitLinearModel({ rows: features, targets, hasBias: true }, 10, others),
+            features[row] ?? [],
+          )
+          return Number(yes > no) === truth
+        }),
+      )
+    expect(crossValidate(labels, 9)).toBe(null)
+  })
+
+  const rights = (count: number, of = 60): boolean[] => Array.from({ length: of }, (_, i) => i < count)
+
+  it('is nothing within a standard error, as of a loss', () => {
+    expect(describeGain(rights(50), rights(50))).toBe('the last 20 labels added nothing: 83 % with 40 and 83 % with 60, ± 0 points')
+    // one of 60: the mean is 1 / 60, and so is its standard error
+    expect(describeGain(rights(50), rights(51))).toBe('the last 20 labels added nothing: 83 % with 40 and 85 % with 60, ± 1.7 points')
+    expect(describeGain(rights(51), rights(40))).toContain('added nothing')
+  })
+
+  it('is their number of points beyond that', () =>
+    // 6 of 60: 10 points, and a standard error of √(0.1 · 0.9 / 59)
+    expect(describeGain(rights(42), rights(48))).toBe('the last 20 labels added 10 points: 70 % with 40 and 80 % with 60, ± 3.9 points'))
 })

@@ -9,7 +9,7 @@ import { finetuneJob, nodeMachine } from '../../finetuning/nodeMachine.js'
 import { prepareRun, type PreparedRun } from '../../finetuning/recipe.js'
 import { describeRemoteRun, parseRemoteOptions } from '../../finetuning/run/remoteRun.js'
 import { resolveRunOptions, type RunOptions, type RunResult } from '../../finetuning/run/run.js'
-import { fitLinearProbe, probeObjective, tensor } from '../../reference/index.js'
+import { fitLinearProbe, probeObjective, tensor, toOneHot, type Tensor } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 import { jsonLines } from '../support/jsonLines.js'
@@ -68,8 +68,9 @@ describe('on a sentence encoder', () => {
     await train('sentences', 'probed')
   })
 
-  it("the head is the reference's minimum on the embeddings that an embedding run gives, for one of the strengths", async () => {
-    const { weight, bias } = await headOf('probed/adapter')
+  /** How far the head of a run is from the minimum on the embeddings for each strength, as a share of it. P: the targets, [rows, 2] */
+  const excessOf = async (adapter: string, P: Tensor): Promise<readonly number[]> => {
+    const { weight, bias } = await headOf(adapter)
     const mean = embeddings[0]!.map((_, j) => embeddings.reduce((sum, row) => sum + row[j]!, 0) / rows.length)
     const centered = embeddings.map((row) => row.map((x, j) => x - mean[j]!))
     const scale = Math.sqrt(centered.flat().reduce((sum, x) => sum + x * x, 0) / rows.length)
@@ -77,7 +78,6 @@ describe('on a sentence encoder', () => {
       [rows.length, 16],
       centered.flat().map((x) => x / scale),
     )
-    const labels = rows.map(({ label }) => (label === 'good' ? 1 : 0))
     const ours = {
       W: tensor(
         [2, 16],
@@ -88,12 +88,32 @@ describe('on a sentence encoder', () => {
         bias.map((b, c) => b + mean.reduce((sum, m, j) => sum + m * weight[c * 16 + j]!, 0)),
       ),
     }
-    const excess = strengths.map((C) => {
-      const least = probeObjective(X, labels, C, fitLinearProbe(X, labels, 2, C))
-      return (probeObjective(X, labels, C, ours) - least) / least
+    return strengths.map((C) => {
+      const least = probeObjective(X, P, C, fitLinearProbe(X, P, C))
+      return (probeObjective(X, P, C, ours) - least) / least
     })
-    expect(Math.min(...excess)).toBeLessThan(1e-3)
+  }
+
+  it("the head is the reference's minimum on the embeddings that an embedding run gives, for one of the strengths", async () => {
+    const labels = rows.map(({ label }) => (label === 'good' ? 1 : 0))
+    const excess = await excessOf('probed/adapter', toOneHot(labels, 2))
     expect(excess.filter((one) => one < 1e-3)).toHaveLength(1)
+  })
+
+  it('the scores that a run predicts are labels of another run: its head is the minimum on these probabilities', async () => {
+    const input = rows.map(({ text }) => text).join('\n')
+    const { stdout } = await saloraIn(['predict', '--run', 'probed', '--keep-texts', '--device', 'cpu', '--quiet'], { cwd, input })
+    write('answers.jsonl', stdout)
+    const answers = jsonLines<Line>(stdout)
+    const data = ['--task', 'answers.jsonl', '--label', 'scores', '--eval-data', 'answers.jsonl']
+    await run('train', '--model', 'sentences', ...data, '--output', 'student', ...still)
+    const P = tensor(
+      [rows.length, 2],
+      answers.flatMap(({ scores }) => [scores['bad'] ?? NaN, scores['good'] ?? NaN]),
+    )
+    const excess = await excessOf('student/adapter', P)
+    expect(Math.min(...excess)).toBeLessThan(1e-3)
+    expect(Math.min(...(await excessOf('probed/adapter', P)))).toBeGreaterThan(1e-3)
   })
 
   it('predictions are its softmax on the embeddings', async () => {
@@ -229,6 +249,17 @@ describe('the start of a run', () => {
         raw[part],
         { relative: 1e-5, absolute: 1e-7 },
       )
+  })
+
+  it('is not calibrated on soft labels, whose most probable class is a guess', async () => {
+    const soft = toyRows(60).map(({ text, label }) => ({
+      text,
+      label: label === 'good' ? { good: 0.9, bad: 0.1 } : { good: 0.2, bad: 0.8 },
+    }))
+    write('soft.jsonl', soft.map((row) => JSON.stringify(row)).join('\n'))
+    const args = '--model sentences --task soft.jsonl --max-length 16 --max-steps 2 --eval-folds 2 --output uncalibrated'.split(' ')
+    const result = JSON.parse(await run('train', ...args)) as RunResult
+    expect([result.folds, result.calibration]).toEqual([2, undefined])
   })
 
   it('resumes with the answers of its folds, in the same bits, and gives them again if their file is lost', async () => {

@@ -74,7 +74,7 @@ describe('the shell blocks of the documentation', () => {
     expect(lines).toEqual(['echo \'a # b\' | npx salora predict --run "my run" > out.csv', 'npm ci && npm start', 'salora x --y'])
     expect(lines.flatMap(shellCommands)).toEqual([
       { words: ['echo', 'a # b'], input: '' },
-      { words: ['npx', 'salora', 'predict', '--run', 'my run'], input: 'a # b\n' },
+      { words: ['npx', 'salora', 'predict', '--run', 'my run'], input: 'a # b\n', output: 'out.csv' },
       { words: ['npm', 'ci'], input: '' },
       { words: ['npm', 'start'], input: '' },
       { words: ['salora', 'x', '--y'], input: '' },

@@ -1,8 +1,8 @@
 /** The commands in the shell blocks and code spans of a page, as the words that a shell passes to them. */
 import { codeBlocksOf } from './pages.js'
 
-/** Words of one command; what `echo` pipes into it is `input`. */
-export type ShellCommand = { readonly words: readonly string[]; readonly input: string }
+/** Words of one command; what `echo` pipes into it is `input`, and the file that it is redirected to `output`. */
+export type ShellCommand = { readonly words: readonly string[]; readonly input: string; readonly output?: string }
 
 /** The lines of a shell block: continuations joined, comments left out. */
 export const shellLines = (code: string): readonly string[] =>
@@ -14,9 +14,9 @@ export const shellLines = (code: string): readonly string[] =>
 
 const piece = /\s+|(\|\||&&|[|;]|>)|((?:'[^']*'|"[^"]*"|[^\s'"|;&>])+)/g
 
-/** Cuts a line into commands at `|`, `;` and `&&`. A redirection and its file are left out. */
+/** Cuts a line into commands at `|`, `;` and `&&`. */
 export const shellCommands = (line: string): readonly ShellCommand[] => {
-  const commands: { words: string[]; input: string }[] = [{ words: [], input: '' }]
+  const commands: { words: string[]; input: string; output?: string }[] = [{ words: [], input: '' }]
   let isTarget = false
   for (const [, operator, word] of line.matchAll(piece)) {
     const last = commands.at(-1)
@@ -25,7 +25,9 @@ export const shellCommands = (line: string): readonly ShellCommand[] => {
       const [first, ...texts] = last?.words ?? []
       commands.push({ words: [], input: operator === '|' && first === 'echo' ? `${texts.join(' ')}\n` : '' })
     } else if (word !== undefined) {
-      if (!isTarget) last?.words.push(word.replace(/'([^']*)'|"([^"]*)"/g, (_, single?: string, double?: string) => single ?? double ?? ''))
+      const text = word.replace(/'([^']*)'|"([^"]*)"/g, (_, single?: string, double?: string) => single ?? double ?? '')
+      if (!isTarget) last?.words.push(text)
+      else if (last !== undefined) last.output = text
       isTarget = false
     }
   }

@@ -59,7 +59,7 @@ const inSmall = (line: string, { replaced = [] }: Walkthrough): string =>
 /** Runs a line. @returns what it printed */
 const run = async (line: string, cwd: string, { inProcesses }: Walkthrough): Promise<string> => {
   let printed = ''
-  for (const { words, input } of shellCommands(line)) {
+  for (const { words, input, output } of shellCommands(line)) {
     const command = saloraWords(words)
     if (command === null) {
       if (words[0] !== 'echo') printed += execFileSync(words[0] ?? '', words.slice(1), { cwd, encoding: 'utf8' })
@@ -69,6 +69,7 @@ const run = async (line: string, cwd: string, { inProcesses }: Walkthrough): Pro
     const isProcess = inProcesses === true || ['glue', 'tune'].includes(command[0] ?? '')
     const { code, stdout, stderr } = await (isProcess ? salora : saloraIn)(command, { cwd, input })
     expect(code, `${line}\n${stderr}`).toBe(0)
+    if (output !== undefined) put(cwd, output, stdout)
     printed += stdout
   }
   return printed

@@ -272,7 +272,7 @@ export const walkthroughs: readonly Walkthrough[] = [
   {
     page: 'docs/how-to/your-own-data.md',
     files: {
-      ...{ ...glue, 'reviews.csv': reviews, 'new.csv': 'review\na good film\na bad film\n' },
+      ...{ ...glue, 'reviews.csv': reviews, 'new.csv': lines('review', ...toyRows(24).map(({ text }) => text)) },
       ...{ 'train.csv': csvRows(40), 'test.csv': csvRows(8) },
       'more.csv': csvRows(24),
     },

@@ -27,6 +27,12 @@ def case(kind, n, d, k, C, weighted=False):
         if k == 2:  # one logit, whose penalty is of one row: two rows of half of it have twice the strength's
             fitted = LogisticRegression(**{**options, 'C': 2 * C}).fit(x, labels, weights)
             W, b = np.concatenate([-fitted.coef_, fitted.coef_]) / 2, np.concatenate([-fitted.intercept_, fitted.intercept_]) / 2
+    elif kind == 'soft':  # rows repeated for each class, weighed by its probability
+        labels = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+        if weighted:  # of the classes
+            labels, weights = labels * weights[:k], None
+        fitted = LogisticRegression(**options).fit(x.repeat(k, 0), np.tile(np.arange(k), n), labels.ravel())
+        W, b = fitted.coef_, fitted.intercept_
     elif kind == 'multi':
         held = scores > 0
         each = [LogisticRegression(**options).fit(x, held[:, c], weights) for c in range(k)]
@@ -41,6 +47,7 @@ def case(kind, n, d, k, C, weighted=False):
 
 
 cases = [case('single', 24, 3, 3, 1), case('single', 30, 4, 2, 100), case('single', 30, 4, 4, 10, True), case('multi', 40, 3, 3, 10),
-         case('score', 20, 4, 1, 1), case('score', 20, 4, 1, 100, True)]
+         case('score', 20, 4, 1, 1), case('score', 20, 4, 1, 100, True),
+         case('soft', 30, 4, 3, 10), case('soft', 30, 4, 3, 10, True)]
 out = Path(__file__).parent / 'fixtures' / 'probe.json'
 out.write_text(json.dumps({'versions': {'scikit-learn': sklearn.__version__, 'numpy': np.__version__}, 'cases': cases}) + '\n')

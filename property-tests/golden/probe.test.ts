@@ -4,12 +4,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { chooseProbe, strengths, fitLinearModel, meanLoss, computeLogits, type Targets } from '../../accelerated/probe/linearModel.js'
-import { fitLinearProbe, probeObjective, tensor } from '../../reference/index.js'
+import { fitLinearProbe, probeObjective, tensor, toOneHot } from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { fixtures } from './golden.js'
 
 type Case = {
-  readonly kind: Targets['kind']
+  readonly kind: Targets['kind'] | 'soft'
   readonly classes: number
   readonly strength: number
   readonly rows: readonly (readonly number[])[]
@@ -18,11 +18,20 @@ type Case = {
   readonly weight: readonly number[]
   readonly bias: readonly number[]
 }
+/** Of soft labels, the most probable class is the label. */
+const toTargets = ({ kind, classes, labels }: Case): Targets => {
+  if (kind !== 'soft') return { kind, classes, labels } as Targets
+  const shares = labels as readonly (readonly number[])[]
+  return {
+    ...{ kind: 'single', classes, labels: shares.map((row) => row.indexOf(Math.max(...row))) },
+    shares: shares.map((row) => row.map((share, label) => [label, share] as const)),
+  }
+}
 const { cases } = JSON.parse(readFileSync(join(fixtures, 'probe.json'), 'utf8')) as { readonly cases: readonly Case[] }
 
 describe.each(cases)('a probe of kind $kind with $classes classes and strength $strength', (golden) => {
-  const { kind, classes, labels, rows, strength, weights } = golden
-  const data = { rows, targets: { kind, classes, labels } as Targets, hasBias: true, ...(weights === null ? {} : { weights }) }
+  const { rows, strength, weights } = golden
+  const data = { rows, targets: toTargets(golden), hasBias: true, ...(weights === null ? {} : { weights }) }
 
   it("has scikit-learn's weights", () => {
     // the mean of weighted rows is not 0, so only the frame of the rows is the same, not that of the weights
@@ -52,17 +61,27 @@ describe('the two derivations', () => {
             rows: fc.array(fc.array(finite, { minLength: 3, maxLength: 3 }), { minLength: 4, maxLength: 12 }),
             strength: fc.constantFrom(...strengths.slice(0, 4)),
             seed: fc.nat(1_000),
+            isSoft: fc.boolean(),
           }),
         ),
-        ({ k, rows, strength, seed }) => {
+        ({ k, rows, strength, seed, isSoft }) => {
           const labels = rows.map((_, i) => (i + seed) % k)
           const { mean, scale } = frame(rows)
           const X = tensor(
             [rows.length, 3],
             rows.flatMap((row) => row.map((x, j) => (x - (mean[j] ?? 0)) / scale)),
           )
-          const probe = fitLinearProbe(X, labels, k, strength)
-          const { weight, bias } = fitLinearModel({ rows, targets: { kind: 'single', classes: k, labels }, hasBias: true }, strength)
+          const P = toOneHot(labels, k)
+          const softened = isSoft
+            ? tensor(
+                [rows.length, k],
+                P.data.map((p) => (k * p + 1) / (2 * k)),
+              )
+            : P
+          const shares = rows.map((_, i) => Array.from({ length: k }, (__, c) => [c, softened.data[i * k + c] ?? NaN] as const))
+          const probe = fitLinearProbe(X, softened, strength)
+          const targets = { kind: 'single', classes: k, labels, ...(isSoft ? { shares } : {}) } as const
+          const { weight, bias } = fitLinearModel({ rows, targets, hasBias: true }, strength)
           const ours = {
             W: tensor(
               [k, 3],
@@ -73,7 +92,7 @@ describe('the two derivations', () => {
               bias.map((b, c) => b + mean.reduce((sum, m, j) => sum + m * (weight[c * 3 + j] ?? 0), 0)),
             ),
           }
-          const [least, reached] = [probe, ours].map((one) => probeObjective(X, labels, strength, one)) as [number, number]
+          const [least, reached] = [probe, ours].map((one) => probeObjective(X, softened, strength, one)) as [number, number]
           expect(reached - least).toBeLessThan(1e-6 * (1 + Math.abs(least)))
           assertClose(ours.W.data, probe.W.data, { relative: 1e-3, absolute: 1e-3 })
         },
@@ -91,8 +110,8 @@ const frame = (rows: readonly (readonly number[])[]): { readonly mean: readonly 
 
 describe('the strength of a probe', () => {
   it('is the one whose held-out rows have the least loss, found here fold by fold', () => {
-    const { kind, classes, labels, rows } = cases[2] as Case
-    const data = { rows, targets: { kind, classes, labels } as Targets, hasBias: true }
+    const { labels, rows } = cases[2] as Case
+    const data = { rows, targets: toTargets(cases[2] as Case), hasBias: true }
     const order = rows.map((_, row) => row).sort((a, b) => (labels[a] as number) - (labels[b] as number) || a - b)
     const losses = strengths.map((strength) =>
       [0, 1, 2, 3, 4].reduce((sum, part) => {

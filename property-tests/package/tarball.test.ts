@@ -109,6 +109,19 @@ const expectResults = (printed: string): void => {
 }
 
 describe('what a caller sees', () => {
+  it.each(['NodeNext', 'Bundler'])('compiles in a strict project with moduleResolution %s and without skipLibCheck', async (resolution) => {
+    const compilerOptions = {
+      ...{ target: 'ES2022', module: resolution === 'Bundler' ? 'ESNext' : resolution, moduleResolution: resolution, lib: ['ES2022'] },
+      ...{ strict: true, noEmit: true, skipLibCheck: false, types: ['node'], typeRoots: [resolve('node_modules/@types')] },
+    }
+    await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['caller.ts'] }))
+    const modules = ['salora', 'salora/accelerated', 'salora/reference', 'salora/evaluation']
+    const lines = modules.map((name, i) => `import * as module${i} from '${name}'\nconsole.log(module${i})\n`)
+    await writeFile(join(project, 'caller.ts'), lines.join(''))
+    const { stdout } = spawnSync(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '-p', project], { encoding: 'utf8' })
+    expect(stdout).toBe('')
+  })
+
   it('are values and errors: no Either of fp-ts in the declarations of what salora exports', async () => {
     await writeFile(
       join(project, 'callers.mjs'),

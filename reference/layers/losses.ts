@@ -41,6 +41,26 @@ export const crossEntropyVjp = (logits: Tensor, labels: readonly number[], lossB
   return generate(logits.shape, (i) => ((p.data[i]! - onehot(i)) / batch) * lossBar)
 }
 
+/**
+ * T² times the mean over the batch of −Σ p log softmax(x / T): soft targets p at a temperature T (Hinton et al., 2015, section 2).
+ * logits, p: [batch, classes]
+ */
+export const softCrossEntropy = (logits: Tensor, p: Tensor, T: number): number => {
+  const [batch, classes] = matrixShape('softCrossEntropy', checkShape('softCrossEntropy', logits, p.shape))
+  const x = scaleBy(1 / T)(logits)
+  const shifted = subtractColumn(x, rowMaxima(x))
+  const logTotals = rowSums(map(Math.exp)(shifted))
+  const losses = generate(x.shape, (i) => p.data[i]! * (Math.log(logTotals.data[Math.floor(i / classes)]!) - shifted.data[i]!))
+  return (T ** 2 * losses.data.reduce((total, loss) => total + loss, 0)) / batch
+}
+
+/** x̄ = T (Σ p · softmax(x / T) − p) / batch · l̄. → [batch, classes] */
+export const softCrossEntropyVjp = (logits: Tensor, p: Tensor, T: number, lossBar: number): Tensor => {
+  const [batch, classes] = matrixShape('softCrossEntropyVjp', logits)
+  const [q, masses] = [softmax(scaleBy(1 / T)(logits)), rowSums(p)]
+  return generate(logits.shape, (i) => ((T * (masses.data[Math.floor(i / classes)]! * q.data[i]! - p.data[i]!)) / batch) * lossBar)
+}
+
 const errors = (outputs: Tensor, labels: readonly number[]): Tensor =>
   subtract(checkShape('meanSquaredError', outputs, [labels.length, 1]), tensor([labels.length, 1], labels))
 

@@ -1,5 +1,5 @@
 /** The linear probe in float64: multinomial logistic regression with a penalty, by Newton's method. Its minimum is unique. */
-import { crossEntropy } from '../layers/losses.js'
+import { softCrossEntropy } from '../layers/losses.js'
 import { softmax } from '../layers/softmax.js'
 import { matMul } from '../tensor/matMul.js'
 import { add, addRow, filled, generate, matrixShape, scaleBy, squaredNorm, subtract, tensor, type Tensor } from '../tensor/tensor.js'
@@ -9,19 +9,23 @@ export type LinearProbe = { readonly W: Tensor; readonly b: Tensor }
 /** X Wᵀ + b. X: [n, d], W: [k, d], b: [k] → [n, k] */
 export const probeLogits = (X: Tensor, { W, b }: LinearProbe): Tensor => addRow(matMul(X, W, { transposeY: true }), b)
 
-/** C Σᵢ CE(W xᵢ + b, yᵢ) + ‖W‖² / 2 */
-export const probeObjective = (X: Tensor, labels: readonly number[], C: number, probe: LinearProbe): number =>
-  C * labels.length * crossEntropy(probeLogits(X, probe), labels) + squaredNorm(probe.W) / 2
+/** One-hot targets. labels: n of the k classes → [n, k] */
+export const toOneHot = (labels: readonly number[], k: number): Tensor =>
+  generate([labels.length, k], (i) => (labels[Math.floor(i / k)] === i % k ? 1 : 0))
 
-/** The minimum of probeObjective. X: [n, d], labels: n of the k classes → W: [k, d], b: [k] with Σ b = 0 */
-export const fitLinearProbe = (X: Tensor, labels: readonly number[], k: number, C: number): LinearProbe => {
-  const [n, d] = matrixShape('fitLinearProbe', X)
+/** C Σᵢ CE(W xᵢ + b, pᵢ) + ‖W‖² / 2. P: [n, k], a probability for each class */
+export const probeObjective = (X: Tensor, P: Tensor, C: number, probe: LinearProbe): number =>
+  C * P.shape[0]! * softCrossEntropy(probeLogits(X, probe), P, 1) + squaredNorm(probe.W) / 2
+
+/** The minimum of probeObjective. X: [n, d], P: [n, k] with Σₖ P = 1 → W: [k, d], b: [k] with Σ b = 0 */
+export const fitLinearProbe = (X: Tensor, P: Tensor, C: number): LinearProbe => {
+  const [[n, d], [, k]] = [matrixShape('fitLinearProbe', X), matrixShape('fitLinearProbe', P)]
   const width = d + 1
   const extended = generate([n, width], (i) => (i % width === d ? 1 : X.data[Math.floor(i / width) * d + (i % width)]!)) // a last column of ones is b's
   let theta = filled([k, width], 0)
   for (let step = 0; step < newtonSteps; step++) {
     const p = softmax(matMul(extended, theta, { transposeY: true }))
-    const errors = generate([n, k], (i) => p.data[i]! - (labels[Math.floor(i / k)] === i % k ? 1 : 0))
+    const errors = subtract(p, P)
     const penalized = generate([k, width], (i) => (i % width === d ? 0 : theta.data[i]!))
     const gradient = add(scaleBy(C)(matMul(errors, extended, { transposeX: true })), penalized)
     if (squaredNorm(gradient) < 1e-24) break

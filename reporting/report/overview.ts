@@ -20,10 +20,9 @@ export type Overview = {
 
 export const buildOverview = (runs: readonly FinishedRun[], series: readonly Series[], name: string): Overview => {
   const tasks = [...new Set(series.map(({ task }) => task))]
-  const [best] = bestSeries(series)
   const [task] = tasks
   const heading = tasks.length === 1 && task !== undefined ? task : name
-  return { heading, lead: writeLead(runs, series, tasks), numbers: best === undefined ? [] : listNumbers(best, series, tasks.length > 1) }
+  return { heading, lead: writeLead(runs, series, tasks), numbers: listNumbers(bestSeries(series), series) }
 }
 
 const writeLead = (runs: readonly FinishedRun[], series: readonly Series[], tasks: readonly string[]): string => {
@@ -52,12 +51,18 @@ const writeLead = (runs: readonly FinishedRun[], series: readonly Series[], task
 const modelName = (path: string, name = ''): string =>
   /finetuning[\\/]embedded[\\/]model$/.test(path) ? 'Embedded model' : escapeText(name)
 
-const listNumbers = (best: Scored, series: readonly Series[], hasTasks: boolean): readonly BigNumber[] => [
-  goodness(best, series, hasTasks),
-  size(best),
-  duration(best),
-  memory(best),
-]
+/** A score for each task, each with its task and run if there are several, and what the first one's runs took. */
+const listNumbers = (all: readonly Scored[], series: readonly Series[]): readonly BigNumber[] => {
+  const [best] = all
+  if (best === undefined) return []
+  const hasTasks = new Set(series.map(({ task }) => task)).size > 1
+  const taken = [size(best), duration(best), memory(best)]
+  const of = series.length > 1 ? [seriesName(best, hasTasks)] : []
+  return [
+    ...all.map((one) => goodness(one, series, hasTasks)),
+    ...taken.map((number) => ({ ...number, details: [...of, ...number.details] })),
+  ]
+}
 
 const seriesName = ({ label, runs, task }: Scored, hasTasks: boolean): string =>
   `${hasTasks ? `${task}, ` : ''}${label}${runs.length > 1 ? `, mean of ${plural(runs.length, 'run')}` : ''}`
@@ -77,8 +82,9 @@ const goodness = (best: Scored, series: readonly Series[], hasTasks: boolean): B
   const last = run === undefined || runs.length > 1 ? null : lastScore(run.result, metric)
   const others = scoredSeries(series).filter((one) => one.task === best.task && one.label !== best.label)
   const [second] = [...others].sort((a, b) => compareScores(best, b.score, a.score))
+  const isNamed = hasTasks || second !== undefined || runs.length > 1
   return {
-    name: onTest === undefined ? metricTitle(metric).title : `${metricTitle(metric).title} on test data`,
+    name: `${hasTasks ? `${best.task}: ` : ''}${metricTitle(metric).title}${onTest === undefined ? '' : ' on test data'}`,
     value,
     unit,
     details: [
@@ -87,8 +93,12 @@ const goodness = (best: Scored, series: readonly Series[], hasTasks: boolean): B
         ? `${differenceText(metric, score - majority.share)} over always “${escapeText(majority.label)}” (${percentText(majority.share)})`
         : '',
       rows === null ? '' : `${rows}${folds === undefined || onTest !== undefined ? '' : `, by ${folds} folds`}`,
-      second === undefined ? '' : `${seriesName(best, hasTasks)}; next: ${second.label} ${scoreText(metric, second.score)}`,
-      second === undefined && runs.length > 1 ? seriesName(best, hasTasks) : '',
+      isNamed
+        ? seriesName(best, hasTasks) +
+          (second === undefined
+            ? ''
+            : `; next${onTest === undefined ? '' : ' on evaluation data'}: ${second.label} ${scoreText(metric, second.score)}`)
+        : '',
       run === undefined || runs.length > 1 ? '' : savedStepText(run, last === null ? null : scoreText(metric, last)),
     ].filter((line) => line !== ''),
     bar: unit === '%' ? { share: score, baseline: isAccuracy ? (majority?.share ?? null) : null } : null,

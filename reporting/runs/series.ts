@@ -71,13 +71,38 @@ export const groupSeries = (runs: readonly FinishedRun[]): readonly Series[] => 
   const byTask = group(runs, (run) => escapeText(traits.get(run)?.get('task') ?? ''))
   return [...byTask].flatMap(([task, taskRuns]) => {
     const labels = labelRuns(taskRuns, traits)
-    const scored = taskRuns.find(({ result }) => Object.keys(result.last.scores).length > 0)
-    const metric = chooseMetric(task, scored?.result.last.scores ?? {}, scored?.result.selectedBy)
-    const custom = scored?.result.customMetric
-    const direction = custom?.name === metric ? { lowerIsBetter: !custom.higherIsBetter } : {}
-    const groups = group(taskRuns, (run) => labels.get(run) ?? '')
-    return [...groups].map(([label, members]) => ({ task, metric, ...direction, label, runs: members }))
+    return splitByMetric(task, taskRuns).flatMap((runs, place) => seriesOfMetric(task, runs, labels, place))
   })
+}
+
+/** The runs of a task by what they are scored with: a classification and a regression of one file have no metric in common. */
+const splitByMetric = (task: string, runs: readonly FinishedRun[]): readonly (readonly FinishedRun[])[] => {
+  const { metric } = findMetric(task, runs)
+  const isOther = ({ result: { last } }: FinishedRun): boolean => Object.keys(last.scores).length > 0 && !Object.hasOwn(last.scores, metric)
+  const others = runs.filter(isOther)
+  return others.length === 0 || others.length === runs.length
+    ? [runs]
+    : [runs.filter((run) => !isOther(run)), ...splitByMetric(task, others)]
+}
+
+const findMetric = (task: string, runs: readonly FinishedRun[]) => {
+  const scored = runs.find(({ result }) => Object.keys(result.last.scores).length > 0)
+  return { scored, metric: chooseMetric(task, scored?.result.last.scores ?? {}, scored?.result.selectedBy) }
+}
+
+/** @param place of the metric among those of the task; the second and later ones are part of the task's name */
+const seriesOfMetric = (
+  task: string,
+  runs: readonly FinishedRun[],
+  labels: ReadonlyMap<FinishedRun, string>,
+  place: number,
+): readonly Series[] => {
+  const { scored, metric } = findMetric(task, runs)
+  const custom = scored?.result.customMetric
+  const direction = custom?.name === metric ? { lowerIsBetter: !custom.higherIsBetter } : {}
+  const groups = group(runs, (run) => labels.get(run) ?? '')
+  const name = place === 0 ? task : `${task} (${metric})`
+  return [...groups].map(([label, members]) => ({ task: name, metric, ...direction, label, runs: members }))
 }
 
 /** If runs of several sweeps meet, their rows also name the sweep: two sweeps may have the same row with different models. */

@@ -2,7 +2,7 @@
 import { Environment, Interpreter } from '@huggingface/jinja'
 import { findEntry, filters, operators, sides, stripped, tests, textMethods, type Test } from './pythonOperations.js'
 import { pythonText } from './pythonText.js'
-import { isList, isTrue, like, templateValue, type Value, isMap } from './templateValues.js'
+import { isList, isTrue, like, templateValue, type Value, type Variables, isMap } from './templateValues.js'
 
 type Node = {
   readonly type: string
@@ -33,7 +33,7 @@ type Evaluator = {
   evaluateBinaryExpression(node: Node, environment: unknown): Value
   evaluateBlock(statements: readonly unknown[], environment: unknown): Value
   evaluateCallExpression(node: Node, environment: unknown): Value
-  evaluateFor(node: Loop, environment: Environment): Value
+  evaluateFor(node: Loop, environment: Variables): Value
   evaluateMemberExpression(node: Node, environment: unknown): Value
   evaluateTestExpression(node: Node, environment: unknown): Value
   applyFilter(operand: Value, filter: Node, environment: unknown): Value
@@ -69,8 +69,8 @@ export class PythonJinja extends JinjaInterpreter {
   }
 
   /** The library drops what an iteration writes before `continue` and `break`, and keeps its variables for the next one. */
-  override evaluateFor({ loopvar, iterable, body, defaultBlock }: Loop, environment: Environment): Value {
-    const openScope = (item: Value): Environment => bound(loopvar, item, new Environment(environment))
+  override evaluateFor({ loopvar, iterable, body, defaultBlock }: Loop, environment: Variables): Value {
+    const openScope = (item: Value): Variables => bound(loopvar, item, new Environment(environment as never))
     const { lhs = iterable, test } = (iterable.type === 'SelectExpression' ? iterable : {}) as { lhs?: Node; test?: Node }
     const all = listItems(this.evaluate(lhs, environment))
     this.spend(4 * all.length)
@@ -85,10 +85,10 @@ export class PythonJinja extends JinjaInterpreter {
       if (end === 'break') break
     }
     if (isComplete) return templateValue(text)
-    return templateValue(text + String(this.evaluateBlock(defaultBlock, new Environment(environment)).value))
+    return templateValue(text + String(this.evaluateBlock(defaultBlock, new Environment(environment as never)).value))
   }
 
-  protected iteration(body: readonly unknown[], scope: Environment): Iteration {
+  protected iteration(body: readonly unknown[], scope: Variables): Iteration {
     try {
       return { text: String(this.evaluateBlock(body, scope).value), end: null }
     } catch (thrown) {
@@ -189,7 +189,7 @@ const listItems = (value: Value): readonly Value[] => {
 }
 
 /** A scope with the variables of an iteration: the item, or the parts of it. */
-const bound = (loopvar: Node, item: Value, scope: Environment): Environment => {
+const bound = (loopvar: Node, item: Value, scope: Variables): Variables => {
   if (loopvar.type === 'Identifier') {
     scope.variables.set(String(loopvar.value), item as never)
     return scope

@@ -40,7 +40,7 @@ export const renderBeginnings = (
   variables: Readonly<Record<string, unknown>>,
   lengths: readonly number[],
   bounds: TemplateBounds,
-): Beginnings => new OnePass(toEnvironment(variables), lengths, bounds).beginnings(parsed.body)
+): Beginnings => new OnePass(toEnvironment(variables) as Environment, lengths, bounds).beginnings(parsed.body)
 
 type List = Value & { readonly value: readonly Value[] }
 /** The conversation's messages from `from` on, whose number is not known yet. Whatever needs all of them reads its `value`. */

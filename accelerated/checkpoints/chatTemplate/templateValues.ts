@@ -5,6 +5,9 @@ import { Float } from '../../storage/json.js'
 /** A value of a template: the library's declarations do not resolve. */
 export type Value = { readonly type: string; readonly value: unknown }
 
+/** The library's Environment, by what of it is used here. */
+export type Variables = { readonly variables: Map<string, unknown> }
+
 /** A value of the same class. */
 export const like = (value: Value, content: unknown): Value => new (value.constructor as new (content: unknown) => Value)(content)
 
@@ -31,7 +34,7 @@ export const templateValue = (value: unknown): Value => {
 }
 
 /** The variables of a template. */
-export const toEnvironment = (variables: Readonly<Record<string, unknown>>): Environment => {
+export const toEnvironment = (variables: Readonly<Record<string, unknown>>): Variables => {
   const environment = new Environment()
   for (const [name, value] of Object.entries(variables)) environment.variables.set(name, templateValue(value) as never)
   return environment
@@ -93,7 +96,7 @@ export class OpenLoop extends Map<string, Value> {
 }
 
 /** The entries of the namespaces, by their variables' names. */
-export const namespacesIn = ({ variables }: Environment): ReadonlyMap<string, Map<string, Value>> =>
+export const namespacesIn = ({ variables }: Variables): ReadonlyMap<string, Map<string, Value>> =>
   new Map(
     ([...variables] as unknown as readonly (readonly [string, Value])[]).flatMap(([name, one]) =>
       one.type === 'NamespaceValue' ? [[name, one.value as Map<string, Value>] as const] : [],
@@ -101,7 +104,7 @@ export const namespacesIn = ({ variables }: Environment): ReadonlyMap<string, Ma
   )
 
 /** A copy of a template's variables, which later statements leave as it is. Only namespaces change, so they alone are copied. */
-export const copied = ({ variables }: Environment): Environment => {
+export const copied = <V extends Variables>({ variables }: V): V => {
   const namespaces = new Map<Value, Value>()
   const copyValue = (value: Value): Value => {
     if (value.type !== 'NamespaceValue') return value
@@ -111,5 +114,5 @@ export const copied = ({ variables }: Environment): Environment => {
   }
   const copy = new Environment()
   copy.variables = new Map([...variables].map(([name, value]) => [name, copyValue(value as unknown as Value)])) as never
-  return copy
+  return copy as unknown as V
 }

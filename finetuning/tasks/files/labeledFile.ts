@@ -2,11 +2,12 @@
 import { alternatives } from '../../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { option, words } from '../../../accelerated/errors/words.js'
-import type { Dataset, Example } from '../../data/dataset.js'
+import { atRow, decimal, type Dataset, type Example } from '../../data/dataset.js'
 import { contentExtension, fileHelp } from '../../data/formats.js'
 import { looksLikeFile } from '../../data/delimited.js'
 import { holdOutFold, heldOutShare, holdOut, type HoldOutPart } from '../../data/holdOut.js'
 import { taggedEndings } from '../tokenClassification/examples.js'
+import { largestTemperature } from '../../data/softLabels.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import type { Placed } from '../../data/rows.js'
 import { taskTypes } from '../findTaskType.js'
@@ -18,6 +19,7 @@ import { encoding, evalShare, skipMissing, textColumn } from './flags.js'
 
 const load = async (options: TaskOptions & Placed): Promise<LoadedTask> => {
   const { file, scoring, ...further } = chooseReading(options)
+  const temperature = parseTemperature(options)
   const all = await readFiles(options.task, options, file.read)
   const { evalData } = options
   const part = options.fold === undefined ? heldOutShare(options) : holdOutFold(options.fold)
@@ -28,8 +30,26 @@ const load = async (options: TaskOptions & Placed): Promise<LoadedTask> => {
     ...scoring,
     ...further,
     ...(file.scalesScores === true ? { scalesScores: true } : {}),
+    ...chooseSoftLoss(all, temperature),
     labelNames: all.labelNames,
   }
+}
+
+/** The temperature of the teacher's logits; null: the numbers of soft labels are probabilities. @throws InputError */
+const parseTemperature = ({ teacherTemperature }: TaskOptions): number | null => {
+  if (teacherTemperature === undefined) return null
+  const temperature = decimal(String(teacherTemperature))
+  if (temperature === null || temperature <= 0 || temperature > largestTemperature)
+    throw inputError(option('teacherTemperature'), `a number above 0 and at most ${largestTemperature}`, quoted(String(teacherTemperature)))
+  return temperature
+}
+
+/** @throws InputError for a row without the logits that the user announced */
+const chooseSoftLoss = ({ source, examples }: Dataset, temperature: number | null): Pick<LoadedTask, 'softTemperature'> => {
+  const hard = examples.find(({ shares }) => shares === undefined)
+  if (temperature !== null && hard !== undefined)
+    throw inputError(atRow(source, hard.row), words`a logit for each class (${option('teacherTemperature')})`, 'another label')
+  return examples.some(({ shares }) => shares !== undefined) ? { softTemperature: temperature ?? 1 } : {}
 }
 
 const loadEvaluation = async (options: TaskOptions & Placed): Promise<Evaluation> => {
@@ -141,6 +161,14 @@ export const labeledFileSource: TaskSource = {
       name: 'mergeLabels',
       placeholder: 'case',
       description: 'Merge classes that differ only in case or blanks, under the most frequent spelling',
+    },
+    {
+      name: 'teacherTemperature',
+      placeholder: 'number',
+      description:
+        "The labels are a teacher's logits by class, and the loss compares it and the model at this temperature (classification)",
+      defaultText: 'labels by class are probabilities',
+      viaSet: true,
     },
     {
       name: 'delimiter',

@@ -8,6 +8,7 @@ import {
   sequenceFeatures,
   type LabeledExample,
   type LabelLoss,
+  weighedShares,
 } from '../../../accelerated/objectives/sequenceClassification.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
 import type { Example, SecondSet } from '../../data/dataset.js'
@@ -159,18 +160,25 @@ const boundTo = (
 }
 
 /** Of a regression, the probe learns the scores as the trained head does: scaled. */
-const buildProbe = (model: Model, outputs: SequenceOutputs, { classWeights, scoreScale }: LabelLoss): Probe<LabeledExample> => {
+const buildProbe = (
+  model: Model,
+  outputs: SequenceOutputs,
+  { classWeights, scoreScale, softTemperature }: LabelLoss,
+): Probe<LabeledExample> => {
   const { labels: classes, problemType } = outputs
+  const weigh = weighedShares(classWeights)
   const scaled = scoreScale === undefined ? (label: number) => label : labelScaling(model, scoreScale)
   return {
     features: sequenceFeatures(model, outputs),
     targets: (examples) => {
       const labels = examples.map(({ label }) => label)
-      if (problemType === 'single_label_classification') return { kind: 'single', classes, labels }
+      if (problemType === 'single_label_classification')
+        return { kind: 'single', classes, labels, ...(softTemperature === undefined ? {} : { shares: examples.map(weigh) }) }
       if (problemType === 'regression') return { kind: 'score', classes: 1, labels: labels.map(scaled) }
       return { kind: 'multi', classes, labels: examples.map(({ labels: held = [] }) => held) }
     },
-    weights: (examples) => (classWeights === undefined ? undefined : examples.map(({ label }) => classWeights[label] ?? 1)),
+    weights: (examples) =>
+      classWeights === undefined || softTemperature !== undefined ? undefined : examples.map(({ label }) => classWeights[label] ?? 1),
   }
 }
 

@@ -16,10 +16,11 @@ class Block {
   private readonly label = new Float64Array(blockRows)
   private readonly row = new Float64Array(blockRows)
   private readonly labels: (readonly number[])[] = []
+  private readonly shares: LabeledExample['shares'][] = []
 
   constructor(private ids: Ids) {}
 
-  put(at: number, { inputIds, tokenTypeIds }: Encoding, { label, labels, row }: Example): void {
+  put(at: number, { inputIds, tokenTypeIds }: Encoding, { label, labels, shares, row }: Example): void {
     const start = this.start(at)
     if (start + inputIds.length > this.ids.length) this.ids = resized(this.ids, 2 * (start + inputIds.length))
     this.ids.set(inputIds, start)
@@ -29,13 +30,14 @@ class Block {
     this.label[at] = label
     this.row[at] = row
     if (labels !== undefined) this.labels[at] = labels
+    if (shares !== undefined) this.shares[at] = shares
     if (at === blockRows - 1) this.ids = resized(this.ids, this.ends[at] ?? 0)
   }
   example(at: number): LabeledExample {
     const inputIds = this.ids.subarray(this.start(at), this.ends[at])
     const [first = 0, label = NaN, row = NaN] = [this.firsts[at], this.label[at], this.row[at]]
     const tokenTypeIds = first === inputIds.length ? undefined : new Uint8Array(inputIds.length).fill(1, first)
-    return { inputIds, tokenTypeIds, label, labels: this.labels[at], row }
+    return { inputIds, tokenTypeIds, label, labels: this.labels[at], shares: this.shares[at], row }
   }
   private start(at: number): number {
     return at === 0 ? 0 : (this.ends[at - 1] ?? 0)

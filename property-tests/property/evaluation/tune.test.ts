@@ -8,7 +8,7 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { lockFolder } from '../../../accelerated/storage/folderLock.js'
 import { trainCommand, tuneTable } from '../../../cli/commands/tune.js'
 import { runCells, type Executor, type Run } from '../../../evaluation/jobs/executor.js'
-import { listCandidates, planRungs, survivors, tune, type TuneOptions } from '../../../evaluation/tune/tune.js'
+import { listCandidates, planRungs, survivors, tune, type TuneEvent, type TuneOptions } from '../../../evaluation/tune/tune.js'
 import { holdOutFold } from '../../../finetuning/data/holdOut.js'
 import { classColumn, holdOut, type Example } from '../../../finetuning/data/index.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
@@ -19,6 +19,7 @@ import { refuseForeignFiles } from '../../../finetuning/run/nodeFolder.js'
 import { runInputs } from '../../../finetuning/run/runFingerprint.js'
 import { runFormatVersion } from '../../../finetuning/run/runFiles.js'
 import type { FinetuneEvent, RunOptions } from '../../../finetuning/run/run.js'
+import { tinyConfig, writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { refusalOf } from '../../support/refusal.js'
 import { SEED } from '../../support/seed.js'
@@ -331,6 +332,31 @@ describe('a search', () => {
     const parts = await Promise.all([0, 1, 2].map((index) => loadTask({ ...options.task, fold: { index, of: 3 } })))
     expect(parts.map(({ evaluation }) => evaluation.examples.length)).toEqual([34, 33, 33])
     expect(new Set(parts.flatMap(({ evaluation }) => evaluation.examples.map(({ text }) => text))).size).toBe(100)
+  })
+
+  it('has folds by default for few rows and a sentence encoder, and elsewhere says that few held-out rows are chance', async () => {
+    const sentences = join(folder, 'sentences')
+    await writeTinyModel(sentences, { 'config.json': JSON.stringify({ ...tinyConfig, architectures: ['RobertaModel'] }) })
+    await mkdir(join(sentences, '1_Pooling'))
+    await writeFile(join(sentences, '1_Pooling/config.json'), '{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}')
+    const short = { learningRates: [1e-3], overrides: { maxSteps: 3, maxLength: 16 }, folds: null }
+    const judged = async (name: string, change: Partial<TuneOptions>) => {
+      const [begun, lines]: [string[], string[]] = [[], []]
+      const options = await optionsOf(name, { ...short, ...change })
+      const listen = (event: TuneEvent): void => void (event.kind === 'judges' && lines.push(event.message.replaceAll(`${folder}/`, '')))
+      await tune(options, never, listen, pretend(begun))
+      return [begun.length, lines]
+    }
+    const few = 'toy.tsv: 10 held-out rows would choose among the candidates, which is chance: --folds 3 lets all 100 judge'
+    expect(await judged('by-folds', { model: sentences })).toEqual([
+      3,
+      ['each candidate trains 3 times, and each of the 100 rows judges it once (--folds 1: 10 rows do)'],
+    ])
+    expect(await judged('by-ten', { model: sentences, folds: 1 })).toEqual([1, [few]])
+    expect(await judged('plain', {})).toEqual([1, [few]])
+    expect(await judged('asked', { folds: 2 })).toEqual([2, []])
+    const task = { task: join(folder, 'toy.tsv'), evalData: join(folder, 'toy.tsv') }
+    expect(await judged('file', { model: sentences, task })).toEqual([1, []])
   })
 
   it('is refused for a model that does not open, and while another process searches there, before any run', async () => {

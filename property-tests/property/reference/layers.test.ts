@@ -5,6 +5,8 @@ import {
   attentionVjp,
   crossEntropy,
   crossEntropyVjp,
+  softCrossEntropy,
+  softCrossEntropyVjp,
   dropout,
   dropoutVjp,
   embedding,
@@ -14,6 +16,7 @@ import {
   filled,
   gelu,
   geluVjp,
+  generate,
   layerNorm,
   layerNormVjp,
   linear,
@@ -327,6 +330,14 @@ describe(`losses (seed ${SEED})`, () => {
           yBar: scalar(lossBar),
           forward: (i) => scalar(crossEntropy(i['logits']!, labels)),
           vjp: (i, bar) => ({ logits: crossEntropyVjp(i['logits']!, labels, bar.data[0]!) }),
+        })
+        const p = generate(logits.shape, (i) => (i % 3) / 2) // no distribution, as with class weights
+        assertVjp({
+          name: 'softCrossEntropy',
+          inputs: { logits },
+          yBar: scalar(lossBar),
+          forward: (i) => scalar(softCrossEntropy(i['logits']!, p, 2)),
+          vjp: (i, bar) => ({ logits: softCrossEntropyVjp(i['logits']!, p, 2, bar.data[0]!) }),
         })
         const outputs = slice(logits, [0, 0], [logits.shape[0]!, 1])
         assertVjp({

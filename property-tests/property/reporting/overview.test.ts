@@ -21,8 +21,9 @@ describe('the overview of several runs', () => {
     finished('other', { method: 'lora', task: 'films', accuracy: 0.95 }),
   )
 
-  it('has the best series of the first task, and the second best one of that task', () => {
-    const { value, unit, details } = numberOf(shown, 'Accuracy')
+  it('has the best series of each task, and the second best one of that task', () => {
+    expect(numberOf(shown, 'films: Accuracy')).toMatchObject({ value: '95.0', details: expect.arrayContaining(['films, lora']) as unknown })
+    const { value, unit, details } = numberOf(shown, 'reviews: Accuracy')
     expect([value, unit]).toEqual(['85.0', '%'])
     expect(details.filter((line) => line.includes('next'))).toEqual(['reviews, salora, mean of 2 runs; next: lora 70.0 %'])
   })
@@ -32,6 +33,23 @@ describe('the overview of several runs', () => {
       ['15', 's'],
       ['3', 'MB'],
     ])
+  })
+
+  it('has a score of its own for a run of the same file with another metric, and each names task, metric and run', () => {
+    const scores = { pearson: 0.5, loss: 2 }
+    const scored = {
+      config: { task: { task: 'reviews', data: '/home/someone/glue', problemType: 'regression' } },
+      result: { best: { step: 4, scores }, last: { step: 4, scores } },
+    }
+    const { numbers } = overview(finished('classes', { accuracy: 0.75 }), finished('numbers', scored))
+    const [classes, numeric, ...others] = numbers
+    expect([classes?.name, classes?.value, numeric?.name, numeric?.value]).toEqual([
+      ...['reviews: Accuracy', '75.0'],
+      ...["reviews (pearson): Pearson's correlation", '0.5'],
+    ])
+    expect(classes?.details).toContain('reviews, salora, problem type none')
+    expect(numeric?.details).toContain('reviews (pearson), salora, problem type regression')
+    for (const { details } of others) expect(details[0]).toBe('reviews, salora, problem type none')
   })
 
   it('names two models of the same name with their folders', () => {
