@@ -11,16 +11,8 @@
  */
 export { attention, attentionVjp, type AttentionSettings, type QueryKeyValue } from './layers/attention.js'
 export { causalAttention, causalAttentionVjp, type CausalAttentionSettings } from './layers/causalAttention.js'
-export { causalLoss, causalLossVjp, unlabeled } from './layers/losses.js'
 export * from './layers/answerLosses.js'
-export {
-  binaryCrossEntropy,
-  binaryCrossEntropyVjp,
-  crossEntropy,
-  crossEntropyVjp,
-  softCrossEntropy,
-  softCrossEntropyVjp,
-} from './layers/losses.js'
+export * from './layers/losses.js'
 export { dropout, dropoutMask, dropoutVjp } from './layers/dropout.js'
 export { embedding, embeddingVjp } from './layers/embedding.js'
 export type { Tokens } from './models/embeddings.js'
@@ -28,7 +20,6 @@ export { erf, erfc } from './layers/gelu.js'
 export { gelu, geluVjp, type Activation } from './layers/gelu.js'
 export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
 export { exactLinear, linear, linearBiasVjp, linearInputVjp, linearWeightVjp, type FrozenLinear } from './layers/linear.js'
-export { meanSquaredError, meanSquaredErrorVjp } from './layers/losses.js'
 export { fitLinearProbe, probeLogits, probeObjective, toOneHot, type LinearProbe } from './training/linearProbe.js'
 export {
   dequantize,
