@@ -48,7 +48,7 @@ import { calibrateKept } from './run/calibrate.js'
 import { checkSpreads } from './run/checkSpreads.js'
 import { devicePlacement, type DevicePlacement } from './run/devicePlacement.js'
 import type { Estimate } from './run/estimateRun.js'
-import { chooseFolds, crossValidate, readFolds, writeFolds, type AnswersByStep, type Folds } from './run/folds.js'
+import { chooseContrast, chooseFolds, crossValidate, readFolds, writeFolds, type AnswersByStep, type Folds } from './run/folds.js'
 import { detailsFrom, writeDetails, type EvaluationDetails } from './run/evaluationDetails.js'
 import { toMetricsLine } from './run/metricsLine.js'
 import type { MetricsLog } from './run/metricsLog.js'
@@ -206,7 +206,8 @@ export async function* prepareRun(
     signal,
   )
   const { data, folds } = chooseFolds(given, split, base, outputs)
-  const options = { ...given, settings: { ...resolveBestModelChoice(given, data), classWeights } }
+  const contrast = chooseContrast(given, split, base, outputs)
+  const options = { ...given, settings: { ...resolveBestModelChoice(given, data), classWeights, contrast } }
   const { settings } = options
   const task = bindTask(data, settings)
   const { assembly, weights, checkWeights } = yield* assembleRun(base, settings, tokens, precision, task)
@@ -304,7 +305,10 @@ async function* loadData(options: RunOptions, metric: LoadedMetric | null, machi
 }
 
 /** @throws InputError for class weights that the task type does not have */
-export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'classWeights'>): BoundTask => {
+export const bindTask = (
+  data: LoadedTask,
+  { classWeights, contrast = null }: Pick<Settings, 'classWeights'> & Partial<Pick<Settings, 'contrast'>>,
+): BoundTask => {
   const { taskType, labelNames, train, scalesScores, softTemperature } = data
   const labels = (): readonly number[] => train.examples.map(({ label }) => label)
   if (classWeights !== null && taskType.refuses.classWeights !== undefined)
@@ -312,7 +316,7 @@ export const bindTask = (data: LoadedTask, { classWeights }: Pick<Settings, 'cla
   const weights = classWeights === null ? {} : { classWeights: parseClassWeights(classWeights, labelNames ?? [], labels()) }
   const scale = classWeights === null && scalesScores === true ? { scoreScale: fitScoreScale(labels()) } : {}
   const soft = softTemperature === undefined ? {} : { softTemperature }
-  return bindWithMetric(data, { ...weights, ...scale, ...soft })
+  return bindWithMetric(data, { ...weights, ...scale, ...soft, ...(contrast === null || contrast === 0 ? {} : { contrast }) })
 }
 
 /** What is computed from the texts themselves, which do not outlive their tokens. */

@@ -1,7 +1,7 @@
 /** Losses of a batch, by example or summed. The caller's weight turns a sum into a mean. */
 import type { Expression } from '../graph/expression.js'
 import { product } from '../graph/dimension.js'
-import { cast, concat, constant, equal, logSoftmax, mul, neg, reduceSum, reshape, square, sub } from '../graph/operators.js'
+import { cast, concat, constant, equal, logSoftmax, matMul, mul, neg, reduceSum, reshape, square, sub } from '../graph/operators.js'
 
 /** log softmax(logits) at the labels, 0 elsewhere. → [rows, classes] */
 const atLabels = (logits: Expression, labels: Expression): Expression => {
@@ -31,6 +31,13 @@ export const softCrossEntropySum = (logits: Expression, p: Expression, temperatu
 export const binaryCrossEntropySum = (logits: Expression, labels: Expression): Expression => {
   const column = reshape(logits, [product(logits.shape), 1])
   return crossEntropySum(concat([mul(column, 0), column], 1), labels)
+}
+
+/** Σ over all pairs of rows of (cosine − s)², where s is 1 for rows of one class, and else 0. rows: of length 1, [batch, width]; labels: int32 [batch] → scalar */
+export const contrastSum = (rows: Expression, labels: Expression): Expression => {
+  const [batch = 1] = labels.shape
+  const isSame = cast(equal(reshape(labels, [batch, 1]), reshape(labels, [1, batch])), rows.dtype)
+  return reduceSum(square(sub(matMul(rows, rows, { transposeB: true }), isSame)))
 }
 
 /** Σ (output − label)². outputs: [batch, 1], labels: [batch] → scalar */

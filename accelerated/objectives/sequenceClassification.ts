@@ -1,9 +1,9 @@
 /** Sequence classification and regression: a class, several classes or a number for each example, from one row of it. */
 import type { Expression, FloatType } from '../graph/expression.js'
-import { input, mul, reduceSum } from '../graph/operators.js'
+import { add, input, mul, reduceSum } from '../graph/operators.js'
 import type { Model, Head } from '../models/architecture.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../engines/feeds.js'
-import { binaryCrossEntropySum, crossEntropies, crossEntropySum, softCrossEntropySum, squaredErrorSum } from './losses.js'
+import { binaryCrossEntropySum, contrastSum, crossEntropies, crossEntropySum, softCrossEntropySum, squaredErrorSum } from './losses.js'
 import type { Shares } from '../probe/linearModel.js'
 import { pooledFeeds, pooledRows } from './pooledRows.js'
 import { headTensors, type ModelOutput, type Objective, type TrainingExample, type HeadInFiles, type HeadNumbers } from './objective.js'
@@ -82,6 +82,11 @@ export type LabelLoss = {
    * weights, −Σ wₖ pₖ log qₖ with q = softmax(z), as in PyTorch's CrossEntropyLoss with probabilities.
    */
   readonly softTemperature?: number
+  /**
+   * Weight of the contrast between classes, on a head that reads rows of length 1: the mean over all pairs of a micro-batch of the squared distance
+   * of their cosine from 1 (one class) or 0 (two). SetFit (Tunstall et al., 2022) trains on such pairs alone, one by one.
+   */
+  readonly contrast?: number
 }
 
 /** The shares of an example at a temperature, pᵏ ^ (1 / T), times the weights of the classes; 1 for its class if it has none. */
@@ -97,10 +102,11 @@ export const weighedShares =
 export const sequenceClassification = (
   model: Model,
   { labels, problemType }: Pick<SequenceOutputs, 'labels' | 'problemType'>,
-  { classWeights: givenWeights, scoreScale, softTemperature }: LabelLoss = {},
+  { classWeights: givenWeights, scoreScale, softTemperature, contrast = 0 }: LabelLoss = {},
 ): Objective<LabeledExample, readonly number[]> => {
   const classWeights = softTemperature === undefined ? givenWeights : undefined // soft labels have them in their shares
   const findClassWeight = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
+  const sumWeights = (examples: readonly LabeledExample[]): number => examples.reduce((sum, example) => sum + findClassWeight(example), 0)
   const head = model.sequenceHead(labels)
   const scaling = scoreScale === undefined ? unscaled : scaledHead(model, scoreScale)
   const [regression, multiLabel] = [problemType === 'regression', problemType === 'multi_label_classification']
@@ -131,16 +137,22 @@ export const sequenceClassification = (
     loss: ({ forward }, batch) => {
       const output = forward(batch)
       const { dtype } = output
-      return mul(lossSum(logits(output), dtype), input('lossWeight', [], dtype))
+      const loss = mul(lossSum(logits(output), dtype), input('lossWeight', [], dtype))
+      if (contrast === 0) return loss
+      const rows = head.features(pooledRows(model, output), output.host)
+      return add(loss, mul(contrastSum(rows, input('labels', ['batch'], 'int32')), input('contrastWeight', [], dtype)))
     },
     prepare: (examples) => ({
       texts: examples,
-      weight: examples.reduce((sum, example) => sum + findClassWeight(example), 0),
+      weight: sumWeights(examples),
       feeds: (packed, whole, dtype) => ({
         ...pooledFeeds(model, examples, packed, dtype),
         labels: labelsFeed(examples, dtype),
         ...(classWeights === undefined ? {} : { exampleWeights: floatFeed(examples.map(findClassWeight), [examples.length], dtype) }),
         lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // the mean over labels and examples, as PyTorch's
+        ...(contrast === 0
+          ? {}
+          : { contrastWeight: scalarFeed((contrast * sumWeights(examples)) / (whole * examples.length ** 2), dtype) }),
       }),
       read: ({ logits: read }) =>
         examples.map((_, i) => Array.from({ length: labels }, (__, j) => scaling.answer(Number(read?.[i * labels + j])))),

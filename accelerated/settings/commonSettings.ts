@@ -102,6 +102,13 @@ export const trainingSettings = settingGroup('Training', {
     description: `Start of a sentence encoder's new classifier: ${alternatives(['probe (a regression on its embeddings)', 'transformers (as its class has it, drawn at random)'])}`,
     schema: z.enum(['probe', 'transformers']).default('probe'),
   },
+  contrast: {
+    placeholder: 'weight',
+    description: "Weight of a contrast between the classes of a sentence encoder's new classifier: texts of one class are drawn together",
+    defaultText: `${defaults.contrast.value} for lora on fewer than ${defaults.mostFoldedRows.value} rows of a file, else 0`,
+    viaSet: true,
+    schema: z.number().min(0).max(100).nullable().default(null),
+  },
   maxGradNorm: {
     placeholder: 'norm',
     description: 'Clip the global gradient norm to this value',

@@ -53,6 +53,8 @@ export type SettingsInput = {
   readonly classWeights?: string | null
   /** Start of a sentence encoder's new classifier: probe (a regression on its embeddings) or transformers (as its class has it, drawn at random). Default: probe */
   readonly head?: 'probe' | 'transformers'
+  /** Weight of a contrast between the classes of a sentence encoder's new classifier: texts of one class are drawn together. Default: 1 for lora on fewer than 500 rows of a file, else 0 */
+  readonly contrast?: number | null
   /** Clip the global gradient norm to this value. Default: no clipping */
   readonly maxGradNorm?: number | null
   /** Dropout probability of the model. Default: the model's config.json */

@@ -13,7 +13,7 @@ import type { Examples } from '../../accelerated/models/packing.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { mapVectors } from '../../accelerated/parameters/vectors.js'
-import { defaultFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
+import { contrast as defaultContrast, defaultFolds, mostFoldedRows } from '../../accelerated/settings/defaults.js'
 import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
 import { readText } from '../../accelerated/storage/text.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
@@ -52,11 +52,42 @@ const countFolds = (
     )
   if (evalFolds !== null) return evalFolds
   const isFree = adapter === undefined && evalSteps === null && earlyStoppingPatience === null && loadBestModelAtEnd === null
-  const rows = examples.length + evaluation.examples.length
+  return canFold && isPlain && isFree && hasFewRows(settings, { train: examples, evaluation: evaluation.examples }, base, outputs)
+    ? defaultFolds.value
+    : 0
+}
+
+/** Whether a method of one phase trains an adapter from a probe on few rows. */
+const hasFewRows = (
+  settings: RunOptions['settings'],
+  { train: kept, evaluation }: Readonly<Record<'train' | 'evaluation', readonly Example[]>>,
+  base: ModelFolder,
+  outputs: ModelOutputs,
+): boolean => {
   const method = findMethod(settings.method)
-  const isShort =
-    method.phases.advance === undefined && method.train.trainsAll !== true && wantsProbe(base, settings, outputs, findFormat(method))
-  return canFold && isPlain && isFree && isShort && rows < mostFoldedRows.value ? defaultFolds.value : 0
+  const isShort = method.phases.advance === undefined && method.train.trainsAll !== true
+  return isShort && wantsProbe(base, settings, outputs, findFormat(method)) && kept.length + evaluation.length < mostFoldedRows.value
+}
+
+/**
+ * The weight of the contrast between classes: by default, few rows of a file have one.
+ * @throws InputError for a contrast of what is no new classifier of a sentence encoder with one class a row
+ */
+export const chooseContrast = (
+  { settings, task }: Pick<RunOptions, 'settings' | 'task'>,
+  { train: { examples, files }, evaluation, taskType, softTemperature }: LoadedTask,
+  base: ModelFolder,
+  outputs: ModelOutputs,
+): number => {
+  const { contrast } = settings
+  const hasClasses = outputs.head === 'sequence' && outputs.problemType === 'single_label_classification' && softTemperature === undefined
+  const canContrast = hasClasses && wantsProbe(base, settings, outputs, findFormat(findMethod(settings.method)))
+  if (contrast !== null && contrast > 0 && !canContrast)
+    throw inputError(option('contrast'), 'a new classifier of a sentence encoder, with one class a row', String(contrast))
+  if (contrast !== null) return contrast
+  const isOwnFile = taskType.file !== undefined && files === undefined && !isGlueName(task.task)
+  const isFew = hasFewRows(settings, { train: examples, evaluation: evaluation.examples }, base, outputs)
+  return canContrast && isOwnFile && isFew ? defaultContrast.value : 0
 }
 
 /** The fold of each training row. Rows of the same text share one. */

@@ -251,6 +251,17 @@ describe('the start of a run', () => {
       )
   })
 
+  it('draws the texts of a class together where rows are few: as --set contrast=1, and not as 0', async () => {
+    const args = '--model sentences --task toy.tsv --max-length 16 --max-steps 4 --eval-share 0'.split(' ')
+    const bits = async (name: string, ...more: readonly string[]): Promise<string> => {
+      await run('train', ...args, '--output', name, ...more)
+      return (await readFile(join(cwd, name, 'adapter/adapter_model.safetensors'))).toString('hex')
+    }
+    const usual = await bits('contrast')
+    expect(await bits('contrast-1', '--set', 'contrast=1')).toBe(usual)
+    expect(await bits('contrast-0', '--set', 'contrast=0')).not.toBe(usual)
+  })
+
   it('is not calibrated on soft labels, whose most probable class is a guess', async () => {
     const soft = toyRows(60).map(({ text, label }) => ({
       text,
@@ -290,6 +301,10 @@ describe('the start of a run', () => {
     ],
     [['--eval-folds', '20'], /^--eval-folds: expected a different text for each fold, of a class that has others, got 20$/m],
     [['--eval-folds', '1'], /^--eval-folds: expected 0, or 2 to 20, got 1$/m],
+    [
+      ['--set', 'contrast=1', '--head', 'transformers'],
+      /^--set contrast: expected a new classifier of a sentence encoder, with one class a row, got 1$/m,
+    ],
   ])('refuses %j in one line', async (args, line) => {
     write('few.tsv', toyFile(8))
     const { code, stderr } = await saloraIn(
@@ -311,7 +326,7 @@ describe('the start of a run', () => {
       code === 0,
       stderr
         .split('\n')
-        .filter((text) => /^--(eval|early)/.test(text))
+        .filter((text) => /^--(eval|early|set)/.test(text))
         .join('\n'),
     ]).toEqual([false, expect.stringMatching(line)])
   })

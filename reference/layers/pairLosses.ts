@@ -1,4 +1,4 @@
-/** Losses of pairs of embeddings by their cosines: multiple negatives (Henderson et al., 2017), and the squared distance to scores. */
+/** Losses of pairs of embeddings by their cosines: multiple negatives (Henderson et al., 2017), the squared distance to scores, and to classes. */
 import { matMul } from '../tensor/matMul.js'
 import {
   generate,
@@ -60,6 +60,26 @@ export const similarityLossVjp = (first: Tensor, second: Tensor, scores: readonl
   const cosines = rowSums(multiply(a, b))
   const bar = generate([scores.length], (i) => (2 * (cosines.data[i]! - scores[i]!) * lossBar) / scores.length)
   return { first: unitRowsVjp(first, multiplyColumn(b, bar)), second: unitRowsVjp(second, multiplyColumn(a, bar)) }
+}
+
+/** The mean over all pairs of rows of (cos(xᵢ, xⱼ) − s)², where s is 1 for rows of one class, and else 0. x: [rows, width] */
+export const contrastLoss = (x: Tensor, labels: readonly number[]): number => {
+  const errors = contrastErrors(unitRows(x), labels)
+  return errors.data.reduce((sum, error) => sum + error ** 2, 0) / labels.length ** 2
+}
+
+/** E = U Uᵀ − S is symmetric, so Ū = 4 E U / rows² · l̄. */
+export const contrastLossVjp = (x: Tensor, labels: readonly number[], lossBar: number): Tensor => {
+  const u = unitRows(x)
+  return unitRowsVjp(x, scaleBy((4 * lossBar) / labels.length ** 2)(matMul(contrastErrors(u, labels), u)))
+}
+
+const contrastErrors = (u: Tensor, labels: readonly number[]): Tensor => {
+  const n = labels.length
+  return subtract(
+    matMul(u, u, { transposeY: true }),
+    generate([n, n], (i) => (labels[Math.floor(i / n)] === labels[i % n] ? 1 : 0)),
+  )
 }
 
 const firstColumns = (size: number): readonly number[] => Array.from({ length: size }, (_, i) => i)
