@@ -1,5 +1,5 @@
 /**
- * Makes the pictures of README from a real quickstart: docs/public/terminal.svg and docs/public/report.png.
+ * Makes pictures of README and of the report from a real quickstart: docs/public/terminal.svg and docs/public/report.png.
  *
  * `npm run build && node docs/pictures.mjs` takes as long as the quickstart. It needs Linux's `script`, and Chromium (at $CHROMIUM or in /usr/bin).
  */

@@ -1,5 +1,7 @@
 /** Output: the result goes to standard output (text, or with --json one document), everything else to standard error. */
+import { styleText } from 'node:util'
 import { oneLine } from '../../accelerated/errors/inputError.js'
+import { wrapped } from '../../finetuning/commandLine/help.js'
 import type { PlacementReport } from '../../finetuning/run/devicePlacement.js'
 
 /** Escapes control characters, because labels and paths are untrusted. JSON keeps its meaning. */
@@ -11,6 +13,21 @@ export const printableInColor = (text: string): string =>
     .split(/(\u001b\[[\d;]*m)/)
     .map((part, i) => (i % 2 === 1 ? part : printable(part)))
     .join('')
+
+/**
+ * A message as standard error shows it. A terminal breaks it at words, where the next line begins with two blanks, and has warnings in yellow and
+ * errors in red; a file or a pipe has it in one line.
+ */
+export const layOut = (text: string, kind: 'note' | 'warning' | 'error' = 'note'): string => {
+  if (process.stderr.isTTY !== true) return printable(text)
+  const columns = process.stderr.columns || 80
+  const lines = printable(text)
+    .split('\n')
+    .flatMap((line) => (line.length <= columns ? [line] : wrapped(line, columns - 2).map((part, i) => (i === 0 ? part : `  ${part}`))))
+    .join('\n')
+  const hasColors = process.env['NO_COLOR'] === undefined && process.stderr.hasColors()
+  return kind === 'note' || !hasColors ? lines : styleText(kind === 'warning' ? 'yellow' : 'red', lines, { validateStream: false })
+}
 
 export type OutputFlags = { readonly json?: boolean; readonly quiet?: boolean }
 
@@ -27,16 +44,16 @@ export type Terminal = {
 }
 
 export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Terminal => {
-  const writeLine = (text: string): void => {
-    process.stderr.write(`${printable(text)}\n`)
+  const write = (text: string, kind?: 'warning'): void => {
+    process.stderr.write(`${layOut(text, kind)}\n`)
   }
   const color = !json && process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.stdout.hasColors(256)
   return {
     json,
     quiet,
     color,
-    note: quiet ? () => undefined : writeLine,
-    warn: (line) => writeLine(`warning: ${line}`),
+    note: quiet ? () => undefined : (line) => write(line),
+    warn: (line) => write(`warning: ${line}`, 'warning'),
     result: (text, document) => {
       process.stdout.write(`${json ? printable(JSON.stringify(document, null, 2)) : color ? printableInColor(text) : printable(text)}\n`)
     },

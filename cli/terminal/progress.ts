@@ -7,7 +7,7 @@ import { counted, duration, plural, short } from '../format/numbers.js'
 import { placementLine, placementWarns } from '../../finetuning/run/devicePlacement.js'
 import type { QueueEvent } from '../../finetuning/machines/leaderEvents.js'
 import { etaEstimator } from './eta.js'
-import { printable, type Terminal } from './output.js'
+import { layOut, type Terminal } from './output.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
@@ -108,17 +108,17 @@ const bar = (): Progress => {
   let only: cliProgress.SingleBar | null = null
   let phase = 'training'
   let machines: readonly string[] = []
-  const print = (text: string): void => {
-    const line = printable(text)
+  const print = (text: string, kind?: 'warning'): void => {
+    const line = layOut(text, kind)
     if (only === null) process.stderr.write(`${line}\n`)
     else bars.log(`${line}\n`)
   }
   return {
-    print,
+    print: (line) => print(line),
     show: (event) => {
       eta.observe(event)
       const warning = findWarning(event)
-      if (warning !== null) return print(`warning: ${warning}`)
+      if (warning !== null) return print(`warning: ${warning}`, 'warning')
       const line = formatEvent(event)
       if (line !== null) print(line)
       if (event.kind === 'start') phase = event.stage ?? phase

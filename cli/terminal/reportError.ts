@@ -3,6 +3,7 @@ import { InputError } from '../../accelerated/errors/inputError.js'
 import { describeSystemError } from '../../accelerated/errors/systemError.js'
 import { SettingsError, isExpected } from '../../accelerated/errors/expectedErrors.js'
 import { exitCodes } from './exitCodes.js'
+import { layOut } from './output.js'
 import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
 import { UsageError } from '../../finetuning/commandLine/usageError.js'
 import { methods } from '../../accelerated/methods/index.js'
@@ -32,7 +33,7 @@ export const errorReport = (error: unknown): ErrorReport => {
 /** Writes the line to standard error, and with SALORA_DEBUG the stack of an unexpected error. */
 export const reportError = (thrown: unknown): number => {
   const { line, exitCode } = errorReport(thrown)
-  process.stderr.write(`${line}\n`)
+  process.stderr.write(`${layOut(line, 'error')}\n`)
   if (process.env['SALORA_DEBUG'] !== undefined && thrown instanceof Error && thrown.stack !== undefined)
     process.stderr.write(`${thrown.stack}\n`)
   return exitCode

@@ -13,7 +13,7 @@ import { startBoard, type Board } from '../../reporting/board/server.js'
 import { program } from '../cli/spawnSalora.js'
 import { toyFolder, toyTrain } from '../cli/toyFolder.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
-import { hasChromium, launchChromium, openPage, type OpenedPage, longestFrame } from '../support/chromium.js'
+import { hasChromium, launchChromium, openPage, type OpenedPage, longestFrame, accessibilityProblems } from '../support/chromium.js'
 import { killedAfterEach } from '../support/childProcesses.js'
 
 const cwd = toyFolder('board-browser')
@@ -166,17 +166,20 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     await lineOf(page, 'salora-0').waitFor()
     const width = (): Promise<number> => page.evaluate('document.documentElement.scrollWidth')
     expect(await width()).toBe(320)
+    expect(await accessibilityProblems(page)).toEqual([])
     await page.getByLabel('compare salora-0').check()
     await page.getByLabel('compare salora-1').check()
     await page.getByRole('button', { name: 'Compare 2 runs' }).click()
     await page.locator('figure svg').first().waitFor()
     expect(await width()).toBe(320)
+    expect(await accessibilityProblems(page)).toEqual([])
     await page.getByRole('link', { name: 'salora-0', exact: true }).click()
     await page.getByRole('heading', { name: 'salora-0', exact: true }).waitFor() // the comparison has a figure of the same name
     await page.locator('#score svg text').first().waitFor()
     await page.locator('#score summary', { hasText: 'Numbers' }).click()
     await page.locator('#score table').waitFor()
     expect(await width()).toBe(320)
+    expect(await accessibilityProblems(page)).toEqual([])
     const [ground, text, label] = await page.evaluate<readonly string[]>(`[
       getComputedStyle(document.body).backgroundColor,
       getComputedStyle(document.body).color,

@@ -7,7 +7,7 @@ import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeReport } from '../../reporting/report/makeReport.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
-import { hasChromium, launchChromium, openPage, type OpenedPage, longestFrame } from '../support/chromium.js'
+import { hasChromium, launchChromium, openPage, type OpenedPage, longestFrame, accessibilityProblems } from '../support/chromium.js'
 
 let [root, file] = ['', '']
 let browser: Browser | null = null
@@ -88,6 +88,7 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
   it.each(['light', 'dark'] as const)('fits a phone of 320 pixels and is legible in %s mode', async (colorScheme) => {
     const { page } = await opened(url(), { viewport: { width: 320, height: 640 }, colorScheme })
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(320)
+    expect(await accessibilityProblems(page)).toEqual([])
     const sizes = await page.evaluate<readonly number[]>(`[...document.querySelectorAll('svg text')].map((text) => {
       const svg = text.closest('svg')
       return (Number.parseFloat(getComputedStyle(text).fontSize) * svg.getBoundingClientRect().width) / svg.viewBox.baseVal.width

@@ -1,7 +1,13 @@
 /** The commands in the shell blocks and code spans of a page, as the words that a shell passes to them. */
 import { codeBlocksOf } from './pages.js'
 
-/** Words of one command; what `echo` pipes into it is `input`, and the file that it is redirected to `output`. */
+/** What these two commands write; of another nothing is known. */
+const printedBy = (command: string | undefined, text: string): string => {
+  if (command === 'echo') return `${text}\n`
+  return command === 'printf' ? text.replaceAll('\\t', '\t').replaceAll('\\n', '\n') : ''
+}
+
+/** Words of one command; what `echo` or `printf` pipes into it is `input`, and the file that it is redirected to `output`. */
 export type ShellCommand = { readonly words: readonly string[]; readonly input: string; readonly output?: string }
 
 /** The lines of a shell block: continuations joined, comments left out. */
@@ -23,7 +29,7 @@ export const shellCommands = (line: string): readonly ShellCommand[] => {
     if (operator === '>') isTarget = true
     else if (operator !== undefined) {
       const [first, ...texts] = last?.words ?? []
-      commands.push({ words: [], input: operator === '|' && first === 'echo' ? `${texts.join(' ')}\n` : '' })
+      commands.push({ words: [], input: operator === '|' ? printedBy(first, texts.join(' ')) : '' })
     } else if (word !== undefined) {
       const text = word.replace(/'([^']*)'|"([^"]*)"/g, (_, single?: string, double?: string) => single ?? double ?? '')
       if (!isTarget) last?.words.push(text)

@@ -62,7 +62,7 @@ const run = async (line: string, cwd: string, { inProcesses }: Walkthrough): Pro
   for (const { words, input, output } of shellCommands(line)) {
     const command = saloraWords(words)
     if (command === null) {
-      if (words[0] !== 'echo') printed += execFileSync(words[0] ?? '', words.slice(1), { cwd, encoding: 'utf8' })
+      if (!['echo', 'printf'].includes(words[0] ?? '')) printed += execFileSync(words[0] ?? '', words.slice(1), { cwd, encoding: 'utf8' })
       continue
     }
     // a sweep or a search starts a process for each run

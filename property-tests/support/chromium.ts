@@ -1,5 +1,6 @@
 /** A real Chromium, where this machine has one, and pages in it that remember whatever they complained of. */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { type Browser, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core'
 
 const executable = [process.env['CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
@@ -32,6 +33,13 @@ export const openPage = async (
   page.on('request', (request) => errors.push(...complaintsOf(request)))
   await page.goto(url)
   return { page, errors }
+}
+
+/** What axe-core finds wrong for people with a keyboard or a screen reader: rule and element. */
+export const accessibilityProblems = async (page: Page): Promise<readonly string[]> => {
+  await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'))
+  return page.evaluate<readonly string[]>(`axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+    violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => [id, target.join(' '), failureSummary].join(': '))))`)
 }
 
 /** The longest frame while the page scrolls from top to bottom, in milliseconds. */

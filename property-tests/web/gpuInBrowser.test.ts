@@ -58,7 +58,7 @@ const apart = (a: Float32Array = new Float32Array(), b: Float32Array = new Float
 /** Waits for the end of the run that the page shows. → the losses of its steps, and its adapter, from the files that the page downloads */
 const ended = async (page: Page): Promise<{ readonly losses: readonly number[]; readonly adapter: Uint8Array }> => {
   await page.getByText(/^Finished; the adapter is that of step \d+\.$/).waitFor({ timeout: 180_000 })
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download the run' }).click()])
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'The whole run' }).click()])
   const { 'metrics.jsonl': metrics, 'adapter/adapter_model.safetensors': adapter } = unzipSync(await readFile(await download.path()))
   return { losses: lossesOf(jsonLines<FinetuneEvent>(new TextDecoder().decode(metrics))), adapter: adapter ?? new Uint8Array() }
 }
@@ -105,7 +105,7 @@ describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chro
     await page.getByText('reviews.csv: 60 rows.').waitFor()
     await page.getByLabel('Precision').selectOption('float32')
     await page.getByLabel('Method').selectOption('lora')
-    await page.getByRole('button', { name: /^Train/ }).click()
+    await page.locator('#start').click()
     const whole = await ended(page)
 
     const here = await inNode(files.file, join(files.root, 'node'), settings, folder)
@@ -127,7 +127,7 @@ describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chro
     for (let step = 11; step <= 20; step++) expect(held.get(step), `buffers after step ${step}`).toEqual(held.get(10))
 
     const steps = async (): Promise<number> => parseInt((await page.locator('#numbers b').allTextContents())[0] ?? '', 10)
-    await page.getByRole('button', { name: /^Train/ }).click()
+    await page.locator('#start').click()
     await page.getByText('Preparing the first step…').waitFor()
     await expect.poll(steps).toBeGreaterThan(6)
     const devTools = await (browser as Browser).newBrowserCDPSession()

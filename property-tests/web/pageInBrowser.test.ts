@@ -7,7 +7,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runFormatVersion } from '../../finetuning/run/runFiles.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
-import { hasChromium, launchChromium } from '../support/chromium.js'
+import { accessibilityProblems, hasChromium, launchChromium } from '../support/chromium.js'
 import { pageAndData, served, type Served } from './browserRun.js'
 
 let browser: Browser | null = null
@@ -130,6 +130,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
   it('trains, answers the visitor while it trains, and saves by keyboard, and fits a phone', async () => {
     const { page, errors } = await opened(isolated.url)
     await fits(page)
+    expect(await accessibilityProblems(page)).toEqual([])
     await page.setInputFiles('#data', files.file)
     await page.getByText('reviews.csv: 60 rows.').waitFor()
     expect(await page.locator('.classes b').allTextContents()).toEqual(['bad', 'good'])
@@ -158,6 +159,10 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     expect(await page.locator('#loss svg').count()).toBe(1)
     await fits(page)
     expect(await page.evaluate(nameless)).toEqual([])
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme })
+      expect(await accessibilityProblems(page), colorScheme).toEqual([])
+    }
     await assertDownloads(page)
     expect(await page.evaluate(storedSetting('reviews-lora-1', 'learningRate'))).toBe(0.0004) // an empty field is the method's rate
     expect(errors).toEqual([])

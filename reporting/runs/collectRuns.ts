@@ -43,7 +43,7 @@ type Collecting = {
 }
 
 /**
- * Each folder may be a run, a sweep, a style transfer, or contain these up to two levels down. A folder that is given twice counts once.
+ * Each folder may be a run, a sweep, a style transfer, or contain these up to four levels down. A folder that is given twice counts once.
  * @throws InputError if a folder cannot be read, or none contains a finished run, sweep or style transfer
  */
 export const collectRuns = async (folders: readonly string[]): Promise<Collected> => {

@@ -32,8 +32,8 @@ export type DiscoveryOptions = {
 
 export const runLimit = 5_000
 export const folderLimit = 20_000
-/** Levels of folders below the root that are searched. */
-const depth = 2
+/** Levels of folders below the root that are searched, but for folders of packages. */
+const [depth, isPackages] = [4, (name: string): boolean => name === 'node_modules']
 
 /** Milliseconds during which a changed folder is read again: its time stamp may not distinguish two changes. */
 const stampResolution = 2_000
@@ -86,9 +86,14 @@ const findKind = ({ files, folders }: Entries): RunFolder['kind'] | null => {
   if (files.has('sweep.json')) return 'sweep'
   if (files.has('table.md') && files.has('result.json')) return 'style transfer'
   if (files.has(planFile) || folders.includes('cells')) return 'sweep'
+  if (isModel({ files, folders })) return null
   const isStarting = folders.includes('checkpoints') && [...files].some(isLock)
   return files.has('config.json') || files.has('result.json') || isStarting ? 'run' : null
 }
+
+/** A model in Hugging Face layout, such as an export: its config.json is no run's. */
+const isModel = ({ files, folders }: Entries): boolean =>
+  folders.includes('onnx') || [...files].some((name) => name === 'tokenizer.json' || name.endsWith('.safetensors'))
 
 const noEntries: Entries = { files: new Set(), folders: [] }
 
@@ -121,7 +126,7 @@ const readEntries = async (folder: string): Promise<Entries> => {
   return {
     files: new Set(entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name)),
     folders: entries
-      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.') && !isPackages(entry.name))
       .map(({ name }) => name)
       .sort(collator.compare),
   }

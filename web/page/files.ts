@@ -1,5 +1,4 @@
 /** The page's own files: beside it on a server, or inside it where the page is one file that opens from a disk. */
-import { InputError } from 'salora/web'
 
 /** By their paths, such as `model/config.json` and `runs/spam-lora-1/result.json`. */
 export type PageFiles = ReadonlyMap<string, Blob>
@@ -25,12 +24,12 @@ const decode = (base64: string): Uint8Array<ArrayBuffer> => {
   return bytes
 }
 
-/** @throws InputError if the server does not have it */
+/** @throws Error, in one line, if the server does not have it. The page itself loads nothing of salora/web, which is large. */
 export const readFile = async (path: string): Promise<Blob> => {
   const file = inside.get(path)
   if (file !== undefined) return file
   const response = await fetch(path)
-  if (!response.ok) throw new InputError(path, 'a file that can be downloaded', `status ${response.status}`)
+  if (!response.ok) throw new Error(`${path}: expected a file that can be downloaded, got status ${response.status}`)
   return response.blob()
 }
 

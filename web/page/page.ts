@@ -200,8 +200,8 @@ const openFirst = ({ name, model }: StoredRun): void => {
 }
 
 const showRuns = (runs: readonly StoredRun[]): void => {
-  const [first] = runs
-  if (isOneFile() && run === '' && first?.finished === true) openFirst(first)
+  const newest = runs.findLast(({ finished }) => finished)
+  if (isOneFile() && run === '' && newest !== undefined) openFirst(newest)
   stored = runs
   byId('runs').replaceChildren(...(runs.length === 0 ? [make('li', 'None yet.', 'quiet')] : runs.map(showRun)))
   setTrains(trains)

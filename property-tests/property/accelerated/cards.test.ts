@@ -109,7 +109,7 @@ describe('the settings of a card', () => {
       parseRunConfig(JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: { seed: 0, ...settings }, device }), 'config.json')
     const old = { device: 'auto', deviceId: 0, tf32: false, strictDevice: true, sampleMaxNewTokens: 8, sampleTemperature: 1 }
     expect(stored(old)).toMatchObject({ settings: { device: 'auto' }, device: 'cuda' })
-    expect(Object.keys(stored(old).settings)).toEqual(['head', 'evalFolds', 'seed', 'device'])
+    expect(Object.keys(stored(old).settings)).toEqual(['head', 'evalFolds', 'contrast', 'seed', 'device'])
     expect(stored({ ...old, device: 'cuda', deviceId: 1 })).toMatchObject({ settings: { device: 'cuda:1' }, device: 'cuda' })
     expect(stored({ ...old, deviceId: 1, tf32: true })).toMatchObject({ settings: { device: 'cuda:1:tf32' }, device: 'cuda:tf32' })
   })

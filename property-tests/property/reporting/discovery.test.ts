@@ -18,14 +18,19 @@ const foundIn = async (root: string, options = {}): Promise<readonly string[]> =
   ]
 }
 
-it('runs are found in the order of their numbers, up to two levels down, without hidden folders and links', async () => {
-  for (const run of ['run-10', 'run-2', 'run-1', '.hidden', 'a/b', 'a/c/deeper']) await put(`runs/${run}/config.json`)
+it('runs are found in the order of their numbers, up to four levels down, without hidden folders, links, packages and exported models', async () => {
+  for (const run of ['run-10', 'run-2', 'run-1', '.hidden', 'a/b', 'a/c/d/deep', 'a/c/d/e/deeper', 'node_modules/package'])
+    await put(`runs/${run}/config.json`)
+  for (const file of ['merged/model.safetensors', 'js/tokenizer.json', 'js/onnx/model.onnx']) {
+    await put(`runs/exported/${file}`)
+    await put(`runs/exported/${file.split('/')[0]}/config.json`)
+  }
   await put('runs/ended/result.json')
   await put('runs/starting/lock-0123456789ab.json')
   await mkdir(join(folder, 'runs/starting/checkpoints'))
   await put('runs/none/notes.json')
   await symlink('run-1', join(folder, 'runs/link'))
-  expect(await foundIn('runs')).toEqual(['run a/b', 'run ended', 'run run-1', 'run run-2', 'run run-10', 'run starting'])
+  expect(await foundIn('runs')).toEqual(['run a/b', 'run a/c/d/deep', 'run ended', 'run run-1', 'run run-2', 'run run-10', 'run starting'])
   expect(await foundIn('runs/run-1')).toEqual(['run '])
 })
 
