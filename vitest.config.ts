@@ -1,7 +1,7 @@
 /**
  * Which files are tests, in four tiers. `quick`: functions, in less than a minute (`npm run test:quick`). `shared` and `isolated`: all that proves
  * correctness (`npm test`), many files in one process, or a process for each file that replaces a module. `long`: what kills, waits or
- * installs for minutes (`npm run test:long`, and continuous integration). `release`: memory, speed and growth of whole processes, other runtimes, and a GPU
+ * installs for minutes (`npm run test:long`, and continuous integration). `release`: memory, speed and growth of whole processes, every family once more, other runtimes, and a GPU
  * in software for minutes (`npm run test:release`, before a release).
  */
 import { configDefaults, defineConfig } from 'vitest/config'
@@ -19,11 +19,13 @@ const isolated = files(
   'property/finetuning/tasks',
 )
 
-/** They add five minutes to continuous integration, which has twenty. */
+/** They add six minutes to continuous integration, which has twenty. */
 const release = files(
   'cli/abandonedIterator',
   'cli/benchmark',
+  'cli/benchmarkPeers',
   'cli/estimate',
+  'cli/families',
   'cli/memory',
   'cli/queueDisturbed',
   'growth/*',
@@ -35,15 +37,13 @@ const release = files(
   'web/otherBuild',
 )
 
-/** Kills, outages of the queue, installations, whole sweeps, every family once more, tutorials, browsers, and a process for each script. */
+/** Kills, outages of the queue, installations, whole sweeps, tutorials, browsers, and a process for each script. */
 const long = files(
   'board/boardInBrowser',
   'board/stop',
   'board/watch',
-  'cli/benchmarkPeers',
   'cli/board',
   'cli/embeddedName',
-  'cli/families',
   'cli/glue',
   'cli/glueKilled',
   'cli/interrupt',
