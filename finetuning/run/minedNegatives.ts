@@ -40,7 +40,7 @@ export async function* mineNegatives(
 export const writeNegatives = (output: string, chosen: readonly number[], storage: Storage): Promise<void> =>
   storage.write(joinPath(output, negativesFile), `${JSON.stringify(chosen)}\n`)
 
-/** The negatives of an earlier process of the run; null: there are none for so many pairs, and they are found again. */
+/** The negatives that the run stored before it was stopped; null: the file is missing, damaged, or of another number of pairs. */
 export const readNegatives = async (
   output: string,
   { length }: Pick<Examples<unknown>, 'length'>,

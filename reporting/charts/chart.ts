@@ -6,7 +6,7 @@ export type Axis = {
   readonly title: string
   /** whether a y axis is logarithmic beyond ±1 */
   readonly logarithmic?: boolean
-  /** where an x axis ends at least: a run that goes on has not got there */
+  /** the least value at which an x axis ends, such as the last step of a run that is still training */
   readonly to?: number
   /** ticks of a base-2 logarithmic x axis; absent: a linear axis */
   readonly values?: readonly number[]

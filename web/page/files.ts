@@ -33,10 +33,16 @@ export const readFile = async (path: string): Promise<Blob> => {
   return response.blob()
 }
 
+/** Of files inside of the page: one each, since a browser keeps an address until the page closes. */
+const addresses = new Map<string, string>()
+
 /** An address from which a browser loads the file: beside the page, or of its bytes. */
 export const fileAddress = (path: string): string => {
   const file = inside.get(path)
-  return file === undefined ? new URL(path, self.location.href).href : URL.createObjectURL(new Blob([file], { type: typeOf(path) }))
+  if (file === undefined) return new URL(path, self.location.href).href
+  const address = addresses.get(path) ?? URL.createObjectURL(new Blob([file], { type: typeOf(path) }))
+  addresses.set(path, address)
+  return address
 }
 
 const typeOf = (path: string): string => (path.endsWith('.wasm') ? 'application/wasm' : 'text/javascript')
@@ -58,7 +64,7 @@ export const addFiles = async (html: string, files: PageFiles): Promise<Blob> =>
 const fileElement = (path: string, base64: string): string =>
   `<script type="text/plain" data-file="${path.replace(/[&"<>]/g, (c) => `&#${c.charCodeAt(0)};`)}">${base64}</script>\n`
 
-const encode = async (file: Blob): Promise<string> =>
+const encode = (file: Blob): Promise<string> =>
   new Promise((resolve, reject) => {
     const reader = new FileReader()
     reader.onload = () => resolve(String(reader.result).replace(/^[^,]*,/, ''))

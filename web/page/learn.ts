@@ -29,12 +29,12 @@ type Asking = {
   readonly ask: (request: Request) => void
   /** Ends what the worker does. */
   readonly cancel: () => void
-  /** Something was chosen or read, or is not to be. @param sample the name of a sample of the page */
+  /** Another file was chosen, read or refused. @param sample the name of a sample of the page */
   readonly changed: (sample?: string) => void
 }
 
 export const lessonIn = ({ ask, cancel, changed }: Asking): Lesson => {
-  /** file: chosen · ready: it can be learned · remedies: that the visitor took */
+  /** file: the chosen one · summary: null until it has been read without a mistake · remedies: those that the visitor took */
   let [file, summary, remedies]: [File | null, DataSummary | null, DataTask] = [null, null, {}]
   const [summaryPlace, errorLine, remedyButtons] = [byId('summary'), byId('data-error'), byId('remedies')]
   const task = (): DataTask => {
@@ -158,7 +158,7 @@ const mostBars = 12
 
 /** Classes with bars, and rows of them. */
 const describe = ({ rows, classes, words, samples }: DataSummary, name: string): readonly HTMLElement[] => {
-  const most = Math.max(...classes.map((of) => of.rows))
+  const most = classes.reduce((largest, of) => Math.max(largest, of.rows), 0)
   const bars = classes.slice(0, mostBars).map((of, i) => {
     const bar = make('span', '', 'bar')
     bar.style.setProperty('--share', String(of.rows / most))

@@ -31,10 +31,10 @@ export type Download = {
 /** @throws InputError for a model that is not there, not whole or too large */
 export const modelFiles = async (choice: ModelChoice, { report, onWait, signal }: Download): Promise<ModelFiles> => {
   if (choice.kind === 'embedded') return { path: 'models/embedded', baseModelName: 'embedded', files: await embedded() }
-  const packed = choice.kind === 'hub' ? filesInside(toPath(choice.id)) : new Map<string, Blob>() // of a run that the page was saved with
-  if (choice.kind === 'hub' && packed.size > 0) return { path: toPath(choice.id), baseModelName: choice.id, files: packed }
   if (choice.kind === 'hub') {
     const { id } = choice
+    const packed = filesInside(toPath(id)) // of a run that the page was saved with
+    if (packed.size > 0) return { path: toPath(id), baseModelName: id, files: packed }
     const place = { ...(await hubPlace()), onWait, signal }
     const files = await hubFiles(await findHubModel(id, place), place, (progress) => report(id, progress))
     return { path: toPath(id), baseModelName: id, files }

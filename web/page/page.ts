@@ -53,7 +53,7 @@ const modelChoice = (): ModelChoice => {
 const [enoughRows, mostEpochs] = [2_400, 20]
 /** Few rows are scored by folds where the model allows it; of many, folds take too long in a tab. */
 const mostFoldedRows = 100
-/** Evaluations of a run, about: at each, the sentences are scored again. */
+/** About so many evaluations of a run, at each of which the sentences are scored again. */
 const evaluations = 12
 
 const countRows = (): number => lesson.summary()?.rows ?? 0
@@ -77,7 +77,7 @@ const settings = (): RunRequest['settings'] => {
   } as RunRequest['settings']
 }
 
-/** The form as a run has it that is resumed. */
+/** Fills the form with the settings of a run that is resumed. */
 const showSettings = (of: StoredRun['settings']): void => {
   for (const id of ['method', 'precision', 'device', 'epochs', 'batchSize', 'maxLength', 'learningRate'] as const) {
     const value: unknown = of[id]
@@ -86,11 +86,11 @@ const showSettings = (of: StoredRun['settings']): void => {
   byId<HTMLInputElement>('balance').checked = of.classWeights === 'balanced'
 }
 
-// Time: the pace of the last run in this browser, in milliseconds for a word of a row
+// Time: the pace of the last run in this browser, in milliseconds for each word it trained on
 
 const paceKey = (): string => `salora/pace/${modelChoice().kind}/${readField('precision')}/${selectedDevice()}`
 
-/** Before the first run here: a step of the tiny model on two cores of 2023. */
+/** The pace of the tiny model on two cores of a Zen 4, until a run in this browser has one. */
 const firstPace = 0.9
 
 const wordsToTrain = (): number => countSteps() * Number(readField('batchSize')) * ((lesson.summary()?.words.median ?? 0) + 2)
@@ -173,35 +173,31 @@ const resume = ({ name, model, settings: chosen, task }: StoredRun): void => {
   begin({ name, model: storedModel(model), data: null, task, settings: chosen, resume: true })
 }
 
+/** A finished run answers sentences from now on. */
+const open = ({ name, model }: StoredRun): void => {
+  showError(null)
+  run = name
+  ask({ kind: 'open', run: name, model: storedModel(model) })
+}
+
 const showRun = (shown: StoredRun): HTMLLIElement => {
-  const { name, model, step, finished } = shown
+  const { name, step, finished } = shown
   const state = finished ? 'finished' : `stopped after step ${step}`
   const remove = (): void => {
     if (confirm(`Remove ${name}? Its adapter and its data leave this browser.`)) ask({ kind: 'remove', run: name })
   }
-  const open = (): void => {
-    showError(null)
-    run = name
-    ask({ kind: 'open', run: name, model: storedModel(model) })
-  }
   return make('li', [
     make('span', `${name}: ${state}`),
-    ...(finished ? [makeButton('Open', open, `Open ${name}`)] : []),
+    ...(finished ? [makeButton('Open', () => open(shown), `Open ${name}`)] : []),
     ...(finished || step === 0 ? [] : [makeButton('Resume', () => resume(shown), `Resume ${name}`)]),
     ...(finished ? [makeButton('Download', () => ask({ kind: 'download', run: name, part: 'run' }), `Download ${name}`)] : []),
     makeButton('Remove', remove, `Remove ${name}`),
   ])
 }
 
-/** A page that was saved with a run answers at once. */
-const openFirst = ({ name, model }: StoredRun): void => {
-  run = name
-  ask({ kind: 'open', run: name, model: storedModel(model) })
-}
-
 const showRuns = (runs: readonly StoredRun[]): void => {
   const newest = runs.findLast(({ finished }) => finished)
-  if (isOneFile() && run === '' && newest !== undefined) openFirst(newest)
+  if (isOneFile() && run === '' && newest !== undefined) open(newest) // a page that was saved with a run answers at once
   stored = runs
   byId('runs').replaceChildren(...(runs.length === 0 ? [make('li', 'None yet.', 'quiet')] : runs.map(showRun)))
   setTrains(trains)

@@ -64,7 +64,7 @@ const showNumbers = (numbers: Readonly<Record<string, string>>): void =>
     ...Object.entries(numbers).map(([title, value]) => make('div', [make('dt', title), make('dd', [make('b', value)])])),
   )
 
-/** The share that is right, or the metric that chooses the step where there is none. */
+/** Accuracy if the task has it, else the metric that selects the checkpoint. */
 const mainScore = ({ scores }: OfKind<'evaluation'>, selectedBy: string | undefined): readonly [name: string, value: number] => {
   const name = 'accuracy' in scores ? 'accuracy' : (selectedBy ?? Object.keys(scores)[0] ?? 'score')
   return [name, scores[name] ?? NaN]

@@ -35,7 +35,7 @@ const splitTexts = ({ inputIds, tokenTypeIds, ends }: PairExample): readonly Tok
 /**
  * An answer holds the embeddings of an example's texts, each of length 1: [texts · hidden]. First texts of a batch come before second ones. Virtual
  * tokens are not part of a mean.
- * @param sizes the loss is the sum of those of the first so many numbers of each embedding and of the whole ones (Kusupati et al., 2022)
+ * @param sizes Matryoshka sizes (Kusupati et al., 2022): the loss of the whole embeddings, plus that of their first 256, 128, … numbers
  */
 export const sentenceEmbedding = (
   model: Model,
