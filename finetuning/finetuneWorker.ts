@@ -2,10 +2,9 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemCode, systemInputError, describeLoadingError } from '../accelerated/errors/systemError.js'
 import { onDownloadProgress } from '../accelerated/checkpoints/hub/hubDownload.js'
-import { endThread } from '../accelerated/engines/endThread.js'
-import { countCalls } from '../accelerated/engines/nativeCallGuard.js'
+import { endThread, countCalls } from '../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
-import { onTokenizingProgress } from './tasks/tokenizingProgress.js'
+import { onTokenizingProgress } from './tasks/exampleTokenizer.js'
 import { toSentError } from '../accelerated/errors/sentError.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)

@@ -68,7 +68,7 @@ import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { parseClassWeights, dominantClass, singleLabel } from './tasks/classification/index.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
 import type { Answer, BoundTask, Mining, Probe, TaskData, TaskType } from './tasks/taskType.js'
-import { reportTokenizing } from './tasks/tokenizingProgress.js'
+import { reportTokenizing } from './tasks/exampleTokenizer.js'
 
 /** What a run asks of the place where it happens. */
 export type Machine = {

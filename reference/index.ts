@@ -192,4 +192,4 @@ export {
   type Rate,
   type Schedule,
 } from './training/schedules.js'
-export { gateSteps, type GateFractions, type GateSteps } from './methods/salora/gateSchedule.js'
+export { gateSteps, type GateFractions, type GateSteps } from './methods/salora/gateControl.js'

@@ -2,7 +2,7 @@
 export { accuracy, confusionMatrix, f1, f1ForClass, macroF1, matthews, reportByClass, type ClassReport } from './classification.js'
 export { pearson, spearman } from './correlation.js'
 export { constantPrediction, majorityClass, type MajorityClass } from './classification.js'
-export { labelIssues } from './labelIssues.js'
+export { labelIssues } from './confidence.js'
 export { crossEntropy, mae, mse } from './losses.js'
 export { metricTitle } from './score.js'
 export {

@@ -119,7 +119,7 @@ export type EvaluationError = {
   readonly predicted: string
   /** cross-entropy of the example; for a number its distance from the label */
   readonly loss: number
-  /** of one class per example: whether the label is probably wrong (metrics/labelIssues.ts) */
+  /** of one class per example: whether the label is probably wrong (metrics/confidence.ts) */
   readonly labelIssue?: boolean
 }
 

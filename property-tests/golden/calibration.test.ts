@@ -1,7 +1,7 @@
 /** Temperature scaling and the expected calibration error against scipy and torchmetrics. */
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { expectedCalibrationError, fitTemperature } from '../../finetuning/metrics/calibration.js'
+import { expectedCalibrationError, fitTemperature } from '../../finetuning/metrics/confidence.js'
 
 type Golden = {
   readonly logits: readonly (readonly number[])[]

@@ -3,12 +3,12 @@ import { normalization, type ModelTensors, adaptedLinear } from '../layers/adapt
 import { embeddings, type Tokens } from './embeddings.js'
 import { residual, sequence, type Layer, plainLayer } from '../layers/layer.js'
 import { selfAttention } from '../layers/attention.js'
-import { dropoutLayer, sequenceHead } from './sequenceHead.js'
 import { merge, openGates } from '../layers/lowRank.js'
-import { named, type Tensors } from '../tensor/tensor.js'
+import { named, type Tensors, map, multiply, scatterRows, selectRows } from '../tensor/tensor.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'
 import { sortGradients, toModelTensors, type ModelOptions, type Operands, type TracedModel } from './model.js'
 import { gelu, geluVjp } from '../layers/gelu.js'
+import { dropout, dropoutVjp } from '../layers/dropout.js'
 
 /** x ← norm(x + dropout(attention(x))); x ← norm(x + dropout(feedForward(x))). x: [tokens, hidden] → [tokens, hidden] */
 const encoderLayer =
@@ -80,3 +80,46 @@ const feedForward = (model: ModelTensors, { activation }: EncoderConfig, layer: 
 /** dropout → classifier. x: [tokens, hidden] → [tokens, labels] */
 const tokenHead = (model: ModelTensors, masks: Tensors): Layer =>
   sequence(dropoutLayer(masks, 'head.input'), adaptedLinear(model, 'classifier'))
+
+/** The head that turns an encoder's first token into the outputs of a task. */
+
+/** The hidden state of each example's first token. x: [tokens, hidden] → [batch, hidden] */
+const firstTokens = (lengths: readonly number[]): Layer => {
+  const starts = lengths.map((_, example) => lengths.slice(0, example).reduce((total, n) => total + n, 0))
+  return plainLayer(
+    (x) => selectRows(x, starts),
+    (x, yBar) => scatterRows(yBar, starts, x.shape[0]!),
+  )
+}
+
+/** tanh, of slope 1 − tanh². */
+const tanh: Layer = plainLayer(map(Math.tanh), (x, yBar) => multiply(yBar, map((value) => 1 - Math.tanh(value) ** 2)(x)))
+
+export const dropoutLayer = (masks: Tensors, site: string): Layer =>
+  plainLayer(
+    (x) => dropout(masks[site], x),
+    (_, yBar) => dropoutVjp(masks[site], yBar),
+  )
+
+/**
+ * RoBERTa: dropout → classifier.dense → tanh → dropout → classifier.out_proj;
+ * BERT: pooler.dense → tanh → dropout → classifier.
+ * x: [tokens, hidden] → [batch, labels]
+ */
+export const sequenceHead = (model: ModelTensors, { family }: EncoderConfig, lengths: readonly number[], masks: Tensors): Layer =>
+  family === 'roberta'
+    ? sequence(
+        firstTokens(lengths),
+        dropoutLayer(masks, 'head.input'),
+        adaptedLinear(model, 'classifier.dense'),
+        tanh,
+        dropoutLayer(masks, 'head.hidden'),
+        adaptedLinear(model, 'classifier.out_proj'),
+      )
+    : sequence(
+        firstTokens(lengths),
+        adaptedLinear(model, 'pooler.dense'),
+        tanh,
+        dropoutLayer(masks, 'head.input'),
+        adaptedLinear(model, 'classifier'),
+      )

@@ -5,13 +5,12 @@ import { iob2, isTag, outside, parseTag, toTag } from './metrics.js'
 import { type StoredExample, exampleStore } from '../../data/compactExamples.js'
 import { atRow, type Dataset, type SkippedRow } from '../../data/dataset.js'
 import { hasObjects } from '../../data/formats.js'
-import { type TaggedOptions, mostWords, type ReadSentences } from './sentences.js'
+import { type TaggedOptions, mostWords, type ReadSentences, joinedTokens } from './sentences.js'
 import { rowSentences } from './rows.js'
 import { checkSize } from '../../data/textFile.js'
 import { parseEncoding, utf8 } from '../../data/encoding.js'
 import { eachLine } from '../../data/lineStream.js'
 import { columnCount } from '../../data/table.js'
-import { joinedTokens } from './words.js'
 
 export type TagReader = {
   /** The class of each word of a sentence. @throws InputError for a text that is no tag, or an unknown class */

@@ -10,7 +10,7 @@ import { readTagged, taggedEndings } from './examples.js'
 import { constantPrediction, crossEntropy, majorityClass, selectionScore } from '../../metrics/index.js'
 import { outside, reportByType, scoreEntities, parseEntities, parseTag, toTag } from './metrics.js'
 import { encodeWords } from './tokens.js'
-import { wordsIn, characterOffsets } from './words.js'
+import { wordsIn, characterOffsets } from './sentences.js'
 import {
   toReading,
   sealTask,

@@ -9,8 +9,7 @@ import { atRow } from '../../data/dataset.js'
 import { findReader } from '../../data/formats.js'
 import type { Cell } from '../../data/rows.js'
 import type { RequestedColumn } from '../../data/table.js'
-import { mostWords, type ReadSentences, type Sentence } from './sentences.js'
-import { characterOffsets, joinedTokens, wordsIn } from './words.js'
+import { mostWords, type ReadSentences, type Sentence, characterOffsets, joinedTokens, wordsIn } from './sentences.js'
 
 const [textNames, labelColumns] = [
   ['tokens', 'words', 'text'],

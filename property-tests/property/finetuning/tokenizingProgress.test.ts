@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { tokenize, type RunData } from '../../../finetuning/recipe.js'
-import { onTokenizingProgress, tokenizingReporter } from '../../../finetuning/tasks/tokenizingProgress.js'
+import { onTokenizingProgress, tokenizingReporter } from '../../../finetuning/tasks/exampleTokenizer.js'
 import { fixtures } from '../../golden/golden.js'
 
 describe('the progress of tokenizing', () => {
