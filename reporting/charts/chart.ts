@@ -8,6 +8,8 @@ export type Axis = {
   readonly logarithmic?: boolean
   /** the least value at which an x axis ends, such as the last step of a run that is still training */
   readonly to?: number
+  /** whether the values are shares, whose ticks are in percent */
+  readonly isShare?: boolean
   /** ticks of a base-2 logarithmic x axis; absent: a linear axis */
   readonly values?: readonly number[]
 }
@@ -24,9 +26,17 @@ export type LineChart = {
   readonly lines: readonly Line[]
   /** horizontal lines, for values that do not depend on x; they continue the colors of `lines` where names are equal */
   readonly levels: readonly { readonly name: string; readonly y: number }[]
+  /** dashed horizontal lines with their names on them, such as a baseline */
+  readonly references?: readonly Reference[]
+  /** points that stand out, such as the kept step, in the colors of their lines */
+  readonly marks?: readonly Mark[]
   /** whether the lines are noisy, so that a page may smooth them */
   readonly isNoisy: boolean
 }
+
+export type Reference = { readonly name: string; readonly y: number }
+
+export type Mark = { readonly line: string; readonly x: number; readonly y: number }
 
 export type HeatMapCell = { readonly row: string; readonly column: string; readonly value: number }
 
@@ -53,6 +63,8 @@ export type Point = {
 type LineOptions = {
   /** horizontal lines */
   readonly levels?: readonly Pick<Point, 'series' | 'y'>[]
+  readonly references?: readonly Reference[]
+  readonly marks?: readonly Mark[]
   readonly isNoisy?: boolean
 }
 
@@ -61,7 +73,8 @@ const [smallest, largest] = [1e-100, 1e100]
 const clip = (value: number): number => (Math.abs(value) < smallest ? 0 : Math.min(largest, Math.max(-largest, value)))
 
 /** Lines in the order of their first points. Points that are not finite are left out. */
-export const lineChart = (points: readonly Point[], x: Axis, y: Axis, { levels = [], isNoisy = false }: LineOptions = {}): LineChart => {
+export const lineChart = (points: readonly Point[], x: Axis, y: Axis, options: LineOptions = {}): LineChart => {
+  const { levels = [], references = [], marks = [], isNoisy = false } = options
   const lines = new Map<string, LinePoint[]>(points.map(({ series }) => [series, []]))
   for (const { series, x: at, y: value, low, high } of points) {
     if (!Number.isFinite(at) || !Number.isFinite(value)) continue
@@ -72,6 +85,8 @@ export const lineChart = (points: readonly Point[], x: Axis, y: Axis, { levels =
     ...{ kind: 'line', x, y, isNoisy },
     lines: [...lines].map(([name, ofLine]) => ({ name, points: ofLine })),
     levels: levels.map(({ series, y: value }) => ({ name: series, y: clip(value) })),
+    ...(references.length === 0 ? {} : { references }),
+    ...(marks.length === 0 ? {} : { marks }),
   }
 }
 

@@ -2,9 +2,9 @@
 import { range } from 'd3-array'
 import { scaleLinear, scaleLog, scaleSymlog } from 'd3-scale'
 import { area, line } from 'd3-shape'
-import type { Line, LineChart, LinePoint } from './chart.js'
+import type { Axis, Line, LineChart, LinePoint } from './chart.js'
 import { seriesColor } from './chart.js'
-import { gridLine, legend, px, stroke, svg, text, textWidth } from './svg.js'
+import { gridLine, legend, px, stroke, swatch, svg, text, textWidth } from './svg.js'
 
 /** With at most this many points a line, each point has a mark. */
 const markedPoints = 30
@@ -23,6 +23,8 @@ export type LineFrame = {
   readonly bottom: number
   readonly height: number
   readonly legend: string
+  /** whether the lines are named at their ends, and need no legend */
+  readonly namesEnds: boolean
 }
 
 export const lineNames = ({ lines, levels }: LineChart): readonly string[] => [
@@ -31,15 +33,25 @@ export const lineNames = ({ lines, levels }: LineChart): readonly string[] => [
 
 /** @param height of the plot, in pixels as `width` */
 export const lineFrame = (chart: LineChart, width: number, height: number): LineFrame => {
-  const drawn = legend(lineNames(chart), width)
+  const namesEnds = fitAtEnds(chart, width)
+  const drawn = legend(namesEnds ? [] : lineNames(chart), width)
   const top = drawn.height + (chart.y.title === '' ? 10 : 24)
   const bottom = top + height
   const y = valueScale(chart, [bottom, top])
-  const left = Math.max(24, ...y.ticks.map((tick) => textWidth(tickText(tick)) + 10))
-  const right = width - 10
+  const left = Math.max(24, ...y.ticks.map((tick) => textWidth(tickText(tick, chart.y)) + 10))
+  const right = width - 10 - (namesEnds ? swatch + endGap + widestName(chart) : 0)
   const x = positionScale(chart, [left, right])
-  return { x, y, left, right, top, bottom, height: bottom + (chart.x.title === '' ? 22 : 38), legend: drawn.content }
+  return { x, y, left, right, top, bottom, height: bottom + (chart.x.title === '' ? 22 : 38), legend: drawn.content, namesEnds }
 }
+
+/** Pixels between a line's end, its swatch and its name. */
+const endGap = 5
+
+const widestName = ({ lines }: LineChart): number => Math.max(...lines.map(({ name }) => textWidth(name)))
+
+/** Two to four lines have their names at their ends, where the eye is, if these leave two thirds of the width to the plot. */
+const fitAtEnds = (chart: LineChart, width: number): boolean =>
+  chart.lines.length >= 2 && chart.lines.length <= 4 && chart.levels.length === 0 && widestName(chart) <= width / 3
 
 const positionScale = ({ x, lines }: LineChart, ends: Ends): Scale => {
   const positions = lines.flatMap(({ points }) => points.map(([at]) => at))
@@ -64,11 +76,11 @@ const linearScale = ([low, high]: Ends, ends: Ends, count: number): Scale => {
 }
 
 /** From the lowest to the highest value with bands and levels, and a little air: a curve does not touch the frame. */
-const valueDomain = ({ lines, levels, y }: LineChart): Ends => {
+const valueDomain = ({ lines, levels, references = [], y }: LineChart): Ends => {
   let [low, high] = [Infinity, -Infinity]
   for (const { points } of lines)
     for (const [, value, from = value, to = value] of points) [low, high] = [Math.min(low, from), Math.max(high, to)]
-  for (const { y: level } of levels) [low, high] = [Math.min(low, level), Math.max(high, level)]
+  for (const { y: level } of [...levels, ...references]) [low, high] = [Math.min(low, level), Math.max(high, level)]
   if (y.logarithmic === true) return [Math.min(0, low), Math.max(0, high)]
   if (!Number.isFinite(low)) return [0, 1]
   const air = 0.04 * (high - low)
@@ -90,8 +102,9 @@ const powersOfTen = ([low, high]: Ends): readonly number[] => {
   ]
 }
 
-/** 1000 → 1k, 0.00025 → 2.5e-4, and 0.68 stays. */
-const tickText = (value: number): string => {
+/** 1000 → 1k, 0.00025 → 2.5e-4, and 0.68 stays, or is 68 % of an axis of shares. */
+const tickText = (value: number, { isShare = false }: Axis): string => {
+  if (isShare) return `${Number((100 * value).toPrecision(6))} %`
   const size = Math.abs(value)
   const short = (scaled: number, unit: string): string => `${Number(scaled.toPrecision(4))}${unit}`
   if (size >= 1e12) return short(value, '')
@@ -105,14 +118,25 @@ const tickText = (value: number): string => {
 export const lineSvg = (chart: LineChart, width: number, height: number, smoothing: number): string => {
   const frame = lineFrame(chart, width, height)
   const names = lineNames(chart)
-  const { y, left, right } = frame
+  const { x, y, left, right } = frame
+  const weight = chart.isNoisy ? smoothing : 0
   const parts = [
     frame.legend,
     axes(chart, frame),
-    ...chart.lines.map((one) => lineMarks(one, names.indexOf(one.name), frame, chart.isNoisy ? smoothing : 0)),
+    ...chart.lines.map((one) => lineMarks(one, names.indexOf(one.name), frame, weight)),
     ...chart.levels.map(
       (one) => `<path d="M${px(left)},${px(y.at(one.y))}H${px(right)}" stroke-width="1.8" ${stroke(names.indexOf(one.name))}/>`,
     ),
+    ...(chart.references ?? []).map(
+      (one) =>
+        `<path d="M${px(left)},${px(y.at(one.y))}H${px(right)}" stroke="currentColor" stroke-opacity="0.6" stroke-dasharray="5 4"/>` +
+        text(right, y.at(one.y) - 5, one.name, { anchor: 'end', opacity: 0.75 }),
+    ),
+    ...(chart.marks ?? []).map(
+      (one) =>
+        `<circle cx="${px(x.at(one.x))}" cy="${px(y.at(one.y))}" r="5.5" fill="${seriesColor(names.indexOf(one.line))}" stroke="currentColor" stroke-width="1.5"/>`,
+    ),
+    frame.namesEnds ? endNames(chart, names, frame, weight) : '',
   ]
   return svg(width, frame.height, parts.join(''))
 }
@@ -120,15 +144,42 @@ export const lineSvg = (chart: LineChart, width: number, height: number, smoothi
 const axes = (chart: LineChart, { x, y, left, right, top, bottom }: LineFrame): string =>
   [
     ...legible(y).map(
-      (tick) => gridLine(left, right, y.at(tick)) + text(left - 6, y.at(tick) + 4, tickText(tick), { anchor: 'end', opacity: 0.75 }),
+      (tick) =>
+        gridLine(left, right, y.at(tick)) + text(left - 6, y.at(tick) + 4, tickText(tick, chart.y), { anchor: 'end', opacity: 0.75 }),
     ),
     gridLine(left, right, bottom, 0.45),
     ...x.ticks.map((tick) =>
-      text(x.at(tick), bottom + 16, tickText(tick), { anchor: chooseAnchor(x.at(tick), left, right), opacity: 0.75 }),
+      text(x.at(tick), bottom + 16, tickText(tick, chart.x), { anchor: chooseAnchor(x.at(tick), left, right), opacity: 0.75 }),
     ),
     chart.y.title === '' ? '' : text(left, top - 10, `↑ ${chart.y.title}`, { opacity: 0.75 }),
     chart.x.title === '' ? '' : text(right, bottom + 32, `${chart.x.title} →`, { anchor: 'end', opacity: 0.75 }),
   ].join('')
+
+/** Each line's name at the height of its end, from the top, and below the name before it where two ends are close. */
+const endNames = ({ lines }: LineChart, names: readonly string[], { y, right, top, bottom }: LineFrame, weight: number): string => {
+  const ends = lines
+    .map(({ name, points }) => ({
+      name,
+      height: y.at(
+        smoothed(
+          points.map(([, value]) => value),
+          weight,
+        ).at(-1) ?? NaN,
+      ),
+    }))
+    .filter(({ height }) => Number.isFinite(height))
+    .sort((a, b) => a.height - b.height)
+  const lineHeight = 14
+  let next = top
+  return ends
+    .map(({ name, height }, i) => {
+      const middle = Math.max(next, Math.min(height, bottom - lineHeight * (ends.length - 1 - i)))
+      next = middle + lineHeight
+      const swatchPath = `<path d="M${px(right + endGap)},${px(middle)}h${swatch - endGap}" stroke-width="2.5" ${stroke(names.indexOf(name))}/>`
+      return swatchPath + text(right + swatch + endGap, middle + 4, name)
+    })
+    .join('')
+}
 
 /** The ticks whose labels do not cover the label below. */
 const legible = ({ ticks, at }: Scale): readonly number[] => {

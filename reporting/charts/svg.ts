@@ -47,7 +47,9 @@ const wrap = (name: string, width: number): readonly string[] => {
   return lines
 }
 
-const [swatch, gap, lineHeight] = [16, 6, 16]
+/** Pixels of a line's sample beside its name. */
+export const swatch = 16
+const [gap, lineHeight] = [6, 16]
 
 /** Names beside each other as far as they fit, from the upper left corner. A single line needs no legend. */
 export const legend = (names: readonly string[], width: number): { readonly content: string; readonly height: number } => {

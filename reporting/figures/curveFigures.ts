@@ -1,7 +1,10 @@
 /** Figures of curves over steps: a panel for each task, with the mean over runs as line and the range of the runs as band. */
-import { lineChart, type Point } from '../charts/chart.js'
+import { type LineChart, lineChart, type Point } from '../charts/chart.js'
 import type { RunCurves } from '../runs/runCurves.js'
 import { mergeBands, type Band, type Bucket } from '../runs/downSample.js'
+import { savedScore, savedStep } from '../runs/scores.js'
+import { escapeText } from '../text/html.js'
+import { isShare } from '../text/units.js'
 import { panelsByTask, slug, spokenNumber, type Figure, type FigureContent, type Panel, type PlottedSeries } from './figure.js'
 
 type CurveFigure = {
@@ -9,6 +12,8 @@ type CurveFigure = {
   readonly title: string
   /** title of the y axis; absent: the series' metric */
   readonly axis?: string
+  /** what the chart adds to the curves of a task */
+  readonly annotate?: (series: readonly PlottedSeries[]) => Pick<LineChart, 'references' | 'marks'>
   readonly selectCurve: (curves: RunCurves, series: PlottedSeries) => readonly Bucket[]
   readonly caption: string
   readonly logarithmic?: boolean
@@ -25,7 +30,9 @@ export const score: CurveFigure = {
   name: 'score',
   title: 'Evaluation score',
   selectCurve: ({ scores }, { metric }) => scores.get(metric) ?? [],
-  caption: 'The score of each evaluation. Until the gates close, a SaLoRA adapter may exceed its budget.',
+  annotate: (series) => ({ references: constantAnswers(series), marks: keptSteps(series) }),
+  caption:
+    'The score of each evaluation. A dot is the kept step, and the dashed line always gives the most frequent class. Until the gates close, a SaLoRA adapter may exceed its budget.',
 }
 
 export const losses: readonly CurveFigure[] = [
@@ -47,6 +54,23 @@ export const losses: readonly CurveFigure[] = [
 ]
 
 const sumOverMatrices = 'Sum over the matrices that have an adapter at the step.'
+
+/** The kept step of each series of one run. */
+const keptSteps = (series: readonly PlottedSeries[]): NonNullable<LineChart['marks']> =>
+  series.flatMap(({ label, metric, runs: [run, ...others] }) => {
+    const score = run === undefined || others.length > 0 ? null : savedScore(run.result, metric)
+    return run === undefined || score === null ? [] : [{ line: label, x: savedStep(run.result), y: score }]
+  })
+
+/** The accuracy of a constant answer, if it is the same for all runs. */
+const constantAnswers = (series: readonly PlottedSeries[]): NonNullable<LineChart['references']> => {
+  if (series.some(({ metric }) => metric !== 'accuracy')) return []
+  const answers = new Map(
+    series.flatMap(({ runs }) => runs.flatMap(({ result: { majority } }) => (majority == null ? [] : [[majority.share, majority.label]]))),
+  )
+  const [answer, ...others] = answers
+  return answer === undefined || others.length > 0 ? [] : [{ name: `always “${escapeText(String(answer[1]))}”`, y: Number(answer[0]) }]
+}
 
 /** Figure 6 is the expected density, the Lagrange multiplier, and how far the factors are from orthogonal. */
 export const steps: readonly CurveFigure[] = [
@@ -140,7 +164,7 @@ const buildContent = (figure: CurveFigure, series: readonly BandedSeries[]): Fig
 }
 
 const buildPanel = (
-  { name, title, axis, logarithmic = false, isNoisy = false }: CurveFigure,
+  { name, title, axis, annotate, logarithmic = false, isNoisy = false }: CurveFigure,
   task: string,
   series: readonly BandedSeries[],
 ): Panel => {
@@ -152,7 +176,12 @@ const buildPanel = (
     name: `${name}-${slug(task)}`,
     title: task,
     alternative: `${title}, ${task}: ${y} over steps. ${series.map(spokenSeries).join(' ')}`,
-    chart: lineChart(points, { title: 'step' }, { title: y, logarithmic }, { isNoisy }),
+    chart: lineChart(
+      points,
+      { title: 'step' },
+      { title: y, logarithmic, isShare: axis === undefined && isShare(y) },
+      { isNoisy, ...annotate?.(series) },
+    ),
   }
 }
 

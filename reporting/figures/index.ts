@@ -14,6 +14,9 @@ const figures: readonly Figure[] = [
   agreement,
 ]
 
+/** Whether a figure shows how training went, instead of how good its result is: the report folds these. */
+export const isDiagnostic = (name: string): boolean => steps.some((figure) => figure.name === name) || name === agreement.name
+
 /** The figures that have something to show, and one line for each that failed. */
 export const plotFigures = (
   series: readonly PlottedSeries[],

@@ -6,7 +6,7 @@ import { readDetails } from '../../finetuning/run/evaluationDetails.js'
 import { drawChart } from '../charts/drawChart.js'
 import type { PlottedFigure, PlottedSeries } from '../figures/figure.js'
 import { confusionFigure, type EvaluatedRun } from '../figures/heatMaps.js'
-import { plotFigures } from '../figures/index.js'
+import { isDiagnostic, plotFigures } from '../figures/index.js'
 import type { Collected, FinishedRun } from '../runs/collectRuns.js'
 import { readRunCurves, type RunCurves } from '../runs/runCurves.js'
 import { bucketWidth } from '../runs/downSample.js'
@@ -140,8 +140,10 @@ const pageHtml = (
   { name, overview, summary, warnings, skipped, comparisons, figures, details }: Page,
   { script, style }: PageFiles,
 ): Html => {
-  const { heading, lead, numbers } = overview
+  const { heading, verdict, lead, numbers } = overview
   const hasNoise = figures.some(({ panels }) => panels.some(({ chart }) => chart.kind === 'line' && chart.isNoisy))
+  const diagnostics = figures.filter(({ name }) => isDiagnostic(name))
+  const results = figures.filter((figure) => !diagnostics.includes(figure))
   const options = { heading, draw: ({ chart }: PlottedFigure['panels'][number]) => drawChart(chart), hasNumbers: true }
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -151,11 +153,17 @@ const pageHtml = (
 <body class="report">
 <header><p class="eyebrow">salora report</p>
 <h1>${heading}</h1>
-<p class="lead">${lead}</p>
+${verdict === null ? null : html`<p class="verdict">${verdict}</p>`}<p class="lead">${lead}</p>
 ${numberList(numbers)}${warnings.map((line) => html`<p class="warning">${line}</p>`)}${skippedDetails(skipped)}</header>
 <main>
 ${comparisons.map(tableSection)}${hasNoise ? html`<div id="smoothing"></div>` : null}
-<div class="figures">${figures.map((figure) => figureSection(figure, options))}</div>
+<div class="figures">${results.map((figure) => figureSection(figure, options))}</div>
+${
+  diagnostics.length === 0
+    ? null
+    : html`<details class="diagnostics"><summary>Diagnostics: ${plural(diagnostics.length, 'figure')}</summary>
+<div class="figures">${diagnostics.map((figure) => figureSection(figure, options))}</div></details>`
+}
 ${details.map(tableSection)}</main>
 <footer><p>${summary}</p></footer>
 <script type="application/json" id="charts">${{ html: chartData(figures) }}</script>

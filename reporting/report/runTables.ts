@@ -1,9 +1,10 @@
 /** Scores and costs: one row for each series, and one for each run. The page has human units, and the CSV every digit. */
+import { group } from 'd3-array'
 import { mean } from 'simple-statistics'
 import { summarizeValues, type Summary } from '../../evaluation/glue/statistics.js'
 import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
-import { savedStep, lastScore, savedScore } from '../runs/scores.js'
+import { compareScores, savedStep, lastScore, savedScore } from '../runs/scores.js'
 import type { Series } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
 import { bytesText, countText, dateText, durationText, percentText, scoreText } from '../text/units.js'
@@ -113,8 +114,16 @@ const seriesTexts: readonly Column<SummarizedSeries>[] = [
   { heading: 'peak memory', value: (row) => bytesText(peakMemory(row)) },
 ]
 
+/** Within each task, the best kept score is first; a series without one is last. */
+const bestFirst = (rows: readonly SummarizedSeries[]): readonly SummarizedSeries[] =>
+  [...group(rows, ({ task }) => task).values()].flatMap((ofTask) =>
+    ofTask.toSorted((a, b) =>
+      a.kept === null || b.kept === null ? Number(a.kept === null) - Number(b.kept === null) : compareScores(a, b.kept, a.kept),
+    ),
+  )
+
 export const seriesTable = (series: readonly Series[]): ReportTable => {
-  const rows = series.map(summarize)
+  const rows = bestFirst(series.map(summarize))
   const { csv } = tablesFrom(seriesColumns, rows)
   const hasSeveral = rows.some(({ runs }) => runs.length > 1)
   const hasFolds = rows.some(({ runs }) => runs.some(({ config }) => config.task.fold !== undefined))

@@ -133,13 +133,16 @@ const distinguished = (labels: ReadonlyMap<FinishedRun, string>): ReadonlyMap<Fi
 const shortenDigests = ({ config: { inputs = {} } }: FinishedRun): Traits =>
   new Map(Object.entries(inputs).map(([name, value]) => [name, value.replace(/[0-9a-f]{56}$/, '')]))
 
-/** The method of each run, with the traits in which runs of the method differ. */
+/** The method of each run, with the traits that it has and in which runs of the method differ. */
 export const methodLabels = (runs: readonly FinishedRun[], traits: ReadonlyMap<FinishedRun, Traits>): ReadonlyMap<FinishedRun, string> => {
   const labels = new Map<FinishedRun, string>()
   for (const [method, methodRuns] of group(runs, ({ config }) => String(config.settings.method))) {
     const names = differingNames(methodRuns.map((run) => traits.get(run) ?? new Map()))
     for (const run of methodRuns) {
-      const differences = names.map((name) => `${inWords(name)} ${traits.get(run)?.get(name) ?? 'none'}`)
+      const differences = names.flatMap((name) => {
+        const value = traits.get(run)?.get(name) ?? 'null'
+        return value === 'null' ? [] : [`${inWords(name)} ${value}`]
+      })
       labels.set(run, escapeText([method, ...differences].join(', ')))
     }
   }

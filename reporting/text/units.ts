@@ -31,7 +31,7 @@ export const countText = (count: number): string => {
 export const percentText = (share: number): string => `${(100 * share).toFixed(1)} %`
 
 /** Metrics that are shares of examples or of classes. Correlations and losses are not percentages. */
-const isShare = (metric: string): boolean => /accuracy|f1$/i.test(metric)
+export const isShare = (metric: string): boolean => /accuracy|f1$/i.test(metric)
 
 /** A score as people say it: accuracy and F1 in percent, others with four digits. */
 export const scoreText = (metric: string, score: number): string =>

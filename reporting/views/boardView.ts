@@ -143,7 +143,7 @@ const compareView = (state: BoardState, reader: Reader): Html | null => {
   const { lines, differences } = state.compare
   const tasks = new Set(lines.map(({ task }) => task))
   return html`<h2>Comparison of runs</h2>${runTable(lines, null)}
-<section><h2>Settings</h2>${captioned(differences, 'Settings that differ')}</section>${figureList(state, tasks.size === 1 ? (lines[0]?.task ?? '') : '', reader)}`
+${figureList(state, tasks.size === 1 ? (lines[0]?.task ?? '') : '', reader)}<section><h2>Settings</h2>${captioned(differences, 'Settings that differ')}</section>`
 }
 
 const captioned = (table: CaptionedTable, label: string): readonly Html[] => [

@@ -199,9 +199,9 @@ describe('the axis of a chart', () => {
 const textsIn = (svg: string): readonly string[] => [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text = '']) => text)
 
 describe('a drawn chart', () => {
-  /** The highest and lowest y of the line with the color, which comes after its swatch in the legend. */
+  /** The highest and lowest y of the line with the color. A swatch has no second point. */
   const extremesOf = (svg: string, color: string): readonly [number, number] => {
-    const [, path = ''] = [...svg.matchAll(new RegExp(`<path d="([^"]*)"[^>]* stroke="${color}"`, 'g'))].at(-1) ?? []
+    const [, path = ''] = new RegExp(`<path d="(M[^"h]*L[^"]*)"[^>]* stroke="${color}"`).exec(svg) ?? []
     const ys = [...path.matchAll(/[ML][\d.-]+,([\d.-]+)/g)].map(([, y]) => Number(y))
     return [Math.min(...ys), Math.max(...ys)]
   }
@@ -216,6 +216,33 @@ describe('a drawn chart', () => {
     const [highTop, highBottom] = extremesOf(svg, seriesColors[1])
     expect(lowBottom).toBeCloseTo(highBottom, 1)
     expect((lowBottom - lowTop) / (highBottom - highTop)).toBeCloseTo(3 / 30, 2)
+  })
+
+  it('names few lines at their ends, in the order of the ends, and many in a legend', () => {
+    const lines = (count: number) => Array.from({ length: count }, (_, i) => ({ series: `line ${i}`, x: 1, y: count - i }))
+    const placesOf = (count: number) => {
+      const svg = drawChart(lineChart(lines(count), { title: 'x' }, { title: 'y' }))
+      return [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)"[^>]*>line/g)].map(([, x, y]) => [Number(x), Number(y)] as const)
+    }
+    const four = placesOf(4)
+    for (const [x] of four) expect(x).toBeGreaterThan(fileLayout.width * 0.66)
+    const heights = four.map(([, y]) => y)
+    for (const [i, y] of heights.entries()) if (i > 0) expect(y - (heights[i - 1] ?? NaN)).toBeGreaterThanOrEqual(12)
+    expect(placesOf(5).every(([, y]) => y < 40)).toBe(true)
+  })
+
+  it('has ticks in percent where values are shares, a dashed reference with its name, and a ring at a mark', () => {
+    const points = [0.5, 0.8, 0.9].map((y, x) => ({ series: 'one', x, y }))
+    const options = { references: [{ name: 'always “fine”', y: 0.25 }], marks: [{ line: 'one', x: 1, y: 0.8 }] }
+    const chart = lineChart(points, { title: 'step' }, { title: 'accuracy', isShare: true }, options)
+    const svg = drawChart(chart)
+    const { x, y, left, right } = lineFrame(chart, fileLayout.width, fileLayout.plotHeight)
+    expect(textsIn(svg)).toEqual(expect.arrayContaining(['40 %', '80 %', 'always “fine”']))
+    const near = (value: number) => Number(value.toFixed(1))
+    expect(svg).toContain(
+      `<path d="M${near(left)},${near(y.at(0.25))}H${near(right)}" stroke="currentColor" stroke-opacity="0.6" stroke-dasharray`,
+    )
+    expect(svg).toContain(`<circle cx="${near(x.at(1))}" cy="${near(y.at(0.8))}" r="5.5"`)
   })
 
   it('is within its frame, whatever the values and names are', () => {

@@ -47,9 +47,9 @@ describe('the overview of several runs', () => {
       ...['reviews: Accuracy', '75.0'],
       ...["reviews (pearson): Pearson's correlation", '0.5'],
     ])
-    expect(classes?.details).toContain('reviews, salora, problem type none')
+    expect(classes?.details).toContain('reviews, salora')
     expect(numeric?.details).toContain('reviews (pearson), salora, problem type regression')
-    for (const { details } of others) expect(details[0]).toBe('reviews, salora, problem type none')
+    for (const { details } of others) expect(details[0]).toBe('reviews, salora')
   })
 
   it('names two models of the same name with their folders', () => {

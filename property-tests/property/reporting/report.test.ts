@@ -123,7 +123,7 @@ describe('a report', () => {
     const [first = ''] = page.split('<main>')
     const text = unescaped(first.replace(/<(style|title)[\s\S]*?<\/\1>/g, '').replace(/<[^>]*>/g, ' ')).replace(/\s+/g, ' ')
     for (const part of [
-      'reviews tiny fine-tuned with salora',
+      'reviews 94.7 % right on 5 held-out rows; always answering “fine <b>” gets 50.0 %. tiny fine-tuned with salora',
       '28 November 2026, 01:02 UTC',
       'Accuracy 94.7 % +44.7 points over always “fine <b>” (50.0 %)',
       'kept: step 200; the last, step 240: 94.2 %',

@@ -81,7 +81,7 @@ describe('a series', () => {
     expect(seriesFor(onFold(0), onFold(1), onFold(0, { of: 2 }), onFile('a.csv', 'c', 'd'))).toEqual([
       ['a.csv', 'salora, folds 5', 2],
       ['a.csv', 'salora, folds 2', 1],
-      ['a.csv', 'salora, folds none', 1],
+      ['a.csv', 'salora', 1],
     ])
   })
 
