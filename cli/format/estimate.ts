@@ -15,12 +15,9 @@ const parts: readonly (readonly [Part, string])[] = [
   ['base', 'Node, its libraries and the tokenizer; on a card, CUDA'],
 ]
 
-/** One line, printed when a run starts. */
-export const estimateLine = (estimate: Estimate): string =>
-  `estimated peak memory: ${megabytes(estimate.peak)}${estimate.card === undefined ? '' : ` on ${estimate.card}`} (${parts
-    .filter(([name]) => estimate[name] > 0)
-    .map(([name]) => `${name} ${megabytes(estimate[name])}`)
-    .join(', ')})`
+/** One line, printed when a run starts. `salora estimate` lists the parts. */
+export const estimateLine = ({ peak, card }: Estimate): string =>
+  `estimated peak memory: ${megabytes(peak)}${card === undefined ? '' : ` on ${card}`}`
 
 /** A warning if the run does not fit; null if it does. */
 export const estimateWarning = ({ peak, memory, card, fitting }: Estimate): string | null => {

@@ -15,10 +15,10 @@ export const printableInColor = (text: string): string =>
     .join('')
 
 /**
- * A message as standard error shows it. A terminal breaks it at words, where the next line begins with two blanks, and has warnings in yellow and
- * errors in red; a file or a pipe has it in one line.
+ * A message as standard error shows it. A terminal breaks it at words, where the next line begins with two blanks, and has warnings in yellow,
+ * errors in red and the best evaluation in bold; a file or a pipe has it in one line.
  */
-export const layOut = (text: string, kind: 'note' | 'warning' | 'error' = 'note'): string => {
+export const layOut = (text: string, kind: keyof typeof styles = 'note'): string => {
   if (process.stderr.isTTY !== true) return printable(text)
   const columns = process.stderr.columns || 80
   const lines = printable(text)
@@ -26,8 +26,10 @@ export const layOut = (text: string, kind: 'note' | 'warning' | 'error' = 'note'
     .flatMap((line) => (line.length <= columns ? [line] : wrapped(line, columns - 2).map((part, i) => (i === 0 ? part : `  ${part}`))))
     .join('\n')
   const hasColors = process.env['NO_COLOR'] === undefined && process.stderr.hasColors()
-  return kind === 'note' || !hasColors ? lines : styleText(kind === 'warning' ? 'yellow' : 'red', lines, { validateStream: false })
+  return styles[kind] === null || !hasColors ? lines : styleText(styles[kind], lines, { validateStream: false })
 }
+
+const styles = { note: null, warning: 'yellow', error: 'red', best: 'bold' } as const
 
 export type OutputFlags = { readonly json?: boolean; readonly quiet?: boolean }
 

@@ -7,7 +7,7 @@ import { counted, duration, plural, short } from '../format/numbers.js'
 import { placementLine, placementWarns } from '../../finetuning/run/devicePlacement.js'
 import type { QueueEvent } from '../../finetuning/machines/leaderEvents.js'
 import { etaEstimator } from './eta.js'
-import { layOut, type Terminal } from './output.js'
+import { layOut, printable, type Terminal } from './output.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
@@ -93,7 +93,7 @@ const barOptions = {
   emptyOnZero: true,
 } as const
 
-/** The bar stays the last line; other lines are printed above it. */
+/** The bar stays the last line; other lines are printed above it. What is being prepared is one line, until the next one replaces it. */
 const bar = (): Progress => {
   const eta = etaEstimator()
   const bars = new cliProgress.MultiBar(
@@ -108,18 +108,32 @@ const bar = (): Progress => {
   let only: cliProgress.SingleBar | null = null
   let phase = 'training'
   let machines: readonly string[] = []
-  const print = (text: string, kind?: 'warning'): void => {
+  let isPreparing = false
+  const print = (text: string, kind?: 'warning' | 'best'): void => {
+    clear()
     const line = layOut(text, kind)
     if (only === null) process.stderr.write(`${line}\n`)
     else bars.log(`${line}\n`)
   }
+  const clear = (): void => {
+    if (isPreparing) process.stderr.write('\r\u001b[K')
+    isPreparing = false
+  }
+  const prepare = (what: string): void => {
+    clear()
+    process.stderr.write(printable(what).slice(0, (process.stderr.columns || 80) - 1))
+    isPreparing = true
+  }
+  const evaluations = evaluationTable()
   return {
     print: (line) => print(line),
     show: (event) => {
       eta.observe(event)
       const warning = findWarning(event)
       if (warning !== null) return print(`warning: ${warning}`, 'warning')
-      const line = formatEvent(event)
+      if (event.kind === 'preparing' && only === null) return prepare(`${event.what} …`)
+      if (event.kind === 'evaluation') for (const line of evaluations(event)) print(line, event.best ? 'best' : undefined)
+      const line = event.kind === 'evaluation' ? null : formatEvent(event)
       if (line !== null) print(line)
       if (event.kind === 'start') phase = event.stage ?? phase
       if (event.kind === 'phase') phase = event.name
@@ -131,7 +145,30 @@ const bar = (): Progress => {
       if (event.kind === 'sampling') only?.update({ ...shown, numbers: [samplingText(event)] })
       if (event.kind === 'phase') only?.update(compilesNext(event, eta.steps()) ? { ...shown, numbers: [compiling] } : shown)
     },
-    close: () => bars.stop(),
+    close: () => {
+      clear()
+      bars.stop()
+    },
+  }
+}
+
+type Evaluation = Extract<FinetuneEvent, { readonly kind: 'evaluation' }>
+
+/** The lines of an evaluation: a row of a table, and its head before the first one, or where the scores have other names. */
+export const evaluationTable = (): ((evaluation: Evaluation) => readonly string[]) => {
+  let shown = ''
+  return (evaluation) => {
+    const names = Object.keys(evaluation.scores)
+    const widths = names.map((name) => Math.max(name.length, '12.0000'.length) + 2)
+    const head = `  step${names.map((name, i) => name.padStart(widths[i] ?? 0)).join('')}`
+    const row =
+      String(evaluation.step || 'start').padStart(6) +
+      Object.values(evaluation.scores)
+        .map((score, i) => score.toFixed(4).padStart(widths[i] ?? 0))
+        .join('')
+    const lines = [...(head === shown ? [] : [head]), row + standing(evaluation)]
+    shown = head
+    return lines
   }
 }
 
@@ -246,7 +283,7 @@ const evaluatedOn = ({ folds, examples: { evaluation } }: RunFacts): string => {
 }
 
 /** Whether this evaluation's adapter is the best; before pruning, none can be saved. */
-const standing = ({ step, best, eligible }: Extract<FinetuneEvent, { readonly kind: 'evaluation' }>): string => {
+const standing = ({ step, best, eligible }: Evaluation): string => {
   if (best) return ' (best so far)'
   return eligible || step === 0 ? '' : ' (too early to save)'
 }

@@ -89,7 +89,7 @@ describe('an estimate of memory', () => {
     const estimate = await estimated({}, 100e6)
     const { base, weights, activations, state, evaluation, graphs, peak } = estimate
     expect(base + weights + activations + state + evaluation + graphs).toBe(peak)
-    expect(estimateLine(estimate)).toMatch(/^estimated peak memory: [\d,]+ MB \(weights [\d,]+ MB, activations [\d,]+ MB, .*base 100 MB\)$/)
+    expect(estimateLine(estimate)).toMatch(/^estimated peak memory: [\d,]+ MB$/)
     expect(estimateWarning(estimate)).toBeNull()
   })
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { counted, duration, megabytes, percent, plural, short } from '../../cli/format/numbers.js'
-import { barLine, formatStep, openProgress } from '../../cli/terminal/progress.js'
+import { barLine, evaluationTable, formatStep, openProgress } from '../../cli/terminal/progress.js'
 import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import type { FinetuneEvent } from '../../finetuning/run/run.js'
 import { SEED } from '../support/seed.js'
@@ -90,6 +90,23 @@ describe('the progress of a run', () => {
     expect(shownLines({ ...evaluation, step: 5, eligible: false, best: false })).toEqual(['step 5: accuracy 0.5000 (too early to save)'])
     expect(shownLines({ ...evaluation, step: 9, eligible: true, best: true })).toEqual(['step 9: accuracy 0.5000 (best so far)'])
     expect(shownLines({ ...evaluation, step: 9, eligible: true, best: false })).toEqual(['step 9: accuracy 0.5000'])
+  })
+
+  it('has evaluations as rows of one table, below their names', () => {
+    const row = evaluationTable()
+    const evaluation = { kind: 'evaluation', epoch: 1, selection: 0.5, constant: null, eligible: true } as const
+    const scores = { accuracy: 0.5, loss: 12.25 }
+    expect([
+      ...row({ ...evaluation, step: 0, scores, best: true }),
+      ...row({ ...evaluation, step: 120, scores: { accuracy: 0.25, loss: 0.5 }, best: false }),
+      ...row({ ...evaluation, step: 130, scores: { f1: 1 }, best: false }),
+    ]).toEqual([
+      '  step  accuracy     loss',
+      ' start    0.5000  12.2500 (best so far)',
+      '   120    0.2500   0.5000',
+      '  step       f1',
+      '   130   1.0000',
+    ])
   })
 
   it('shows that the graph is compiled before the first step, and no time left until it can be estimated', () => {
