@@ -2,7 +2,6 @@
  * Guards calls of ONNX Runtime in threads that may be terminated. Termination during a call aborts the process, because the binding throws where
  * nothing can catch. A thread and its owner share a count of running calls; the first of them to change it wins.
  */
-import { parentPort } from 'node:worker_threads'
 
 /** The number of running calls; below zero, no call starts any more. */
 export type CallCount = Int32Array<SharedArrayBuffer>
@@ -55,9 +54,3 @@ export const waitUntilIdle = async (count: CallCount, wanted: () => boolean): Pr
 
 /** Ends a worker thread from inside, once its work is done. */
 
-/** Deno's port has no `close`, but its threads have one. */
-export const endThread = (): void => {
-  const port = parentPort as { readonly close?: () => void } | null
-  if (typeof port?.close === 'function') port.close()
-  else (globalThis as { readonly close?: () => void }).close?.()
-}

@@ -1,7 +1,8 @@
 /** The worker thread of servingThread.ts: answers for its runs until `release`. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { onDownloadProgress } from '../../../accelerated/checkpoints/hub/hubDownload.js'
-import { endThread, countCalls } from '../../../accelerated/engines/nativeCallGuard.js'
+import { endThread } from '../../../accelerated/engines/endThread.js'
+import { countCalls } from '../../../accelerated/engines/nativeCallGuard.js'
 import { describeLoadingError } from '../../../accelerated/errors/systemError.js'
 import { toSentError } from '../../../accelerated/errors/sentError.js'
 import type { Reply, Request, ServingData } from './protocol.js'
