@@ -117,7 +117,7 @@ export const labelingIn = ({ ask, settings, train }: Asking): LabelingCard => {
       view.setStage('choose')
     },
     close: (chosen) => {
-      if (chosen === null || chosen !== handed) card.hidden = true
+      if (chosen === null || chosen !== handed) [card.hidden, waits] = [true, false]
     },
     showEmbedding: (share) => view.say(`Reading ${source?.file.name ?? ''}: ${Math.round(100 * share)} %`),
     show: (toLabel) => {
@@ -134,6 +134,7 @@ export const labelingIn = ({ ask, settings, train }: Asking): LabelingCard => {
     },
     failed: () => {
       waits = false
+      if (source !== null && !view.isWorking()) startWith(source, classesField.value)
     },
   }
 }
