@@ -17,6 +17,7 @@ export {
   type HubProgress,
 } from './hubModel.js'
 export { exportForTransformersJs, inspect, predictor, readColumns, readRunEvents, type DataSummary, type Predictor } from './predict.js'
+export { openLabeling, type Labeling, type ToLabel } from './label.js'
 export { report, type ReportFiles } from './predict.js'
 export { gpuRuntime, wasmRuntime, type WebRuntimeFiles } from '../accelerated/engines/onnxRuntimeWeb.js'
 export { wasm, webGpu, type GpuFeatures, type WebRuntime } from '../accelerated/engines/onnxRuntimeWeb.js'

@@ -82,7 +82,7 @@ export type DataSummary = {
   readonly samples: readonly { readonly text: string; readonly label: string }[]
 }
 
-type NamedBlob = Blob & { readonly name: string }
+export type NamedBlob = Blob & { readonly name: string }
 
 /** The columns of a data file, and those that probably hold the text and the label. @throws InputError for a file of an unknown format */
 export const readColumns = async (file: NamedBlob, encoding?: string): Promise<ProposedColumns> => {
@@ -116,7 +116,7 @@ export const inspect = async (
 }
 
 /** A storage that holds the file alone. @throws InputError */
-const placeFile = (file: NamedBlob, onShare?: (share: number) => void): { readonly path: string; readonly storage: Storage } => {
+export const placeFile = (file: NamedBlob, onShare?: (share: number) => void): { readonly path: string; readonly storage: Storage } => {
   if (!(file instanceof Blob) || typeof file.name !== 'string')
     throw inputError('inspect', 'a File, or a Blob with a name', formatValue(file))
   if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))

@@ -43,12 +43,32 @@ export type HeadNumbers = ReadonlyMap<string, ArrayLike<number>>
 /** The head of files is σ W and σ b + μ for the trained W and b, so both answer the same score. */
 export type HeadInFiles = { readonly write: (trained: HeadNumbers) => HeadNumbers; readonly read: (inFile: HeadNumbers) => HeadNumbers }
 
+/** The loss of a step whose parts are compared with each other, such as in-batch negatives over accumulated batches. */
+export type StepLoss = {
+  /** what a part gives to the loss: rows of numbers, which it computes before any part has its gradient */
+  readonly rows: (forwards: Forwards, batch: BatchInputs) => Expression
+  /**
+   * The loss of all rows of the step, where this part's are computed and those of the others are fed. Its gradients of all parts add up to that of
+   * one batch (GradCache: Gao et al., 2021). Its value is the part's share, so that they add up to one loss.
+   */
+  readonly loss: (forwards: Forwards, batch: BatchInputs) => Expression
+}
+
 export type Objective<E extends TrainingExample = TrainingExample, O = unknown> = {
   readonly name: string
   /** the head's tensors, outside any budget */
   readonly tensors: (groups: WeightGroups) => readonly Trainable[]
   /** Σ of the batch's losses times the feed `lossWeight` = 1 / whole, so that the parts of an accumulated batch add up to its mean. → scalar */
   readonly loss: (forwards: Forwards, batch: BatchInputs) => Expression
+  /** Replaces `loss` where batches are accumulated. Absent: the parts of a step know nothing of each other. */
+  readonly stepLoss?: StepLoss
+  /** The feeds of its loss for one part, over those of its batch. @param rows of each part, row-major */
+  readonly stepFeeds?: (
+    parts: readonly (readonly E[])[],
+    part: number,
+    rows: readonly ArrayLike<number | bigint>[],
+    dtype: FloatType,
+  ) => Feeds
   /** the outputs of inference, from which `read` takes the answers */
   readonly outputs: (forwards: Forwards, batch: BatchInputs) => Outputs
   readonly prepare: (examples: readonly E[], draw: Draw) => Prepared<O>
@@ -56,8 +76,8 @@ export type Objective<E extends TrainingExample = TrainingExample, O = unknown> 
   readonly headInFiles?: HeadInFiles
   /** What of the data suits the model's head badly, before the first step. Absent: nothing. */
   readonly warnings?: readonly string[]
-  /** upper bounds of the objective's own dimensions, for a batch of this many tokens; absent: it has none */
-  readonly dimensions?: (tokens: number) => Readonly<Record<string, number>>
+  /** upper bounds of the objective's own dimensions, for a batch of this many tokens, in a step of this many texts; absent: it has none */
+  readonly dimensions?: (tokens: number, stepTexts?: number) => Readonly<Record<string, number>>
 }
 
 // The trained tensors of a head, from the model's checkpoint where it has them.

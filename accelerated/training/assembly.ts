@@ -14,7 +14,7 @@ export type Assembly = {
   readonly frozen: TensorSource
   readonly method: Method
   readonly settings: CommonSettings
-  readonly objective: Pick<Objective, 'tensors' | 'loss' | 'outputs' | 'dimensions' | 'headInFiles'>
+  readonly objective: Pick<Objective, 'tensors' | 'loss' | 'stepLoss' | 'outputs' | 'dimensions' | 'headInFiles'>
   readonly precision: Precision
   /** whether attention takes the queries of a text block by block (default: no); see batchFeeds.ts */
   readonly inBlocks?: boolean

@@ -2,11 +2,13 @@
 import type { Controls, TrainingProgress } from '../methods/method.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import { floatFeed, scalarFeed, type Feeds } from '../engines/feeds.js'
+import type { Results } from '../engines/engine.js'
 import type { RunState } from '../parameters/runState.js'
 import type { Assembly } from './assembly.js'
 import { batchFeeds, pickDimensions } from './batchFeeds.js'
 import { dropoutOffsets } from './dropoutFeeds.js'
 import type { PhaseSessions } from './phaseSessions.js'
+import { blockFeeds } from './stateBuffers.js'
 
 export type PartsContext<E extends TrainingExample> = {
   readonly assembly: Assembly
@@ -17,8 +19,32 @@ export type PartsContext<E extends TrainingExample> = {
 /** What a part's graph is fed, except the state and the sum of gradients. */
 export type PartFeeds = { readonly feeds: Feeds; readonly tokens: number }
 
-/** @param parts the examples of each part @returns the feeds of the part with this number */
-export const microBatchFeeds = <E extends TrainingExample>(
+/**
+ * Where a loss compares the parts of the step, all of them are run once for their rows.
+ * @param parts the examples of each part @returns the feeds of the part with this number
+ */
+export const microBatchFeeds = async <E extends TrainingExample>(
+  context: PartsContext<E>,
+  sessions: Pick<PhaseSessions, 'sites' | 'pools' | 'layout' | 'rows'>,
+  state: Pick<RunState, 'step' | 'phase' | 'parameters'>,
+  parts: readonly (readonly E[])[],
+): Promise<(part: number) => PartFeeds> => {
+  const prepareFeeds = separateFeeds(context, sessions, state, parts)
+  const { rows: session = null, layout } = sessions
+  const { dtype } = context.assembly.precision
+  if (session === null) return prepareFeeds
+  const parameters = blockFeeds(layout, 'parameters', state.parameters, dtype)
+  const rows: Results[string][] = []
+  for (let i = 0; i < parts.length; i++)
+    rows.push((await session.run({ ...parameters, ...prepareFeeds(i).feeds }))['rows'] ?? new Float32Array())
+  return (i) => {
+    const { feeds, tokens } = prepareFeeds(i)
+    return { feeds: { ...feeds, ...context.objective.stepFeeds?.(parts, i, rows, dtype) }, tokens }
+  }
+}
+
+/** The feeds of each part without the others. */
+const separateFeeds = <E extends TrainingExample>(
   { assembly, objective, progress }: PartsContext<E>,
   { sites, pools }: Pick<PhaseSessions, 'sites' | 'pools'>,
   state: Pick<RunState, 'step' | 'phase'>,

@@ -80,9 +80,10 @@ const openGradients = <E extends TrainingExample, O>(given: TrainingTask<E, O>):
       if (prepared?.source !== source)
         prepared = {
           source,
-          prepareFeeds: microBatchFeeds({ assembly: task, objective, progress }, opened, { step, phase }, batches(step)),
+          prepareFeeds: microBatchFeeds({ assembly: task, objective, progress }, opened, { step, phase, parameters }, batches(step)),
         }
-      const gradient = await microBatchGradient(opened, parameters, prepared.prepareFeeds(part), precision.dtype)
+      const { prepareFeeds } = prepared
+      const gradient = await microBatchGradient(opened, parameters, (await prepareFeeds)(part), precision.dtype)
       await check()
       return gradient
     },

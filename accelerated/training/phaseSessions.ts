@@ -13,6 +13,7 @@ import type { Outputs } from '../graph/expression.js'
 import type { RunState } from '../parameters/runState.js'
 import { namedVectors } from '../parameters/vectors.js'
 import { collect, pairBlockNames } from './stateBuffers.js'
+import { rowsGraph, stepLoss } from './stepGraph.js'
 
 /** What parts of a step are computed with. */
 export type MicroBatchSessions = {
@@ -21,6 +22,8 @@ export type MicroBatchSessions = {
   readonly pools: Feeds
   /** a part's gradient, added to the sum so far */
   readonly add: Session
+  /** what a part gives to a loss that compares the parts of a step; null or absent: there is no such loss */
+  readonly rows?: Session | null
   readonly release: () => Promise<void>
 }
 
@@ -52,7 +55,7 @@ export const openPhaseSessions = async (
   const { engine, weights } = runtime
   const inParts = spread || accumulates(assembly.settings)
   const { outputs, layout, sites } = graphToOpen(assembly, phase, !inParts ? 'whole' : spread ? 'apply' : 'finish')
-  const carriedIn = carries && !spread ? {} : null
+  const carriedIn = carries && !spread && stepLoss(assembly) === undefined ? {} : null // parts are run before the step
   const carry = carriedIn === null ? {} : mapCarriedOutputs(layout, outputs)
   const update = await engine.open(outputs, weights, { prepack: false, carry, fixed: poolNames(sites), ...(carriedIn && { carriedIn }) })
   const device = deviceState(update, layout, carry)
@@ -81,7 +84,15 @@ export const openMicroBatchSessions = async (
   const carry = carriedIn === null ? {} : mapCarriedOutputs(layout, outputs)
   const fixed = [...poolNames(sites), ...Object.values(carry)] // a step's first part is fed a sum of zeros
   const add = await engine.open(outputs, weights, { prepack: false, ...(carriedIn && { carry, carriedIn, fixed }) })
-  return { layout, sites, pools: drawPools(assembly, sites, largest), add, release: add.release }
+  const graph = rowsGraph(assembly, phase)
+  const rows = graph === null ? null : await engine.open(graph, weights, { prepack: false, fixed: poolNames(sites) })
+  return {
+    ...{ layout, sites, pools: drawPools(assembly, sites, largest), add, rows },
+    release: async () => {
+      await add.release()
+      await rows?.release()
+    },
+  }
 }
 
 const poolNames = (sites: MicroBatchSessions['sites']): readonly string[] => [

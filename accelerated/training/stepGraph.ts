@@ -7,6 +7,7 @@ import { gradient } from '../graph/gradient.js'
 import { add, div, input, minimum, mul, reduceSum, sqrt, square, checkpoint } from '../graph/operators.js'
 import { batchInputs } from '../models/batchInputs.js'
 import type { TensorSource, Wrap } from '../models/host.js'
+import { accumulates } from '../settings/commonSettings.js'
 import { pooledDropout, type DropoutSite } from '../models/layers/dropout.js'
 import { blockInput, blockOutput, joinBlock, type Block, type ParameterLayout, type OptimizerExtension } from '../parameters/layout.js'
 import { buildLayout, type Assembly } from './assembly.js'
@@ -45,7 +46,7 @@ export const stepGraph = (
     const host = adaptedHost(assembly, phase, parameters, (model) =>
       settings.gradientCheckpointing ? checkpointedLayers(dropout.wrap(model)) : dropout.wrap(model),
     )
-    const taskLoss = objective.loss(buildForwards(assembly, host), batchInputs(dtype, assembly.inBlocks))
+    const taskLoss = (stepLoss(assembly) ?? objective).loss(buildForwards(assembly, host), batchInputs(dtype, assembly.inBlocks))
     const penalty = method.train.penalty?.(phase, settings, parameter) ?? null
     // Each part of an accumulated batch carries its share of the penalty, so that the parts add up to one step.
     const share = (x: Expression): Expression => (accumulation === 'whole' ? x : mul(x, input('batchShare', [], dtype)))
@@ -57,6 +58,19 @@ export const stepGraph = (
   const extension = method.train.optimizerExtension?.(phase, settings) ?? null
   const outputs = trainingStep(layout, loss, { maxGradNorm: settings.maxGradNorm, extension }, accumulation, dtype)
   return { layout, outputs, sites: dropout.sites() }
+}
+
+/** The loss that compares the parts of a step; undefined: there is one part, or each has a loss of its own. */
+export const stepLoss = ({ settings, objective }: Pick<Assembly, 'settings' | 'objective'>) =>
+  accumulates(settings) ? objective.stepLoss : undefined
+
+/** What a part gives to the loss of its step, with the same noise; null: nothing. */
+export const rowsGraph = (assembly: Assembly, phase: unknown): Outputs | null => {
+  const { dtype } = assembly.precision
+  const compared = stepLoss(assembly)
+  if (compared === undefined) return null
+  const host = adaptedHost(assembly, phase, parameterInputs(buildLayout(assembly, phase), dtype), pooledDropout(dtype).wrap)
+  return { rows: compared.rows(buildForwards(assembly, host), batchInputs(dtype, assembly.inBlocks)) }
 }
 
 /** The function to minimize, of the trained tensors by name. */

@@ -53,7 +53,8 @@ export const trainStep = async <E extends TrainingExample>(
     ...weightFeeds(assembly, progress, learningRate),
     ...controlFeeds(assembly, state.phase, progress),
   }
-  const prepareFeeds = microBatchFeeds(context, sessions, state, parts)
+  let prepared: ReturnType<typeof microBatchFeeds<E>> | null = null
+  const prepareFeeds = () => (prepared ??= microBatchFeeds(context, sessions, state, parts))
   const next = nextBuffers(layout, state, spare, dtype)
   const step = { ...{ layout, state, dtype, constant, prepareFeeds, next }, parts: parts.length }
   const outcome = await (executor === null ? chained(step, sessions) : spread(step, sessions, { progress, executor }))
@@ -66,7 +67,7 @@ type Step = {
   readonly state: RunState
   readonly dtype: FloatType
   readonly constant: Feeds
-  readonly prepareFeeds: (part: number) => PartFeeds
+  readonly prepareFeeds: () => Promise<(part: number) => PartFeeds>
   readonly next: Vectors
   readonly parts: number
 }
@@ -88,8 +89,9 @@ const chained = async (
 ): Promise<typeof noOutcome> => {
   let gradientSum = zeros(add === null ? 0 : layout.size, dtype)
   let outcome = noOutcome
+  const feedsByPart = await prepareFeeds()
   for (let i = 0; i < parts; i++) {
-    const { feeds, tokens } = prepareFeeds(i)
+    const { feeds, tokens } = feedsByPart(i)
     const whole = add === null ? {} : blockFeeds(layout, 'gradientSum', gradientSum, dtype)
     const sum = i === 0 ? whole : (device?.withoutSums(whole) ?? whole)
     const isLast = i === parts - 1
@@ -111,7 +113,8 @@ const spread = async (
 ): Promise<typeof noOutcome> => {
   if (add === null) throw new Error('spread: expected the sessions of a spread step, got those of a whole one')
   const { step, phase, parameters } = state
-  const compute = (part: number): Promise<MicroBatchGradient> => microBatchGradient({ layout, add }, parameters, prepareFeeds(part), dtype)
+  const compute = async (part: number): Promise<MicroBatchGradient> =>
+    microBatchGradient({ layout, add }, parameters, (await prepareFeeds())(part), dtype)
   const gradients = await executor({ step, phase, parameters, progress, layout, parts, compute })
   const outcome = gradients.reduce((before, { tokens, results }) => withPart(before, tokens, results), noOutcome)
   const sum = blockFeeds(layout, 'gradientSum', sumGradients(gradients, layout, dtype), dtype)

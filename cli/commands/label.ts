@@ -2,22 +2,14 @@
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { option } from '../../accelerated/errors/words.js'
+import { quoted } from '../../accelerated/errors/inputError.js'
 import { listFlag } from '../../finetuning/commandLine/flag.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { shareInWords } from '../../finetuning/metrics/interval.js'
 import { absoluteModel } from '../../finetuning/run/absolutePath.js'
-import { describeGain, labelingLoop, newestLabels, type ClassOfRow, type LabelingLoop } from '../../finetuning/use/labeling.js'
-import {
-  nameLabelsFile,
-  openLabelsFile,
-  readRowsToLabel,
-  type WrittenLabel,
-  type LabelsFile,
-  type RowToLabel,
-} from '../../finetuning/use/labeledRows.js'
-import { openEncoder } from '../../finetuning/use/zeroShot.js'
+import { labelingLoop, labelingSession, nameClasses, scoredEvery, type LabelingSession } from '../../finetuning/use/labeling.js'
+import { nameLabelsFile, openLabelsFile, readRowsToLabel, type RowToLabel } from '../../finetuning/use/labeledRows.js'
+import { embedTexts } from '../../finetuning/use/zeroShot.js'
 import { standardInput } from '../input/promptInput.js'
 import { resolveFlags } from '../options/precedence.js'
 import { dropUndefined, pickFlags, type Values } from '../options/settingFlags.js'
@@ -59,8 +51,9 @@ export const label = defineCommand({
     const written = await openLabelsFile(path, rows)
     const classes = nameClasses(file, names, [...rows.map((row) => row.label), ...written.labels.map((one) => one.label)])
     const features = await embed(String(model), rows, pick(others, machine), terminal)
-    const session = { rows, classes, written, loop: labelingLoop(features, classes.length) }
-    const labels = await ask(session, terminal)
+    const session = labelingSession(rows, classes, written, labelingLoop(features, classes.length))
+    await ask(session, rows, classes, terminal)
+    const labels = session.labels()
     const counts = classes.map((name) => labels.filter((one) => one.label === name).length)
     terminal.result(`${plural(labels.length, 'label')} in ${path} (${classes.map((name, i) => `${name} ${counts[i]}`).join(', ')})`, {
       file: path,
@@ -74,25 +67,6 @@ export const label = defineCommand({
 const pick = (values: Values, names: readonly string[]): Values =>
   Object.fromEntries(Object.entries(values).filter(([name]) => names.includes(name)))
 
-/** There are nine keys. */
-const mostClasses = 9
-
-/** @param present labels of the file and of an earlier session @throws InputError */
-const nameClasses = (file: string, names: readonly string[] | null, present: readonly (string | null)[]): readonly string[] => {
-  const found = [...new Set(present.filter((one) => one !== null))].sort()
-  const classes = names ?? found
-  if (classes.length < 2 || classes.length > mostClasses || new Set(classes).size < classes.length)
-    throw inputError(
-      option('labels'),
-      `two to ${mostClasses} different names of classes`,
-      classes.length === 0 ? 'none' : quoted(classes.join(',')),
-    )
-  const other = found.find((one) => !classes.includes(one))
-  if (other !== undefined)
-    throw inputError(file, `labels among ${classes.map((name) => quoted(name, 40)).join(', ')} (--labels)`, quoted(other))
-  return classes
-}
-
 /** Texts that are embedded between two notes. */
 const portion = 1_024
 
@@ -100,39 +74,21 @@ const embed = async (model: string, rows: readonly RowToLabel[], flags: Values, 
   const { device, precision, threads, batchSize, maxLength } = resolveFlags(flags)
   const { folder, baseModelName } = await resolveModel(absoluteModel(model), {})
   const base = await openModelFolder(folder, { baseModelName })
-  if (base.model.spec.kind !== 'encoder')
-    throw inputError(model, 'an encoder, such as a sentence-transformers model', `a ${base.model.spec.kind}`)
-  const length = flags['maxLength'] === undefined ? null : maxLength
-  const encoder = await openEncoder(base, { precision, threads, batchSize, maxLength: length }, await chooseDevice(device))
-  const features: Float32Array[] = []
-  try {
-    for (let from = 0; from < rows.length; from += portion) {
-      if (rows.length > portion) note(`${from} of ${rows.length} texts are embedded …`)
-      const texts = rows.slice(from, from + portion).map(({ text }) => ({ text }))
-      for (const vector of await encoder.predict(texts)) features.push(Float32Array.from(vector))
-    }
-  } finally {
-    await encoder.release()
+  const machine = { precision, threads, batchSize, maxLength: flags['maxLength'] === undefined ? null : maxLength }
+  const texts = rows.map(({ text }) => text)
+  const onPortion = (done: number): void => {
+    if (rows.length > portion) note(`${done} of ${rows.length} texts are embedded …`)
   }
-  return features
+  return embedTexts(base, model, texts, { machine, device: await chooseDevice(device) }, { portion, onPortion })
 }
 
-type Session = {
-  readonly rows: readonly RowToLabel[]
-  readonly classes: readonly string[]
-  readonly written: LabelsFile
-  readonly loop: LabelingLoop
-}
-
-/** Labels between two lines about accuracy. */
-const scoredEvery = 10
-
-/** Asks row after row until q, Ctrl-C or the end of the input. @returns the labels in the file */
-const ask = async ({ rows, classes, written, loop }: Session, terminal: Terminal): Promise<readonly WrittenLabel[]> => {
-  const present = rows.flatMap(({ label: given }, row) => (given === null ? [] : [{ row, label: classes.indexOf(given) }]))
-  let labels = written.labels
-  const skipped = new Set<number>()
-  const all = () => [...present, ...labels.map(({ at, label: name }) => ({ row: at, label: classes.indexOf(name) }))]
+/** Asks row after row until q, Ctrl-C or the end of the input. */
+const ask = async (
+  session: LabelingSession,
+  rows: readonly RowToLabel[],
+  classes: readonly string[],
+  terminal: Terminal,
+): Promise<void> => {
   const show = (row: number | null): void => {
     const keys = row === null ? [] : [...classes.map((name, i) => `${i + 1} ${name}`), 's skip']
     const text = row === null ? 'no row is left' : (rows[row]?.text ?? '')
@@ -141,34 +97,31 @@ const ask = async ({ rows, classes, written, loop }: Session, terminal: Terminal
   const keys = readKeys()
   try {
     for (;;) {
-      const row = loop.next(all(), skipped)
+      const row = session.row()
       show(row)
       const { value: key, done } = await keys.next()
       if (done === true || key === 'q') break
       const name = classes[Number(key) - 1]
-      const before = labels
-      if (key === 'u') labels = labels.slice(0, -1)
-      else if (row !== null && name !== undefined) labels = [...labels, { at: row, label: name }]
-      else if (row !== null && key === 's') skipped.add(row)
+      if (key === 'u') await session.undo()
+      else if (row !== null && name !== undefined) await session.give(row, name)
+      else if (row !== null && key === 's') session.skip(row)
       else terminal.warn(`expected ${row === null ? '' : `1 to ${classes.length}, s, `}u or q, got ${quoted(key)}`)
-      if (labels !== before) await written.write(labels)
-      if (labels.length > before.length && labels.length % scoredEvery === 0) report(loop, all(), terminal)
+      if (row !== null && name !== undefined && session.labels().length % scoredEvery === 0) report(session, terminal)
     }
   } finally {
     await keys.return(undefined)
     process.stderr.write('\n')
   }
-  return labels
 }
 
 /** The rows that are asked for are the hard ones, so the probe is right more often on the others. */
-const report = (loop: LabelingLoop, labels: readonly ClassOfRow[], { note }: Terminal): void => {
-  const right = loop.crossValidate(labels)
-  if (right === null) return
-  const share = right.filter(Boolean).length / labels.length
-  note(`\n${plural(labels.length, 'label')}: a probe of the others predicts ${shareInWords(share, labels.length) ?? share}`)
-  const before = labels.length < 2 * newestLabels ? null : loop.crossValidate(labels, labels.length - newestLabels)
-  if (before !== null) note(describeGain(before, right))
+const report = ({ score, gain }: LabelingSession, { note }: Terminal): void => {
+  const scored = score()
+  if (scored === null) return
+  const share = scored.right / scored.labels
+  note(`\n${plural(scored.labels, 'label')}: a probe of the others predicts ${shareInWords(share, scored.labels) ?? share}`)
+  const gained = gain()
+  if (gained !== null) note(gained)
 }
 
 /** The keys of a terminal one by one, or the characters of a pipe; blanks do not count. Ctrl-C and Ctrl-D end. */

@@ -132,12 +132,12 @@ const plannedSteps = 1000
 
 /** The phase with the largest estimate: the first one, or the one after it. */
 const peakPhase = (run: Run, data: Data, steps: number): MemoryEstimate => {
-  const { batchSize } = run.settings
+  const { batchSize, gradientAccumulationSteps } = run.settings
   const virtual = run.method.train.virtualTokens?.(run.settings)
   const inside = virtual?.at === 'embeddings' ? virtual.count : 0
   const findSizes = (examples: Examples<TokenizedExample>): Dimensions => {
     const largest = largestBatch(examples, batchSize, inside)
-    return { ...largest, ...run.objective.dimensions?.(largest.tokens) }
+    return { ...largest, ...run.objective.dimensions?.(largest.tokens, largest.batch * gradientAccumulationSteps) }
   }
   const [training, evaluation] = [data.training, data.evaluation].map((examples) => (examples === null ? null : findSizes(examples)))
   const phases = listPhases(run, steps).map((phase) => memoryEstimate(run, phase, training ?? {}, evaluation ?? null, data.samples))

@@ -9,7 +9,7 @@ import { prepacks } from '../../accelerated/engines/sessionOptions.js'
 import { buildLayout, memoryNames, type Assembly } from '../../accelerated/training/assembly.js'
 import { graphToCount } from '../../accelerated/training/graphCache.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
-import type { StepGraph } from '../../accelerated/training/stepGraph.js'
+import { rowsGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
 import { dimensionsInBlocks, forSequence } from '../../accelerated/training/batchFeeds.js'
 import { accumulates } from '../../accelerated/settings/commonSettings.js'
 
@@ -46,12 +46,14 @@ export const memoryEstimate = (
   const graphs = accumulates(assembly.settings)
     ? [graphToCount(step, phase, 'finish'), graphToCount(step, phase, 'add')]
     : [graphToCount(step, phase, 'whole')]
+  const rows = rowsGraph(step, phase)
+  const trained = [...graphs.map(({ outputs }) => outputs), ...(rows === null ? [] : [rows])]
   const [evaluator, evaluationSizes] = forLongest(assembly, evaluation ?? {})
   const inference = evaluation === null ? null : inferenceGraph(evaluator, phase)
-  const all = [...graphs.map(({ outputs }) => outputs), ...(inference === null ? [] : [inference])]
+  const all = [...trained, ...(inference === null ? [] : [inference])]
   return {
-    weights: sum(graphs.map(({ outputs }) => countWeightBytes(outputs, sizes))),
-    activations: sum(graphs.map(({ outputs }) => simulateValues(outputs, sizes))),
+    weights: sum(trained.map((outputs) => countWeightBytes(outputs, sizes))),
+    activations: sum(trained.map((outputs) => simulateValues(outputs, sizes))),
     state: countStateBytes(assembly, phase) + sum(graphs.slice(0, 1).map((graph) => countPoolBytes(assembly, graph, sizes))),
     evaluation: inference === null ? 0 : countWeightBytes(inference, evaluationSizes) + simulateValues(inference, evaluationSizes),
     samples: samples(phase),

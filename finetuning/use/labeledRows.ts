@@ -1,10 +1,11 @@
 /** The rows of a file that is being labeled, and the CSV file beside it that receives each label at once: row, text, label. */
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import { fileExtension, unpackedName } from '../../accelerated/storage/paths.js'
 import { findColumn } from '../data/columns.js'
 import { readTexts, type TextColumns } from '../data/delimited.js'
-import type { WholeRow } from '../data/rows.js'
+import type { Placed, WholeRow } from '../data/rows.js'
 
 /** row: its place in the file, as in messages · label: what the file says, or null */
 export type RowToLabel = { readonly row: number; readonly text: string; readonly label: string | null }
@@ -13,7 +14,7 @@ export type RowToLabel = { readonly row: number; readonly text: string; readonly
 const mostRows = 100_000
 
 /** The rows that have a text. @param label the column of labels, which a file need not have @throws InputError */
-export const readRowsToLabel = async (file: string, columns: TextColumns, label = 'label'): Promise<readonly RowToLabel[]> => {
+export const readRowsToLabel = async (file: string, columns: TextColumns & Placed, label = 'label'): Promise<readonly RowToLabel[]> => {
   const rows: RowToLabel[] = []
   let written = ''
   const whole = ({ names, values }: WholeRow): void => {
@@ -46,29 +47,32 @@ export type LabelsFile = {
   readonly write: (labels: readonly WrittenLabel[]) => Promise<void>
 }
 
-const quote = (cell: string): string => `"${cell.replaceAll('"', '""')}"`
+/** A cell of a CSV file. */
+export const quote = (cell: string): string => `"${cell.replaceAll('"', '""')}"`
+
+export const formatLabels = (rows: readonly RowToLabel[], labels: readonly WrittenLabel[]): string =>
+  `row,text,label\n${labels.map(({ at, label }) => `${rows[at]?.row},${quote(rows[at]?.text ?? '')},${quote(label)}\n`).join('')}`
 
 /** @throws InputError if the file holds labels of other rows */
-export const openLabelsFile = async (path: string, rows: readonly RowToLabel[]): Promise<LabelsFile> => {
-  const version = async (): Promise<string | null> => (await nodeFiles.stat(path))?.version ?? null
+export const openLabelsFile = async (path: string, rows: readonly RowToLabel[], storage: Storage = nodeFiles): Promise<LabelsFile> => {
+  const version = async (): Promise<string | null> => (await storage.stat(path))?.version ?? null
   let seen = await version()
-  const labels = seen === null ? [] : await readLabels(path, rows)
+  const labels = seen === null ? [] : await readLabels(path, rows, storage)
   return {
     labels,
     write: async (next) => {
       if ((await version()) !== seen) throw inputError(path, 'the labels of this session alone', 'a file that another program has changed')
-      const lines = next.map(({ at, label }) => `${rows[at]?.row},${quote(rows[at]?.text ?? '')},${quote(label)}\n`)
-      if (lines.length === 0) await nodeFiles.remove(path)
-      else await nodeFiles.write(path, `row,text,label\n${lines.join('')}`)
+      if (next.length === 0) await storage.remove(path)
+      else await storage.write(path, formatLabels(rows, next))
       seen = await version()
     },
   }
 }
 
-const readLabels = async (path: string, rows: readonly RowToLabel[]): Promise<readonly WrittenLabel[]> => {
+const readLabels = async (path: string, rows: readonly RowToLabel[], storage: Storage): Promise<readonly WrittenLabel[]> => {
   const places = new Map(rows.map(({ row }, at) => [String(row), at]))
   const labels = new Map<number, string>()
-  for (const { text, label, number } of await readLabelRows(path)) {
+  for (const { text, label, number } of await readLabelRows(path, storage)) {
     const at = places.get(number)
     if (at === undefined || rows[at]?.text !== text)
       throw inputError(path, 'the labels that an earlier session gave to these rows', `another text in row ${quoted(number)}`)
@@ -79,12 +83,12 @@ const readLabels = async (path: string, rows: readonly RowToLabel[]): Promise<re
 
 type LabelRow = { readonly number: string; readonly text: string; readonly label: string }
 
-const readLabelRows = async (path: string): Promise<readonly LabelRow[]> => {
+const readLabelRows = async (path: string, storage: Storage): Promise<readonly LabelRow[]> => {
   const all: LabelRow[] = []
   const whole = ({ names, values }: WholeRow): void => {
     const [number = '', text = '', label = ''] = ['row', 'text', 'label'].map((name) => String(values[names.indexOf(name)] ?? ''))
     all.push({ number, text, label })
   }
-  await readTexts(path, {}, () => undefined, { whole })
+  await readTexts(path, { storage }, () => undefined, { whole })
   return all
 }

@@ -2,9 +2,12 @@
  * A labeling loop: a probe on embeddings is fitted again after each label, and asks for the row of which it is least sure (Lewis and Gale, 1994).
  * Every fifth row is drawn at random, so that classes are found which the probe does not know.
  */
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { option, words } from '../../accelerated/errors/words.js'
 import { computeLogits, fitLinearModel } from '../../accelerated/probe/linearModel.js'
 import { mean, sampleStandardDeviation } from 'simple-statistics'
 import { permutation } from '../../accelerated/parameters/random.js'
+import type { LabelsFile, RowToLabel, WrittenLabel } from './labeledRows.js'
 
 /** A row by its place, and its class. */
 export type ClassOfRow = { readonly row: number; readonly label: number }
@@ -88,4 +91,80 @@ const largest = (logits: readonly number[]): number => logits.reduce((best, z, i
 const confidence = (logits: readonly number[]): number => {
   const most = logits[largest(logits)] ?? 0
   return 1 / logits.reduce((sum, z) => sum + Math.exp(z - most), 0)
+}
+
+/** There are nine keys. */
+const mostClasses = 9
+
+/** @param names of the classes; null: those of the labels that are present, in the file or from an earlier session @throws InputError */
+export const nameClasses = (file: string, names: readonly string[] | null, present: readonly (string | null)[]): readonly string[] => {
+  const found = [...new Set(present.filter((one) => one !== null))].sort()
+  const classes = names ?? found
+  if (classes.length < 2 || classes.length > mostClasses || new Set(classes).size < classes.length)
+    throw inputError(
+      option('labels'),
+      `two to ${mostClasses} different names of classes`,
+      classes.length === 0 ? 'none' : quoted(classes.join(',')),
+    )
+  const other = found.find((one) => !classes.includes(one))
+  if (other !== undefined)
+    throw inputError(file, words`labels among ${classes.map((name) => quoted(name, 40)).join(', ')} (${option('labels')})`, quoted(other))
+  return classes
+}
+
+/** Who labels the rows of a file one after another. */
+export type LabelingSession = {
+  /** the row to ask for; null: none is left */
+  readonly row: () => number | null
+  readonly labels: () => readonly WrittenLabel[]
+  /** Labels the row. @throws InputError if the file cannot be written */
+  readonly give: (row: number, label: string) => Promise<void>
+  readonly undo: () => Promise<void>
+  readonly skip: (row: number) => void
+  /** Takes all labels of this session and of earlier ones back. */
+  readonly forget: () => Promise<void>
+  /** Right predictions of the first `count` labels, those of the rows included, by folds; null: there are too few. */
+  readonly score: (count?: number) => { readonly right: number; readonly labels: number } | null
+  /** describeGain of the newest labels; null: there are too few */
+  readonly gain: () => string | null
+}
+
+/** Labels between two scores. */
+export const scoredEvery = 10
+
+/** @param rows those that have a label teach the probe */
+export const labelingSession = (
+  rows: readonly RowToLabel[],
+  classes: readonly string[],
+  written: LabelsFile,
+  { next, crossValidate }: LabelingLoop,
+): LabelingSession => {
+  const present = rows.flatMap(({ label }, row) => (label === null ? [] : [{ row, label: classes.indexOf(label) }]))
+  const skipped = new Set<number>()
+  let labels = written.labels
+  const all = (): readonly ClassOfRow[] => [...present, ...labels.map(({ at, label }) => ({ row: at, label: classes.indexOf(label) }))]
+  const replace = async (changed: readonly WrittenLabel[]): Promise<void> => {
+    await written.write(changed)
+    labels = changed
+  }
+  return {
+    row: () => next(all(), skipped),
+    labels: () => labels,
+    give: (row, label) => replace([...labels, { at: row, label }]),
+    undo: async () => (labels.length === 0 ? undefined : replace(labels.slice(0, -1))),
+    skip: (row) => void skipped.add(row),
+    forget: () => {
+      skipped.clear()
+      return replace([])
+    },
+    score: (count = present.length + labels.length) => {
+      const right = crossValidate(all().slice(0, count))
+      return right === null ? null : { right: right.filter(Boolean).length, labels: count }
+    },
+    gain: () => {
+      const [given, right] = [all(), crossValidate(all())]
+      const before = given.length < 2 * newestLabels ? null : crossValidate(given, given.length - newestLabels)
+      return before === null || right === null ? null : describeGain(before, right)
+    },
+  }
 }

@@ -33,6 +33,33 @@ export const openEncoder = (
 }
 
 /**
+ * The embedding of each text: [hidden]. @param name of the model, for the message
+ * @param onPortion is told, before each portion of texts, how many are embedded @throws InputError for a model that is no encoder, and as openEncoder
+ */
+export const embedTexts = async (
+  base: ModelFolder,
+  name: string,
+  texts: readonly string[],
+  open: { readonly machine: Parameters<typeof openEncoder>[1]; readonly device: Device },
+  { portion, onPortion }: { readonly portion: number; readonly onPortion: (done: number) => void },
+): Promise<readonly Float32Array[]> => {
+  if (base.model.spec.kind !== 'encoder')
+    throw inputError(name, 'an encoder, such as a sentence-transformers model', `a ${base.model.spec.kind}`)
+  const encoder = await openEncoder(base, open.machine, open.device)
+  const embeddings: Float32Array[] = []
+  try {
+    for (let from = 0; from < texts.length; from += portion) {
+      onPortion(from)
+      const part = texts.slice(from, from + portion).map((text) => ({ text }))
+      for (const vector of await encoder.predict(part)) embeddings.push(Float32Array.from(vector))
+    }
+  } finally {
+    await encoder.release()
+  }
+  return embeddings
+}
+
+/**
  * The head's rows are the embeddings of the names times 20, so a logit is 20 cos(text, name). The multiple negatives ranking loss, by which sentence
  * encoders are trained, has the same factor. The result is an ordinary classifier.
  * @throws InputError for fewer than two names, or equal ones

@@ -26,7 +26,9 @@ import {
   unitRows,
   type Tensor,
 } from '../../reference/index.js'
+import { inBatches } from '../../accelerated/training/batchOrder.js'
 import { assertClose } from '../support/assertClose.js'
+import { lossOfParts } from '../support/lossOfParts.js'
 import { float64, evaluate, resultOf } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 import { someOptions } from './modelOptions.js'
@@ -109,6 +111,22 @@ describe.each(['ranking', 'triplets', 'similarity'] as const)('the %s loss of pa
       }),
       { seed: SEED, numRuns: 12 },
     ))
+
+  it.skipIf(loss === 'similarity')(
+    `is the same, and so is its gradient, where parts of the batch are computed one after another (seed ${SEED})`,
+    () =>
+      fc.assert(
+        fc.asyncProperty(pairLengths, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 1e6 }), async (lengths, size, seed) => {
+          const examples = examplesOf(lengths, loss)
+          const hidden = hiddenOf(examples, seed)
+          const ours = await lossOfParts(sentenceEmbedding(model, loss, sizes), inBatches(examples, size), hidden)
+          const expected = reference(loss, examples, hidden)
+          assertClose([ours.loss], [expected.value], { relative: 1e-9, absolute: 1e-12, name: 'loss' })
+          assertClose(ours.gradient, expected.slope.data, { relative: 1e-8, absolute: 1e-11, name: 'gradient' })
+        }),
+        { seed: SEED, numRuns: 12 },
+      ),
+  )
 
   it('has the gradient of central differences in the reference', () => {
     const pairs = [

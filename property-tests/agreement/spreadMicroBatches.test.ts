@@ -6,7 +6,8 @@ import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.j
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { cpu } from '../../accelerated/engines/devices/device.js'
-import { type LabeledExample, sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import type { TrainingExample } from '../../accelerated/objectives/objective.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { namedVectors } from '../../accelerated/parameters/vectors.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { findPrecision } from '../../accelerated/settings/commonSettings.js'
@@ -18,6 +19,8 @@ import type { PartExecutor, MicroBatchGradient, AnswersExecutor } from '../../ac
 import { openMicroBatchWorker } from '../../accelerated/training/microBatchWorker.js'
 import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
+import { sentenceEmbedding } from '../../finetuning/tasks/embeddings/objective.js'
+import { assertClose } from '../support/assertClose.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
@@ -61,18 +64,23 @@ beforeAll(async () => {
 const weightedSum = (numbers: readonly unknown[]): number => numbers.reduce((sum: number, x, i) => sum + Number(x) * (i + 1), 0)
 
 /** The task as a process of its own opens it, and its start. */
-const openTask = async (input: SettingsInput) => {
+const openTask = async (input: SettingsInput, objectiveName: 'classes' | 'ranking' = 'classes') => {
   const settings = resolveSettings({ ...common, ...input })
   const base = await openModelFolder(join(root, 'tiny'), { baseModelName: 'tiny' })
   const tokenizer = await loadTokenizer(base.folder, base.model)
   const precision = findPrecision(settings.precision)
   const { tensor, weights } = await openFrozen(precision, base, join(root, 'cache'))
   const parts = { model: base.model, frozen: tensor, method: findMethod(settings.method), settings, precision }
-  const assembly = assemble(parts, (model) => sequenceClassification(model, outputs))
-  const examples = texts.map((text, row) => ({ ...tokenizer.encode(text, undefined, 16), label: row % 2, row }))
-  const task: TrainingTask<LabeledExample, unknown> = {
+  const isRanking = objectiveName === 'ranking'
+  const assembly = assemble(parts, (model) => (isRanking ? sentenceEmbedding(model, 'ranking') : sequenceClassification(model, outputs)))
+  const examples = texts.map((text, row) => {
+    const { inputIds } = tokenizer.encode(text, undefined, 16)
+    const pair = { ends: [2, inputIds.length], score: NaN } // of the text's first two tokens, and the others
+    return { inputIds, label: row % 2, row, ...(isRanking ? pair : {}) }
+  })
+  const task: TrainingTask<TrainingExample, unknown> = {
     ...assembly,
-    objective: assembly.objective as TrainingTask<LabeledExample, unknown>['objective'],
+    objective: assembly.objective as TrainingTask<TrainingExample, unknown>['objective'],
     runtime: { engine: cpu.engine({ threads: 1 }), weights },
     training: examples,
     evaluation: examples,
@@ -84,6 +92,7 @@ const openTask = async (input: SettingsInput) => {
 type Checkpoint = Extract<TrainingEvent, { readonly kind: 'checkpoint' }>
 
 type TraceOptions = {
+  readonly objective?: 'ranking'
   readonly executor?: PartExecutor
   readonly answers?: AnswersExecutor
   readonly resumed?: Checkpoint
@@ -93,9 +102,9 @@ type TraceOptions = {
 /** Everything that a run reports and saves, but its speed; each state as bytes. */
 const traceOf = async (
   input: SettingsInput,
-  { executor, answers, resumed, onCheckpoint }: TraceOptions = {},
+  { objective, executor, answers, resumed, onCheckpoint }: TraceOptions = {},
 ): Promise<readonly unknown[]> => {
-  const { task, start } = await openTask(input)
+  const { task, start } = await openTask(input, objective)
   const spread = { ...(executor === undefined ? {} : { executor }), ...(answers === undefined ? {} : { answers }) }
   const run = train({ ...task, ...spread }, resumed?.state ?? start, resumed ?? null, new AbortController().signal)
   const bytesOf = (state: Parameters<typeof namedVectors>[0]) =>
@@ -159,6 +168,47 @@ describe('a run in spread parts', () => {
     const worker = openMicroBatchWorker((await openTask(input)).task)
     const together = await traceOf(input, { executor: shuffled(worker, ranks), answers: backwards(worker) }).finally(worker.release)
     expect(together).toEqual(alone)
+  })
+})
+
+describe('a ranking loss over accumulated batches', () => {
+  const parts = { method: 'lora', rank: 2, batchSize: 3, gradientAccumulationSteps: 3, evalSteps: 4 } as const
+
+  it('has the bits of the run in one process where its parts are spread, and where it is resumed, with dropout', async () => {
+    const input = { ...parts, dropout: 0.1 }
+    const checkpoints: Checkpoint[] = []
+    const alone = await traceOf(input, { objective: 'ranking', onCheckpoint: (one) => checkpoints.push(one) })
+    const worker = openMicroBatchWorker((await openTask(input, 'ranking')).task)
+    const compute = shuffled(worker, [3, 8, 1, 4, 5])
+    const executor: PartExecutor = async (step) => {
+      const gradients = await compute(step)
+      // each part reports a third of one loss: what it computes has the noise of what the others were fed
+      const [first = NaN, ...others] = gradients.map(({ results }) => Number(results['taskLoss']?.[0]))
+      assertClose(others, [first, first], { relative: 1e-5, name: 'shares of the loss' })
+      return gradients
+    }
+    const spread = { executor, answers: backwards(worker) }
+    expect(await traceOf(input, { objective: 'ranking', ...spread }).finally(worker.release)).toEqual(alone)
+    const [resumed] = checkpoints
+    if (resumed === undefined) throw new Error('expected a checkpoint, got none')
+    expect((await traceOf(input, { objective: 'ranking', resumed })).slice(-2)).toEqual(alone.slice(-2))
+  })
+
+  it('is that of one batch: three parts of three equal nine pairs, to rounding', async () => {
+    const lossesOf = async (input: SettingsInput): Promise<readonly (readonly number[])[]> =>
+      (await traceOf(input, { objective: 'ranking' })).flatMap((event) => {
+        const { kind, taskLoss = NaN, gradientNorm = NaN } = event as { kind?: string; taskLoss?: number; gradientNorm?: number }
+        return kind === 'step' ? [[taskLoss, gradientNorm]] : []
+      })
+    for (const [precision, relative] of [
+      ['float64', 1e-9],
+      ['float32', 1e-4],
+    ] as const) {
+      const accumulated = await lossesOf({ ...parts, precision })
+      const whole = await lossesOf({ ...parts, precision, batchSize: 9, gradientAccumulationSteps: 1 })
+      expect(whole.length).toBe(4)
+      assertClose(accumulated.flat(), whole.flat(), { relative, name: precision })
+    }
   })
 })
 

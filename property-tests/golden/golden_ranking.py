@@ -3,6 +3,7 @@
 pairs: InformationRetrievalEvaluator (cosine) among the different second texts; a first text is answered by the second text of each of its rows
 graded: scikit-learn's ndcg_score at 10, and the reciprocal rank of the best grade
 losses: of vectors with gradients: MultipleNegativesRankingLoss of triplets, and MatryoshkaLoss of it on pairs and of CosineSimilarityLoss
+cached: CachedMultipleNegativesRankingLoss in mini-batches
 lists: ListNetLoss of scores and grades by query, and its gradient
 """
 import json
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from sentence_transformers.cross_encoder.losses import ListNetLoss
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
-from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss, MatryoshkaLoss, MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss, CosineSimilarityLoss, MatryoshkaLoss, MultipleNegativesRankingLoss
 from sentence_transformers.util import cos_sim
 from sklearn.metrics import ndcg_score
 
@@ -64,6 +65,9 @@ class Given(torch.nn.Module):
     def get_embedding_dimension(self):
         return 6
 
+    def __getitem__(self, _):
+        return self
+
 
 def loss(name, texts, sizes, pairs=3):
     vectors = torch.tensor(rng.normal(size=(texts, pairs, 6)), requires_grad=True)
@@ -74,6 +78,16 @@ def loss(name, texts, sizes, pairs=3):
     value.backward()
     by_pair = lambda x: x.transpose(0, 1).reshape(-1).tolist()
     return {'name': name, 'sizes': sizes, 'vectors': by_pair(vectors.detach()), 'scores': scores.tolist(), 'loss': value.item(), 'gradient': by_pair(vectors.grad)}
+
+
+def cached(name, texts, mini_batch, pairs):
+    vectors = torch.tensor(rng.normal(size=(texts, pairs, 6)), requires_grad=True)
+    value = CachedMultipleNegativesRankingLoss(Given(), mini_batch_size=mini_batch)(
+        [{'vectors': x, 'input_ids': torch.zeros(pairs, 1)} for x in vectors], torch.arange(pairs))
+    value.backward()
+    by_pair = lambda x: x.transpose(0, 1).reshape(-1).tolist()
+    return {'name': name, 'miniBatch': mini_batch, 'sizes': [], 'vectors': by_pair(vectors.detach()), 'scores': [0] * pairs, 'loss': value.item(),
+            'gradient': by_pair(vectors.grad)}
 
 
 class Scorer(torch.nn.Module):
@@ -105,5 +119,6 @@ golden = {
     'pairs': [pairs(40, 40, 40, 4), pairs(40, 40, 15, 4), pairs(60, 12, 50, 3)], 'graded': [graded(n) for n in (2, 5, 12, 30, 30)],
     'losses': [loss('triplets', 3, []), loss('triplets', 3, [4, 2]), loss('ranking', 2, [4, 2]), loss('similarity', 2, [3])],
     'lists': [lists(2, 5, 3), lists(4)],
+    'cached': [cached('ranking', 2, 2, 5), cached('ranking', 2, 3, 12), cached('triplets', 3, 2, 7)],
 }
 Path(__file__).with_name('fixtures').joinpath('ranking.json').write_text(json.dumps(golden) + '\n')

@@ -8,12 +8,14 @@ import type { Model } from '../../accelerated/models/architecture.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { packBatch } from '../../accelerated/models/packing.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
+import { inBatches } from '../../accelerated/training/batchOrder.js'
 import { normalizedGain, rankGrades, reciprocalRank } from '../../finetuning/metrics/ranking.js'
 import { scorePairs, type Pair } from '../../finetuning/tasks/embeddings/metrics.js'
-import { sentenceEmbedding, type EmbeddingLoss } from '../../finetuning/tasks/embeddings/objective.js'
+import { sentenceEmbedding, type EmbeddingLoss, type PairExample } from '../../finetuning/tasks/embeddings/objective.js'
 import { listNet, rankedExample } from '../../finetuning/tasks/reranking/objective.js'
 import type { PairTexts } from '../../finetuning/tasks/embeddings/pairTexts.js'
 import { assertClose } from '../support/assertClose.js'
+import { lossOfParts } from '../support/lossOfParts.js'
 import { evaluate, float64, resultOf } from '../support/runGraph.js'
 import { fixtures } from './golden.js'
 
@@ -28,6 +30,7 @@ type Golden = {
     readonly loss: number
     readonly gradient: readonly number[]
   }[]
+  readonly cached: readonly (Golden['losses'][number] & { readonly miniBatch: number })[]
   readonly lists: readonly {
     readonly grades: readonly (readonly number[])[]
     readonly scores: readonly number[]
@@ -86,6 +89,20 @@ it.each(golden.losses)(
     assertClose(ours.gradient, expected.gradient, { relative, absolute: 1e-9, name: 'gradient' })
   },
 )
+
+it.each(golden.cached)("the loss $name over parts of $miniBatch pairs is sentence-transformers' cached one", async (expected) => {
+  const { name, miniBatch, sizes } = expected
+  const texts = name === 'triplets' ? 3 : 2
+  const examples = expected.scores.map((score, row): PairExample => {
+    const ends = Array.from({ length: texts }, (_, i) => i + 1)
+    return { inputIds: ends.map((end) => texts * row + end), ends, score, row }
+  })
+  const objective = sentenceEmbedding({ spec: { hiddenSize: 6 } } as Model, name, sizes)
+  const parts = inBatches(examples, miniBatch)
+  const ours = await lossOfParts(objective, parts, { data: expected.vectors, shape: [NaN, 6] })
+  assertClose([ours.loss], [expected.loss], { relative: 1e-9, name: 'loss' })
+  assertClose(ours.gradient, expected.gradient, { relative: 1e-9, absolute: 1e-9, name: 'gradient' })
+})
 
 it.each(golden.lists)(
   "ListNet's loss of the grades $grades and its gradient are sentence-transformers'",

@@ -241,10 +241,17 @@ export const mistakes: readonly Mutation[] = [
     tests: ['agreement/spreadMicroBatches'],
   },
   {
+    file: 'accelerated/training/stepGraph.ts',
+    mistake: 'The parts of a step are embedded for each other without dropout.',
+    before: 'pooledDropout(dtype).wrap)',
+    after: '(model) => model)',
+    tests: ['agreement/spreadMicroBatches'],
+  },
+  {
     file: 'accelerated/training/microBatchWorker.ts',
     mistake: 'A worker draws the noise of the next step.',
-    before: 'opened, { step, phase }, batches(step)',
-    after: 'opened, { step: step + 1, phase }, batches(step)',
+    before: 'opened, { step, phase, parameters }, batches(step)',
+    after: 'opened, { step: step + 1, phase, parameters }, batches(step)',
     tests: ['agreement/spreadMicroBatches'],
   },
   {

@@ -27,6 +27,15 @@ export const makeButton = (label: string, onClick: () => void, described = label
   return button
 }
 
+/** A browser that blocks storage throws as it is asked. */
+export const localStorageOrNull = (): Storage | null => {
+  try {
+    return self.localStorage
+  } catch {
+    return null
+  }
+}
+
 /** A table with a header; cells after the first of a row are numbers. */
 export const makeTable = (header: readonly string[], rows: readonly (readonly string[])[]): HTMLTableElement => {
   const cell = (name: 'th' | 'td') => (text: string, column: number) => make(name, text, column > 0 ? 'count' : '')

@@ -15,6 +15,9 @@ export const sampleSentences: Readonly<Record<string, readonly string[]>> = {
 export type Lesson = {
   /** null: nothing is chosen, or it cannot be learned */
   readonly data: () => File | null
+  /** the chosen file, whether or not it can be learned */
+  readonly file: () => File | null
+  readonly choose: (file: File) => void
   readonly task: () => DataTask
   readonly summary: () => DataSummary | null
   readonly showColumns: (columns: ProposedColumns) => void
@@ -72,6 +75,8 @@ export const lessonIn = ({ ask, cancel, changed }: Asking): Lesson => {
   listen(choose, read)
   return {
     data: () => (summary === null ? null : file),
+    file: () => file,
+    choose,
     task,
     summary: () => summary,
     showColumns: fillMenus,

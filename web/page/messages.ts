@@ -1,5 +1,5 @@
 /** What the page and its worker say to each other. */
-import type { DataSummary, FinetuneEvent, FinetuneOptions, ProposedColumns } from 'salora/web'
+import type { DataSummary, FinetuneEvent, FinetuneOptions, Labeling, ProposedColumns, ToLabel } from 'salora/web'
 import type { PageFiles } from './files.js'
 
 /** Where a model's files come from. */
@@ -22,6 +22,16 @@ export type RunRequest = {
   readonly resume: boolean
 }
 
+/** Rows to label by hand. classes: null for those of the labels · taught: rows with labels, which teach the probe */
+export type LabelRequest = {
+  readonly file: File
+  readonly task: DataTask
+  readonly model: ModelChoice
+  readonly classes: readonly string[] | null
+  readonly maxLength: number
+  readonly taught: { readonly file: File; readonly task: DataTask } | null
+}
+
 export type Request =
   /** of a page in one file, before anything else */
   | { readonly kind: 'files'; readonly files: PageFiles }
@@ -41,6 +51,10 @@ export type Request =
   /** the files that a page in one file needs to answer as this run: its own, and its model's if it is not the page's */
   | { readonly kind: 'pack'; readonly run: string }
   | { readonly kind: 'report'; readonly run: string }
+  | ({ readonly kind: 'label' } & LabelRequest)
+  | { readonly kind: 'press'; readonly key: Parameters<Labeling['press']>[0] }
+  /** labels: as a file to download · training: the rows that have a label, to train on */
+  | { readonly kind: 'labeled'; readonly as: 'labels' | 'training' }
   | { readonly kind: 'remove'; readonly run: string }
 
 /** A run in the page's storage. */
@@ -95,6 +109,10 @@ export type Response =
   | { readonly kind: 'predictions'; readonly texts: readonly string[]; readonly predictions: readonly Prediction[] }
   | { readonly kind: 'opened'; readonly run: string }
   | { readonly kind: 'packed'; readonly run: string; readonly files: PageFiles }
+  /** share of the texts that are embedded, before the first is asked for */
+  | { readonly kind: 'embedding'; readonly share: number }
+  | { readonly kind: 'toLabel'; readonly toLabel: ToLabel }
+  | { readonly kind: 'labeled'; readonly as: 'labels' | 'training'; readonly file: File }
   | { readonly kind: 'download'; readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }
   /** where: what the page was doing, for the place of the line · options: those that the message names, for its remedies */
   | { readonly kind: 'error'; readonly where: Request['kind']; readonly message: string; readonly options: readonly string[] }

@@ -2,8 +2,9 @@
 import { saveFile } from '../../reporting/page/charts.js'
 import { openCurves } from './curves.js'
 import { selectedDevice, showMachine } from './devices.js'
-import { byId, make, makeButton } from './elements.js'
+import { byId, localStorageOrNull, make, makeButton } from './elements.js'
 import { addFiles, fileAddress, isOneFile, readInsideFiles } from './files.js'
+import { labelingIn } from './label.js'
 import { lessonIn, sampleSentences } from './learn.js'
 import type { ModelChoice, Request, Response, RunRequest, StoredRun } from './messages.js'
 import { progressIn } from './progress.js'
@@ -99,15 +100,6 @@ const readPace = (): number | null => {
   const kept = Number(localStorageOrNull()?.getItem(paceKey()) ?? NaN)
   if (Number.isFinite(kept)) return kept
   return modelChoice().kind === 'embedded' ? firstPace : null
-}
-
-/** A browser that blocks storage throws as it is asked. */
-const localStorageOrNull = (): Storage | null => {
-  try {
-    return self.localStorage
-  } catch {
-    return null
-  }
 }
 
 const roughly = (ms: number): string =>
@@ -215,7 +207,13 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
   runs: ({ runs }) => showRuns(runs),
   reading: ({ share }) => lesson.showReading(share),
   columns: ({ columns }) => lesson.showColumns(columns),
-  summary: ({ summary }) => lesson.showSummary(summary),
+  summary: ({ summary }) => {
+    lesson.showSummary(summary)
+    labeling.close(lesson.data())
+  },
+  embedding: ({ share }) => labeling.showEmbedding(share),
+  toLabel: ({ toLabel }) => labeling.show(toLabel),
+  labeled: (labeled) => labeling.take(labeled),
   model: ({ id, line }) => {
     if (readField('hub') === id) byId('hub-model').textContent = line
   },
@@ -226,6 +224,12 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
     if (event.kind === 'start') began = performance.now() // what comes before does not grow with the rows
     if (event.kind !== 'result' || event.result.stepsDone === 0) return
     byId('downloads').hidden = false
+    const [data, classes] = [lesson.data(), lesson.summary()?.classes ?? []]
+    if (data !== null && classes.length > 0)
+      labeling.offerMore(
+        { file: data, task: lesson.task() },
+        classes.map(({ name }) => name),
+      )
     if (words > 0 && !event.result.interrupted) localStorageOrNull()?.setItem(paceKey(), String((performance.now() - began) / words))
     describeChoices()
   },
@@ -248,11 +252,21 @@ const answers: { readonly [K in Response['kind']]: (response: Extract<Response, 
   predictions: ({ texts, predictions }) => watched.show(texts, predictions, lesson.summary()?.classes.map(({ name }) => name) ?? []),
   download: ({ name, bytes }) => saveFile(name, new Blob([bytes], { type: name.endsWith('.html') ? 'text/html' : 'application/zip' })),
   error: ({ where, message, options }) => {
-    if (where === 'inspect') return lesson.showError(message, options)
+    if (where === 'inspect') return showUnreadable(message, options)
+    if (where === 'label' || where === 'press') labeling.failed()
     if (where === 'look') byId('hub-model').textContent = ''
     if (where === 'start') restartWorker()
     showError(message)
   },
+}
+
+/** A file that lacks labels can be given them. */
+const showUnreadable = (message: string, options: readonly string[]): void => {
+  lesson.showError(message, options)
+  const file = lesson.file()
+  labeling.close(null)
+  if (file !== null && (options.includes('skipMissing') || (options.includes('label') && !options.includes('text'))))
+    labeling.offer({ file, task: lesson.task() })
 }
 
 const newWorker = (): Worker => {
@@ -276,6 +290,7 @@ let worker = newWorker()
 
 /** After a run that failed: a card that was lost, or memory that WebAssembly took, stays so as long as its worker. */
 const restartWorker = (): void => {
+  labeling.close(null)
   worker.terminate()
   worker = newWorker()
 }
@@ -291,6 +306,14 @@ const lesson = lessonIn({
       epochs.value = String(Math.min(mostEpochs, Math.max(4, Math.ceil(enoughRows / rows))))
     setTrains(trains)
     describeChoices()
+  },
+})
+const labeling = labelingIn({
+  ask,
+  settings: () => ({ model: modelChoice(), maxLength: Number(readField('maxLength')) }),
+  train: (file) => {
+    lesson.choose(file)
+    byId('run').scrollIntoView({ block: 'nearest' })
   },
 })
 const watched = watchedIn((texts) => ask({ kind: 'predict', texts }))

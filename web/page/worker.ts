@@ -10,9 +10,11 @@ import {
   memoryStorage,
   methodNames,
   mounted,
+  openLabeling,
   predictor,
   report,
   type FolderHandle,
+  type Labeling,
   type OptionStyle,
   type Place,
   type Predictor,
@@ -22,7 +24,7 @@ import {
 } from 'salora/web'
 import { findDataFile, filesBelow, removeRun, storedRuns, makeZip } from './storedRuns.js'
 import { isOneFile, readFile, takeFiles, type PageFiles } from './files.js'
-import type { ModelChoice, Request, Response, RunRequest } from './messages.js'
+import type { LabelRequest, ModelChoice, Request, Response, RunRequest } from './messages.js'
 import { megabytes, modelFiles, modelLine, type Download, type ModelFiles } from './models.js'
 import { openDevice, gpuHere, runtimeVersion, threadsHere } from './runtime.js'
 
@@ -63,6 +65,7 @@ const fields: Readonly<Record<string, string>> = {
   model: 'the model',
   device: 'the device',
   maxLength: 'the longest text',
+  labels: 'the classes',
   evalData: 'more rows',
 }
 const inPage: OptionStyle = ({ option }) => fields[option] ?? option
@@ -89,6 +92,7 @@ let watched: readonly string[] = []
 type OpenRun = { readonly output: string; readonly place: Place; readonly model: ModelFiles }
 let run: OpenRun | null = null
 let opened: Promise<Predictor> | null = null
+let labeling: (Labeling & { readonly name: string }) | null = null
 
 const closePredictor = async (): Promise<void> => {
   const earlier = opened
@@ -136,6 +140,26 @@ const openStored = async (name: string, choice: ModelChoice): Promise<void> => {
     place: await openPlace({ name, settings: { ...stored.settings, device: 'cpu' }, resume: false }, model),
     model,
   }
+}
+
+/** @throws InputError */
+const openLabels = async ({ file, task, model: choice, classes, maxLength, taught }: LabelRequest): Promise<void> => {
+  labeling = null
+  const { signal } = new AbortController()
+  const model = await modelFiles(choice, { report: progressLines(), onWait: waitingLine, signal })
+  const place = await openPlace({ name: file.name, settings: { device: 'cpu' }, resume: false }, model)
+  const more = taught === null ? {} : { taught: { file: taught.file, columns: taught.task } }
+  const options = { model: model.path, classes, maxLength, ...more }
+  const onShare = (share: number): void => send({ kind: 'embedding', share })
+  const { text, label } = await readColumns(file, task.encoding)
+  const columns = { ...(text === undefined ? {} : { text }), ...(label === undefined ? {} : { label }), ...task }
+  labeling = { ...(await openLabeling({ file, columns }, options, place, onShare)), name: file.name.replace(/\.\w+$/, '') }
+}
+
+/** @throws InputError */
+const labelingNow = (where: Request['kind']) => {
+  if (labeling === null) throw new InputError(where, 'rows to label', 'none')
+  return labeling
 }
 
 /** The files that a page in one file needs to answer as the open run. */
@@ -230,6 +254,20 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
     )
     const page = await report(`runs/${name}`, { storage: (await kept).disk }, { script, style })
     send({ kind: 'download', name: `${name}-report.html`, bytes: new TextEncoder().encode(page) })
+  },
+  label: async (request) => {
+    await openLabels(request)
+    send({ kind: 'toLabel', toLabel: labelingNow('label').toLabel() })
+  },
+  press: async ({ key }) => {
+    const { press, toLabel } = labelingNow('press')
+    await press(key)
+    send({ kind: 'toLabel', toLabel: toLabel() })
+  },
+  labeled: async ({ as }) => {
+    const { csv, trainingCsv, name } = labelingNow('labeled')
+    const file = new File([as === 'labels' ? csv() : trainingCsv()], as === 'labels' ? `${name}.labels.csv` : `${name}-labeled.csv`)
+    send({ kind: 'labeled', as, file })
   },
   remove: async ({ run: name }) => {
     const { disk, folder } = await kept

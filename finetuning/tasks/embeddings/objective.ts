@@ -1,6 +1,6 @@
 /** Sentence embeddings: the mean of a text's hidden states, trained so that the cosines of pairs rank or score them. */
 import type { Expression } from '../../../accelerated/graph/expression.js'
-import { add, input, logSumExp, matMul, mul, reduceSum, slice, square, sub } from '../../../accelerated/graph/operators.js'
+import { add, input, logSumExp, matMul, mul, reduceSum, slice, square, stopGradient, sub } from '../../../accelerated/graph/operators.js'
 import type { Model } from '../../../accelerated/models/architecture.js'
 import { unitRows } from '../../../accelerated/models/layers/classifierHead.js'
 import type { TokenizedExample } from '../../../accelerated/models/packing.js'
@@ -45,18 +45,25 @@ export const sentenceEmbedding = (
   const width = model.spec.hiddenSize
   /** [texts, hidden] */
   const embeddings = (output: ModelOutput): Expression => unitRows(meanRows(output, 'texts'))
+  /** @param texts the name of the number of rows of `all` */
+  const meanLoss = (all: Expression, texts: string, dtype: FloatType): Expression => {
+    const parts = sizes.map((size) => unitRows(slice(all, 1, 0, size)))
+    const losses = [all, ...parts].map((vectors) => reduceSum(pairLosses(vectors, texts, loss)))
+    return mul(losses.reduce(add), input('lossWeight', [], dtype))
+  }
   return {
     name: 'embedding',
     tensors: () => [],
     outputs: ({ forward }, batch) => ({ embeddings: embeddings(forward(batch)) }),
     loss: ({ forward }, batch) => {
       const output = forward(batch)
-      const all = embeddings(output)
-      const parts = sizes.map((size) => unitRows(slice(all, 1, 0, size)))
-      const losses = [all, ...parts].map((vectors) => reduceSum(pairLosses(vectors, loss)))
-      return mul(losses.reduce(add), input('lossWeight', [], output.dtype))
+      return meanLoss(embeddings(output), 'texts', output.dtype)
     },
-    dimensions: (tokens) => ({ texts: tokens, pairs: tokens, ...(loss === 'triplets' ? { candidates: tokens } : {}) }),
+    ...(loss === 'similarity' ? {} : inStep(width, embeddings, meanLoss)),
+    dimensions: (tokens, stepTexts = tokens) => ({
+      ...{ texts: tokens, stepTexts, pairs: stepTexts },
+      ...(loss === 'triplets' ? { candidates: stepTexts } : {}),
+    }),
     prepare: (examples) => {
       const texts = examples.flatMap(splitTexts)
       const scores = (): readonly number[] => examples.map(({ score }) => score)
@@ -82,10 +89,49 @@ export const sentenceEmbedding = (
   }
 }
 
+/** In a step of several parts, the texts of all parts are each other's negatives: this part's embeddings take their rows among those of the others. */
+const inStep = (
+  width: number,
+  embeddings: (output: ModelOutput) => Expression,
+  meanLoss: (all: Expression, texts: string, dtype: FloatType) => Expression,
+): Pick<Objective<PairExample>, 'stepLoss' | 'stepFeeds'> => ({
+  stepLoss: {
+    rows: ({ forward }, batch) => embeddings(forward(batch)),
+    loss: ({ forward }, batch) => {
+      const output = forward(batch)
+      const { dtype } = output
+      const places = input('placesInStep', ['stepTexts', 'texts'], dtype)
+      const all = add(matMul(places, embeddings(output)), input('otherTexts', ['stepTexts', width], dtype))
+      const value = meanLoss(all, 'stepTexts', dtype)
+      return sub(value, mul(stopGradient(value), sub(1, input('batchShare', [], dtype))))
+    },
+  },
+  stepFeeds: (parts, part, rows, dtype) => {
+    const counts = rows.map(({ length }) => length / width)
+    const [texts, before] = [sum(counts), sum(counts.slice(0, part))]
+    const here = counts[part] ?? 0
+    const others = new Float64Array(texts * width)
+    rows.forEach((of, i) => {
+      if (i !== part) others.set(Array.from(of, Number), sum(counts.slice(0, i)) * width)
+    })
+    const places = new Float64Array(texts * here)
+    for (let j = 0; j < here; j++) places[(before + j) * here + j] = 1
+    const examples = parts.flat()
+    return {
+      placesInStep: floatFeed(places, [texts, here], dtype),
+      otherTexts: floatFeed(others, [texts, width], dtype),
+      ...sideFeeds(examples, texts, dtype),
+      ...(examples.some(({ ends }) => ends.length > 2) ? candidateFeeds(examples, examples.flatMap(splitTexts), dtype) : {}),
+    }
+  },
+})
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
+
 /** The loss of each pair. all: of length 1, [texts, width] → [pairs] */
-const pairLosses = (all: Expression, loss: EmbeddingLoss): Expression => {
+const pairLosses = (all: Expression, texts: string, loss: EmbeddingLoss): Expression => {
   const { dtype } = all as { readonly dtype: FloatType }
-  const side = (name: string, of: string): Expression => matMul(input(name, [of, 'texts'], dtype), all)
+  const side = (name: string, of: string): Expression => matMul(input(name, [of, texts], dtype), all)
   const [first, second] = [side('firstTexts', 'pairs'), side('secondTexts', 'pairs')]
   const cosines = reduceSum(mul(first, second), [-1])
   if (loss === 'similarity') return square(sub(cosines, input('scores', ['pairs'], dtype)))
