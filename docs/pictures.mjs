@@ -10,7 +10,9 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium } from 'playwright-core'
 
-const columns = 120
+const columns = 80
+/** Lines of the picture: the command, then the summary from its scores on. */
+const mostLines = 18
 const run = 'runs/sentiment-salora-1'
 const output = resolve('docs/public')
 
@@ -107,6 +109,8 @@ const folder = await mkdtemp(join(tmpdir(), 'salora-pictures-'))
 const text = await record([process.execPath, resolve('dist/cli/salora.js'), 'quickstart'], folder)
 const visible = text.replaceAll(folder, '/home/you/project').replaceAll(`${resolve('.')}/`, '')
 await mkdir(output, { recursive: true })
-await writeFile(join(output, 'terminal.svg'), terminalSvg(screenOf(`$ npx salora quickstart\n${visible}`)))
+const [command, ...screen] = screenOf(`$ npx salora quickstart\n${visible}`)
+const summary = screen.findIndex((cells) => cells.map(({ character }) => character).join('').startsWith('scores'))
+await writeFile(join(output, 'terminal.svg'), terminalSvg([command, ...screen.slice(summary)].slice(0, mostLines)))
 await screenshot(join(folder, run, 'report.html'), join(output, 'report.png'))
 await rm(folder, { recursive: true })
