@@ -44,7 +44,7 @@ const scoresText = ({ least, median, most }: NonNullable<DataFacts['scores']>): 
 const lengthsText = (lengths: LengthFacts | null): readonly string[] =>
   lengths === null
     ? []
-    : [`${lengths.unit} a text: median ${counted(lengths.p50)}, 95 % up to ${counted(lengths.p95)}, longest ${counted(lengths.longest)}`]
+    : [`${lengths.unit} per text: median ${counted(lengths.p50)}, 95th percentile ${counted(lengths.p95)}, max ${counted(lengths.longest)}`]
 
 /** Classes in the table of salora inspect; --json has all. */
 const mostInTable = 30
@@ -118,7 +118,7 @@ const classLines = (title: 'classes' | 'entities', classes: readonly ClassCount[
 }
 
 const lengthLines = ({ unit, p50, p90, p95, p99, longest, truncated }: LengthFacts): readonly string[] => [
-  `${unit.padEnd(12)}median ${counted(p50)}, 90 % up to ${counted(p90)}, 95 % ${counted(p95)}, 99 % ${counted(p99)}, longest ${counted(longest)}${unit === 'words' ? ' (--model counts tokens)' : ''}`,
+  `${unit.padEnd(12)}median ${counted(p50)}, percentiles: 90th ${counted(p90)}, 95th ${counted(p95)}, 99th ${counted(p99)}, max ${counted(longest)}${unit === 'words' ? ' (--model counts tokens)' : ''}`,
   ...(truncated === null
     ? []
     : [`truncated   ${counted(truncated.texts)} texts by --max-length ${truncated.maxLength}${exchangesText(truncated)}`]),

@@ -28,7 +28,7 @@ describe('salora inspect', () => {
         '  "bad"    5   8.3 %',
         '  "good"  54  90.0 %',
         'texts       0 duplicates, 0 with more than one label',
-        'words       median 16, 90 % up to 28, 95 % 30, 99 % 31, longest 31 (--model counts tokens)',
+        'words       median 16, percentiles: 90th 28, 95th 30, 99th 31, max 31 (--model counts tokens)',
         '',
         '- @/reviews.csv: the column "Text" is read as "text"',
         '! the labels "Good", "good" differ only in case: if they are one class, --merge-labels case reads them so',
@@ -70,7 +70,7 @@ describe('salora train', () => {
     const at = lines.findIndex((line) => line.startsWith('data: '))
     expect(lines.slice(at - 1, at + 3)).toEqual([
       '@/reviews.csv: the column "Text" is read as "text"',
-      'data: 3 classes ("good" 49, "bad" 4, "Good" 1); tokens a text: median 16, 95 % up to 16, longest 16',
+      'data: 3 classes ("good" 49, "bad" 4, "Good" 1); tokens per text: median 16, 95th percentile 16, max 16',
       'warning: the labels "Good", "good" differ only in case: if they are one class, --merge-labels case reads them so',
       expect.stringMatching(/^warning: one class has only one row /),
     ])

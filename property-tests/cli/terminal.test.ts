@@ -164,7 +164,7 @@ it('the facts of data are in full: rows of each file and of an epoch, shares of 
     '  "good"  20  50.0 %',
     '  "fair"  12  30.0 %',
     'texts       1 duplicate, 2 with more than one label',
-    'tokens      median 5, 90 % up to 6, 95 % 7, 99 % 8, longest 9',
+    'tokens      median 5, percentiles: 90th 6, 95th 7, 99th 8, max 9',
     'truncated   5 texts by --max-length 8; 2 lose whole exchanges, 3 lose tokens',
     '',
     'nothing suspicious found',
@@ -182,6 +182,6 @@ it('the short form has the five largest classes, and both percentiles of the len
   const classes = [1, 6, 3, 5, 2, 4].map((rows) => ({ label: `${rows - 1}`, rows }))
   expect(reportLines({ training: { ...facts, classes }, findings: [] })).toEqual([
     'data: 6 classes ("5" 6, "4" 5, "3" 4, "2" 3, "1" 2, …); 1 duplicate; 2 texts with more than one label; ' +
-      'tokens a text: median 5, 95 % up to 7, longest 9',
+      'tokens per text: median 5, 95th percentile 7, max 9',
   ])
 })
