@@ -29,7 +29,7 @@ export const commandGroups: readonly CommandGroup[] = [
     heading: 'Train and use',
     commands: [
       entry('inspect', 'Look at the data before training on it', async () => (await import('./commands/inspect.js')).inspect),
-      entry('label', 'Label a file, the rows that help most first', async () => (await import('./commands/label.js')).label),
+      entry('label', 'Label a file, most informative rows first', async () => (await import('./commands/label.js')).label),
       entry('train', 'Fine-tune a model on a task', async () => (await import('./commands/train.js')).train),
       entry('tune', 'Search settings on held-out data', async () => (await import('./commands/tune.js')).tuneCommand),
       entry('worker', 'Take queued runs, or parts of one run, on any machine', async () => (await import('./commands/worker.js')).worker),

@@ -120,7 +120,7 @@ const programHelp = (): string =>
     '',
     'Example:',
     '  salora quickstart',
-    '    Trains for a few minutes, prints the accuracy, and writes runs/sentiment-salora-1.',
+    '    Trains for a minute or two, prints the accuracy, and writes runs/sentiment-salora-1.',
     '',
     'Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.',
     '',

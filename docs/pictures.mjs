@@ -1,16 +1,18 @@
 /**
- * Makes pictures of README and of the report from a real quickstart: docs/public/terminal.svg and docs/public/report.png.
+ * Draws README's pictures: docs/public/speed.svg from the stored benchmark, terminal.svg and report.png from a real quickstart.
  *
- * `npm run build && node docs/pictures.mjs` takes as long as the quickstart. It needs Linux's `script`, and Chromium (at $CHROMIUM or in /usr/bin).
+ * `npm run build && node docs/pictures.mjs` takes as long as the quickstart; with `speed`, it draws only that. It needs Linux's `script`, and Chromium (at $CHROMIUM or in /usr/bin).
  */
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium } from 'playwright-core'
 
-const columns = 120
+const columns = 80
+/** Lines of the picture: the command, then the summary from its scores on. */
+const mostLines = 16
 const run = 'runs/sentiment-salora-1'
 const output = resolve('docs/public')
 
@@ -103,10 +105,40 @@ const screenshot = async (page, file) => {
   await browser.close()
 }
 
+const cases = [
+  ['16x64', 'RoBERTa-base, 16 × 64 tokens'],
+  ['16x128', 'RoBERTa-base, 16 × 128 tokens'],
+  ['mrpc-16-random', 'MRPC, random batches of 16'],
+  ['decoder-8x128', 'SmolLM2-135M, 8 × 128 tokens'],
+]
+
+/** Milliseconds per LoRA step as bars: salora and PEFT in float32, by case. */
+const speedSvg = ({ rows }) => {
+  const bars = cases.flatMap(([name, title], i) => {
+    const { ours, peer } = rows.find((row) => row.case === name && row.method === 'lora' && row.precision === 'float32')
+    return [[ours, 'salora', '#3566b8', 4], [peer, 'PEFT', '#b58a24', 22]].map(([{ milliseconds }, side, color, offset]) => {
+      const [y, width] = [i * 48 + offset, milliseconds / 14]
+      const heading = offset === 4 ? `<text x="210" y="${y + 22}" text-anchor="end">${title}</text>` : ''
+      const label = `<text x="${(228 + width).toFixed(1)}" y="${y + 13}">${side} ${milliseconds.toFixed(0)} ms</text>`
+      return `${heading}<rect x="220" y="${y}" width="${width.toFixed(1)}" height="16" rx="2" fill="${color}"/>${label}\n`
+    })
+  })
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 192" width="680" height="192" role="img" aria-label="Milliseconds per LoRA step in float32: salora and PEFT">\n` +
+    `<style>text { fill: #1b1b1b } @media (prefers-color-scheme: dark) { text { fill: #e6e6e6 } }</style>\n` +
+    `<g font-family="system-ui, 'DejaVu Sans', Arial, sans-serif" font-size="12">\n${bars.join('')}</g></svg>\n`
+  )
+}
+
+await writeFile(join(output, 'speed.svg'), speedSvg(JSON.parse(await readFile('evaluation/results/benchmark.json', 'utf8'))))
+if (process.argv[2] === 'speed') process.exit()
+
 const folder = await mkdtemp(join(tmpdir(), 'salora-pictures-'))
 const text = await record([process.execPath, resolve('dist/cli/salora.js'), 'quickstart'], folder)
 const visible = text.replaceAll(folder, '/home/you/project').replaceAll(`${resolve('.')}/`, '')
 await mkdir(output, { recursive: true })
-await writeFile(join(output, 'terminal.svg'), terminalSvg(screenOf(`$ npx salora quickstart\n${visible}`)))
+const [command, ...screen] = screenOf(`$ npx salora quickstart\n${visible}`)
+const summary = screen.findIndex((cells) => cells.map(({ character }) => character).join('').startsWith('scores'))
+await writeFile(join(output, 'terminal.svg'), terminalSvg([command, ...screen.slice(summary)].slice(0, mostLines)))
 await screenshot(join(folder, run, 'report.html'), join(output, 'report.png'))
 await rm(folder, { recursive: true })

@@ -53,4 +53,3 @@ export const waitUntilIdle = async (count: CallCount, wanted: () => boolean): Pr
 }
 
 /** Ends a worker thread from inside, once its work is done. */
-

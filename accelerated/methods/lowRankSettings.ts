@@ -60,13 +60,13 @@ export const lowRankSettings = settingGroup('LoRA options', {
   },
   newTokens: {
     placeholder: 'tokens',
-    description: 'New tokens, or a .txt file with one a line: the tokenizer gets them, and their embeddings are trained',
+    description: 'Tokens to add to the tokenizer, or a .txt file with one per line; their embeddings are trained',
     defaultText: 'none',
     schema: tokenList,
   },
   trainableTokens: {
     placeholder: 'tokens',
-    description: 'Tokens, their ids, or a .txt file with one a line, whose embeddings are trained too',
+    description: 'Existing tokens or ids whose embeddings are trained, or a .txt file with one per line',
     defaultText: 'none',
     schema: tokenList,
   },

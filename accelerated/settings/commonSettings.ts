@@ -68,7 +68,7 @@ export const trainingSettings = settingGroup('Training', {
   },
   epochs: {
     description: 'Training epochs',
-    defaultText: `${defaults.epochs.value}, or more if they are below ${defaults.leastSteps.value} steps`,
+    defaultText: `${defaults.epochs.value}, or enough for ${defaults.leastSteps.value} steps`,
     common: true,
     schema: positive.nullable().default(null),
   },
@@ -99,12 +99,12 @@ export const trainingSettings = settingGroup('Training', {
   },
   head: {
     placeholder: 'start',
-    description: `Start of a sentence encoder's new classifier: ${alternatives(['probe (a regression on its embeddings)', 'transformers (as its class has it, drawn at random)'])}`,
+    description: `Start of a sentence encoder's new classifier: ${alternatives(['probe (a regression on its embeddings)', 'transformers (its random initialization)'])}`,
     schema: z.enum(['probe', 'transformers']).default('probe'),
   },
   contrast: {
     placeholder: 'weight',
-    description: "Weight of a contrast between the classes of a sentence encoder's new classifier: texts of one class are drawn together",
+    description: "Weight of the contrastive term for a sentence encoder's new classifier: pulls texts of one class together",
     defaultText: `${defaults.contrast.value} for lora on fewer than ${defaults.mostFoldedRows.value} rows of a file, else 0`,
     viaSet: true,
     schema: z.number().min(0).max(100).nullable().default(null),
@@ -172,8 +172,7 @@ export const scheduleSettings = settingGroup('Run', {
   },
   evalFolds: {
     placeholder: 'n',
-    description:
-      'Score the rows of a file by n models, each trained without the rows that it answers, and train on all rows; 0 holds rows out',
+    description: 'Cross-validation folds for the score; the final run then trains on all rows, and 0 holds out rows instead',
     defaultText: `${defaults.defaultFolds.value} for lora on a sentence encoder and a file of less than ${defaults.mostFoldedRows.value} rows, else 0`,
     schema: z
       .int()

@@ -39,7 +39,7 @@ export type SettingsInput = {
   readonly lrSchedulerPower?: number
   /** Learning rate at the end of polynomial decay. Default: 1e-7 */
   readonly lrEnd?: number
-  /** Training epochs. Default: 3, or more if they are below 350 steps */
+  /** Training epochs. Default: 3, or enough for 350 steps */
   readonly epochs?: number | null
   /** Stop after this many steps (overrides `epochs`). Default: none */
   readonly maxSteps?: number | null
@@ -51,9 +51,9 @@ export type SettingsInput = {
   readonly maxLength?: number
   /** Class weights of the loss: balanced, equal, or LABEL=WEIGHT pairs separated by commas. Default: auto: balanced for a file with two thirds of one class, else equal */
   readonly classWeights?: string | null
-  /** Start of a sentence encoder's new classifier: probe (a regression on its embeddings) or transformers (as its class has it, drawn at random). Default: probe */
+  /** Start of a sentence encoder's new classifier: probe (a regression on its embeddings) or transformers (its random initialization). Default: probe */
   readonly head?: 'probe' | 'transformers'
-  /** Weight of a contrast between the classes of a sentence encoder's new classifier: texts of one class are drawn together. Default: 1 for lora on fewer than 500 rows of a file, else 0 */
+  /** Weight of the contrastive term for a sentence encoder's new classifier: pulls texts of one class together. Default: 1 for lora on fewer than 500 rows of a file, else 0 */
   readonly contrast?: number | null
   /** Clip the global gradient norm to this value. Default: no clipping */
   readonly maxGradNorm?: number | null
@@ -88,7 +88,7 @@ export type SettingsInput = {
   readonly earlyStoppingPatience?: number | null
   /** Save the adapter of the best evaluation, by score and then by loss; `loadBestModelAtEnd: false` saves the last one. Default: on, unless less than 50 rows were held out */
   readonly loadBestModelAtEnd?: boolean | null
-  /** Score the rows of a file by n models, each trained without the rows that it answers, and train on all rows; 0 holds rows out. Default: 3 for lora on a sentence encoder and a file of less than 500 rows, else 0 */
+  /** Cross-validation folds for the score; the final run then trains on all rows, and 0 holds out rows instead. Default: 3 for lora on a sentence encoder and a file of less than 500 rows, else 0 */
   readonly evalFolds?: number | null
   /** Steps between evaluations. Default: one epoch */
   readonly evalSteps?: number | null
@@ -107,9 +107,9 @@ export type SettingsInput = {
   readonly initLoraWeights?: 'kaiming' | 'gaussian'
   /** Learning rate of B over that of A (LoRA+: 4 to 16). Default: 1 */
   readonly loraplusLrRatio?: number
-  /** New tokens, or a .txt file with one a line: the tokenizer gets them, and their embeddings are trained. Default: none */
+  /** Tokens to add to the tokenizer, or a .txt file with one per line; their embeddings are trained. Default: none */
   readonly newTokens?: readonly string[] | null
-  /** Tokens, their ids, or a .txt file with one a line, whose embeddings are trained too. Default: none */
+  /** Existing tokens or ids whose embeddings are trained, or a .txt file with one per line. Default: none */
   readonly trainableTokens?: readonly string[] | null
   /** Scale updates by alpha / √rank instead of alpha / rank (rsLoRA). Default: false */
   readonly useRslora?: boolean
@@ -149,7 +149,7 @@ export type SettingsInput = {
   readonly orthogonality?: 'mean' | 'sum'
   /** Orthogonality term after pruning: unit (unchanged), folded (at the remaining column norms) or off. Default: unit */
   readonly orthogonalityAfter?: 'unit' | 'folded' | 'off'
-  /** Density control: ramp (reaches the target soon), adam (the paper's constant rate), descent (Algorithm 1's plain steps) or a number (constant λ of equation 10; 0 is no penalty). Default: ramp */
+  /** Density control: ramp (reaches the target early), adam (the paper's constant rate), descent (Algorithm 1's plain steps) or a number (constant λ of equation 10; 0 is no penalty). Default: ramp */
   readonly control?: 'ramp' | 'adam' | 'descent' | number | 'paper' | 'free'
   /** Learning rate of gates and multiplier. Default: 0.01 */
   readonly controlLearningRate?: number

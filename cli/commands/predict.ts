@@ -12,14 +12,15 @@ import { truncationWarnings } from '../../finetuning/tasks/exampleTokenizer.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/use/openModel.js'
 import { choiceFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
+import { inShell } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { describeColumns } from '../../finetuning/data/table.js'
 import { openOutput, outputFormats, type Answer, type OutputFormat } from '../format/answers.js'
 import { fileTexts, inputFormats, isPlainText, lineTexts, streamTexts, type InputFormat } from '../input/textInput.js'
-import type { TextLine } from '../input/textLines.js'
+import { tabbedText, type TextLine } from '../input/textLines.js'
 import { adapterFlags, adapterMachineFlags, labelFlags, adapterRequest } from '../options/adapterRequest.js'
 import { inheritColumns } from '../options/taskRequest.js'
-import { dropUndefined, pickFlags } from '../options/settingFlags.js'
+import { dropUndefined, pickFlags, type Values } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { standardInput } from '../input/promptInput.js'
 import { defineCommand } from '../terminal/command.js'
@@ -32,9 +33,11 @@ const columnFlags = pickFlags(allTrainFlags, ['text', 'textPair', 'delimiter', '
 export const predict = defineCommand({
   name: 'salora predict',
   description:
-    'Classify texts from standard input or a file, one per line, and print one JSON object per text. A tab separates the two texts of a pair, which a run on single texts refuses. ' +
+    'Classify texts from the command line, a file or standard input, one per line, and print one JSON object per text. A tab separates the two texts of a pair. ' +
     'A text that cannot be classified gets {"error"} in its place, and the exit code is 1.',
-  looseWords: { flags: ['run'], text: 'texts come from standard input or --input' },
+  arguments: [
+    { name: 'text', description: 'Texts to classify, each in quotes (default: those of --input or standard input)', several: true },
+  ],
   flags: {
     Model: { ...adapterFlags, ...labelFlags },
     Texts: {
@@ -55,7 +58,7 @@ export const predict = defineCommand({
   },
   examples: [
     {
-      command: "echo 'A wonderful film.' | salora predict --run runs/sentiment-salora-1",
+      command: "salora predict --run runs/sentiment-salora-1 'A wonderful film.'",
       result: '{"label":"positive","score":0.98,"scores":{"negative":0.02,"positive":0.98}}',
     },
     {
@@ -63,9 +66,10 @@ export const predict = defineCommand({
       result: 'Writes the rows of new.csv with the columns label, score, a score of each class, and error.',
     },
   ],
-  run: async ({ input, from, to, escapeFormulas, keepTexts, text, textPair, delimiter, quote, encoding, ...model }, terminal) => {
+  run: async ({ input, from, to, escapeFormulas, keepTexts, text, textPair, delimiter, quote, encoding, ...model }, terminal, words) => {
     const given = dropUndefined({ text, textPair, delimiter, quote, encoding }) as TextColumns
-    const requested = parseRequest({ input, from, to, escapeFormulas, keepTexts, columns: given }, terminal)
+    const requested = parseRequest({ words, input, from, to, escapeFormulas, keepTexts, columns: given }, terminal)
+    checkModel(model, words)
     const { adapter: options, runTask } = await adapterRequest(model)
     const isNamed = input === null ? requested.from !== 'lines' : !isPlainText(input)
     const { text: ofRun, textPair: pairOfRun, delimiter: d, quote: q, encoding: e } = inheritColumns(runTask, input)
@@ -82,7 +86,8 @@ export const predict = defineCommand({
       interrupt.release()
       await adapter.release()
     })
-    return reportProblems(problems, input ?? 'standard input') ?? interrupt.exitCode() ?? exitCodes.success
+    const place = words.length > 0 ? 'text' : `${input ?? 'standard input'}, line`
+    return reportProblems(problems, place) ?? interrupt.exitCode() ?? exitCodes.success
   },
 })
 
@@ -115,7 +120,7 @@ const answerAll = async (
   const output = openOutput(request.to, request.columns, { ...requirePredictions(adapter), classes }, put, request)
   const problems: Problem[] = []
   let [read, truncated] = [0, 0]
-  const prompt = makePrompter(request.input, terminal)
+  const prompt = makePrompter(request, terminal)
   try {
     prompt()
     for await (const lines of texts(request, terminal)) {
@@ -146,6 +151,8 @@ const lateColumns = (source: string, names: readonly string[]): string =>
 const mostScoreColumns = 100
 
 type Request = {
+  /** texts of the command line; if there are any, nothing else is read */
+  readonly words: readonly string[]
   readonly input: string | null
   readonly from: InputFormat
   readonly to: OutputFormat
@@ -155,6 +162,7 @@ type Request = {
 }
 
 type Given = {
+  readonly words: readonly string[]
   readonly input: string | null
   readonly from: InputFormat | null
   readonly to: (typeof outputFormats)[number] | null
@@ -163,9 +171,17 @@ type Given = {
   readonly columns: TextColumns
 }
 
+/** A path without --run was meant for it. @throws UsageError */
+const checkModel = ({ run, adapter, model }: Values, [word, ...others]: readonly string[]): void => {
+  if ((run ?? adapter ?? model ?? null) !== null || word === undefined || others.length > 0 || /\s/.test(word)) return
+  throw usageError('--run', 'the folder of a run', `none (use --run ${inShell(word)})`)
+}
+
 /** @throws UsageError for flags that exclude each other */
-const parseRequest = ({ input, from, to, escapeFormulas, keepTexts, columns }: Given, { json }: Terminal): Request => {
+const parseRequest = ({ words, input, from, to, escapeFormulas, keepTexts, columns }: Given, { json }: Terminal): Request => {
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
+  if (words.length > 0 && (input !== null || from !== null))
+    throw usageError(input === null ? '--from' : '--input', 'texts from one source', 'some on the command line too')
   if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
   const isLines = input === null ? (from ?? 'lines') === 'lines' : isPlainText(input)
   if (isLines && Object.keys(columns).some((name) => name !== 'encoding'))
@@ -173,27 +189,31 @@ const parseRequest = ({ input, from, to, escapeFormulas, keepTexts, columns }: G
       ? usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
       : usageError('--input', 'a file with named columns', 'lines of text')
   if (escapeFormulas && to !== 'csv') throw usageError('--escape-formulas', 'it with --to csv', to ?? (json ? 'json' : 'jsonl'))
-  return { input, from: from ?? 'lines', escapeFormulas, keepTexts, to: json ? 'json' : (to ?? 'jsonl'), columns }
+  return { words, input, from: from ?? 'lines', escapeFormulas, keepTexts, to: json ? 'json' : (to ?? 'jsonl'), columns }
 }
 
-const texts = ({ input, from, columns }: Request, { note }: Terminal): AsyncGenerator<readonly TextLine[]> => {
+const texts = (
+  { words, input, from, columns }: Request,
+  { note }: Terminal,
+): AsyncIterable<readonly TextLine[]> | Iterable<readonly TextLine[]> => {
+  if (words.length > 0) return [words.map((word, i) => tabbedText(word, i + 1))]
   if (input === null) return streamTexts(standardInput(), from, columns)
   return isPlainText(input) ? lineTexts(input, columns) : fileTexts(input, columns, note)
 }
 
 /** The prompt on a terminal. */
-const makePrompter = (input: string | null, { quiet, note }: Terminal): (() => void) => {
-  if (input !== null || quiet || process.stdin.isTTY !== true || process.stderr.isTTY !== true) return () => undefined
+const makePrompter = ({ words, input }: Request, { quiet, note }: Terminal): (() => void) => {
+  if (words.length > 0 || input !== null || quiet || process.stdin.isTTY !== true || process.stderr.isTTY !== true) return () => undefined
   note('type a text and Enter (a tab between the two texts of a pair); Ctrl-D ends')
   return () => void process.stderr.write('> ')
 }
 
 /** Prints the first problem. @returns the exit code; null without a problem */
-const reportProblems = (problems: readonly Problem[], source: string): number | null => {
+const reportProblems = (problems: readonly Problem[], place: string): number | null => {
   const [first] = problems
   if (first === undefined) return null
   process.stderr.write(
-    `${source}, line ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more invalid lines)` : ''}\n`,
+    `${place} ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more invalid lines)` : ''}\n`,
   )
   return exitCodes.failure
 }

@@ -1,8 +1,9 @@
 /** What an unknown option or key may have meant: a name of another tool, or the nearest of ours. */
 import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
 import { didYouMean } from '../../accelerated/errors/nearest.js'
-import { toRemedy } from '../../finetuning/commandLine/optionNames.js'
+import { toFlag, toRemedy } from '../../finetuning/commandLine/optionNames.js'
 import { aliases, otherWords, removedOptions } from './aliases.js'
+import { allTrainFlags } from './trainFlags.js'
 
 type OtherName = { readonly tool: string; readonly name: string; readonly setting: string; readonly value: string | null }
 
@@ -19,6 +20,10 @@ const removed = (typed: string): string | undefined => {
   return Object.hasOwn(removedOptions, name) ? removedOptions[name] : undefined
 }
 
+/** An option of `salora train` that another command does not have, such as `estimate --task`. */
+const ofTrain = (typed: string): string | null =>
+  Object.keys(allTrainFlags).some((name) => toFlag(name) === typed) ? 'it belongs to salora train' : null
+
 /** @param known only these settings of ours */
 const otherName = (typed: string, known: readonly string[]): OtherName | null => {
   const name = asListed(typed)
@@ -32,7 +37,7 @@ const otherName = (typed: string, known: readonly string[]): OtherName | null =>
 /** `did you mean --rank? PEFT: lora_r` */
 export const suggestFlag: Suggest = (typed, known, value) => {
   const other = otherName(typed, known)
-  if (other === null) return removed(typed) ?? suggestNearest(typed, known, value)
+  if (other === null) return removed(typed) ?? ofTrain(typed) ?? suggestNearest(typed, known, value)
   const flag = `${toRemedy(other.setting, value)}${other.value === null ? '' : ` ${other.value}`}`
   return `did you mean ${flag}?${formatSource(other)}`
 }

@@ -60,7 +60,7 @@ export const trainFlags = {
     preset: advanced(
       text(
         'name',
-        `Settings that belong together, with their method: ${alternatives(
+        `Preset of method and settings: ${alternatives(
           presets.map(({ name, help }) => `${name} (${help})`),
           Infinity,
         )}`,
@@ -89,7 +89,7 @@ export const trainFlags = {
     redis: advanced(
       text(
         'url',
-        'Let salora worker on other machines compute parts of each step, --gradient-accumulation-steps of them; the same numbers. @FILE or env (SALORA_REDIS) hides a password',
+        'Share the micro-batches of each step with salora worker processes; results are bit-identical. @FILE or env (SALORA_REDIS) hides a password',
       ),
     ),
     exchange: advanced(text('type', 'With --redis, how gradients travel: float32, or float16 for half the bytes', 'float32')),

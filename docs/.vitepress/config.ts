@@ -58,17 +58,41 @@ function apiPages(): DefaultTheme.SidebarItem[] {
   return JSON.parse(readFileSync(join(docs, 'api/typedoc-sidebar.json'), 'utf8')) as DefaultTheme.SidebarItem[]
 }
 
+/** The picture of the home page is wider than the theme's logos; colors have enough contrast, and a button's words are its accessible name. */
+const homeStyle = `.VPHero.has-image .image { margin: 0 0 24px }
+.VPHero .image-container { width: auto; height: auto; transform: none; flex: 1 }
+.VPHero .VPImage.image-src { position: static; transform: none; max-width: min(100%, 520px); max-height: none; border-radius: 8px; border: 1px solid var(--vp-c-divider) }
+.VPHero .image-bg { display: none }
+.VPHome .vp-doc.container { padding: 0 24px }
+.DocSearch-Button-Keys.DocSearch-Button-Keys { display: none }
+:root:root { --vp-button-brand-bg: #3a5ccc; --vp-code-lang-color: var(--vp-c-text-2) }`
+
+const resultsButton = { text: 'How good is it?', link: '/results/salora-and-lora' }
+
+/** Guides come before results, and the API last. It runs in the browser, so that it refers to nothing outside. */
+const boostDocument = (id: string): number => (/^\/(tutorials|how-to)\//.test(id) ? 3 : /^\/api\//.test(id) ? 0.3 : 1)
+
 export default defineConfig({
   title: 'salora',
   description: 'Parameter-efficient fine-tuning of transformers from Node',
   cleanUrls: true,
-  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  head: [
+    ['link', { rel: 'icon', href: 'data:,' }],
+    ['style', {}, homeStyle],
+  ],
   // results have wide tables and few headings
   transformPageData: (page) => {
     if (page.relativePath.startsWith('results/')) Object.assign(page.frontmatter, { aside: false, pageClass: 'wide' })
+    const hero = page.frontmatter['hero'] as { readonly actions: object[] } | undefined
+    hero?.actions.push({
+      theme: 'alt',
+      ...(source === undefined ? resultsButton : { text: 'Source', link: source.replace(/\/blob\/.*/, '') }),
+    })
   },
   srcExclude: ['node_modules/**'],
   vite: { build: { chunkSizeWarningLimit: 2_000 } }, // the search index holds the text of every page
+  // the theme's home page has no main landmark
+  transformHtml: (html) => html.replace('class="VPContent is-home"', 'class="VPContent is-home" role="main"'),
   themeConfig: {
     nav: [
       { text: 'Tutorials', link: '/tutorials/first-classifier' },
@@ -79,7 +103,10 @@ export default defineConfig({
     ],
     sidebar,
     outline: [2, 3],
-    search: { provider: 'local' },
+    search: {
+      provider: 'local',
+      options: { miniSearch: { searchOptions: { boostDocument } } },
+    },
   },
   markdown: {
     attrs: { disable: true },

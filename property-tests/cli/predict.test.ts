@@ -70,6 +70,14 @@ describe('multi-line texts of salora predict', () => {
     expect([absent.code, absent.stderr]).toMatchObject([1, 'absent.txt: expected a file, got none there\n'])
   })
 
+  it('come from the command line as from standard input, an error in its place', async () => {
+    const given = ['plain', '', 'naïve – 東京']
+    const [typed, piped] = [await saloraIn([...predict, ...given], { cwd }), await saloraIn(predict, { cwd, input: given.join('\n') })]
+    expect(typed.stdout).toBe(piped.stdout)
+    expect(answersIn(typed.stdout)).toHaveLength(3)
+    expect([typed.code, typed.stderr]).toEqual([1, 'text 2: expected a text, got an empty one\n'])
+  })
+
   it('go back to a spreadsheet with the delimiter that it wrote, and cells that contain it are quoted', async () => {
     await writeFile(join(cwd, 'excel.csv'), 'id;text;price\r\n1;a good film;1,50\r\n2;"bad; so bad";2\r\n')
     const { stdout } = await saloraIn([...predict, '--input', 'excel.csv', '--to', 'csv', '--quiet'], { cwd })

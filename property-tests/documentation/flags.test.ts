@@ -96,7 +96,7 @@ describe('the shell blocks of the documentation', () => {
       ['export', '--format', 'onnx', '--run', 'r', '--output', 'o'],
       ['glue', '--model', 'm', '--data', 'd', '--output', 'o', '--methods', 'lora,salora:retain=most'],
       ['ngram', 'train', '--order', '7', '--text', 't', '--output', 'o'],
-      ['predict', 'a', 'b'],
+      ['evaluate', 'a', 'b'],
     ]
     expect(wrong.filter((words) => problemOf({ place: '', words }) === null)).toEqual([])
   })

@@ -87,7 +87,7 @@ export const walkthroughs: readonly Walkthrough[] = [
   { page: 'docs/index.md', notRun: { npm: npmOnly }, leaves: [] },
   {
     page: 'docs/tutorials/first-classifier.md',
-    replaced: [['--epochs 6', '']],
+    replaced: [['--epochs 3', '']],
     notRun: { npm: 'a link to this clone replaces the installed package; property-tests/package installs it' },
     leaves: ['reviews.csv', 'runs/reviews/adapter', 'report.html', 'page/index.html', 'page/model/onnx/model_quantized.onnx'],
     prints: [/reviews\.csv: 2379 rows/, /"label":"(positive|negative)"/],

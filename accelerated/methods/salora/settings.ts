@@ -72,7 +72,7 @@ export const saloraSettings = {
     control: {
       placeholder: 'rule',
       description:
-        "Density control: ramp (reaches the target soon), adam (the paper's constant rate), descent (Algorithm 1's plain steps) or a number (constant λ of equation 10; 0 is no penalty)",
+        "Density control: ramp (reaches the target early), adam (the paper's constant rate), descent (Algorithm 1's plain steps) or a number (constant λ of equation 10; 0 is no penalty)",
       schema: controlSchema.default('ramp'),
     },
     controlLearningRate: { placeholder: 'rate', description: 'Learning rate of gates and multiplier', schema: positive.default(0.01) },

@@ -165,8 +165,7 @@ export const labeledFileSource: TaskSource = {
     {
       name: 'teacherTemperature',
       placeholder: 'number',
-      description:
-        "The labels are a teacher's logits by class, and the loss compares it and the model at this temperature (classification)",
+      description: "Distillation temperature, where the labels are a teacher's logits by class (classification)",
       defaultText: 'labels by class are probabilities',
       viaSet: true,
     },
@@ -191,19 +190,19 @@ export const labeledFileSource: TaskSource = {
     {
       name: 'negative',
       placeholder: 'column',
-      description: 'Column of texts that do not answer the first texts, or mined: the model finds them (pairs)',
+      description: 'Column of hard negatives, or mined to let the model find them (pairs)',
       viaSet: true,
     },
     {
       name: 'matryoshka',
       placeholder: 'sizes',
-      description: 'First numbers of an embedding that are trained as shorter ones, such as 256,128,64 (pairs, similarity)',
+      description: 'Matryoshka sizes to train besides the full embedding, such as 256,128,64 (pairs, similarity)',
       viaSet: true,
     },
     {
       name: 'tagNames',
       placeholder: 'names',
-      description: 'Tags that the numbers of a file stand for, in order, separated by commas (token-classification)',
+      description: "Names of the file's numeric tags, in order, separated by commas (token-classification)",
     },
   ],
   load,

@@ -9,12 +9,12 @@ export const mixtureFlags: readonly TaskFlag[] = [
   {
     name: 'mixData',
     placeholder: 'files',
-    description: 'Further files of the same kind to train on, separated by commas',
+    description: 'Additional training files with the same columns, separated by commas',
   },
   {
     name: 'mixWeights',
     placeholder: 'weights',
-    description: "Shares of an epoch's rows, one for each file, the task's own first, separated by commas: 3,1",
+    description: 'Share of each file in an epoch, the --task file first, separated by commas: 3,1',
     defaultText: 'every row once',
   },
 ]

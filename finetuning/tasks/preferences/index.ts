@@ -111,7 +111,7 @@ const lossFlags: readonly TaskFlag[] = [
   {
     name: 'labelSmoothing',
     placeholder: 'share',
-    description: 'Probability that the answers of a pair are exchanged (dpo, simpo)',
+    description: 'Assumed probability that a preference label is wrong (dpo, simpo)',
     defaultText: '0',
   },
   { name: 'simpoGamma', placeholder: 'number', description: 'Margin by which the rewards of simpo should differ', defaultText: '1' },
