@@ -1,14 +1,17 @@
 /**
- * Draws README's pictures: docs/public/speed.svg from the stored benchmark, terminal.svg and report.png from a real quickstart.
+ * Draws the docs' pictures: docs/public/speed.svg and few-rows.svg from stored results, terminal.svg and report.png from a real quickstart.
  *
- * `npm run build && node docs/pictures.mjs` takes as long as the quickstart; with `speed`, it draws only that. It needs Linux's `script`, and Chromium (at $CHROMIUM or in /usr/bin).
+ * `npm run build && node docs/pictures.mjs` takes as long as the quickstart; with `charts`, it draws only the first two. It needs Linux's `script`, and Chromium (at $CHROMIUM or in /usr/bin).
  */
 import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { group } from 'd3-array'
 import { chromium } from 'playwright-core'
+import { lineChart } from '../dist/reporting/charts/chart.js'
+import { drawChart } from '../dist/reporting/charts/drawChart.js'
 
 const columns = 80
 /** Lines of the picture: the command, then the summary from its scores on. */
@@ -130,8 +133,26 @@ const speedSvg = ({ rows }) => {
   )
 }
 
+/** Accuracy by rows per class, a line for each method: the mean over the data sets that have every method's rows of the size. */
+const rowsSvg = (rows) => {
+  const methods = { salora: 'salora', setfit: 'SetFit', lr: 'embeddings + regression', tfidf: 'TF-IDF + regression', trainer: 'Trainer' }
+  const draws = rows.filter(({ set, salora }) => salora !== undefined && !['de', 'pl'].includes(set))
+  const points = Object.entries(methods).flatMap(([method, series]) =>
+    [...new Set(draws.map(({ perClass }) => perClass))].flatMap((x) => {
+      const bySet = [...group(draws.filter(({ perClass }) => perClass === x), ({ set }) => set).values()]
+      const means = bySet.map((of) => of.flatMap((row) => row[method] ?? [])).map((all) => all.reduce((a, b) => a + b, 0) / all.length)
+      return means.every(Number.isFinite) ? [{ series, x, y: means.reduce((a, b) => a + b, 0) / means.length }] : []
+    }),
+  )
+  const values = [...new Set(points.map(({ x }) => x))]
+  const chart = lineChart(points, { title: 'rows per class', values }, { title: 'accuracy, mean of six data sets', isShare: true })
+  const colors = '<style>svg{color:#1b1b1b}@media (prefers-color-scheme:dark){svg{color:#e6e6e6}}</style>'
+  return `${drawChart(chart, { width: 640, plotHeight: 260, smoothing: 0 }).replace('>', `>${colors}`)}\n`
+}
+
 await writeFile(join(output, 'speed.svg'), speedSvg(JSON.parse(await readFile('evaluation/results/benchmark.json', 'utf8'))))
-if (process.argv[2] === 'speed') process.exit()
+await writeFile(join(output, 'few-rows.svg'), rowsSvg(JSON.parse(await readFile('evaluation/results/few-rows.json', 'utf8'))))
+if (process.argv[2] === 'charts') process.exit()
 
 const folder = await mkdtemp(join(tmpdir(), 'salora-pictures-'))
 const text = await record([process.execPath, resolve('dist/cli/salora.js'), 'quickstart'], folder)

@@ -24,7 +24,7 @@ export const pageServer = (folder: string, isolated = true): Server => {
     header('Content-Security-Policy', policy)
   })
   if (isolated) app.use(secureHeaders(isolation))
-  app.use(serveStatic({ root: folder }))
+  app.use(serveStatic({ root: folder, precompressed: true }))
   return createAdaptorServer({ fetch: app.fetch }) as Server
 }
 

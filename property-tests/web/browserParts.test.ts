@@ -10,7 +10,11 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { memoryStorage } from '../../accelerated/storage/memory.js'
 import { fileExtension } from '../../accelerated/storage/paths.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
-import { extname } from 'node:path'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { extname, join } from 'node:path'
+import { compressFiles } from '../../scripts/webPage.js'
+import { served } from './browserRun.js'
 import { fakeFolder } from './fakeFolder.js'
 
 describe('the digests of a browser', () => {
@@ -170,4 +174,29 @@ describe('the storage of a browser', () => {
     await expect(storage.write('models/m/x', '')).rejects.toThrow('only read')
     expect(await storage.stat('models/mx')).toBeNull()
   })
+})
+
+it('sends a large file of the page compressed to whoever reads Brotli, and as it is to others', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'salora-page-'))
+  const bytes = Buffer.from('the same forty bytes, again and again. '.repeat(10_000))
+  for (const name of ['large.wasm', 'model.safetensors']) await writeFile(join(folder, name), bytes)
+  await writeFile(join(folder, 'index.html'), 'small')
+  await compressFiles(folder)
+  const server = await served(folder)
+  try {
+    const request = async (name: string, encoding: string) => {
+      const response = await fetch(server.url + name, { headers: { 'accept-encoding': encoding } })
+      const [sent, size] = [response.headers.get('content-encoding'), Number(response.headers.get('content-length'))]
+      expect(Buffer.from(await response.arrayBuffer()).equals(name === 'index.html' ? Buffer.from('small') : bytes), name).toBe(true)
+      return [sent, size < bytes.length / 100]
+    }
+    for (const name of ['large.wasm', 'model.safetensors']) {
+      expect(await request(name, 'gzip, br')).toEqual(['br', true])
+      expect(await request(name, 'identity')).toEqual([null, false])
+    }
+    expect(await request('index.html', 'br')).toEqual([null, true])
+  } finally {
+    server.close()
+    await rm(folder, { recursive: true })
+  }
 })

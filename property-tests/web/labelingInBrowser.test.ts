@@ -59,7 +59,7 @@ const shownText = async (page: Page): Promise<string> => (await page.textContent
 /** Presses a key and waits until the card says how many labels there are. */
 const press = async (page: Page, key: string, labels: number): Promise<void> => {
   await page.keyboard.press(key)
-  await page.getByText(new RegExp(`^${labels} of \\d+ texts ha`)).waitFor({ timeout: 5_000 })
+  await page.getByText(new RegExp(`^${labels} of \\d+ texts labeled`)).waitFor({ timeout: 20_000 })
 }
 
 const open = async (page: Page, csv: string): Promise<void> => {
@@ -87,7 +87,7 @@ describe.skipIf(!hasChromium)('labels by hand in Chromium (skipped without Chrom
     await page.getByText('the classes: expected two to 9 different names of classes, got none').waitFor()
     await page.getByLabel('Classes, separated by commas').fill('good, bad')
     await page.getByRole('button', { name: 'Start labeling' }).click()
-    await page.getByText('0 of 40 texts have their labels.').waitFor({ timeout: 30_000 })
+    await page.getByText('0 of 40 texts labeled.').waitFor({ timeout: 30_000 })
 
     const labeled: { readonly at: number; readonly good: boolean }[] = []
     let compared = 0
@@ -107,7 +107,7 @@ describe.skipIf(!hasChromium)('labels by hand in Chromium (skipped without Chrom
     await press(page, 'u', 11)
     expect(await shownText(page)).toBe(rows[labeled.at(-1)?.at ?? -1]?.text)
     await press(page, labeled.at(-1)?.good === true ? '1' : '2', 12)
-    await page.getByText(/^12 of 40 texts have their labels\. Folds of 10 labels predict \d+\.0 % right\.$/).waitFor()
+    await page.getByText(/^12 of 40 texts labeled\. Cross-validated on 10: \d+\.0 % right\.$/).waitFor()
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme })
       expect(await accessibilityProblems(page), colorScheme).toEqual([])
@@ -120,10 +120,13 @@ describe.skipIf(!hasChromium)('labels by hand in Chromium (skipped without Chrom
     await page.reload()
     await open(page, csv)
     await page.getByRole('button', { name: 'Start labeling' }).press('Enter')
-    await page.getByText('12 of 40 texts have their labels.').waitFor({ timeout: 30_000 })
+    await page.getByText('12 of 40 texts labeled.').waitFor({ timeout: 30_000 })
     expect(labeled.some(({ at }) => rows[at]?.text === shown)).toBe(false)
     expect(await shownText(page)).toBe(shown)
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'The labels, as CSV' }).click()])
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Download labels (CSV)' }).click(),
+    ])
     expect(download.suggestedFilename()).toBe('open.labels.csv')
     expect(await readFile(await download.path(), 'utf8')).toBe(
       `row,text,label\n${labeled.map(({ at, good }) => `${at + 2},${quoted(rows[at]?.text ?? '')},"${good ? 'good' : 'bad'}"\n`).join('')}`,
@@ -149,7 +152,7 @@ describe.skipIf(!hasChromium)('labels by hand in Chromium (skipped without Chrom
       buffer: Buffer.from('text\nA fine place.\nA bad one.\n'),
     })
     await page.getByRole('button', { name: 'Start labeling' }).click()
-    await page.getByText(/^0 of 2 texts have their labels\. Folds of 60 labels predict /).waitFor({ timeout: 30_000 })
+    await page.getByText(/^0 of 2 texts labeled\. Cross-validated on 60: /).waitFor({ timeout: 30_000 })
     expect(await page.locator('#label-keys button').allTextContents()).toEqual(['1 bad', '2 good'])
     await context.close()
   }, 240_000)

@@ -49,9 +49,9 @@ const endGap = 5
 
 const widestName = ({ lines }: LineChart): number => Math.max(...lines.map(({ name }) => textWidth(name)))
 
-/** Two to four lines have their names at their ends, where the eye is, if these leave two thirds of the width to the plot. */
+/** Two to five lines have their names at their ends, where the eye is, if these leave two thirds of the width to the plot. */
 const fitAtEnds = (chart: LineChart, width: number): boolean =>
-  chart.lines.length >= 2 && chart.lines.length <= 4 && chart.levels.length === 0 && widestName(chart) <= width / 3
+  chart.lines.length >= 2 && chart.lines.length <= 5 && chart.levels.length === 0 && widestName(chart) <= width / 3
 
 const positionScale = ({ x, lines }: LineChart, ends: Ends): Scale => {
   const positions = lines.flatMap(({ points }) => points.map(([at]) => at))

@@ -162,7 +162,7 @@ const listen = (card: HTMLElement, { begin, press, take, choose }: Actions): voi
   byId('label-csv').addEventListener('click', () => take('labels'))
   byId('label-train').addEventListener('click', () => take('training'))
   byId('label-forget').addEventListener('click', () => {
-    if (confirm('Remove these labels from this browser?')) press('forget')
+    if (confirm('Delete these labels from this browser?')) press('forget')
   })
   document.addEventListener('keydown', (event) => {
     const key = parseKey(event.key)
@@ -178,11 +178,8 @@ const keyButton = (key: string, name: string, onClick: () => void): HTMLButtonEl
 }
 
 const describe = ({ labels, rows, curve, gain }: ToLabel): string => {
-  const count = `${labels} of ${rows} texts ${labels === 1 ? 'has its label' : 'have their labels'}`
+  const count = `${labels} of ${rows} texts labeled`
   const last = curve.at(-1)
-  const score =
-    last === undefined
-      ? 'After ten, folds say how well they predict each other'
-      : `Folds of ${last[0]} labels predict ${percent(last[1])} right`
+  const score = last === undefined ? 'Cross-validation begins at ten' : `Cross-validated on ${last[0]}: ${percent(last[1])} right`
   return `${count}. ${score}.${gain === null ? '' : ` ${gain[0]?.toUpperCase()}${gain.slice(1)}.`}`
 }

@@ -224,11 +224,11 @@ describe('a drawn chart', () => {
       const svg = drawChart(lineChart(lines(count), { title: 'x' }, { title: 'y' }))
       return [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)"[^>]*>line/g)].map(([, x, y]) => [Number(x), Number(y)] as const)
     }
-    const four = placesOf(4)
-    for (const [x] of four) expect(x).toBeGreaterThan(fileLayout.width * 0.66)
-    const heights = four.map(([, y]) => y)
+    const five = placesOf(5)
+    for (const [x] of five) expect(x).toBeGreaterThan(fileLayout.width * 0.66)
+    const heights = five.map(([, y]) => y)
     for (const [i, y] of heights.entries()) if (i > 0) expect(y - (heights[i - 1] ?? NaN)).toBeGreaterThanOrEqual(12)
-    expect(placesOf(5).every(([, y]) => y < 40)).toBe(true)
+    expect(placesOf(6).every(([, y]) => y < 40)).toBe(true)
   })
 
   it('has ticks in percent where values are shares, a dashed reference with its name, and a ring at a mark', () => {
