@@ -15,7 +15,8 @@ type ClassifierRun = { readonly task: TrainingTask & RunAssembly; readonly outpu
 
 /**
  * The result with a calibrated kept state, and what that changed. null: the run is no classifier of one class a row, its head is not trained, too
- * few rows were held out, or they have soft labels.
+ * few rows were held out, or they have soft labels. Answers of folds overstate the temperature, because each fold's model learned from fewer rows than
+ * the kept one. Its square root, half of the way to 1, calibrated better on rows of neither (docs/how-to/training.md).
  */
 export const calibrateKept = async (
   run: ClassifierRun & { readonly heldOut: boolean },
@@ -27,7 +28,7 @@ export const calibrateKept = async (
   if (task.evaluation.length < leastChoosingRows.value || hasShares(task)) return null
   const kept = selectState(task.settings, trained)
   const held = answersByStep === undefined ? await answerHeldOut(run, kept.inference) : collect(run, answersByStep.get(kept.step) ?? [])
-  const temperature = fitTemperature(held)
+  const temperature = answersByStep === undefined ? fitTemperature(held) : Math.sqrt(fitTemperature(held))
   const parameters = divideHead(run, kept.inference, temperature)
   if (parameters === null) return null
   const inference = { ...kept.inference, parameters }
