@@ -99,7 +99,7 @@ const placeLabels = async ({ name }: NamedBlob, rows: readonly RowToLabel[], sto
 const labelingIn = (session: LabelingSession, rows: readonly RowToLabel[], classes: readonly string[]): Labeling => {
   const present = rows.filter(({ label }) => label !== null)
   const scores = new Map<number, number>()
-  let [asked, gain]: [number | null, string | null] = [session.row(), null]
+  let gain: string | null = null
   const score = (): void => {
     const labels = present.length + session.labels().length
     for (const count of scores.keys()) if (count > labels) scores.delete(count)
@@ -115,7 +115,7 @@ const labelingIn = (session: LabelingSession, rows: readonly RowToLabel[], class
   score()
   return {
     toLabel: () => ({
-      text: asked === null ? null : (rows[asked]?.text ?? null),
+      text: rows[session.row() ?? NaN]?.text ?? null,
       ...{ classes, labels: session.labels().length, rows: rows.length - present.length },
       ...{ curve: [...scores].sort(([a], [b]) => a - b), gain },
     }),
@@ -123,9 +123,8 @@ const labelingIn = (session: LabelingSession, rows: readonly RowToLabel[], class
       const name = typeof key === 'number' ? classes[key] : undefined
       if (key === 'undo') await session.undo()
       else if (key === 'forget') await session.forget()
-      else if (asked !== null && key === 'skip') session.skip(asked)
-      else if (asked !== null && name !== undefined) await session.give(asked, name)
-      asked = session.row()
+      else if (key === 'skip') session.skip()
+      else if (name !== undefined) await session.give(name)
       score()
     },
     csv: () => formatLabels(rows, session.labels()),

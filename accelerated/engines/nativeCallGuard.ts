@@ -51,5 +51,3 @@ export const waitUntilIdle = async (count: CallCount, wanted: () => boolean): Pr
   }
   return false
 }
-
-/** Ends a worker thread from inside, once its work is done. */

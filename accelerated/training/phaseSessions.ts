@@ -22,7 +22,7 @@ export type MicroBatchSessions = {
   readonly pools: Feeds
   /** a part's gradient, added to the sum so far */
   readonly add: Session
-  /** what a part gives to a loss that compares the parts of a step; null or absent: there is no such loss */
+  /** computes a part's rows for a loss over all parts of the step (StepLoss); null or absent: each part has its own loss */
   readonly rows?: Session | null
   readonly release: () => Promise<void>
 }
@@ -55,7 +55,7 @@ export const openPhaseSessions = async (
   const { engine, weights } = runtime
   const inParts = spread || accumulates(assembly.settings)
   const { outputs, layout, sites } = graphToOpen(assembly, phase, !inParts ? 'whole' : spread ? 'apply' : 'finish')
-  const carriedIn = carries && !spread && stepLoss(assembly) === undefined ? {} : null // parts are run before the step
+  const carriedIn = carries && !spread && stepLoss(assembly) === undefined ? {} : null // the rows of all parts are computed first, from a state in memory
   const carry = carriedIn === null ? {} : mapCarriedOutputs(layout, outputs)
   const update = await engine.open(outputs, weights, { prepack: false, carry, fixed: poolNames(sites), ...(carriedIn && { carriedIn }) })
   const device = deviceState(update, layout, carry)

@@ -103,8 +103,8 @@ const ask = async (
       if (done === true || key === 'q') break
       const name = classes[Number(key) - 1]
       if (key === 'u') await session.undo()
-      else if (row !== null && name !== undefined) await session.give(row, name)
-      else if (row !== null && key === 's') session.skip(row)
+      else if (row !== null && name !== undefined) await session.give(name)
+      else if (row !== null && key === 's') session.skip()
       else terminal.warn(`expected ${row === null ? '' : `1 to ${classes.length}, s, `}u or q, got ${quoted(key)}`)
       if (row !== null && name !== undefined && session.labels().length % scoredEvery === 0) report(session, terminal)
     }

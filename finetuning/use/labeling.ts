@@ -114,13 +114,13 @@ export const nameClasses = (file: string, names: readonly string[] | null, prese
 
 /** Who labels the rows of a file one after another. */
 export type LabelingSession = {
-  /** the row to ask for; null: none is left */
+  /** the row that is asked for, which `give` and `skip` are about; null: none is left, and they do nothing */
   readonly row: () => number | null
   readonly labels: () => readonly WrittenLabel[]
-  /** Labels the row. @throws InputError if the file cannot be written */
-  readonly give: (row: number, label: string) => Promise<void>
+  /** @throws InputError if the file cannot be written */
+  readonly give: (label: string) => Promise<void>
   readonly undo: () => Promise<void>
-  readonly skip: (row: number) => void
+  readonly skip: () => void
   /** Takes all labels of this session and of earlier ones back. */
   readonly forget: () => Promise<void>
   /** Right predictions of the first `count` labels, those of the rows included, by folds; null: there are too few. */
@@ -143,16 +143,22 @@ export const labelingSession = (
   const skipped = new Set<number>()
   let labels = written.labels
   const all = (): readonly ClassOfRow[] => [...present, ...labels.map(({ at, label }) => ({ row: at, label: classes.indexOf(label) }))]
+  let asked = next(all(), skipped)
   const replace = async (changed: readonly WrittenLabel[]): Promise<void> => {
     await written.write(changed)
     labels = changed
+    asked = next(all(), skipped)
   }
   return {
-    row: () => next(all(), skipped),
+    row: () => asked,
     labels: () => labels,
-    give: (row, label) => replace([...labels, { at: row, label }]),
+    give: async (label) => (asked === null ? undefined : replace([...labels, { at: asked, label }])),
     undo: async () => (labels.length === 0 ? undefined : replace(labels.slice(0, -1))),
-    skip: (row) => void skipped.add(row),
+    skip: () => {
+      if (asked === null) return
+      skipped.add(asked)
+      asked = next(all(), skipped)
+    },
     forget: () => {
       skipped.clear()
       return replace([])

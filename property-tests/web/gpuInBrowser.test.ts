@@ -1,10 +1,10 @@
 /** Training in Chromium by WebGPU on its software card: the losses and the adapter of Node's processor, float nodes, buffers, and a lost card. */
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import * as native from 'onnxruntime-node'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Page } from 'playwright-core'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { webgpu } from '../../accelerated/engines/devices/device.js'
@@ -15,33 +15,23 @@ import { finetune } from '../../web/index.js'
 import { tinyTensors, writeTinyModel } from '../cli/tinyModel.js'
 import { placementsOf } from '../kernels/placements.js'
 import { typedNodes, type TypedNode } from '../kernels/typedNodes.js'
-import { hasChromium, launchChromium, softwareCard } from '../support/chromium.js'
+import { hasChromium, softwareCard } from '../support/chromium.js'
 import { jsonLines } from '../support/jsonLines.js'
-import { inNode, pageAndData, runSettings, served, type Served } from './browserRun.js'
+import { inNode, runSettings } from './browserRun.js'
+import { withServedPage } from './servedPage.js'
 import { watched, watchPage } from './watchedPage.js'
 
 const settings = { ...runSettings, method: 'lora', batchSize: 4, maxLength: 12, learningRate: 0.01, evalSteps: 1000 } as const
 
-let browser: Browser | null = null
-let files: Awaited<ReturnType<typeof pageAndData>> = { root: '', page: '', file: '', csv: '' }
-let server: Served = { url: '', close: () => undefined }
+const site = withServedPage(...softwareCard, '--js-flags=--expose-gc')
 beforeAll(async () => {
-  if (!hasChromium) return
-  files = await pageAndData()
-  await watchPage(files.page, settings)
-  server = await served(files.page)
-  browser = await launchChromium(...softwareCard, '--js-flags=--expose-gc')
-}, 60_000)
-afterAll(async () => {
-  await browser?.close()
-  server.close()
-  if (files.root !== '') await rm(files.root, { recursive: true })
+  if (hasChromium) await watchPage(site().files.page, settings)
 })
 
 /** The tiny model in float16, which this card does not have. */
 const halfModel = async (): Promise<string> => {
   const tensors = new Map([...tinyTensors()].map(([name, tensor]) => [name, { ...tensor, dtype: 'F16' as const }]))
-  return writeTinyModel(join(files.root, 'tiny'), { 'model.safetensors': writeSafetensors(tensors) })
+  return writeTinyModel(join(site().files.root, 'tiny'), { 'model.safetensors': writeSafetensors(tensors) })
 }
 
 const numbersOf = async (bytes: Uint8Array): Promise<ReadonlyMap<string, Float32Array>> => {
@@ -82,7 +72,7 @@ const stepNodes = async (model: string): Promise<readonly TypedNode[]> => {
   const storage = memoryStorage()
   await storage.makeFolder('model')
   for (const name of await readdir(model)) await storage.write(`model/${name}`, await readFile(join(model, name)))
-  await storage.write('reviews.csv', await readFile(files.file))
+  await storage.write('reviews.csv', await readFile(site().files.file))
   const options = { model: 'model', task: { task: 'reviews.csv' }, output: 'run', settings: { ...settings, maxSteps: 1 } }
   for await (const _ of finetune(options, { storage, device: webGpu(async () => runtime, { halves: false }) }));
   return graphs.map(typedNodes).reduce((most, nodes) => (nodes.length > most.length ? nodes : most))
@@ -90,10 +80,10 @@ const stepNodes = async (model: string): Promise<readonly TypedNode[]> => {
 
 describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chromium)', () => {
   it('agrees with the processor, leaves no float node to it, frees its buffers, and resumes in the same bits after the card is lost', async () => {
-    const page = await (browser as Browser).newPage()
+    const page = await site().browser.newPage()
     const { placements, held, listen } = watched()
     page.on('console', listen)
-    await page.goto(server.url)
+    await page.goto(site().server.url)
     const chip = page.getByText('WebGPU: google swiftshader')
     expect(await chip.getAttribute('title')).toBe('A program on the processor, and slower than it.')
     await page.locator('#settings summary').click()
@@ -101,19 +91,19 @@ describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chro
     const folder = await halfModel()
     await page.getByLabel('A folder of this computer').check()
     await page.setInputFiles('#folder', folder)
-    await page.setInputFiles('#data', files.file)
+    await page.setInputFiles('#data', site().files.file)
     await page.getByText('reviews.csv: 60 rows.').waitFor()
     await page.getByLabel('Precision').selectOption('float32')
     await page.getByLabel('Method').selectOption('lora')
     await page.locator('#start').click()
     const whole = await ended(page)
 
-    const here = await inNode(files.file, join(files.root, 'node'), settings, folder)
+    const here = await inNode(site().files.file, join(site().files.root, 'node'), settings, folder)
     const { relative = 0 } = webgpu.tolerances.float32 ?? {}
     expect(whole.losses.length).toBe(20)
     lossesOf(here).forEach((loss, i) => expect(Math.abs((whole.losses[i] ?? NaN) / loss - 1), `step ${i + 1}`).toBeLessThan(relative))
     const adapter = await numbersOf(whole.adapter)
-    const expected = await numbersOf(await readFile(join(files.root, 'node/adapter/adapter_model.safetensors')))
+    const expected = await numbersOf(await readFile(join(site().files.root, 'node/adapter/adapter_model.safetensors')))
     expect([...adapter.keys()]).toEqual([...expected.keys()])
     for (const [name, numbers] of expected) expect(apart(numbers, adapter.get(name)), name).toBeLessThan(relative)
 
@@ -130,7 +120,7 @@ describe.skipIf(!hasChromium)('a run by WebGPU in Chromium (skipped without Chro
     await page.locator('#start').click()
     await page.getByText('Preparing the first step…').waitFor()
     await expect.poll(steps).toBeGreaterThan(6)
-    const devTools = await (browser as Browser).newBrowserCDPSession()
+    const devTools = await site().browser.newBrowserCDPSession()
     await devTools.send('Browser.crashGpuProcess').catch(() => undefined)
     const line = page.getByRole('alert')
     await line.waitFor()

@@ -1,28 +1,15 @@
 /** The card in which a visitor labels texts by hand, in Chromium: which text it asks for, what it keeps, and how its labels are trained on. */
-import { readFile, rm } from 'node:fs/promises'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readFile } from 'node:fs/promises'
+import type { Page } from 'playwright-core'
+import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { openEncoder } from '../../finetuning/use/zeroShot.js'
-import { accessibilityProblems, hasChromium, launchChromium } from '../support/chromium.js'
-import { pageAndData, served, type Served } from './browserRun.js'
+import { accessibilityProblems, hasChromium } from '../support/chromium.js'
+import { withServedPage } from './servedPage.js'
 
-let browser: Browser | null = null
-let files: Awaited<ReturnType<typeof pageAndData>> = { root: '', page: '', file: '', csv: '' }
-let server: Served = { url: '', close: () => undefined }
-beforeAll(async () => {
-  if (!hasChromium) return
-  files = await pageAndData()
-  server = await served(files.page)
-  browser = await launchChromium()
-}, 60_000)
-afterAll(async () => {
-  await browser?.close()
-  server.close()
-  if (files.root !== '') await rm(files.root, { recursive: true })
-})
+const site = withServedPage()
 
 /** Embeddings by the CPU of Node. → [texts][hidden] */
 const embed = async (texts: readonly string[]): Promise<readonly (readonly number[])[]> => {
@@ -70,18 +57,17 @@ const open = async (page: Page, csv: string): Promise<void> => {
 
 describe.skipIf(!hasChromium)('labels by hand in Chromium (skipped without Chromium)', () => {
   it('are asked for where the probe is least sure, given by keys, undone, kept over a reload, downloaded, and trained on', async () => {
-    if (browser === null) throw new Error('expected a browser, got none')
-    const rows = files.csv
-      .trim()
+    const rows = site()
+      .files.csv.trim()
       .split('\n')
       .slice(1, 41)
       .map((line) => ({ text: (/^"(.*)",/.exec(line)?.[1] ?? '').replaceAll('""', '"'), good: line.endsWith('good') }))
     const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`
     const csv = `text\n${rows.map(({ text }) => quoted(text)).join('\n')}\n`
     const features = await embed(rows.map(({ text }) => text))
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } })
+    const context = await site().browser.newContext({ viewport: { width: 1280, height: 900 } })
     const page = await context.newPage()
-    await page.goto(server.url)
+    await page.goto(site().server.url)
     await open(page, csv)
     await page.getByRole('button', { name: 'Start labeling' }).click()
     await page.getByText('the classes: expected two to 9 different names of classes, got none').waitFor()
@@ -141,7 +127,7 @@ describe.skipIf(!hasChromium)('labels by hand in Chromium (skipped without Chrom
     await page.getByText(/^Finished/).waitFor({ timeout: 60_000 })
 
     // after a run on other rows, its rows and classes teach the probe of more texts
-    await page.setInputFiles('#data', files.file)
+    await page.setInputFiles('#data', site().files.file)
     await page.getByText('reviews.csv: 60 rows.').waitFor()
     expect(await page.locator('#labeling').isVisible()).toBe(false)
     await page.getByRole('button', { name: /^Train:/ }).click()

@@ -1,47 +1,38 @@
 /** Training in Chromium on WebAssembly: the losses and ranks of Node's run, its bits after a killed tab, its memory, and no connection. */
 import { spawnSync } from 'node:child_process'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { BrowserContext, Page } from 'playwright-core'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { openTrainedAdapter } from '../../finetuning/use/openModel.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { FinetuneEvent, RunResult } from '../../finetuning/run/run.js'
-import { hasChromium, launchChromium } from '../support/chromium.js'
-import { asked, downloaded, inBrowser, inNode, olderBrowser, pageAndData, served, tinyModelFiles, type Served } from './browserRun.js'
+import { hasChromium } from '../support/chromium.js'
+import { asked, downloaded, inBrowser, inNode, olderBrowser, tinyModelFiles } from './browserRun.js'
+import { withServedPage } from './servedPage.js'
 
 const python = process.env['PEFT_PYTHON'] ?? 'python3'
 const found = 'import importlib.util, sys; sys.exit(importlib.util.find_spec("peft") is None)'
 const hasPeft = hasChromium && spawnSync(python, ['-c', found]).status === 0
 
-let browser: Browser | null = null
+const site = withServedPage('--enable-blink-features=ForceEagerMeasureMemory') // at once, after a collection of garbage
 let context: BrowserContext | null = null
-let files: Awaited<ReturnType<typeof pageAndData>> = { root: '', page: '', file: '', csv: '' }
-let server: Served = { url: '', close: () => undefined }
 let here: readonly FinetuneEvent[] = []
 beforeAll(async () => {
   if (!hasChromium) return
-  files = await pageAndData()
-  server = await served(files.page)
-  browser = await launchChromium('--enable-blink-features=ForceEagerMeasureMemory') // at once, after a collection of garbage
-  context = await browser.newContext()
-  here = await inNode(files.file, join(files.root, 'node'))
+  context = await site().browser.newContext()
+  here = await inNode(site().files.file, join(site().files.root, 'node'))
 }, 60_000)
-afterAll(async () => {
-  await browser?.close()
-  server.close()
-  if (files.root !== '') await rm(files.root, { recursive: true })
-})
 
 const newPage = async (): Promise<Page> => {
   if (context === null) throw new Error('expected a browser, got none')
   const page = await context.newPage()
-  await page.goto(server.url)
+  await page.goto(site().server.url)
   return page
 }
 
-const tinyModel = (): Promise<Readonly<Record<string, string>>> => tinyModelFiles(join(files.root, 'tiny'))
+const tinyModel = (): Promise<Readonly<Record<string, string>>> => tinyModelFiles(join(site().files.root, 'tiny'))
 
 /** Megabytes of the page's workers, with the memory of WebAssembly. */
 const workerMemory = (page: Page): Promise<number> =>
@@ -63,7 +54,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     const page = await newPage()
     const builds: string[] = []
     page.on('request', (request) => builds.push(...(/[\w.-]+\.wasm$/.exec(request.url()) ?? [])))
-    const there = await inBrowser(page, { name: 'whole', csv: files.csv })
+    const there = await inBrowser(page, { name: 'whole', csv: site().files.csv })
     expect([...new Set(builds)]).toEqual(['ort-wasm-simd-threaded.jspi.wasm']) // the card's build too
     const [ours, theirs] = [stepsOf(there), stepsOf(here)]
     expect(ours.length).toBe(20)
@@ -81,7 +72,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     expect(warnings(there)).toEqual(warnings(here))
 
     adapter = await downloaded(page, 'whole', 'adapter')
-    const folder = join(files.root, 'adapter')
+    const folder = join(site().files.root, 'adapter')
     await mkdir(folder)
     for (const [name, bytes] of Object.entries(adapter)) await writeFile(join(folder, name), bytes)
     const labelsOf = (predictions: readonly object[]) => predictions.map((prediction) => (prediction as { readonly label: string }).label)
@@ -97,13 +88,13 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
 
   it('trains by the build of the processor where WebAssembly cannot wait for promises', async () => {
     const builds: string[] = []
-    const older = await olderBrowser(browser as Browser, builds)
+    const older = await olderBrowser(site().browser, builds)
     const page = await older.newPage()
-    await page.goto(server.url)
+    await page.goto(site().server.url)
     const settings = { method: 'lora', maxSteps: 4, maxLength: 8 } as const
-    const there = stepsOf(await inBrowser(page, { name: 'older', csv: files.csv, modelFiles: await tinyModel(), settings }))
+    const there = stepsOf(await inBrowser(page, { name: 'older', csv: site().files.csv, modelFiles: await tinyModel(), settings }))
     expect([...new Set(builds)]).toEqual(['ort-wasm-simd-threaded.wasm'])
-    const expected = stepsOf(await inNode(files.file, join(files.root, 'older'), settings, join(files.root, 'tiny')))
+    const expected = stepsOf(await inNode(site().files.file, join(site().files.root, 'older'), settings, join(site().files.root, 'tiny')))
     expect(there.length).toBe(4)
     expected.forEach(({ loss }, i) => expect(Math.abs((there[i]?.loss ?? NaN) - loss), `step ${i + 1}`).toBeLessThan(1e-5))
     await older.close()
@@ -111,7 +102,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
 
   it('is reported in one page that loads nothing, as salora report writes it', async () => {
     const page = await newPage()
-    await inBrowser(page, { name: 'reported', csv: files.csv, settings: { method: 'lora', maxSteps: 3 } })
+    await inBrowser(page, { name: 'reported', csv: site().files.csv, settings: { method: 'lora', maxSteps: 3 } })
     const bytes = Uint8Array.from((await asked(page, { kind: 'report', run: 'reported' }, 'download')) as number[])
     const html = new TextDecoder().decode(bytes)
     expect(html).toMatch(/^<!doctype html>/)
@@ -127,14 +118,14 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
   it('trains in int8 as Node does, on a packed file as on the plain one, and quantizes a model once', async () => {
     const settings = { method: 'lora', precision: 'int8', maxSteps: 4 } as const
     const page = await newPage()
-    const there = await inBrowser(page, { name: 'eight-bits', csv: files.csv, settings })
-    const inNodes = await inNode(files.file, join(files.root, 'eight-bits'), settings)
+    const there = await inBrowser(page, { name: 'eight-bits', csv: site().files.csv, settings })
+    const inNodes = await inNode(site().files.file, join(site().files.root, 'eight-bits'), settings)
     const [ours, theirs] = [stepsOf(there), stepsOf(inNodes)]
     expect(ours.length).toBe(4)
     theirs.forEach(({ taskLoss }, i) => expect(Math.abs((ours[i]?.taskLoss ?? NaN) - taskLoss), `step ${i + 1}`).toBeLessThan(1e-3))
     const quantizing = (events: readonly FinetuneEvent[]): boolean =>
       events.some((event) => event.kind === 'preparing' && event.what.startsWith('quantizing'))
-    const again = await inBrowser(page, { name: 'eight-bits-again', csv: files.csv, isPacked: true, settings })
+    const again = await inBrowser(page, { name: 'eight-bits-again', csv: site().files.csv, isPacked: true, settings })
     expect([quantizing(there), quantizing(again)]).toEqual([true, false])
     expect(stepsOf(again).map(({ loss }) => loss)).toEqual(ours.map(({ loss }) => loss))
     await page.close()
@@ -143,7 +134,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
   it.skipIf(!hasPeft)(
     'leaves an adapter with the same scores in PEFT (skipped without a Python that has PEFT)',
     async () => {
-      const folder = join(files.root, 'adapter')
+      const folder = join(site().files.root, 'adapter')
       const program = fileURLToPath(new URL('./adapter_in_peft.py', import.meta.url))
       const { stdout, stderr } = spawnSync(python, [program, embeddedModel, folder], { input: texts.join('\n'), encoding: 'utf8' })
       expect(stdout, stderr).toMatch(/^\[/)
@@ -162,7 +153,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
   it('ends in the same bits after its tab was closed in mid-run', async () => {
     const steps = 120 // the tab closes while they last, on a slow machine too
     const modelFiles = await tinyModel()
-    const run = { csv: files.csv, modelFiles, settings: { method: 'lora', maxSteps: steps, dropout: 0.1 } }
+    const run = { csv: site().files.csv, modelFiles, settings: { method: 'lora', maxSteps: steps, dropout: 0.1 } }
     const page = await newPage()
     await inBrowser(page, { name: 'uninterrupted', ...run })
     const expected = await downloaded(page, 'uninterrupted', 'adapter')
@@ -187,7 +178,7 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     const megabytes: number[] = []
     for (const maxSteps of [50, 300]) {
       const settings = { method: 'lora', maxSteps, maxLength: 8, saveSteps: 25 }
-      await inBrowser(page, { name: `memory-${maxSteps}`, csv: files.csv, modelFiles, settings })
+      await inBrowser(page, { name: `memory-${maxSteps}`, csv: site().files.csv, modelFiles, settings })
       megabytes.push(await workerMemory(page))
     }
     const [early = NaN, late = NaN] = megabytes
@@ -203,7 +194,11 @@ describe.skipIf(!hasChromium)('a run in Chromium (skipped without Chromium)', ()
     try {
       await page.reload()
       expect(await page.title()).toContain('salora')
-      const events = await inBrowser(page, { name: 'offline', csv: files.csv, settings: { method: 'lora', maxSteps: 2, threads: 2 } })
+      const events = await inBrowser(page, {
+        name: 'offline',
+        csv: site().files.csv,
+        settings: { method: 'lora', maxSteps: 2, threads: 2 },
+      })
       expect(resultOf(events)).toMatchObject({ stepsDone: 2, interrupted: false })
     } finally {
       await context?.setOffline(false)

@@ -32,7 +32,7 @@ export const score: CurveFigure = {
   selectCurve: ({ scores }, { metric }) => scores.get(metric) ?? [],
   annotate: (series) => ({ references: constantAnswers(series), marks: keptSteps(series) }),
   caption:
-    'The score of each evaluation. A dot is the kept step, and the dashed line always gives the most frequent class. Until the gates close, a SaLoRA adapter may exceed its budget.',
+    'The score of each evaluation. A ring marks the saved checkpoint, and the dashed line is the majority-class baseline. Until the gates close, a SaLoRA adapter may exceed its budget.',
 }
 
 export const losses: readonly CurveFigure[] = [
@@ -65,11 +65,11 @@ const keptSteps = (series: readonly PlottedSeries[]): NonNullable<LineChart['mar
 /** The accuracy of a constant answer, if it is the same for all runs. */
 const constantAnswers = (series: readonly PlottedSeries[]): NonNullable<LineChart['references']> => {
   if (series.some(({ metric }) => metric !== 'accuracy')) return []
-  const answers = new Map(
-    series.flatMap(({ runs }) => runs.flatMap(({ result: { majority } }) => (majority == null ? [] : [[majority.share, majority.label]]))),
-  )
-  const [answer, ...others] = answers
-  return answer === undefined || others.length > 0 ? [] : [{ name: `always “${escapeText(String(answer[1]))}”`, y: Number(answer[0]) }]
+  const answers = series.flatMap(({ runs }) => runs.flatMap(({ result }) => result.majority ?? []))
+  const [answer] = answers
+  return answer === undefined || answers.some(({ share }) => share !== answer.share)
+    ? []
+    : [{ name: `always “${escapeText(answer.label)}”`, y: answer.share }]
 }
 
 /** Figure 6 is the expected density, the Lagrange multiplier, and how far the factors are from orthogonal. */

@@ -34,7 +34,8 @@ const writeVerdict = ({ metric, score, runs, label, lowerIsBetter }: Scored): st
   const [run] = runs
   const onTest = runs.length === 1 ? run?.result.test?.scores[metric] : undefined
   const { evaluation = 0, test = 0 } = run?.result.examples ?? {}
-  const rows = onTest === undefined ? plural(evaluation, 'held-out row') : plural(test, 'test row')
+  const count = onTest === undefined ? evaluation : test
+  const rows = count === 0 ? '' : ` on ${plural(count, onTest === undefined ? 'held-out row' : 'test row')}`
   const majority = run?.result.majority ?? null
   const value = scoreText(metric, onTest ?? score)
   const what =
@@ -44,7 +45,7 @@ const writeVerdict = ({ metric, score, runs, label, lowerIsBetter }: Scored): st
     metric === 'accuracy' && majority !== null
       ? `; always answering “${escapeText(majority.label)}” gets ${percentText(majority.share)}`
       : ''
-  return `${what} on ${rows}${mean}${guess}.`.replaceAll(' %', '\u00a0%')
+  return `${what}${rows}${mean}${guess}.`.replaceAll(' %', '\u00a0%')
 }
 
 const writeLead = (runs: readonly FinishedRun[], series: readonly Series[], tasks: readonly string[]): string => {

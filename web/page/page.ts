@@ -54,7 +54,7 @@ const modelChoice = (): ModelChoice => {
 const [enoughRows, mostEpochs] = [2_400, 20]
 /** Few rows are scored by folds where the model allows it; of many, folds take too long in a tab. */
 const mostFoldedRows = 100
-/** About so many evaluations of a run, at each of which the sentences are scored again. */
+/** How often a run is evaluated, about. Each time, the sentences are scored again. */
 const evaluations = 12
 
 const countRows = (): number => lesson.summary()?.rows ?? 0

@@ -219,14 +219,17 @@ describe('a drawn chart', () => {
   })
 
   it('names few lines at their ends, in the order of the ends, and many in a legend', () => {
-    const lines = (count: number) => Array.from({ length: count }, (_, i) => ({ series: `line ${i}`, x: 1, y: count - i }))
+    const lines = (count: number) => Array.from({ length: count }, (_, i) => ({ series: `line ${i}`, x: 1, y: i }))
     const placesOf = (count: number) => {
       const svg = drawChart(lineChart(lines(count), { title: 'x' }, { title: 'y' }))
-      return [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)"[^>]*>line/g)].map(([, x, y]) => [Number(x), Number(y)] as const)
+      return [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)"[^>]*>(line \d)/g)]
+        .map(([, x, y, name]) => [Number(x), Number(y), name] as const)
+        .sort(([, a], [, b]) => a - b)
     }
     const five = placesOf(5)
     for (const [x] of five) expect(x).toBeGreaterThan(fileLayout.width * 0.66)
     const heights = five.map(([, y]) => y)
+    expect(five.map(([, , name]) => name)).toEqual(['line 4', 'line 3', 'line 2', 'line 1', 'line 0'])
     for (const [i, y] of heights.entries()) if (i > 0) expect(y - (heights[i - 1] ?? NaN)).toBeGreaterThanOrEqual(12)
     expect(placesOf(6).every(([, y]) => y < 40)).toBe(true)
   })

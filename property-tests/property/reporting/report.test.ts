@@ -141,6 +141,38 @@ describe('a report', () => {
     expect(run).toMatchObject({ kept: '0.9467', 'kept step': '200', last: '0.9417', 'last step': '240', best: '0.9467' })
   })
 
+  it('lists the best series first, marks saved checkpoint and baseline in their chart, and folds how training went', async () => {
+    const majority = { label: 'good', share: 0.55 }
+    for (const [name, method, accuracy] of [
+      ['a', 'lora', 0.7],
+      ['b', 'salora', 0.9],
+      ['c', 'full', 0.8],
+    ] as const)
+      await writeRun(at('ordered', name), { task: 'reviews', method, accuracy, result: { majority } })
+    const { page } = await reportOf(at('ordered'))
+    expect(recordsIn(page, 'scores').map(({ series }) => series)).toEqual(['salora', 'full', 'lora'])
+    const [, data = ''] = /<script type="application\/json" id="charts">([\s\S]*?)<\/script>/.exec(page) ?? []
+    const { 'score-reviews': score } = JSON.parse(data) as Readonly<Record<string, unknown>>
+    expect(score).toMatchObject({
+      references: [{ name: 'always “good”', y: 0.55 }],
+      marks: [
+        { line: 'lora', x: 4, y: 0.7 },
+        { line: 'salora', x: 4, y: 0.9 },
+        { line: 'full', x: 4, y: 0.8 },
+      ],
+    })
+    const [results = '', diagnostics = ''] = page.split('<details class="diagnostics">')
+    for (const name of ['score', 'loss']) expect(results).toContain(`<section id="${name}"`)
+    for (const name of ['learning-rate', 'figure6-lambda']) expect(diagnostics).toContain(`<section id="${name}"`)
+    expect(diagnostics).not.toMatch(/<section id="(score|loss)"/)
+  })
+
+  it('begins with the score on test data where there is some', async () => {
+    const test = { step: 4, scores: { accuracy: 0.625 } }
+    await writeRun(at('tested'), { task: 'reviews', result: { test, examples: { training: 10, evaluation: 5, test: 8 } } })
+    expect((await reportOf(at('tested'))).page).toContain('<p class="verdict">62.5\u00a0% right on 8 test rows.</p>')
+  })
+
   it('has the last score as the kept one with --no-load-best-model-at-end, and the best one in runs without the choice', async () => {
     const of = (best: number, last: number) => ({
       best: { step: 2, scores: { accuracy: best } },
