@@ -4,7 +4,7 @@ import { nearest } from '../accelerated/errors/nearest.js'
 import { UsageError, usageError } from '../finetuning/commandLine/usageError.js'
 import { versions } from '../finetuning/run/versions.js'
 import { commandGroups, type CommandEntry } from './commandGroups.js'
-import { exitCodes } from './terminal/exitCodes.js'
+import { exitCodes } from './terminal/exit.js'
 
 const entries: readonly CommandEntry[] = commandGroups.flatMap(({ commands }) => commands)
 

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 /** The executable: runs the program, and prints one line for an error that escapes it or keeps it from loading. */
 import { describeLoadingError } from '../accelerated/errors/systemError.js'
-import { exitCodes } from './terminal/exitCodes.js'
-import { watchStandardStreams } from './terminal/standardStreams.js'
+import { exitCodes, watchStandardStreams } from './terminal/exit.js'
 
 const program = import('./program.js')
 

@@ -11,7 +11,7 @@ import { resolveFlags } from '../options/precedence.js'
 import { dropUndefined, pickFlags, type Values } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import type { Terminal } from '../terminal/output.js'
 
 const names = listFlag('names', 'PEFT eager, by torch.compile (compile), or on int8 weights (torchao); separated by commas', {

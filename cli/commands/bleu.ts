@@ -19,7 +19,7 @@ import { versions } from '../../finetuning/run/versions.js'
 import { counted, plural } from '../format/numbers.js'
 import { pairedLines } from '../input/pairedFiles.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import type { Terminal } from '../terminal/output.js'
 import { countProgress } from '../terminal/progress.js'
 

@@ -5,7 +5,7 @@ import { readRedisAddress } from '../../finetuning/machines/redis.js'
 import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 
 /** A fixed port can be tunnelled to before the board runs. */

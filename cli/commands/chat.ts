@@ -12,7 +12,7 @@ import { adapterFlags, adapterMachineFlags, adapterRequest } from '../options/ad
 import { generationFlags, generationRequest, stopFlags } from '../options/generationRequest.js'
 import { pickFlags } from '../options/settingFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import { printable, type Terminal } from '../terminal/output.js'
 

@@ -8,7 +8,7 @@ import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { probeInSubprocess, examineDevice, type Examined, type Speedup } from '../doctor/probeInSubprocess.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { megabytes } from '../format/numbers.js'
 
 export const doctor = defineCommand({

@@ -11,7 +11,7 @@ import { resolveFlags } from '../options/precedence.js'
 import { dropUndefined } from '../options/settingFlags.js'
 import { trainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 
 /** The flags of `train` that memory depends on. */
 const names: readonly string[] = [

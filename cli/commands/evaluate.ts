@@ -14,7 +14,7 @@ import { inheritColumns, taskFlagNames, taskOptions } from '../options/taskReque
 import { pickFlags, type Values } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { countProgress } from '../terminal/progress.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { alignedTable } from '../../evaluation/tables/tableText.js'

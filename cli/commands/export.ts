@@ -20,7 +20,7 @@ import { adapterFlags, labelFlags, adapterRequest } from '../options/adapterRequ
 import { pickFlags } from '../options/settingFlags.js'
 import { allTrainFlags, offlineFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { onInterrupt } from '../terminal/interrupt.js'
 import type { Terminal } from '../terminal/output.js'
 import { countProgress } from '../terminal/progress.js'

@@ -9,7 +9,7 @@ import { readPrompts, type GivenPrompt } from '../input/promptInput.js'
 import { adapterFlags, adapterMachineFlags, adapterRequest } from '../options/adapterRequest.js'
 import { generationFlags, generationRequest, stopFlags } from '../options/generationRequest.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import { printable, type Terminal } from '../terminal/output.js'
 

@@ -31,7 +31,7 @@ import { executorFlags, openQueue } from '../options/executorFlags.js'
 import { dropUndefined, pickFlags, type Values } from '../options/settingFlags.js'
 import { allTrainFlags, offlineFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 
 /** Settings of every run, except its seed. */

@@ -13,7 +13,7 @@ import { dropUndefined, pickFlags, settingFlags, type Values } from '../options/
 import { taskFlagNames, taskOptions } from '../options/taskRequest.js'
 import { allTrainFlags, offlineFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 
 const { maxLength, classWeights } = trainingSettings
 

@@ -24,7 +24,7 @@ import { dropUndefined, pickFlags, type Values } from '../options/settingFlags.j
 import { allTrainFlags } from '../options/trainFlags.js'
 import { standardInput } from '../input/promptInput.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { watchInterrupt, type Interrupt } from '../terminal/interrupt.js'
 import { placementNote, printable, type Terminal } from '../terminal/output.js'
 

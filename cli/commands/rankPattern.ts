@@ -2,7 +2,7 @@
 import { rankPatternOfRun } from '../../finetuning/use/rankPattern.js'
 import { required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 
 export const rankPattern = defineCommand({
   name: 'salora rank-pattern',

@@ -3,7 +3,7 @@ import { makeReport, type ReportResult } from '../../reporting/report/makeReport
 import { required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { countProgress } from '../terminal/progress.js'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'

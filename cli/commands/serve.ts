@@ -11,7 +11,7 @@ import type { RunInfo } from '../../finetuning/use/serving/protocol.js'
 import { findTaskTypeByName } from '../../finetuning/tasks/findTaskType.js'
 import { adapterMachineFlags } from '../options/adapterRequest.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { watchInterrupt, watchSuddenEnd } from '../terminal/interrupt.js'
 import { placementNote } from '../terminal/output.js'
 

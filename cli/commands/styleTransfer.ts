@@ -15,7 +15,7 @@ import { generationFlags, generationRequest } from '../options/generationRequest
 import { nextRunFolder } from '../options/nextRunName.js'
 import { pickFlags, type Values } from '../options/settingFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import type { Terminal } from '../terminal/output.js'
 import { countProgress } from '../terminal/progress.js'

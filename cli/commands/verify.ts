@@ -12,7 +12,7 @@ import { resolveFlags } from '../options/precedence.js'
 import { dropUndefined, pickFlags } from '../options/settingFlags.js'
 import { allTrainFlags } from '../options/trainFlags.js'
 import { defineCommand } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
+import { exitCodes } from '../terminal/exit.js'
 
 const machineFlags = pickFlags(allTrainFlags, ['device', 'precision'])
 

@@ -1,6 +1,6 @@
 /** The summary of a run: scores, budget, ranks, parameters, time, and where the adapter is. */
 import { leastChoosingRows } from '../../accelerated/settings/defaults.js'
-import { shareInWords } from '../../finetuning/metrics/interval.js'
+import { shareInWords } from '../../finetuning/metrics/confidence.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/run/run.js'

@@ -7,7 +7,7 @@ import { flagsIn, parseArguments } from '../../finetuning/commandLine/parse.js'
 import { isViaSet } from '../../finetuning/commandLine/optionNames.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { suggestFlag } from '../options/suggestions.js'
-import { exitCodes } from './exitCodes.js'
+import { exitCodes } from './exit.js'
 import { openTerminal, type Terminal } from './output.js'
 
 export type Command = {

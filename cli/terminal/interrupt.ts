@@ -3,7 +3,7 @@
  * A lost terminal stops the run too, and never exits at once: the kernel and the shell both send its signal. One Ctrl-C can also arrive
  * twice: `timeout` and npm pass it on to a process whose group already received it.
  */
-import { exitCodes } from './exitCodes.js'
+import { exitCodes } from './exit.js'
 import { spawn } from 'node:child_process'
 import { printable } from './output.js'
 

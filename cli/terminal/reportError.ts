@@ -2,7 +2,7 @@
 import { InputError } from '../../accelerated/errors/inputError.js'
 import { describeSystemError } from '../../accelerated/errors/systemError.js'
 import { SettingsError, isExpected } from '../../accelerated/errors/expectedErrors.js'
-import { exitCodes } from './exitCodes.js'
+import { exitCodes } from './exit.js'
 import { layOut } from './output.js'
 import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
 import { UsageError } from '../../finetuning/commandLine/usageError.js'

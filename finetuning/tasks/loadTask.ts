@@ -6,8 +6,7 @@ import type { Dataset } from '../data/dataset.js'
 import { loadFromSource, withChosenMetrics } from './loadFromSource.js'
 import type { Evaluation, LoadedTask, TaskSource, TaskOptions } from './task.js'
 import { withLocalFiles } from './files/localFiles.js'
-import { checkTaskOptions, taskFlags } from './taskFlags.js'
-import { taskSources } from './sources.js'
+import { checkTaskOptions, taskFlags, taskSources } from './sources.js'
 import { loadChatTemplate } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 
 /** Every task that has a name. */

@@ -13,7 +13,7 @@ import { normalizedGain, rankGrades, reciprocalRank } from '../../finetuning/met
 import { scorePairs, type Pair } from '../../finetuning/tasks/embeddings/metrics.js'
 import { sentenceEmbedding, type EmbeddingLoss, type PairExample } from '../../finetuning/tasks/embeddings/objective.js'
 import { listNet, rankedExample } from '../../finetuning/tasks/reranking/objective.js'
-import type { PairTexts } from '../../finetuning/tasks/embeddings/pairTexts.js'
+import type { PairTexts } from '../../finetuning/tasks/embeddings/objective.js'
 import { assertClose } from '../support/assertClose.js'
 import { lossOfParts } from '../support/lossOfParts.js'
 import { evaluate, float64, resultOf } from '../support/runGraph.js'

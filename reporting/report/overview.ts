@@ -1,6 +1,6 @@
 /** The first screen of a report: how good, how big, how long, each as one large number with its baseline. */
 import { mean } from 'simple-statistics'
-import { shareInWords } from '../../finetuning/metrics/interval.js'
+import { shareInWords } from '../../finetuning/metrics/confidence.js'
 import { metricTitle } from '../../finetuning/metrics/index.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
 import { namedConfigs } from '../runs/runNames.js'

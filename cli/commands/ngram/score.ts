@@ -6,7 +6,7 @@ import { openNgramModel } from '../../../evaluation/ngram/modelFile.js'
 import { required, switchFlag, textFlag } from '../../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../../format/numbers.js'
 import { defineCommand } from '../../terminal/command.js'
-import { exitCodes } from '../../terminal/exitCodes.js'
+import { exitCodes } from '../../terminal/exit.js'
 import type { Terminal } from '../../terminal/output.js'
 import { phaseProgress, openSource, textFlags } from './text.js'
 

@@ -17,7 +17,7 @@ import {
 import { usageError } from '../../../finetuning/commandLine/usageError.js'
 import { counted, duration, megabytes, plural } from '../../format/numbers.js'
 import { defineCommand } from '../../terminal/command.js'
-import { exitCodes } from '../../terminal/exitCodes.js'
+import { exitCodes } from '../../terminal/exit.js'
 import { watchInterrupt, type Interrupt } from '../../terminal/interrupt.js'
 import type { Terminal } from '../../terminal/output.js'
 import { phaseProgress, openSource, textFlags } from './text.js'

@@ -1,8 +1,7 @@
 /** Scores of pairs of embeddings that belong together: what each first text finds among the second texts. */
 import { mean } from 'simple-statistics'
 import { normalizedGain, rankGrades, recallAmongTen, reciprocalRank } from '../../metrics/ranking.js'
-import { rankingScale } from './objective.js'
-import { answering, type PairTexts } from './pairTexts.js'
+import { answering, rankingScale, type PairTexts } from './objective.js'
 
 export type Pair = readonly [first: ArrayLike<number>, second: ArrayLike<number>]
 

@@ -2,8 +2,7 @@
 import type { Examples } from '../../../accelerated/models/packing.js'
 import type { Mining } from '../taskType.js'
 import { dot, equalBlocks } from './metrics.js'
-import type { PairExample } from './objective.js'
-import { answering, numberTexts } from './pairTexts.js'
+import { answering, numberTexts, type PairExample } from './objective.js'
 
 /** Pairs among which a negative is sought: their vectors are in memory, and the time grows with the square. */
 const mostMined = 4_096

@@ -8,7 +8,6 @@ import { meanFeed, meanRows } from '../../../accelerated/objectives/pooledRows.j
 import { floatFeed, scalarFeed, type Feeds } from '../../../accelerated/engines/feeds.js'
 import type { FloatType } from '../../../accelerated/graph/expression.js'
 import type { ModelOutput, Objective, TrainingExample } from '../../../accelerated/objectives/objective.js'
-import { answering, numberTexts } from './pairTexts.js'
 
 /**
  * A text, a pair of texts, or a pair with a negative. `ends`: where the first text, the second one and the negative end.
@@ -186,4 +185,24 @@ const candidateFeeds = (examples: readonly PairExample[], texts: readonly Tokeni
     candidateTexts: selectTexts(places, texts.length, dtype),
     furtherAnswers: floatFeed(bias, [starts.length, places.length], dtype),
   }
+}
+
+/** The texts of each pair as numbers: equal texts have one. */
+export type PairTexts = { readonly first: readonly number[]; readonly second: readonly number[] }
+
+/** A number for each text, the same for the same text. */
+export const numberTexts = (texts: readonly string[]): readonly number[] => {
+  const numbers = new Map<string, number>()
+  return texts.map((text) => {
+    const number = numbers.get(text) ?? numbers.size
+    numbers.set(text, number)
+    return number
+  })
+}
+
+/** Whether pair j's second text answers pair i's first text: some pair joins the two. */
+export const answering = ({ first, second }: PairTexts): ((i: number, j: number) => boolean) => {
+  const answers = new Map<number, Set<number>>()
+  first.forEach((text, i) => answers.set(text, (answers.get(text) ?? new Set()).add(second[i] ?? NaN)))
+  return (i, j) => answers.get(first[i] ?? NaN)?.has(second[j] ?? NaN) === true
 }

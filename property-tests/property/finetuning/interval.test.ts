@@ -1,7 +1,7 @@
 /** Wilson's interval: the shares from which the seen one is 1.96 standard errors away. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { shareInWords, wilsonInterval } from '../../../finetuning/metrics/interval.js'
+import { shareInWords, wilsonInterval } from '../../../finetuning/metrics/confidence.js'
 
 describe("Wilson's interval", () => {
   it('has ends p with |s / n − p| = z √(p (1 − p) / n), its definition', () => {
