@@ -1,17 +1,30 @@
 /** Prompt templates of instruction tuning: the text before the response that the model learns. */
 import { alternatives } from '../../accelerated/errors/nearest.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { option } from '../../accelerated/errors/words.js'
+import { option, words } from '../../accelerated/errors/words.js'
+import { parseDate } from '../../accelerated/checkpoints/chatTemplate/templateDate.js'
 
 /** paper: SaLoRA's Appendix C, one preamble with or without input · alpaca: Stanford's, whose preamble mentions an input · chat: the model's own */
 export const promptTemplates = ['paper', 'alpaca', 'chat'] as const
 export type PromptTemplate = (typeof promptTemplates)[number]
+
+/** A template, and the date that a chat template writes; undefined: today. */
+export type ChosenTemplate = { readonly promptTemplate: PromptTemplate; readonly templateDate: string | undefined }
 
 /** @throws InputError for an unknown name */
 export const parseTemplate = ({ promptTemplate = 'paper' }: { readonly promptTemplate?: string }): PromptTemplate => {
   const template = promptTemplates.find((name) => name === promptTemplate)
   if (template === undefined) throw inputError(option('promptTemplate'), alternatives(promptTemplates), quoted(promptTemplate))
   return template
+}
+
+/** The date for a chat template; undefined: today. @throws InputError for what is no date, and with another template */
+export const parseTemplateDate = (options: { readonly promptTemplate?: string; readonly templateDate?: string }): string | undefined => {
+  const { templateDate: date } = options
+  if (date === undefined) return undefined
+  if (parseTemplate(options) !== 'chat')
+    throw inputError(option('templateDate'), words`none without ${option('promptTemplate')} chat`, quoted(date))
+  return parseDate(date)
 }
 
 export type Instruction = { readonly instruction: string; readonly input: string }

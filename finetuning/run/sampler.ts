@@ -29,7 +29,10 @@ export const openSampler = async ({ assembly, runtime, base, task }: SampledRun,
   const { folder, model, storage } = base
   const { method, settings } = assembly
   const tokenizer = await loadTokenizer(folder, model, storage)
-  const [tokenizePrompt, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
+  const [tokenizePrompt, endTokens] = [
+    await promptTokens(folder, tokenizer, task.templateDate),
+    await namedEosTokenIds(folder, model.vocabularySize),
+  ]
   const { left, description } = availablePositions(method, settings, model)
   const template = takesPromptTemplate(task.task) ? parseTemplate(task) : null
   const ids = prompts.map((prompt, i) => {

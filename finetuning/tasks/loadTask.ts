@@ -7,7 +7,8 @@ import { loadFromSource, withChosenMetrics } from './loadFromSource.js'
 import type { Evaluation, LoadedTask, TaskSource, TaskOptions } from './task.js'
 import { withLocalFiles } from './files/localFiles.js'
 import { checkTaskOptions, taskFlags, taskSources } from './sources.js'
-import { loadChatTemplate } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
+import { loadChatTemplate, readChatTemplate, writesDate } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
+import { localDate } from '../../accelerated/checkpoints/chatTemplate/templateDate.js'
 
 /** Every task that has a name. */
 export const taskNames: readonly string[] = taskSources.flatMap(({ names }) => names)
@@ -91,11 +92,13 @@ export const leavesPromptTemplate = ({ task, promptTemplate }: TaskOptions): boo
 /** The options with what the model's folder implies. @throws InputError for a chat template that cannot be read */
 export const withModelTemplate = async (options: TaskOptions, folder: string): Promise<TaskOptions> => {
   if (!takesPromptTemplate(options.task)) return options
-  const { promptTemplate, truncation } =
+  const { promptTemplate, truncation, templateDate } =
     leavesPromptTemplate(options) && (await loadChatTemplate(folder)) !== null ? { ...options, promptTemplate: 'chat' } : options
+  const isDated = promptTemplate === 'chat' && templateDate === undefined && writesDate((await readChatTemplate(folder)).text ?? '')
   return {
     ...options,
     ...(promptTemplate === undefined ? {} : { promptTemplate }),
+    ...(isDated ? { templateDate: localDate() } : {}),
     ...(promptTemplate === 'chat' && truncation === undefined && takes(options.task, 'truncation') ? { truncation: 'turns' } : {}),
   }
 }
@@ -103,6 +106,11 @@ export const withModelTemplate = async (options: TaskOptions, folder: string): P
 /** The options as an earlier run began with them. A run of a version without one of these choices keeps the default of that version. */
 export const withEarlierTemplate = (earlier: TaskOptions, options: TaskOptions): TaskOptions => {
   if (!takesPromptTemplate(options.task)) return options
-  const { promptTemplate, truncation } = earlier
-  return { ...(promptTemplate === undefined ? {} : { promptTemplate }), ...(truncation === undefined ? {} : { truncation }), ...options }
+  const { promptTemplate, truncation, templateDate } = earlier
+  return {
+    ...(promptTemplate === undefined ? {} : { promptTemplate }),
+    ...(truncation === undefined ? {} : { truncation }),
+    ...(templateDate === undefined ? {} : { templateDate }),
+    ...options,
+  }
 }

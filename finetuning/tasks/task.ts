@@ -44,6 +44,8 @@ export type TaskOptions = {
   readonly holdOutTrain?: boolean
   /** `alpaca` and `preference` only: how an instruction becomes a prompt. Default: chat if the model has a chat template, else paper */
   readonly promptTemplate?: Or<PromptTemplate>
+  /** With `promptTemplate` chat only: the date that the template writes, such as 2026-03-07. Default: the day on which the run begins */
+  readonly templateDate?: string
   /** `alpaca` only: how a conversation of more than `maxLength` tokens becomes shorter. Default: turns with the chat template, else tokens */
   readonly truncation?: Or<Truncation>
   /** `alpaca` only: also compute the loss on prompt tokens. Default: false */

@@ -17,7 +17,7 @@ import type { Dataset } from '../data/dataset.js'
 import type { DelimitedOptions } from '../data/delimited.js'
 import type { LabelColumn } from '../data/labelColumn.js'
 import type { TaggedOptions } from './tokenClassification/sentences.js'
-import type { PromptTemplate } from '../data/promptTemplates.js'
+import type { ChosenTemplate } from '../data/promptTemplates.js'
 import type { Compared, MetricDefinition } from '../metrics/customMetric.js'
 import type { ClassReport } from '../metrics/index.js'
 import type { TextTokenOptions } from './texts/tokens.js'
@@ -34,9 +34,7 @@ export type Scoring = {
   readonly positive?: number
 }
 
-export type PreferenceOptions = (PreferenceSettings | ({ readonly loss: 'kto' } & KtoSettings)) & {
-  readonly promptTemplate: PromptTemplate
-}
+export type PreferenceOptions = (PreferenceSettings | ({ readonly loss: 'kto' } & KtoSettings)) & ChosenTemplate
 
 /** A metric of the user's own. file: its module, in messages · selects: the best checkpoint is the best by it */
 export type ChosenMetric = { readonly definition: MetricDefinition; readonly file: string; readonly selects: boolean }

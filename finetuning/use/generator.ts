@@ -11,7 +11,7 @@ import { openModel, type OpenedModel, type TrainedAdapterOptions } from './openM
 
 export type GeneratorOptions = Pick<
   TrainedAdapterOptions,
-  'model' | 'revision' | 'adapter' | 'trainedBy' | 'device' | 'precision' | 'threads'
+  'model' | 'revision' | 'adapter' | 'trainedBy' | 'templateDate' | 'device' | 'precision' | 'threads'
 > & {
   /** keep the cache of the last text: a prompt that begins with it, as in a conversation, reads only the rest (default: false) */
   readonly keepsCache?: boolean
@@ -41,11 +41,14 @@ export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Par
 /** The same on a model that is open. */
 export const generatorOn = async (
   { trained, device }: OpenedModel,
-  options: Pick<GeneratorOptions, 'precision' | 'threads' | 'keepsCache'>,
+  options: Pick<GeneratorOptions, 'precision' | 'threads' | 'keepsCache' | 'templateDate'>,
 ): Promise<Generator> => {
   const { folder, model, storage } = trained.base
   const tokenizer = await loadTokenizer(folder, model, storage)
-  const [tokenizePrompt, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
+  const [tokenizePrompt, endTokens] = [
+    await promptTokens(folder, tokenizer, options.templateDate),
+    await namedEosTokenIds(folder, model.vocabularySize),
+  ]
   const opened = await openTextDecoder(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder

@@ -41,6 +41,8 @@ export type TrainedAdapterOptions = TrainedModelOptions &
     /** tokens per text, special ones included; longer texts are truncated. null: 128, or the model's positions if they are fewer */
     readonly maxLength: number | null
     readonly batchSize: number
+    /** the date that a chat template writes. Default: today */
+    readonly templateDate?: string | undefined
     /** On a GPU: called at the first prediction with how many float nodes ran on the CPU. Absent: nobody looks. */
     readonly onPlacement?: PlacementReport
   }

@@ -41,11 +41,12 @@ export const runSource = async (run: string, machine: MachineChoice = {}): Promi
 }
 
 /** The model and the adapter of a run. */
-export const trainedIn = (run: string, { model, revision, inputs }: RunConfig) => ({
+export const trainedIn = (run: string, { model, revision, inputs, task }: RunConfig) => ({
   model: absoluteModel(model),
   revision: revision ?? undefined,
   adapter: join(run, 'adapter'),
   trainedBy: inputs === undefined ? undefined : { run, inputs },
+  templateDate: task.templateDate,
 })
 
 /** What a machine needs to know of the settings. */

@@ -1,7 +1,7 @@
 /** The chat template of a model is the default of --task alpaca; a run keeps the template that it began with. */
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { finetuneJob } from '../../finetuning/nodeMachine.js'
 import type { FinetuneOptions, RunConfig, RunResult } from '../../finetuning/run/run.js'
 import { openRun } from '../../index.js'
@@ -78,6 +78,62 @@ describe('--task alpaca with a model that has a chat template', () => {
     // <s> w48 WORD </s> <s> w49 WORD WORD </s>
     expect([await lengths(), await lengths('--prompt-template', 'chat')]).toEqual([9, 9])
     expect(await lengths('--prompt-template', 'paper')).toBeGreaterThan(9)
+  })
+})
+
+describe('a chat template that writes the date', () => {
+  const dated = template.replace("'w48'", "'w' ~ strftime_now('%-d')")
+  const write = async (model: string, text: string): Promise<string> => {
+    await cp(join(cwd, 'llama'), join(cwd, model), { recursive: true })
+    await writeFile(join(cwd, model, 'tokenizer_config.json'), JSON.stringify({ chat_template: text }))
+    return join(cwd, model)
+  }
+  const answer = async (...args: readonly string[]): Promise<unknown> => {
+    const { stdout } = await saloraIn(['generate', ...args, '--device', 'cpu', '--threads', '1', '--max-new-tokens', '6', '--json'], {
+      cwd,
+    })
+    return (JSON.parse(stdout) as { readonly text: unknown }).text
+  }
+
+  it('has the date of the run: in its rows, in config.json, when it is resumed, and in its answers', async () => {
+    const [model, seventh] = [await write('dated', dated), await write('seventh', template.replace('w48', 'w7'))]
+    const given = await run(options('march', { templateDate: '2026-03-07' }, { model }))
+    const byHand = await run(options('byHand', {}, { model: seventh }))
+    expect(given.last.scores).toEqual(byHand.last.scores)
+    expect((await run(options('eighth', { templateDate: '2026-03-08' }, { model }))).last.scores).not.toEqual(given.last.scores)
+    const longer = { resume: true, settings: { ...options('').settings, maxSteps: 4 } }
+    expect((await run(options('march', {}, { model, ...longer }))).last.scores).toEqual(
+      (await run(options('byHand', {}, { model: seventh, ...longer }))).last.scores,
+    )
+    expect((await config('march')).task.templateDate).toBe('2026-03-07')
+    expect((await config('byHand')).task).not.toHaveProperty('templateDate')
+    expect(await answer('--run', 'march', '--prompt', 'w30')).toBe(await answer('--run', 'byHand', '--prompt', 'w30'))
+  })
+
+  it('has the day on which the run begins, unless it is told another', async () => {
+    const model = await write('dated', dated)
+    vi.useFakeTimers({ now: new Date(2026, 11, 24, 23, 59), toFake: ['Date'] })
+    try {
+      await run(options('christmas', {}, { model }))
+    } finally {
+      vi.useRealTimers()
+    }
+    expect((await config('christmas')).task.templateDate).toBe('2026-12-24')
+    for (const [args, message] of [
+      [['template-date=2026-02-30'], '--set template-date: expected a date such as 2026-03-07, got "2026-02-30"\n'],
+      [
+        ['template-date=2026-03-07', '--prompt-template', 'paper'],
+        '--set template-date: expected none without --prompt-template chat, got "2026-03-07"\n',
+      ],
+    ] as const)
+      expect(
+        (
+          await saloraIn(
+            ['train', '--model', 'dated', '--task', 'alpaca', '--data', 'rows.json', '--max-length', '32', '--quiet', '--set', ...args],
+            { cwd },
+          )
+        ).stderr,
+      ).toBe(message)
   })
 })
 

@@ -7,6 +7,7 @@ import { parseStored } from '../../accelerated/storage/json.js'
 import { fixtures } from './golden.js'
 
 type Golden = {
+  readonly date: string
   readonly templates: Readonly<Record<string, string>>
   readonly tokens: Readonly<Record<string, string>>
   readonly cases: readonly {
@@ -20,7 +21,7 @@ const golden = parseStored(readFileSync(join(fixtures, 'chatTemplates.json'), 'u
 
 describe.each(Object.keys(golden.templates))('a chat template, %s', (name) => {
   it('renders a conversation as transformers does, with and without the generation prompt', () => {
-    const chat = chatTemplate(golden.templates[name] ?? '', golden.tokens, 'T')
+    const chat = chatTemplate(golden.templates[name] ?? '', golden.tokens, 'T', golden.date)
     const cases = golden.cases.filter(({ template }) => template === name)
     expect(cases.length).toBeGreaterThan(7)
     for (const { messages, ask, text } of cases) expect(chat(messages, ask)).toBe(text)

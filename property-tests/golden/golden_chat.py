@@ -1,7 +1,18 @@
 """Conversations as transformers renders them: python golden_chat.py > fixtures/chatTemplates.json  (transformers 5.24)"""
+import datetime
 import json
 
+from transformers.utils import chat_template_utils
 from transformers.utils.chat_template_utils import render_jinja_template
+
+
+class Today(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 3, 7)
+
+
+chat_template_utils.datetime = Today
 
 templates = {
     "marked": "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] | trim + '<|end|>\n' }}{% endfor %}"
@@ -21,6 +32,14 @@ templates = {
     "{% if message == messages[-1] %}{{ message.name is defined }}{{ loop.index == 1 }}{% endif %}{% endfor %}"
     "{% if tools is not none %}{{ tools }}{% endif %}{{ add_generation_prompt }}",
     "lines": "{% for message in messages %}\r\n{{ message.role }}\r\n{{ message.content }}\r{% endfor %}\r\n{{ add_generation_prompt }}",
+    # as in the templates of Llama 3.2, gpt-oss and Granite
+    "dated": "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }};{{ strftime_now('%Y-%m-%d %-d/%-m/%y') }};"
+    "{{ strftime_now('%A, %B %d, %Y: %a %j %w 100%%') }}{% endif %}{{ messages[0].content }}{{ add_generation_prompt }}",
+    # an operator right after a number, numbers as keys (Seed-OSS), and texts that are safe beside others that are not (Functionary)
+    "numbered": "{% if messages | length == 0or messages[0].role == 'user' %}{{ messages | length }}{% endif %}"
+    "{% set budgets = {512: 'b', 0: 'a', 1024: messages[0].role} %}{% for limit, name in budgets | dictsort %}{{ limit }}{{ name }}{% endfor %}"
+    "{{ [3, 1.5, true] | min }}{{ [3, 1.5, 4] | max }}{{ ['b', 'A', 'a', 'B'] | min }}{{ ['b', 'A', 'a', 'B'] | max }}{{ [] | max }}"
+    "{{ '<b>' | safe + messages[0].content + '\"&' }}{{ messages[0].role + '<' | safe + '&>' }}{{ '<' + messages[0].content }}",
     "added": "{% for message in messages %}{{ message.role }}:{{ message.content }}{% for call in message.tool_calls or [] %}"
     "{{ '```json' + call.function.arguments + '```' }}{% endfor %}{% endfor %}{{ add_generation_prompt }}",
 }
@@ -50,4 +69,4 @@ cases = [
     for length in range(1, len(messages) + 1)
     for ask in (False, True)
 ]
-print(json.dumps({"templates": templates, "tokens": tokens, "cases": cases}, indent=1, ensure_ascii=False))
+print(json.dumps({"date": "2026-03-07", "templates": templates, "tokens": tokens, "cases": cases}, indent=1, ensure_ascii=False))

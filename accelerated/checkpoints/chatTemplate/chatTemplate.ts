@@ -10,6 +10,7 @@ import type { Storage } from '../../storage/storage.js'
 import { inputError, reason } from '../../errors/inputError.js'
 import { option, words, type Text } from '../../errors/words.js'
 import { renderWithin } from './boundedTemplate.js'
+import { formatDate, localDate } from './templateDate.js'
 import { renderBeginnings, type Beginnings } from './templateBeginnings.js'
 import { tokenizerConfigLimit } from '../tokenizer/tokenizerFile.js'
 
@@ -57,11 +58,20 @@ const settings = z.object({
   pad_token: token,
 })
 
-/** The template of chat_template.jinja, else of tokenizer_config.json; null if the folder has none. @throws InputError */
-export const loadChatTemplate = async (folder: string, storage: Storage = nodeFiles): Promise<ChatTemplate | null> => {
+/**
+ * The template of chat_template.jinja, else of tokenizer_config.json; null if the folder has none.
+ * @param date what the template takes for today, such as 2026-03-07 @throws InputError
+ */
+export const loadChatTemplate = async (
+  folder: string,
+  { storage = nodeFiles, date }: { readonly storage?: Storage; readonly date?: string | undefined } = {},
+): Promise<ChatTemplate | null> => {
   const { text, special, where } = await readChatTemplate(folder, storage)
-  return text === null ? null : chatTemplate(text, special, where)
+  return text === null ? null : chatTemplate(text, special, where, date)
 }
+
+/** Whether a template writes the date: its text differs from day to day. */
+export const writesDate = (text: string): boolean => text.includes('strftime_now')
 
 /** The same as text, with the special tokens of tokenizer_config.json by name, such as `bos_token`. `where`: its file in messages. */
 export const readChatTemplate = async (
@@ -89,10 +99,12 @@ export const readChatTemplate = async (
 
 const toContent = (value: string | { readonly content: string }): string => (typeof value === 'string' ? value : value.content)
 
-/** The library reads `1e9` as 1 and ignores the rest, so `messages[1e9]` would be `messages[1]`. @throws Error */
+/** The library reads `1e9` as 1 and ignores the rest, so `messages[1e9]` would be `messages[1]`. `0or` is `0 or`, in Python too. @throws Error */
 const parseTemplate = (text: string): Template => {
   const tokens: readonly Token[] = tokenize(text, { lstrip_blocks: true, trim_blocks: true })
-  const at = tokens.findIndex(({ type }, i) => type === 'NumericLiteral' && /^(e\d*|[xob]\w+|_\w+)$/i.test(nameAfter(tokens, i)))
+  const at = tokens.findIndex(
+    ({ type }, i) => type === 'NumericLiteral' && /^(e\d*|x[\da-f_]+|o[0-7_]+|b[01_]+|_\w+)$/i.test(nameAfter(tokens, i)),
+  )
   if (at >= 0) throw new Error(`${tokens[at]?.value}${nameAfter(tokens, at)} is no number here`)
   return new Template(text)
 }
@@ -107,14 +119,23 @@ const nameAfter = (tokens: readonly Token[], at: number): string => {
 /** What works without a chat template. */
 const otherTemplate = words`or ${option('promptTemplate')} paper, for instructions`
 
-/** @param special special tokens by name, such as `bos_token` @param where the template's file in messages @throws InputError */
-export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
+/**
+ * @param special special tokens by name, such as `bos_token` @param where the template's file in messages
+ * @param date what the template takes for today, such as 2026-03-07 @throws InputError
+ */
+export const chatTemplate = (
+  text: string,
+  special: Readonly<Record<string, string>>,
+  where: string,
+  date: string = localDate(),
+): ChatTemplate => {
   if (new RegExp(`\\s{${longestBlanks + 1}}`).test(text))
     throw inputError(where, words`a chat template with at most ${longestBlanks} blanks in a row (${otherTemplate})`, 'one with more')
   const { parsed } = attempt(where, words`a chat template in Jinja (${otherTemplate})`, () => parseTemplate(text.replace(/\r\n?/g, '\n')))
   const buildInput = (messages: readonly Message[], addGenerationPrompt: boolean, tools: readonly unknown[]) => ({
     variables: {
       ...{ ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt },
+      strftime_now: (format: string) => formatDate(format, date),
       ...{ tools: tools.length === 0 ? null : tools, documents: null },
     },
     bounds: {
@@ -199,7 +220,7 @@ const attempt = <T>(where: string, expected: Text, action: () => T): T => {
   }
 }
 
-/** The globals that templates have elsewhere, without the current time: a conversation is the same text every day. */
+/** The globals that templates have elsewhere. */
 const globals = {
   ...{ true: true, false: false, none: null, True: true, False: false, None: null },
   range: (start: number, stop?: number, step?: number) => boundedRange(start, stop, step),

@@ -1,6 +1,17 @@
 /** The interpreter of chat templates, with what Jinja does in Python and the library does otherwise without a word. */
 import { Environment, Interpreter } from '@huggingface/jinja'
-import { findEntry, filters, operators, sides, stripped, tests, textMethods, type Test } from './pythonOperations.js'
+import {
+  addMarkup,
+  findEntry,
+  filters,
+  numberedObject,
+  operators,
+  sides,
+  stripped,
+  tests,
+  textMethods,
+  type Test,
+} from './pythonOperations.js'
 import { pythonText } from './pythonText.js'
 import { isList, isTrue, like, templateValue, type Value, type Variables, isMap } from './templateValues.js'
 
@@ -53,6 +64,13 @@ export class PythonJinja extends JinjaInterpreter {
   override evaluate(node: unknown, environment: unknown): Value {
     const { type, value } = (node ?? {}) as Node
     if (type === 'Given') return value as Value
+    if (
+      type === 'ObjectLiteral' &&
+      value instanceof Map &&
+      [...value.keys()].every((key: Node) => key.type === 'IntegerLiteral') &&
+      value.size > 0
+    )
+      return numberedObject([...value].map(([key, part]) => [this.evaluate(key, environment), this.evaluate(part, environment)]))
     if (type === 'Break' || type === 'Continue') throw new LoopControl(type === 'Break' ? 'break' : 'continue')
     return super.evaluate(node, environment)
   }
@@ -101,6 +119,8 @@ export class PythonJinja extends JinjaInterpreter {
     const operate = findEntry(operators, node.operator?.value ?? '')
     if (operate === undefined) return super.evaluateBinaryExpression(node, environment)
     const [left, right] = [this.evaluate(node.left, environment), this.evaluate(node.right, environment)]
+    const marked = node.operator?.value === '+' ? addMarkup(left, right) : null
+    if (marked !== null) return marked
     const result = operate(left, right)
     return result === null
       ? super.evaluateBinaryExpression({ ...node, left: toValueNode(left), right: toValueNode(right) }, environment)

@@ -1,7 +1,7 @@
 /** Operators, tests, filters and methods of templates where Python and the library differ. */
 import { Float } from '../../storage/json.js'
 import { blank, splitBlanks, strip, type Sides } from '../tokenizer/pythonBlanks.js'
-import { pythonJson, pythonText, usualSeparators, type JsonLayout } from './pythonText.js'
+import { inOrder, pythonJson, pythonText, usualSeparators, type JsonLayout } from './pythonText.js'
 import { areEqual, isList, isMap, isNumber, isTrue, like, templateValue, type Value } from './templateValues.js'
 
 export type Test = (value: Value, argument: Value) => boolean
@@ -11,6 +11,32 @@ const [undefinedValue, emptyList] = [templateValue(undefined), templateValue([])
 /** What a table has for a name of a template, which may be one that every object inherits. */
 export const findEntry = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined
+
+/** Texts that were marked as `safe`: Python's Markup, which escapes the texts that are added to it. */
+const markup = new WeakSet<Value>()
+const asMarkup = (text: string): Value => {
+  const value = templateValue(text)
+  markup.add(value)
+  return value
+}
+const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;' }
+const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character] ?? character)
+
+/** left + right, where one of them is such a text; else null */
+export const addMarkup = (left: Value, right: Value): Value | null => {
+  if (!markup.has(left) && !markup.has(right)) return null
+  return asMarkup([left, right].map((part) => (markup.has(part) ? String(part.value) : escaped(pythonText(part)))).join(''))
+}
+
+/** Dictionaries with numbers as keys, which no value of the library has: as values of which only these entries can be read. */
+const numbered = new WeakMap<Value, readonly (readonly [Value, Value])[]>()
+export const numberedObject = (entries: readonly (readonly [Value, Value])[]): Value => {
+  const value = templateValue(() => {
+    throw new Error('a dictionary with numbers as keys')
+  })
+  numbered.set(value, entries)
+  return value
+}
 
 /** null: what the library does is right. */
 export const operators: Readonly<Record<string, (left: Value, right: Value) => unknown>> = {
@@ -134,6 +160,20 @@ const onParts =
 
 const countParts = onParts((parts) => templateValue(parts.length))
 
+/** The first of the least or of the greatest values, numbers or texts, whatever the case of their letters. */
+const extreme = (parts: readonly Value[], which: 'min' | 'max'): Value => {
+  const areAll = (holds: (part: Value) => boolean): boolean => parts.every(holds)
+  if (!areAll(isNumber) && !areAll(({ type }) => type === 'StringValue')) throw new Error(`${which}: expected numbers or texts alone`)
+  const isBefore = (a: Value, b: Value): boolean => {
+    if (isNumber(a) && isNumber(b)) return a.value < b.value
+    return inOrder(String(a.value).toLowerCase(), String(b.value).toLowerCase()) < 0
+  }
+  return parts.reduce(
+    (best, part) => ((which === 'min' ? isBefore(part, best) : isBefore(best, part)) ? part : best),
+    parts[0] ?? undefinedValue,
+  )
+}
+
 /** Jinja's title(): what begins a word. */
 const wordStart = new RegExp(`([-({[<${blank}]+)`)
 
@@ -149,6 +189,18 @@ export const filters: Readonly<Record<string, (filtered: Filtered) => Value | nu
   lower: onText((text) => text.toLowerCase()),
   capitalize: onText(capitalized),
   title: onText((text) => text.split(wordStart).map(capitalized).join('')),
+  dictsort: ({ operand, values, named }) => {
+    const entries = numbered.get(operand)
+    if (entries === undefined || values.length + named.size > 0) return null
+    const sorted = entries.toSorted(([a], [b]) => Number(a.value) - Number(b.value))
+    return like(
+      emptyList,
+      sorted.map((entry) => like(emptyList, entry)),
+    )
+  },
+  safe: ({ operand }) => asMarkup(pythonText(operand)),
+  min: onParts((parts) => extreme(parts, 'min')),
+  max: onParts((parts) => extreme(parts, 'max')),
   indent: indented,
   trim: onText((text) => stripped(text, { left: true, right: true }, undefined)),
   tojson: ({ operand, named }) => templateValue(pythonJson(operand, readJsonLayout(named))),

@@ -109,7 +109,7 @@ export const pythonJson = (value: Value, layout: JsonLayout, depth = 0): string 
 }
 
 /** Python's order of texts: by code points, not by units of UTF-16. */
-const inOrder = (a: string, b: string): number => {
+export const inOrder = (a: string, b: string): number => {
   const [left, right] = [[...a], [...b]]
   const at = left.findIndex((character, i) => character !== right[i])
   if (at === -1) return left.length - right.length

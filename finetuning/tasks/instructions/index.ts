@@ -5,7 +5,7 @@ import { option, words } from '../../../accelerated/errors/words.js'
 import { truncations, type Truncation } from '../texts/tokens.js'
 import type { Task, TaskOptions } from '../task.js'
 import { readConversations } from '../../data/conversations.js'
-import { parseTemplate } from '../../data/promptTemplates.js'
+import { parseTemplate, parseTemplateDate } from '../../data/promptTemplates.js'
 import { mixtureFlags } from '../files/mixture.js'
 import { encoding, evalShare, packing, skipMissing } from '../files/flags.js'
 import { causalLM, causalScoring } from '../texts/textTaskType.js'
@@ -39,6 +39,13 @@ const instructionsSource = textSource({
       defaultText: 'chat if the model has a chat template, else paper',
     },
     {
+      name: 'templateDate',
+      placeholder: 'date',
+      description: 'Date that a chat template writes, such as 2026-03-07',
+      defaultText: 'the day on which the run begins',
+      viaSet: true,
+    },
+    {
       name: 'truncation',
       placeholder: 'name',
       description: 'Truncation of long conversations: turns (drop the oldest exchanges whole) or tokens',
@@ -57,6 +64,7 @@ const instructionsSource = textSource({
   dataOptions: (options) => ({
     text: {
       promptTemplate: parseTemplate(options),
+      templateDate: parseTemplateDate(options),
       truncation: parseTruncation(options),
       trainOnInputs: options.trainOnInputs === true,
       packing: options.packing === true,

@@ -10,7 +10,7 @@ import {
 import { preferenceMetrics, scorePreferences, scoreRatedAnswers } from './metrics.js'
 import { openPreferenceTokens, openRatedTokens } from './tokens.js'
 import { bindTexts, textTaskType, type TextBinding } from '../texts/textTaskType.js'
-import { parseTemplate, type PromptTemplate } from '../../data/promptTemplates.js'
+import { parseTemplate, parseTemplateDate, type ChosenTemplate } from '../../data/promptTemplates.js'
 import { encoding, evalShare, skipMissing } from '../files/flags.js'
 import { mixtureFlags } from '../files/mixture.js'
 import type { Task, TaskFlag, TaskOptions } from '../task.js'
@@ -57,7 +57,7 @@ const readNumber = (
 const positive = { isRight: (value: number) => value > 0 && Number.isFinite(value), expected: 'a number above 0' }
 
 export const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
-  const [loss, promptTemplate] = [parseLoss(options), parseTemplate(options)]
+  const [loss, template] = [parseLoss(options), { promptTemplate: parseTemplate(options), templateDate: parseTemplateDate(options) }]
   const beta = readNumber(options, 'lossBeta', usualBeta[loss], { ...positive, of: losses })
   const [desirableWeight, undesirableWeight] = [
     readNumber(options, 'desirableWeight', 1, { ...positive, of: ['kto'] }),
@@ -73,21 +73,27 @@ export const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
     expected: 'a number of at least 0',
     of: ['simpo'],
   })
-  if (loss === 'kto') return { promptTemplate, loss, beta, desirableWeight, undesirableWeight }
-  return { promptTemplate, loss, beta, labelSmoothing, gamma }
+  if (loss === 'kto') return { ...template, loss, beta, desirableWeight, undesirableWeight }
+  return { ...template, loss, beta, labelSmoothing, gamma }
 }
 
-type Template = { readonly promptTemplate: PromptTemplate }
-
-const ofPairs = ({ promptTemplate, ...settings }: PreferenceSettings & Template): TextBinding<PreferenceExample, PreferenceAnswer> => ({
+const ofPairs = ({
+  promptTemplate,
+  templateDate,
+  ...settings
+}: PreferenceSettings & ChosenTemplate): TextBinding<PreferenceExample, PreferenceAnswer> => ({
   objective: (model, method) => preferenceObjective(model, settings, method),
-  tokenizer: (base, maxLength) => openPreferenceTokens(base, promptTemplate, maxLength),
+  tokenizer: (base, maxLength) => openPreferenceTokens(base, { promptTemplate, templateDate }, maxLength),
   scoreAll: (answers) => scorePreferences(settings, answers),
 })
 
-const ofRatings = ({ promptTemplate, ...settings }: KtoSettings & Template): TextBinding<RatedExample, RatedAnswer> => ({
+const ofRatings = ({
+  promptTemplate,
+  templateDate,
+  ...settings
+}: KtoSettings & ChosenTemplate): TextBinding<RatedExample, RatedAnswer> => ({
   objective: (model, method) => kto(model, settings, method),
-  tokenizer: (base, maxLength) => openRatedTokens(base, promptTemplate, maxLength),
+  tokenizer: (base, maxLength) => openRatedTokens(base, { promptTemplate, templateDate }, maxLength),
   scoreAll: (answers) => scoreRatedAnswers(settings, answers),
 })
 
@@ -137,6 +143,13 @@ const preferencesSource = textSource({
       placeholder: 'name',
       description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
       defaultText: 'chat if the model has a chat template, else paper',
+    },
+    {
+      name: 'templateDate',
+      placeholder: 'date',
+      description: 'Date that a chat template writes, such as 2026-03-07',
+      defaultText: 'the day on which the run begins',
+      viaSet: true,
     },
     skipMissing,
     encoding,

@@ -7,7 +7,7 @@ import { inputError } from '../../../accelerated/errors/inputError.js'
 import { option, words } from '../../../accelerated/errors/words.js'
 import { type LabeledText, unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
 import { preferenceText, type PreferenceText } from './examples.js'
-import type { PromptTemplate } from '../../data/promptTemplates.js'
+import type { ChosenTemplate } from '../../data/promptTemplates.js'
 import { conversationSegments } from '../texts/conversationTokens.js'
 import { segmentTokens, withEnd, type Segment } from '../texts/learnedTokens.js'
 import { asExample } from '../texts/tokens.js'
@@ -19,10 +19,10 @@ import { ratedExample, type RatedExample } from './kto.js'
 /** @returns the tokens of a stored text @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openAnswerTokens = async (
   { folder, model, storage }: ModelFolder,
-  promptTemplate: PromptTemplate,
+  { promptTemplate, templateDate }: ChosenTemplate,
 ): Promise<(json: string, row: number) => LabeledText> => {
   const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
-  const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
+  const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder, { date: templateDate }) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(
       folder,
@@ -51,10 +51,10 @@ export const openAnswerTokens = async (
 /** @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openPreferenceTokens = async (
   base: ModelFolder,
-  promptTemplate: PromptTemplate,
+  template: ChosenTemplate,
   maxLength: number,
 ): Promise<ExampleTokenizer<PreferenceExample>> => {
-  const tokenizeAnswer = await openAnswerTokens(base, promptTemplate)
+  const tokenizeAnswer = await openAnswerTokens(base, template)
   let [pairs, tooLong, shortest] = [0, 0, Infinity]
   const all = (examples: Iterable<Example>) => {
     const list: PreferenceExample[] = []
@@ -82,10 +82,10 @@ type Rated = Pick<RatedExample, 'answer' | 'isDesirable' | 'row'>
 /** @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openRatedTokens = async (
   base: ModelFolder,
-  promptTemplate: PromptTemplate,
+  template: ChosenTemplate,
   maxLength: number,
 ): Promise<ExampleTokenizer<RatedExample>> => {
-  const tokenizeAnswer = await openAnswerTokens(base, promptTemplate)
+  const tokenizeAnswer = await openAnswerTokens(base, template)
   let [answers, tooLong, shortest] = [0, 0, Infinity]
   const all = (examples: Iterable<Example>) => {
     const [kept, longerBefore]: [Rated[], number] = [[], tooLong]

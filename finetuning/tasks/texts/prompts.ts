@@ -69,10 +69,11 @@ export type PromptTokens = (prompt: FramedPrompt, most?: number) => readonly num
 
 /**
  * Returns a function from a prompt to token ids, framed as in training: a chat template writes its own start token.
+ * @param date that a chat template writes; none: today
  * @throws InputError if the prompt needs the model's chat template, which is absent or fails
  */
-export const promptTokens = async (folder: string, { ids, start }: Tokenizer): Promise<PromptTokens> => {
-  const template = await loadChatTemplate(folder).catch(failing)
+export const promptTokens = async (folder: string, { ids, start }: Tokenizer, date?: string): Promise<PromptTokens> => {
+  const template = await loadChatTemplate(folder, { date }).catch(failing)
   const chat: ChatTemplate = (...conversation) => {
     if (template !== null) return template(...conversation)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for a conversation', 'none')

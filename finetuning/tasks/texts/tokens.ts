@@ -58,6 +58,8 @@ export type Truncation = (typeof truncations)[number]
 export type TextTokenOptions = {
   /** null: plain text, where the loss covers every token */
   readonly promptTemplate: PromptTemplate | null
+  /** the date that a chat template writes; undefined: today */
+  readonly templateDate?: string | undefined
   /** How a long conversation becomes shorter; `turns` needs `chat`. */
   readonly truncation: Truncation
   /** Also compute the loss on prompt tokens. */
@@ -77,12 +79,12 @@ export type TextTokenizer = ExampleTokenizer<TextExample> & { readonly explained
 /** Opens the tokenizer of a language modeling task. @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openTextTokens = async (
   base: ModelFolder,
-  { promptTemplate, truncation, trainOnInputs, packing }: TextTokenOptions,
+  { promptTemplate, templateDate, truncation, trainOnInputs, packing }: TextTokenOptions,
   maxLength: number,
 ): Promise<TextTokenizer> => {
   const { folder, model, storage } = base
   const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
-  const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
+  const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder, { date: templateDate }) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(
       folder,

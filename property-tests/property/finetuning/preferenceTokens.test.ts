@@ -31,7 +31,7 @@ const conversation = (...contents: readonly string[]): PreferenceText => ({
 
 describe('tokens of preferences', () => {
   it('are those of the whole conversation, and the last answer and its end are learned', async () => {
-    const { training } = await openPreferenceTokens(await openModelFolder(folder), 'chat', 64)
+    const { training } = await openPreferenceTokens(await openModelFolder(folder), { promptTemplate: 'chat', templateDate: undefined }, 64)
     const [only] = [training([example(conversation('w5', 'w6', 'w7', 'w8 w9'), conversation('w5', 'w6', 'w7', 'w10'))]).at(0)]
     const before = [1, 48, 5, 2, 1, 49, 6, 2, 1, 48, 7, 2, 1, 49]
     expect(Array.from(only?.chosen.inputIds ?? [])).toEqual([...before, 8, 9, 2])
@@ -44,7 +44,11 @@ describe('tokens of preferences', () => {
   })
 
   it('begin with the start token without a chat template', async () => {
-    const { evaluation } = await openPreferenceTokens(await openModelFolder(folder), 'paper', 64)
+    const { evaluation } = await openPreferenceTokens(
+      await openModelFolder(folder),
+      { promptTemplate: 'paper', templateDate: undefined },
+      64,
+    )
     const only = evaluation([example({ prompt: 'w5 ', answer: 'w6' }, { prompt: 'w5 ', answer: 'w7 w8' })]).at(0)
     expect(Array.from(only?.chosen.inputIds ?? [])).toEqual([1, 5, 6, 2])
     expect(only && [learned(only.chosen), learned(only.rejected)]).toEqual([
@@ -54,7 +58,11 @@ describe('tokens of preferences', () => {
   })
 
   it('leave out a pair if either text is too long', async () => {
-    const { training, warnings } = await openPreferenceTokens(await openModelFolder(folder), 'paper', 4)
+    const { training, warnings } = await openPreferenceTokens(
+      await openModelFolder(folder),
+      { promptTemplate: 'paper', templateDate: undefined },
+      4,
+    )
     const [short, long] = [
       { prompt: 'w5 ', answer: 'w6' },
       { prompt: 'w5 ', answer: 'w6 w7' },

@@ -64,7 +64,8 @@ describe('rows of rated answers', () => {
 describe('tokens of rated answers', () => {
   const example = (prompt: string, answer: string, label: number, row: number) => ({ text: JSON.stringify({ prompt, answer }), label, row })
   const idsAndLabels = ({ inputIds, targets }: LabeledText) => [Array.from(inputIds), Array.from(targets)]
-  const open = async (maxLength: number) => openRatedTokens(await openModelFolder(folder), 'paper', maxLength)
+  const open = async (maxLength: number) =>
+    openRatedTokens(await openModelFolder(folder), { promptTemplate: 'paper', templateDate: undefined }, maxLength)
   const examples = [
     example('w5 w6 ', 'w7', 1, 1),
     example('w8 ', 'w9 w10', 0, 2),
