@@ -44,6 +44,7 @@ export const commandGroups: readonly CommandGroup[] = [
         'Export an adapter for PEFT, transformers.js and others',
         async () => (await import('./commands/export.js')).exportCommand,
       ),
+      entry('merge', 'Merge several adapters into one, or into their model', async () => (await import('./commands/merge.js')).merge),
       entry('push', 'Upload an adapter or an export to the Hugging Face hub', async () => (await import('./commands/push.js')).push),
       entry('rank-pattern', "Print a run's ranks as PEFT arguments", async () => (await import('./commands/rankPattern.js')).rankPattern),
       entry(

@@ -47,4 +47,5 @@ export { openGenerator, type AnswerEvent, type Generator, type GeneratorOptions 
 export type { Prompt } from './tasks/texts/prompts.js'
 export { exportAdapter, type ExportOptions, type ExportReport } from './use/exportAdapter.js'
 export { exportFormats, type ExportFormat } from './use/exportFormats.js'
+export { mergeAdapters, mergeMethods, type MergeMethod, type MergeOptions, type MergeReport } from './use/mergeAdapters.js'
 export { rankPatternOfRun, type RankPattern } from './use/rankPattern.js'

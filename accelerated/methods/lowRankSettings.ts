@@ -4,6 +4,8 @@ import { settingGroup } from '../settings/setting.js'
 
 /** A rank pattern may multiply a matrix's rank by up to this factor. PEFT's file then has an alpha that is larger by the same factor. */
 export const largestRank = 1024
+/** The largest rank of an adapter's file. */
+export const largestWrittenRank = 65_536
 const largestAlpha = 1e6
 /** Above it, scale · weight overflows float32. */
 export const largestWrittenAlpha = largestAlpha * largestRank

@@ -15,6 +15,7 @@ export const streams = {
   retention: 8,
   generation: 9,
   mixture: 10,
+  merging: 11,
 } as const
 export type Stream = keyof typeof streams
 

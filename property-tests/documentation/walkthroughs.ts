@@ -179,7 +179,7 @@ export const walkthroughs: readonly Walkthrough[] = [
   {
     page: 'docs/how-to/exports.md',
     files: { 'reviews.csv': reviews },
-    before: [`${trainReviews} --method salora`],
+    before: [`${trainReviews} --method salora`, `${trainReviews.replace('runs/reviews', 'runs/support')} --method lora --rank 2`],
     replaced: [['rank-pattern', 'rank-pattern --force']], // ranks of four steps mean nothing
     notRun: {
       'npx salora push runs': 'needs the network and an account; property-tests/cli/push.test.ts pushes to a server on the loopback',
@@ -187,8 +187,8 @@ export const walkthroughs: readonly Walkthrough[] = [
       echo: 'needs the network',
       export: 'is for the command after it',
     },
-    leaves: ['exported/reviews/onnx/model.onnx'],
-    prints: [/rank_pattern/, /for my-reviews-web \(--dry-run: nothing was sent\)/],
+    leaves: ['exported/reviews/onnx/model.onnx', 'merged/adapter_config.json'],
+    prints: [/rank_pattern/, /merged by cat: /, /for my-reviews-web \(--dry-run: nothing was sent\)/],
   },
   {
     page: 'docs/how-to/llama-cpp.md',

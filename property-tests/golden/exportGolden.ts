@@ -79,9 +79,14 @@ export const exportDecoderGolden = async (folder: string, family: string, name: 
 }
 
 /** What an adapter says of all golden texts, on the path of `salora predict`. → [texts, labels], row by row */
-export const predictGolden = async (family: Family, adapter: string, { batches }: Pick<Golden, 'batches'>): Promise<readonly number[]> => {
+export const predictGolden = async (
+  family: Family,
+  adapter: string | null,
+  { batches }: Pick<Golden, 'batches'>,
+  model = folderOf(family),
+): Promise<readonly number[]> => {
   const opened = await openTrainedAdapter({
-    model: folderOf(family),
+    model,
     adapter,
     device: 'cpu',
     precision: 'float32',

@@ -26,6 +26,7 @@ thread. The bytes are the same at each run on one machine; another machine's ker
     python golden_characters.py                fixtures/characters.json: cuts and normalizers of PyPI's tokenizers at each character (tokenizers alone)
     python golden_ranking.py                   fixtures/ranking.json: metrics and losses of search and reranking by sentence-transformers and scikit-learn
     python golden_schedules.py                 fixtures/schedules.json: learning rates of transformers' schedulers
+    python golden_merge.py                     fixtures/bert/merging: merged adapters by PEFT's add_weighted_adapter and by numpy
     python golden_gguf.py                      fixtures/gguf.json, quantized.gguf and {llama,mistral,qwen2,qwen3}/base.gguf (PyPI's gguf)
     python golden_preference.py                fixtures/llama/preference: losses and gradients of preferences by TRL (and PyPI's trl, datasets)
     python make_golden.py --bleu DATA          fixtures/bleu.json: BLEU of made-up corpora by sacrebleu 2.6, words by NLTK 3.9, and digests of its words of the data

@@ -4,7 +4,7 @@ import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
 import { fileInFolder } from '../../storage/paths.js'
-import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
+import { largestWrittenAlpha, largestWrittenRank } from '../../methods/lowRankSettings.js'
 import type { Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
 import type { Storage } from '../../storage/storage.js'
@@ -91,7 +91,7 @@ export const sorted = <T>(table: Readonly<Record<string, T>>): Readonly<Record<s
 
 const names = z.array(z.string().max(1_000)).max(100_000)
 const expression = z.string().min(1).max(10_000)
-const rank = z.int().min(1).max(65_536)
+const rank = z.int().min(1).max(largestWrittenRank)
 const alpha = z.number().min(-largestWrittenAlpha).max(largestWrittenAlpha)
 const unset = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})], 'unset (null, false or empty)').optional()
 
