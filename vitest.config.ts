@@ -34,6 +34,7 @@ const release = files(
   'package/runtimes',
   'processors/trainedElsewhere',
   'web/familiesOnGpu',
+  'web/gpuInBrowser',
   'web/otherBuild',
 )
 
@@ -68,7 +69,7 @@ const long = files(
   'property/accelerated/mixedOnGpu',
   'property/evaluation/scripts',
   'serving/serveProcess',
-  'web/*InBrowser',
+  'web/!(gpu)InBrowser',
 )
 
 /** Of the folders of functions, those that take most of their time. */
