@@ -265,14 +265,42 @@ describe('a swap', () => {
   })
 
   it('waits for the calls that run, which answer with their adapter, and later calls wait for it', async () => {
-    await classify.use(bytes['spam'] ?? null)
-    const expected = await answer()
-    const asked = Array.from({ length: 4 }, () => answer())
-    const swapped = classify.use(bytes['language'] ?? null)
-    const later = swapped.then(() => answer())
-    expect(new Set(await Promise.all(asked))).toEqual(new Set([expected]))
+    const base = await openBase()
+    const session = base.model.sessions['model'] as { run: (feeds: object) => Promise<unknown> }
+    const run = session.run.bind(session)
+    const gates: (() => void)[] = []
+    session.run = (feeds) => new Promise<void>((open) => gates.push(open)).then(() => run(feeds))
+    const gated: Classifier & Swap = await withAdapter(base, bytes['spam'] ?? null)
+    const tick = (): Promise<void> => new Promise((done) => setTimeout(done, 20))
+    const open = (): void => gates.splice(0).forEach((each) => each())
+
+    const asked = answer(gated)
+    await tick()
+    const swapped = gated.use(bytes['language'] ?? null)
+    await tick()
+    const later = answer(gated)
+    await tick()
+    expect(gates).toHaveLength(1)
+    open()
+    expect(await asked).toContain('"ham"')
     expect(await swapped).toBe(true)
+    await tick()
+    open()
     expect(await later).toContain('"de"')
+
+    const last = answer(gated)
+    await tick()
+    const first = gated.use(bytes['mood'] ?? null)
+    await tick()
+    await expect(gated.use(bytes['wide'] ?? null)).rejects.toThrow('a rank of at most 8')
+    open()
+    expect(await last).toContain('"de"')
+    expect(await first).toBe(false)
+    const after = answer(gated)
+    await tick()
+    open()
+    expect(await after).toContain('"de"')
+    await gated.dispose()
   })
 
   it('takes less than 5 ms, and 500 of them take no memory', async () => {

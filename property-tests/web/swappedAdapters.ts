@@ -5,11 +5,18 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
+import { sentenceEncoder } from '../../accelerated/models/layers/classifierHead.js'
 import { selectHead, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { exportAdapter, type ExportOptions } from '../../finetuning/use/exportAdapter.js'
 
-export type Kind = { readonly rank: number; readonly rslora?: boolean; readonly labels?: readonly string[] }
+export type Kind = {
+  readonly rank: number
+  readonly rslora?: boolean
+  readonly labels?: readonly string[]
+  /** whether the classifier reads the mean of the tokens, as ours of a sentence encoder does */
+  readonly pooled?: true
+}
 
 /** Five adapters: ranks, scales and numbers of classes differ. */
 export const fiveKinds: Readonly<Record<string, Kind>> = {
@@ -37,10 +44,11 @@ const random = (stream: number, shape: readonly number[], scale: number) => ({
 export const writeKind = async (
   folder: string,
   base: string,
-  { rank, rslora = false, labels = [] }: Kind,
+  { rank, rslora = false, labels = [], pooled }: Kind,
   head: ModelOutputs['head'] = 'sequence',
 ): Promise<string> => {
-  const { model } = await openModelFolder(base)
+  const { model: plain } = await openModelFolder(base)
+  const model = pooled === true ? sentenceEncoder(plain) : plain
   const problemType = 'single_label_classification'
   const outputs = { head, labels: labels.length, ...(head === 'sequence' ? { problemType } : {}) } as ModelOutputs
   await mkdir(folder, { recursive: true })

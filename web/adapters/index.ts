@@ -13,8 +13,8 @@ export type AdapterSource = string | URL | Uint8Array | ArrayBuffer | null
 
 export type Swap = {
   /**
-   * Swaps the adapter. Calls that run end with theirs first; calls that begin meanwhile wait. The last `use` wins, and a failed one changes nothing.
-   * → whether this adapter is now in use; false: a later `use` came before. @throws AdapterError, in one line
+   * Downloads an adapter and swaps it. Calls that run end with theirs first; calls that begin after the download wait. The last `use` wins, and a failed
+   * one changes nothing. → whether this adapter was put in use; false: a later `use` came before. @throws AdapterError, in one line
    */
   readonly use: (source: AdapterSource) => Promise<boolean>
 }
@@ -65,10 +65,10 @@ export const withAdapter = async <P extends Pipeline>(pipeline: P, source: Adapt
         .then(() => Promise.allSettled(running))
         .then(() => {
           if (!signal.aborted) install(adapter)
+          return !signal.aborted
         })
       swapped = mine
-      await mine
-      return !signal.aborted
+      return await mine
     } catch (error) {
       if (signal.aborted) return false
       throw error
