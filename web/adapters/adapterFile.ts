@@ -89,7 +89,7 @@ const readInput = (
   if (module === undefined || factor === undefined) {
     const dims = shape.map((side, i) => (typeof side === 'number' ? side : Math.min(entry?.shape[i] ?? 0, mostLabels)))
     if (entry === undefined) throw new AdapterError(place, `${name} of the head (salora export --format peft-file writes it)`, 'none')
-    return { dims, data: readFloats(entry, dims, name, place) }
+    return { dims, data: readFloats(entry, dims, name, place).slice() }
   }
   const dims = shape.map(toSize)
   const twin = entries.get(name.replace(/[AB](?=\.weight$)/, factor === 'A' ? 'B' : 'A'))
@@ -106,28 +106,38 @@ const readInput = (
     data.set(readFloats(entry, [rank, columns], name, place))
     return { dims, data }
   }
-  return { dims, data: padColumns(readFloats(entry, [rows, rank], name, place, scale(module, rank)), rank, rows, columns) }
+  const data = padColumns(readFloats(entry, [rows, rank], name, place), rank, rows, columns, scale(module, rank))
+  checkFinite(data, name, place)
+  return { dims, data }
 }
 
-/** [rows, rank] → [rows, columns] */
-const padColumns = (values: Float32Array, rank: number, rows: number, columns: number): Float32Array => {
+/** Each number times `scale`. [rows, rank] → [rows, columns] */
+const padColumns = (values: Float32Array, rank: number, rows: number, columns: number, scale: number): Float32Array => {
   const padded = new Float32Array(rows * columns)
-  for (let row = 0; row < rows; row++) padded.set(values.subarray(row * rank, (row + 1) * rank), row * columns)
+  for (let row = 0; row < rows; row++) for (let i = 0; i < rank; i++) padded[row * columns + i] = (values[row * rank + i] ?? NaN) * scale
   return padded
 }
 
-/** Numbers of F32, F16 or BF16, each times `scale`. */
-const readFloats = ({ dtype, shape, bytes }: Entry, dims: readonly number[], name: string, place: string, scale = 1): Float32Array => {
+/** Numbers of F32, F16 or BF16; those of F32 are the file's own bytes, where they are aligned. */
+const readFloats = ({ dtype, shape, bytes }: Entry, dims: readonly number[], name: string, place: string): Float32Array => {
   if (shape.join() !== dims.join())
     throw new AdapterError(place, `${name} of shape [${dims.join()}], as the base has it`, `[${shape.slice(0, 8).join()}]`)
-  const copied = bytes.slice().buffer
-  const halves = (toFloat: (bits: number) => number): Float32Array => Float32Array.from(new Uint16Array(copied), toFloat)
-  const values = dtype === 'F32' ? new Float32Array(copied) : dtype === 'F16' ? halves(fromHalf) : halves((bits) => fromBits(bits << 16))
-  if (scale !== 1) for (let i = 0; i < values.length; i++) values[i] = (values[i] ?? NaN) * scale
-  let zero = 0
+  const halves = (toFloat: (bits: number) => number): Float32Array => Float32Array.from(new Uint16Array(bytes.slice().buffer), toFloat)
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
+  const values =
+    dtype === 'F32'
+      ? new Float32Array(buffer, byteOffset, byteLength / 4)
+      : dtype === 'F16'
+        ? halves(fromHalf)
+        : halves((bits) => fromBits(bits << 16))
+  checkFinite(values, name, place)
+  return values
+}
+
+const checkFinite = (values: Float32Array, name: string, place: string): void => {
+  let zero = 0 // NaN after a number that is not finite
   for (let i = 0; i < values.length; i++) zero += 0 * (values[i] ?? NaN)
-  if (zero === 0) return values
-  throw new AdapterError(place, `finite numbers in ${name}`, String(values.find((x) => !Number.isFinite(x))))
+  if (zero !== 0) throw new AdapterError(place, `finite numbers in ${name}`, String(values.find((x) => !Number.isFinite(x))))
 }
 
 const bitsView = new DataView(new ArrayBuffer(4))
