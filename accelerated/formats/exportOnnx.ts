@@ -38,6 +38,7 @@ import { plainHost, type Host, type TensorSource } from '../models/host.js'
 import { buildTokenHead } from '../models/modelOutputs.js'
 import { noVirtualTokens } from '../models/packing.js'
 import type { Adapter } from './adapter.js'
+import { anyClasses, baseKey, digestBase, openAdapterInputs } from './adapterInputs.js'
 
 /** Where @huggingface/transformers looks for a model, and for the weights that do not fit into the model's own file. */
 export const onnxFiles = (precision: OnnxPrecision) => {
@@ -52,6 +53,8 @@ type OnnxOptions = {
   /** the size of a model's file in bytes above which its weights get a file of their own */
   readonly largest?: number
   readonly storage?: Storage
+  /** the base alone: LoRA matrices up to this rank and the head are inputs of the graph; null: the merged model */
+  readonly adapterInputs?: { readonly lora: Adapter; readonly maxRank: number } | null
 }
 
 /**
@@ -62,11 +65,12 @@ export const exportOnnx = async (
   folder: string,
   trained: TrainedModel,
   labelNames: readonly string[] | undefined,
-  { precision = 'float32', maxLength = null, largest = largestModel, storage = nodeFiles }: OnnxOptions = {},
+  { precision = 'float32', maxLength = null, largest = largestModel, storage = nodeFiles, adapterInputs = null }: OnnxOptions = {},
 ): Promise<void> => {
   const { adapter, base } = trained
   const target = { folder, storage }
-  const embedded = await writeOnnxModel(folder, trained, precision, largest, storage)
+  const graph = adapterInputs === null ? null : openAdapterInputs(trained, adapterInputs.lora, adapterInputs.maxRank)
+  const embedded = await writeOnnxModel(folder, graph?.trained ?? trained, precision, largest, storage, graph?.inputs)
   // Without this setting, the library's pipeline leaves out the tokens that the tokenizer puts before a text.
   const addsStart = adapter.outputs.head === 'causal' && (await loadTokenizer(base.folder, base.model, base.storage)).start.length > 0
   await writeTokenizer(target, base, adapter, maxLength, addsStart ? { add_bos_token: true } : {})
@@ -76,7 +80,12 @@ export const exportOnnx = async (
     ...(embedded ? {} : { use_external_data_format: true }),
   }
   const more = Object.keys(libraryConfig).length === 0 ? {} : { 'transformers.js_config': libraryConfig }
-  await writeModelConfig(target, base, adapter, labelNames, 'float32', more)
+  if (graph === null) return writeModelConfig(target, base, adapter, labelNames, 'float32', more)
+  const plain = { model: adapter.model, outputs: anyClasses(adapter.outputs) }
+  await writeModelConfig(target, base, plain, undefined, 'float32', {
+    ...more,
+    [baseKey]: await digestBase(base),
+  })
 }
 
 /** → whether the weights are in the model's own file */
@@ -86,6 +95,7 @@ const writeOnnxModel = async (
   precision: OnnxPrecision,
   largest: number,
   storage: Storage,
+  inputs: ReadonlyMap<string, Expression> = new Map(),
 ): Promise<boolean> => {
   const { adapter } = trained
   const { folder: onnx, model: modelName, data: dataName } = onnxFiles(precision)
@@ -100,7 +110,7 @@ const writeOnnxModel = async (
   const read = placed(stored, dataName)
   const values = new Map([...weights].map(([name, { value }]) => [name, value(read)]))
   const inference = isDecoder ? cachedInference : paddedInference
-  const outputs = inference(adapter, (name) => values.get(name)!)
+  const outputs = inference(adapter, (name) => inputs.get(name) ?? values.get(name)!)
   for (const { op, inputs } of topologicalOrder(Object.values(outputs)))
     if (op === 'QuantizedMatMul') multiplied.add(inputs[1]?.attributes.name ?? '')
   const model = onnxParts(outputs, { fusedMatMul: false, quantizedMatMul: 'plain' })

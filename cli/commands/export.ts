@@ -1,5 +1,6 @@
 /** salora export: a trained adapter for other tools. */
 import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
+import { largestRank } from '../../accelerated/methods/lowRankSettings.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
@@ -7,7 +8,7 @@ import { removeStages } from '../../finetuning/use/newFolder.js'
 import { exportAdapter, type ExportReport } from '../../finetuning/use/exportAdapter.js'
 import { exportFormats, listPrecisions, type ExportFormat } from '../../finetuning/use/exportFormats.js'
 import { quoted } from '../../accelerated/errors/inputError.js'
-import { choiceFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { choiceFlag, countFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { lineInFlags } from '../../finetuning/commandLine/optionNames.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { requiredError, usageError } from '../../finetuning/commandLine/usageError.js'
@@ -28,6 +29,7 @@ import { countProgress } from '../terminal/progress.js'
 const explained: Readonly<Record<ExportFormat, string>> = {
   peft: "PEFT's layout, each matrix at its own rank (rank_pattern, alpha_pattern)",
   'peft-padded': "PEFT's layout at one rank, for servers that ignore rank patterns",
+  'peft-file': 'one safetensors file for a base that --adapter-inputs wrote',
   adapters: 'the layout of the adapters library, for houlsby and pfeiffer',
   merged: 'a Hugging Face model with the adapter merged into its weights',
   'transformers.js': 'an ONNX model for @huggingface/transformers',
@@ -53,6 +55,13 @@ export const exportCommand = defineCommand({
         'Precision: float32 or float16 for merged and gguf; float32, float16 or int8 for transformers.js (fp32, fp16 and q8) and gguf-merged (F32, F16 and Q8_0). float16 is of the weights; int8 multiplies in int8 too, and prints what that costs on the evaluation data of the run',
         { default: 'float32' },
       ),
+      adapterInputs: switchFlag(
+        'Write the base alone for transformers.js, with LoRA matrices and head as inputs that salora/adapters feeds, and the adapter as one file',
+      ),
+      maxRank: countFlag('rank', 'Largest rank of an adapter, with --adapter-inputs', {
+        defaultText: "16, or the adapter's if it is larger",
+        to: largestRank,
+      }),
       ...pickFlags(allTrainFlags, ['maxLength'], { maxLength: "the run's" }),
     },
     Machine: offlineFlags,
@@ -66,8 +75,14 @@ export const exportCommand = defineCommand({
       command: 'salora export --run runs/reviews --format transformers.js --precision int8 --output exported/web',
       result: "pipeline('text-classification', 'exported/web') loads it in Node and in browsers.",
     },
+    {
+      command: 'salora export --run runs/reviews --format transformers.js --adapter-inputs --output exported/base',
+      result: 'salora/adapters swaps adapters of this base, which --format peft-file writes for other runs.',
+    },
   ],
-  run: async ({ run, model, adapter: folder, labels, maxLength, format, output, precision: asked }, terminal) => {
+  run: async (flags, terminal) => {
+    const { run, model, adapter: folder, labels, maxLength, format, output, precision: asked, adapterInputs, maxRank } = flags
+    if (maxRank !== null && !adapterInputs) throw usageError('--max-rank', '--adapter-inputs beside it', 'none')
     const precision = parsePrecision(asked, format)
     const { adapter, runSettings, runTask } = await adapterRequest({ run, model, adapter: folder, labels, maxLength })
     if (adapter.adapter === null) throw requiredError('--adapter', 'the adapter to export')
@@ -79,6 +94,7 @@ export const exportCommand = defineCommand({
     const report = await exportAdapter({
       ...{ ...adapter, adapter: adapter.adapter, format, output, precision, targeted, labeled },
       texts: labeled?.evaluation.examples ?? [],
+      ...(adapterInputs ? { adapterInputs: { maxRank } } : {}),
       onScoring: (done, total) => {
         progress ??= countProgress('rows scored', total, terminal)
         progress.show(done)

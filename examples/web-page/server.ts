@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { createRequire } from 'node:module'
-import { extname, join, sep } from 'node:path'
+import { dirname, extname, join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const types: Readonly<Record<string, string>> = {
@@ -18,34 +18,42 @@ const types: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 }
 
+/** The folder of a package's built module. */
+export const installedFolder = (name: string): string => dirname(createRequire(import.meta.url).resolve(name))
+
 /** The folder of an installed package's built files. */
 const builtFiles = (name: string): string => {
-  const require = createRequire(import.meta.url)
-  const entry = require.resolve(name)
+  const entry = createRequire(import.meta.url).resolve(name)
   return entry.slice(0, entry.lastIndexOf(`${sep}dist${sep}`) + `${sep}dist`.length)
 }
 
 /** The page is not compiled, so a compiled server finds it in the source folder. */
-const pageFile = fileURLToPath(
-  new URL(import.meta.url.includes('/dist/') ? '../../../examples/web-page/index.html' : './index.html', import.meta.url),
-)
+export const findPage = (example: string, server: string): string =>
+  fileURLToPath(new URL(server.includes('/dist/') ? `../../../examples/${example}/index.html` : './index.html', server))
 
-/** GET / is the page; /model/, /transformers/ and /onnxruntime/ are the files of three folders. */
-export const pageServer = (model: string): Server => {
-  const folders: Readonly<Record<string, string>> = {
-    model,
-    transformers: builtFiles('@huggingface/transformers'),
-    onnxruntime: builtFiles('onnxruntime-web'),
-  }
+export type Served = {
+  /** by the first part of a path */
+  readonly folders: Readonly<Record<string, string>>
+  /** by path */
+  readonly files?: ReadonlyMap<string, string>
+  readonly texts?: ReadonlyMap<string, string>
+}
+
+/** GET / is the page; /transformers/ and /onnxruntime/ are the files of two packages. */
+export const pageServer = (page: string, { folders: own, files = new Map(), texts = new Map() }: Served): Server => {
+  const packages = { transformers: builtFiles('@huggingface/transformers'), onnxruntime: builtFiles('onnxruntime-web') }
+  const folders: Readonly<Record<string, string>> = { ...packages, ...own }
   /** null for a path that leaves its folder, or that has none */
   const fileOf = (path: string): string | null => {
-    if (path === '/') return pageFile
+    if (path === '/') return page
     const [, name = '', ...rest] = path.split('/')
-    const folder = folders[name]
-    return folder === undefined || rest.includes('..') ? null : join(folder, ...rest)
+    const folder = Object.hasOwn(folders, name) ? folders[name] : undefined
+    return files.get(path) ?? (folder === undefined || rest.includes('..') ? null : join(folder, ...rest))
   }
   return createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname)
+    const text = texts.get(path)
+    if (text !== undefined) return void response.writeHead(200, { 'content-type': 'application/json' }).end(text)
     const file = fileOf(path)
     const isFile =
       file !== null &&
@@ -61,7 +69,9 @@ export const pageServer = (model: string): Server => {
 
 const main = ([model, port = '8080']: readonly string[]): void => {
   if (model === undefined) throw new Error('usage: server.js EXPORTED_MODEL [PORT]')
-  pageServer(model).listen(Number(port), '127.0.0.1', () => console.log(`http://127.0.0.1:${port}/`))
+  pageServer(findPage('web-page', import.meta.url), { folders: { model } }).listen(Number(port), '127.0.0.1', () =>
+    console.log(`http://127.0.0.1:${port}/`),
+  )
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) main(process.argv.slice(2))

@@ -31,8 +31,11 @@ export const buildExportCard = (
   if (opener === null) return used
   const isWhole = opener !== 'gguf' // an adapter of llama.cpp
   const rest = used.slice(head.length)
-  return `---\nlibrary_name: ${opener === 'gguf-merged' ? 'gguf' : opener}\n${isWhole ? rest.replace(/^(base_model: .*\nbase_model_relation: )adapter\n/, '$1finetune\n') : rest}`
+  return `---\nlibrary_name: ${libraries[opener] ?? opener}\n${isWhole ? rest.replace(/^(base_model: .*\nbase_model_relation: )adapter\n/, '$1finetune\n') : rest}`
 }
+
+/** The hub's names of libraries, where an opener has another. */
+const libraries: Readonly<Partial<Record<Opener, string>>> = { 'gguf-merged': 'gguf', 'adapter-inputs': 'transformers.js' }
 
 /** The YAML front matter of a model card, which the Hugging Face hub reads. */
 const glueDataset = 'nyu-mll/glue'

@@ -1,11 +1,20 @@
 /** How other tools open an adapter or an export: a few lines for a model card, and the call that a command prints. */
 import { ggufAdapterFile, ggufModelFiles } from '../../accelerated/checkpoints/gguf/ggufHeader.js'
+import { adapterFile } from '../../accelerated/formats/adapterInputs.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { inShell } from '../commandLine/shell.js'
 import type { TaskType } from '../tasks/taskType.js'
 
 /** Tools by the hub's names for them. */
-export type Opener = 'peft' | 'adapter-transformers' | 'transformers' | 'transformers.js' | 'gguf' | 'gguf-merged'
+export type Opener =
+  | 'peft'
+  | 'adapter-transformers'
+  | 'transformers'
+  | 'transformers.js'
+  | 'adapter-inputs'
+  | 'peft-file'
+  | 'gguf'
+  | 'gguf-merged'
 
 export type UsageFacts = {
   /** the base model: a hub id or a folder */
@@ -86,6 +95,18 @@ export const buildUsage = (
         language: 'js',
         setup: ["import { pipeline } from '@huggingface/transformers'", ''],
         call: `await pipeline('${pipelineTag}', ${text(place)}, { dtype: '${dtypes[precision]}' })`,
+      }
+    case 'adapter-inputs':
+    case 'peft-file':
+      return {
+        language: 'js',
+        setup: [
+          "import { readFile } from 'node:fs/promises'",
+          "import { pipeline } from '@huggingface/transformers'",
+          "import { withAdapter } from 'salora/adapters'",
+          '',
+        ],
+        call: `await withAdapter(await pipeline('${pipelineTag}', ${text(opener === 'peft-file' ? 'BASE' : place)}, { dtype: '${dtypes[precision]}' }), await readFile(${text(`${place}/${adapterFile}`)}))`,
       }
     case 'gguf':
       return { language: 'sh', setup: [], call: `llama-cli --model BASE.gguf --lora ${inShell(`${place}/${ggufAdapterFile}`)}` }

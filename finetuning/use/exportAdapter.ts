@@ -3,6 +3,8 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { isAbsolute, join, sep } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
+import type { Feed } from '../../accelerated/engines/feeds.js'
+import { adapterBytes, adapterFeeds, adapterFile, chooseMaxRank } from '../../accelerated/formats/adapterInputs.js'
 import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import { exportOnnx } from '../../accelerated/formats/exportOnnx.js'
 import { exportGguf } from '../../accelerated/formats/gguf/exportGguf.js'
@@ -40,6 +42,8 @@ export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | '
   readonly onScoring?: (done: number, total: number) => void
   /** module paths that training adapted; null: only those of the adapter are known */
   readonly targeted: readonly string[] | null
+  /** for `transformers.js`: the base alone, whose adapters are inputs, and this adapter as a file; `maxRank` null: the usual one */
+  readonly adapterInputs?: { readonly maxRank: number | null }
 }
 
 export type ExportReport = {
@@ -63,13 +67,13 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
   checkFormat(trained, options)
   const others = { "the model's folder": trained.base.folder, "the adapter's folder": folder }
   return inNewFolder(output, others, async (stage) => {
-    await writeExport(stage, trained, options)
+    const inputs = await writeExport(stage, trained, options)
     const compared = comparedTexts(trained.adapter.outputs, texts)
-    const comparison = await compareExport(trained, { folder: stage, format, precision }, compared, options)
+    const comparison = await compareExport(trained, { folder: stage, format, precision, inputs }, compared, options)
     const isRounded = format === 'transformers.js' && precision === 'int8'
     const scores =
       isRounded && options.labeled != null
-        ? await compareScores(trained, { folder: stage, precision }, options.labeled, options, options.onScoring)
+        ? await compareScores(trained, { folder: stage, precision, inputs }, options.labeled, options, options.onScoring)
         : null
     await writeCard(stage, folder, options, trained, scores)
     const havePairs = arePairs(texts)
@@ -96,7 +100,11 @@ const tokenWarnings = ({ base: { added, model } }: TrainedModel, format: ExportF
       ]
 
 /** @throws InputError if the model or the method does not support the format or the precision */
-const checkFormat = ({ adapter }: TrainedModel, { format, precision }: ExportOptions): void => {
+const checkFormat = ({ adapter }: TrainedModel, { format, precision, adapterInputs }: ExportOptions): void => {
+  if (adapterInputs !== undefined && format !== 'transformers.js')
+    throw inputError(option('adapterInputs'), words`${option('format')} transformers.js`, format)
+  if (adapterInputs !== undefined && !supportedFormats(adapter).includes('peft-file'))
+    throw inputError(option('adapterInputs'), 'an adapter that is plain LoRA', unsupported(adapter, 'peft-file'))
   const formats = supportedFormats(adapter)
   if (!formats.includes(format))
     throw inputError(option('format'), `one of ${formats.join(', ')} for ${unsupported(adapter, format)}`, format)
@@ -105,8 +113,9 @@ const checkFormat = ({ adapter }: TrainedModel, { format, precision }: ExportOpt
     throw inputError(option('precision'), words`${precisions.join(' or ')} for ${option('format')} ${format}`, precision)
 }
 
-const writeExport = async (stage: string, trained: TrainedModel, options: ExportOptions): Promise<void> => {
-  const { format, precision, targeted } = options
+/** → the inputs of an exported graph beside the texts */
+const writeExport = async (stage: string, trained: TrainedModel, options: ExportOptions): Promise<Readonly<Record<string, Feed>>> => {
+  const { format, precision, targeted, adapterInputs } = options
   const labelNames = resolveLabels(trained)
   const adapter = { ...trained.adapter, labelNames }
   const maxLength = adapter.outputs.head === 'causal' ? null : options.maxLength // a prompt may be longer than a training text
@@ -117,12 +126,17 @@ const writeExport = async (stage: string, trained: TrainedModel, options: Export
   if (format === 'merged') await exportMerged(stage, trained, labelNames, { precision: floats, maxLength })
   if (format === 'gguf') await writeGgufAdapter(stage, lora, floats)
   if (format === 'gguf-merged') await exportGguf(stage, trained, { precision })
-  if (format === 'transformers.js') await exportOnnx(stage, trained, labelNames, { precision, maxLength })
+  if (format === 'peft-file' || adapterInputs !== undefined)
+    await writeFileAtomically(join(stage, adapterFile), await adapterBytes(trained, lora, labelNames))
+  const graph = adapterInputs === undefined ? null : { lora, maxRank: chooseMaxRank(lora, adapterInputs.maxRank) }
+  if (format === 'transformers.js') await exportOnnx(stage, trained, labelNames, { precision, maxLength, adapterInputs: graph })
+  return graph === null ? {} : adapterFeeds(lora, trained.head, graph.maxRank)
 }
 
 const openers: Readonly<Record<ExportFormat, Opener>> = {
   peft: 'peft',
   'peft-padded': 'peft',
+  'peft-file': 'peft-file',
   adapters: 'adapter-transformers',
   merged: 'transformers',
   'transformers.js': 'transformers.js',
@@ -130,17 +144,16 @@ const openers: Readonly<Record<ExportFormat, Opener>> = {
   'gguf-merged': 'gguf-merged',
 }
 
+const findOpener = ({ format, adapterInputs }: ExportOptions): Opener => (adapterInputs === undefined ? openers[format] : 'adapter-inputs')
+
 /** transformers.js takes `exported/reviews` for a hub id, but not `./exported/reviews`. */
 const asFolder = (path: string): string => (isAbsolute(path) || /^\.\.?[\\/]/.test(path) ? path : `./${path}`)
 
 const arePairs = (texts: readonly Text[]): boolean => texts.some(({ textPair }) => textPair !== undefined)
 
-const usageFor = (
-  { base, adapter: { model, outputs } }: TrainedModel,
-  { format, precision, texts = [] }: ExportOptions,
-  place: string,
-): Usage =>
-  buildUsage(openers[format], {
+const usageFor = ({ base, adapter: { model, outputs } }: TrainedModel, options: ExportOptions, place: string): Usage => {
+  const { precision, texts = [] } = options
+  return buildUsage(findOpener(options), {
     base: base.baseModelName,
     place,
     pipelineTag: findTaskType(outputs, base.folder).pipelineTag,
@@ -149,6 +162,7 @@ const usageFor = (
     readsEmbeddings: outputs.head === 'sequence' && isBare(model, outputs),
     precision,
   })
+}
 
 /** No card is larger, by far. */
 const largestCard = 1_000_000
@@ -163,9 +177,10 @@ const writeCard = async (
 ): Promise<void> => {
   const file = await fileInFolder(adapter, cardFile).catch(() => undefined) // a card that cannot be read is not ours
   if (file === undefined || (await stat(file)).size > largestCard) return
-  const opener = openers[options.format]
-  const library = opener === 'peft' || opener === 'adapter-transformers' ? null : opener
-  const usage = library === null ? null : usageFor(trained, options, 'MODEL') // a published card has no folders
+  const opener = findOpener(options)
+  const isSame = opener === 'peft' || opener === 'adapter-transformers'
+  const library = isSame || opener === 'peft-file' ? null : opener
+  const usage = isSame ? null : usageFor(trained, options, 'MODEL') // a published card has no folders
   const card = buildExportCard(
     await readFile(file, 'utf8'),
     library,

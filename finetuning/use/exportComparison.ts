@@ -1,5 +1,5 @@
 /** Compares an export, read back from disk, with its model and adapter on the CPU: logits of the same texts, scores on the same rows. */
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { convertWeights } from '../../accelerated/checkpoints/gguf/convertModel.js'
@@ -8,6 +8,9 @@ import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
+import { adapterFile } from '../../accelerated/formats/adapterInputs.js'
+import { adapterFiles } from '../../accelerated/formats/peft/peft.js'
+import { readSafetensors } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { onnxFiles } from '../../accelerated/formats/exportOnnx.js'
 import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
@@ -54,6 +57,8 @@ export type Exported = {
   readonly folder: string
   readonly format: ExportFormat
   readonly precision: OnnxPrecision
+  /** inputs of an ONNX graph beside the texts: the adapter of a base that has none */
+  readonly inputs: Readonly<Record<string, Feed>>
 }
 
 /** @param options how the trained model was opened @throws InputError if an output is not finite */
@@ -90,12 +95,13 @@ const computeLogits = async (trained: TrainedModel, texts: readonly Text[], maxL
 }
 
 const exportLogits = async (
-  { folder, format, precision }: Exported,
+  { folder, format, precision, inputs }: Exported,
   trained: TrainedModel,
   texts: readonly Text[],
   options: TrainedModelOptions & { readonly maxLength: number | null },
 ): Promise<readonly number[]> => {
   if (format === 'gguf-merged') return ggufLogits(folder, trained, texts)
+  if (format === 'peft-file') return computeLogits(await openAdapterFile(folder, options), texts, options.maxLength)
   if (format !== 'merged' && format !== 'transformers.js')
     return computeLogits(await loadTrainedModel({ ...options, adapter: folder }), texts, options.maxLength)
   const maxLength = await modelMaxLength(folder) // a tool that knows only the folder truncates here
@@ -103,8 +109,22 @@ const exportLogits = async (
   const onnx = onnxFiles(precision)
   const file = join(folder, onnx.folder, onnx.model)
   return trained.adapter.outputs.head === 'causal'
-    ? onnxNextTokenLogits(file, trained, texts)
-    : (await onnxAnswers(file, trained, texts, maxLength)).flat()
+    ? onnxNextTokenLogits(file, trained, texts, inputs)
+    : (await onnxAnswers({ file, inputs }, trained, texts, maxLength)).flat()
+}
+
+/** The file's texts become PEFT's files beside it, for as long as they are read. */
+const openAdapterFile = async (folder: string, options: TrainedModelOptions): Promise<TrainedModel> => {
+  const [file, unpacked] = [join(folder, adapterFile), join(folder, 'unpacked')]
+  await mkdir(unpacked)
+  try {
+    const { metadata } = await readSafetensors(file)
+    for (const name of [adapterFiles.config, adapterFiles.names]) await writeFile(join(unpacked, name), metadata[name] ?? '')
+    await copyFile(file, join(unpacked, adapterFiles.weights))
+    return await loadTrainedModel({ ...options, adapter: unpacked })
+  } finally {
+    await rm(unpacked, { recursive: true, force: true })
+  }
 }
 
 /** Converts the weights back, beside them, for as long as they are read. */
@@ -141,7 +161,7 @@ const scoredRows = 1_000
 /** null where an export's answers cannot be scored one text at a time: a decoder's, and embeddings. @throws InputError if the data does not fit */
 export const compareScores = async (
   trained: TrainedModel,
-  { folder, precision }: Pick<Exported, 'folder' | 'precision'>,
+  { folder, precision, inputs }: Omit<Exported, 'format'>,
   labeled: Evaluation,
   { maxLength }: { readonly maxLength: number | null },
   onProgress?: (done: number, total: number) => void,
@@ -165,7 +185,7 @@ export const compareScores = async (
     const before = await score(opened.predict, 0)
     const file = join(folder, onnx.folder, onnx.model)
     const ofExport: TrainedAdapter['predict'] = async (texts, report) =>
-      onnxAnswers(file, trained, texts, await modelMaxLength(folder), report)
+      onnxAnswers({ file, inputs }, trained, texts, await modelMaxLength(folder), report)
     const after = await score(ofExport, examples.length)
     return { rows: examples.length, ofRows: all.length, source: labeled.evaluation.source, before, after }
   } finally {
@@ -183,7 +203,7 @@ const batchSize = 32
 
 /** The answer to each text of an ONNX file that paddedInference wrote: logits, those of each word one after another, or a vector. */
 const onnxAnswers = async (
-  file: string,
+  { file, inputs }: Pick<Exported, 'inputs'> & { readonly file: string },
   trained: TrainedModel,
   texts: readonly Text[],
   maxLength: number,
@@ -194,7 +214,7 @@ const onnxAnswers = async (
   const answers: (readonly number[])[] = []
   try {
     for (let start = 0; start < texts.length; start += batchSize) {
-      answers.push(...(await answerBatch(session, trained, texts.slice(start, start + batchSize).map(encode))))
+      answers.push(...(await answerBatch(session, inputs, trained, texts.slice(start, start + batchSize).map(encode))))
       onProgress?.(answers.length)
     }
     return answers
@@ -207,6 +227,7 @@ type ModelSession = Awaited<ReturnType<typeof openModelFile>>
 
 const answerBatch = async (
   session: ModelSession,
+  inputs: Exported['inputs'],
   { adapter: { outputs, model } }: TrainedModel,
   encodings: readonly EncodedText[],
 ): Promise<readonly (readonly number[])[]> => {
@@ -218,6 +239,7 @@ const answerBatch = async (
   })
   const inputIds = encodings.map((encoding) => encoding.inputIds)
   const { logits, last_hidden_state: hidden } = await session.run({
+    ...inputs,
     input_ids: padded(inputIds, model.paddingIndex),
     attention_mask: padded(
       inputIds.map((ids) => ids.map(() => 1)),
@@ -290,7 +312,12 @@ const tokenizePrompts = async (
 }
 
 /** The same from an ONNX file that cachedInference wrote, with an empty cache and texts padded on the left. */
-export const onnxNextTokenLogits = async (file: string, trained: TrainedModel, texts: readonly Text[]): Promise<readonly number[]> => {
+export const onnxNextTokenLogits = async (
+  file: string,
+  trained: TrainedModel,
+  texts: readonly Text[],
+  inputs: Exported['inputs'],
+): Promise<readonly number[]> => {
   const prompts = await tokenizePrompts(trained, texts)
   const { vocabularySize, spec } = trained.adapter.model
   const sequence = Math.max(...prompts.map(({ length }) => length))
@@ -303,6 +330,7 @@ export const onnxNextTokenLogits = async (file: string, trained: TrainedModel, t
   const session = await openModelFile(file, { threads: 0 })
   try {
     const { logits } = await session.run({
+      ...inputs,
       input_ids: padded((ids, position) => ids[position] ?? 0),
       attention_mask: padded((_, position) => (position < 0 ? 0 : 1)),
       position_ids: padded((_, position) => Math.max(0, position)),

@@ -5,7 +5,7 @@ import { findFormat } from '../../accelerated/formats/index.js'
 import { notForPadded } from '../../accelerated/formats/peft/lora.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 
-export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js', 'gguf', 'gguf-merged'] as const
+export const exportFormats = ['peft', 'peft-padded', 'peft-file', 'adapters', 'merged', 'transformers.js', 'gguf', 'gguf-merged'] as const
 export type ExportFormat = (typeof exportFormats)[number]
 
 type Supports = (adapter: Adapter) => boolean
@@ -14,6 +14,7 @@ type Supports = (adapter: Adapter) => boolean
 const supports: Readonly<Record<ExportFormat, Supports>> = {
   peft: ({ method }) => method.export.format.startsWith('peft'),
   'peft-padded': (adapter) => notPadded(adapter) === null,
+  'peft-file': (adapter) => notPadded(adapter) === null && supports['transformers.js'](adapter),
   adapters: ({ method }) => method.export.format === 'adapters',
   merged: ({ method }) => method.export.merge !== undefined,
   'transformers.js': ({ method, model, outputs }) =>
@@ -35,6 +36,7 @@ const notPadded = (adapter: Adapter): string | null | undefined => {
 
 const reasons: Readonly<Partial<Record<ExportFormat, (adapter: Adapter) => string | null | undefined>>> = {
   'peft-padded': notPadded,
+  'peft-file': notPadded,
   gguf: (adapter) => notForLlamaCpp(adapter, asLora(adapter)),
   'gguf-merged': findLlamaCppObstacle,
 }

@@ -49,7 +49,7 @@ const variants: Case = {
   trained: { adapter: 2 * (2 * (4 * 32 + 2 * 48) + 5 * 16 + 32) },
   exact: ['peft'],
   near: ['merged', 'transformers.js'],
-  refused: ['peft-padded'],
+  refused: ['peft-padded', 'peft-file'],
   of: 'with magnitudes (DoRA)',
 }
 /** Steps 1 to 4 cut nothing, 5 to 10 all but the last. */
@@ -61,7 +61,7 @@ const adalora: Case = {
   stopAfter: [7, 11],
   trained: { adapter: 3 * 2 * (4 * 33 + 2 * 49) },
   exact: ['peft'],
-  near: ['peft-padded', 'merged', 'transformers.js'],
+  near: ['peft-padded', 'peft-file', 'merged', 'transformers.js'],
   refused: [],
   of: '',
 }
@@ -71,7 +71,7 @@ const bottleneck = (method: string, adapters: number): Case => ({
   trained: { adapter: adapters * (2 * 16 * 4 + 4 + 16), head: 16 * 16 + 16 + 2 * 16 + 2 },
   exact: ['adapters'],
   near: ['transformers.js'],
-  refused: ['merged', 'peft', 'peft-padded'],
+  refused: ['merged', 'peft', 'peft-padded', 'peft-file'],
   of: `of method ${method}`,
 })
 const virtual = (method: string, family: 'roberta' | 'bert', width: number): Case => ({
@@ -81,7 +81,7 @@ const virtual = (method: string, family: 'roberta' | 'bert', width: number): Cas
   trained: { adapter: 5 * width, head: 32 * 32 + 32 + 2 * 32 + 2 },
   exact: ['peft'],
   near: ['transformers.js'],
-  refused: ['merged', 'peft-padded'],
+  refused: ['merged', 'peft-padded', 'peft-file'],
   of: `of method ${method}`,
 })
 const cases: Readonly<Record<string, Case>> = {

@@ -118,3 +118,34 @@ describe('examples/web-page', () => {
     expect((await fetch(`${url}model/config.json`)).status).toBe(200)
   })
 })
+
+describe('examples/adapters', () => {
+  it.skipIf(!hasChromium)('swaps the adapters of one base at each key in Chromium (skipped where there is no Chromium)', async () => {
+    await writeFile(join(folder, 'moods.tsv'), toyFile(60).replaceAll('good\n', 'glad\n').replaceAll('bad\n', 'sad\n'))
+    for (const command of [
+      'train --model model --task moods.tsv --method salora --rank 4 --learning-rate 0.02 --epochs 8 --batch-size 8 --max-length 16 --output moods',
+      'export --run run --format transformers.js --adapter-inputs --precision int8 --output base',
+      'export --run run --format peft-file --output sentiment',
+      'export --run moods --format peft-file --output mood',
+    ]) {
+      const { code, stderr } = await salora(command.split(' '), { cwd: folder })
+      expect(code, stderr).toBe(0)
+    }
+    const url = await startServer('adapters/server.js', 'base', 'sentiment', 'mood')
+    const browser = await launchChromium()
+    try {
+      const { page, errors } = await openPage(browser, url, {}, (request) => (request.url().startsWith(url) ? [] : [request.url()]))
+      await page.getByText('Ready.').waitFor({ timeout: 60_000 })
+      for (const [text, labels] of [
+        ['good fine great film', ['good', 'glad']],
+        ['bad awful poor film', ['bad', 'sad']],
+      ] as const) {
+        await page.getByLabel('A sentence').fill(text)
+        for (const label of labels) await page.getByText(new RegExp(`^${label} \\(\\d+\\.\\d %\\)$`)).waitFor()
+      }
+      expect(errors.filter((line) => line !== 'No available adapters.')).toEqual([])
+    } finally {
+      await browser.close()
+    }
+  })
+})

@@ -187,7 +187,12 @@ export const walkthroughs: readonly Walkthrough[] = [
       echo: 'needs the network',
       export: 'is for the command after it',
     },
-    leaves: ['exported/reviews/onnx/model.onnx', 'merged/adapter_config.json'],
+    leaves: [
+      'exported/reviews/onnx/model.onnx',
+      'exported/base/adapter.safetensors',
+      'exported/sentiment/adapter.safetensors',
+      'merged/adapter_config.json',
+    ],
     prints: [/rank_pattern/, /merged by cat: /, /for my-reviews-web \(--dry-run: nothing was sent\)/],
   },
   {

@@ -91,14 +91,9 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
   checkAdapter(adapter)
   const { model, outputs, baseModelName, rank, alpha, rslora = false, dropout = 0, head } = adapter
   const kept = remainingModules(adapter)
-  const path = (name: string) => modulePath(model, outputs, name)
-  const tensors = kept.flatMap(([name, { A, B, magnitude }]): readonly NamedTensor[] => {
-    const keys = pairKeys(`${peftPrefix}${path(name)}`)
-    return [[keys.A, A], [keys.B, B], ...(magnitude === undefined ? [] : [[keys.magnitude, magnitude] as const])]
-  })
   return adapterContents(
     adapter,
-    [...tensors, ...headTensors(model, head), ...(adapter.tokens?.tensors ?? [])],
+    listTensors(adapter),
     peftConfigText({
       baseModelName,
       outputs,
@@ -107,7 +102,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       rslora,
       dora: kept.some(([, { magnitude }]) => magnitude !== undefined),
       dropout,
-      modules: kept.map(([name, pair]) => ({ path: path(name), rank: pairRank(pair) })),
+      modules: kept.map(([name, pair]) => ({ path: modulePath(model, outputs, name), rank: pairRank(pair) })),
       modulesToSave: isBare(model, outputs) ? [] : modulesToSave(head),
       bare: isBare(model, outputs),
       tokenKeys: adapter.tokens?.keys ?? {},
@@ -117,6 +112,22 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       ),
     }),
   )
+}
+
+/** One safetensors file, whose metadata has the texts of the other files under their names. @throws as peftFiles does */
+export const peftFile = (adapter: LowRankAdapter, metadata: Readonly<Record<string, string>>): Uint8Array => {
+  const { configText, namesText } = peftFiles(adapter)
+  const texts = { [adapterFiles.config]: configText, [adapterFiles.names]: namesText }
+  return writeSafetensors(new Map(listTensors(adapter)), { format: 'pt', ...texts, ...metadata })
+}
+
+const listTensors = (adapter: LowRankAdapter): readonly NamedTensor[] => {
+  const { model, outputs, head, tokens } = adapter
+  const pairs = remainingModules(adapter).flatMap(([name, { A, B, magnitude }]): readonly NamedTensor[] => {
+    const keys = pairKeys(`${peftPrefix}${modulePath(model, outputs, name)}`)
+    return [[keys.A, A], [keys.B, B], ...(magnitude === undefined ? [] : [[keys.magnitude, magnitude] as const])]
+  })
+  return [...pairs, ...headTensors(model, head), ...(tokens?.tensors ?? [])]
 }
 
 type NamedTensor = readonly [key: string, WritableTensor]

@@ -62,6 +62,24 @@ describe('salora export', () => {
     expect(report.comparison.largestLogitDifference).toBeLessThan(1e-5 * report.comparison.largestLogit)
   })
 
+  it('writes a base with adapters as inputs, the adapter as a file beside it, and the program that opens both', async () => {
+    const stdout = await written('stdout', '--format', 'transformers.js', '--adapter-inputs', '--max-rank', '4', '--output', at('inputs'))
+    expect(stdout).toMatch(/\n {2}adapter\.safetensors .*\n {2}config\.json .*\n {2}onnx\/model\.onnx /)
+    expect(stdout).toContain(
+      `to use it: await withAdapter(await pipeline('text-classification', "@/inputs", { dtype: 'fp32' }), await readFile("@/inputs/adapter.safetensors"))\n`,
+    )
+    expect(Number(/over 6 texts: (\S+) /.exec(stdout)?.[1])).toBeLessThan(1e-4) // two orders of summation
+    const file = await written('stdout', '--format', 'peft-file', '--output', at('file'))
+    expect(file).toMatch(/^@\/file\n {2}adapter\.safetensors .*\nlargest logit difference over 6 texts: 0 /)
+
+    const inputs = ['--format', 'transformers.js', '--adapter-inputs', '--output', at('none')]
+    expect(await refused(...inputs, '--max-rank', '3')).toBe("--max-rank: expected at least 4, the adapter's largest rank, got 3\n")
+    expect(await refused(...inputs, '--format', 'merged')).toBe('--adapter-inputs: expected --format transformers.js, got merged\n')
+    expect(await refused('--format', 'transformers.js', '--max-rank', '3', '--output', at('none'))).toContain(
+      '--max-rank: expected --adapter-inputs beside it, got none\n',
+    )
+  })
+
   it("refuses PEFT's layouts for a fully fine-tuned model in one line", async () => {
     await exported('bert', 'merged', 'whole')
     const before = await readdir(place.root)

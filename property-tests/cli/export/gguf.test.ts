@@ -58,7 +58,7 @@ describe('an export as GGUF', () => {
     )
     const bert = await writeFamily(at('bert'), 'bert')
     expect(await refusal(bert, await writeAdapter(at('of-bert'), bert))).toBe(
-      'format: expected one of peft, peft-padded, merged, transformers.js for a model of type bert, which llama.cpp does not generate text with, got gguf',
+      'format: expected one of peft, peft-padded, peft-file, merged, transformers.js for a model of type bert, which llama.cpp does not generate text with, got gguf',
     )
   })
 
