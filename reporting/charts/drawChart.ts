@@ -31,14 +31,14 @@ export type SparkPoint = readonly [step: number, score: number]
 const [sparkWidth, sparkHeight, sparkDot] = [88, 20, 2]
 
 /**
- * The scores of a run's evaluations as a curve as large as a word, without axes, and in words; null without any.
+ * The scores of a run's evaluations as a curve as large as a word, without axes, and in words; null for fewer than two.
  * @param end of the x axis, which begins at step 0: a curve that is not whole does not look whole
  */
 export const drawSparkline = (metric: string, points: readonly SparkPoint[], end: number): Markup | null => {
   const [first, last] = [points[0], points.at(-1)]
-  if (first === undefined || last === undefined) return null
+  if (first === undefined || last === undefined || first === last) return null
   const inWords = ([step, score]: SparkPoint): string => `${scoreText(metric, score)} at step ${step}`
-  const label = `${metric}: ${first === last ? '' : `${inWords(first)}, `}${inWords(last)}`
+  const label = `${metric}: ${inWords(first)}, ${inWords(last)}`
   const values = points.map(([, y]) => y)
   const x = scaleLinear([0, end], [sparkDot, sparkWidth - sparkDot])
   const y = scaleLinear([Math.min(...values), Math.max(...values)], [sparkHeight - sparkDot, sparkDot])

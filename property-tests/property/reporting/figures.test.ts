@@ -91,7 +91,7 @@ describe('a sparkline', () => {
     ]) // of 88 × 20 pixels, with a margin of 2
     expect(text).toBe('f1: 50.0 % at step 100, 62.5 % at step 300')
     expect(html).toContain(`aria-label="${text}"`)
-    expect(drawSparkline('f1', [], 400)).toBe(null)
+    for (const points of [[], [[100, 0.5]] as const]) expect(drawSparkline('f1', points, 400)).toBe(null)
   })
 })
 
