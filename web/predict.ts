@@ -137,7 +137,9 @@ export const readRunEvents = async (output: string, lastStep: number, storage: S
   const file = joinPath(output, 'metrics.jsonl')
   if ((await storage.stat(file)) === null) return []
   const text = await withFile(storage, file, async ({ size, read }) => new TextDecoder().decode(await read(0, size)))
-  const events = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as FinetuneEvent]))
+  const lines = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as FinetuneEvent]))
+  // a line has the method's columns among its own
+  const events = lines.map((line) => (line.kind === 'step' ? { ...line, columns: line as object as typeof line.columns } : line))
   return events.filter((event) => (event.kind === 'step' || event.kind === 'evaluation') && event.step <= lastStep)
 }
 

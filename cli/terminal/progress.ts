@@ -27,6 +27,7 @@ const secondsBetweenLines = 10
 
 const lines = ({ note, warn }: Terminal): Progress => {
   const eta = etaEstimator()
+  const eventLine = eventLines()
   let last = -Infinity
   let machines = ''
   return {
@@ -36,7 +37,7 @@ const lines = ({ note, warn }: Terminal): Progress => {
       const warning = findWarning(event)
       if (warning !== null) return warn(warning)
       eta.observe(event)
-      const line = formatEvent(event)
+      const line = eventLine(event)
       if (line !== null) {
         note(line)
         return compilesNext(event, eta.steps()) ? note(compiling) : undefined
@@ -124,7 +125,7 @@ const bar = (): Progress => {
     process.stderr.write(printable(what).slice(0, (process.stderr.columns || 80) - 1))
     isPreparing = true
   }
-  const evaluations = evaluationTable()
+  const [evaluations, eventLine] = [evaluationTable(), eventLines()]
   return {
     print: (line) => print(line),
     show: (event) => {
@@ -133,7 +134,7 @@ const bar = (): Progress => {
       if (warning !== null) return print(`warning: ${warning}`, 'warning')
       if (event.kind === 'preparing' && only === null) return prepare(`${event.what} …`)
       if (event.kind === 'evaluation') for (const line of evaluations(event)) print(line, event.best ? 'best' : undefined)
-      const line = event.kind === 'evaluation' ? null : formatEvent(event)
+      const line = event.kind === 'evaluation' ? null : eventLine(event)
       if (line !== null) print(line)
       if (event.kind === 'start') phase = event.stage ?? phase
       if (event.kind === 'phase') phase = event.name
@@ -234,6 +235,22 @@ const findWarning = (event: FinetuneEvent): string | null => {
   return event.kind === 'placement' && placementWarns(event) ? placementLine(event) : null
 }
 
+/** The lines of a run's events: the estimate of memory begins the line of the first steps, so that four lines precede them. */
+const eventLines = (): ((event: FinetuneEvent) => string | null) => {
+  let estimate: readonly string[] = []
+  return (event) => {
+    if (event.kind === 'estimate') {
+      estimate = [estimateLine(event)]
+      return null
+    }
+    const line = formatEvent(event)
+    if (event.kind !== 'start' || line === null) return line
+    const whole = [...estimate, line].join('; ')
+    estimate = []
+    return whole
+  }
+}
+
 /** The line of an event; null if it has none. */
 const formatEvent = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
@@ -248,8 +265,6 @@ const formatEvent = (event: FinetuneEvent): string | null => {
           .map(([part, count]) => `${counted(count)} in the ${part}`)
           .join(', ')}`
       )
-    case 'estimate':
-      return estimateLine(event)
     case 'placement':
       return placementLine(event)
     case 'start':

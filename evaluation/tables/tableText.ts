@@ -1,6 +1,9 @@
 /** Tables for every reader: aligned text, HTML, Markdown, CSV and LaTeX. Whatever a name contains, it stays one cell. Page scripts import this file. */
 
-export type Cell = string | number | null
+export type Cell = string | number | null | Markup
+
+/** A cell of a page with HTML of its own, in which every text is escaped, and the text that says the same. */
+export type Markup = { readonly html: string; readonly text: string }
 
 export type Table = { readonly columns: readonly string[]; readonly rows: readonly (readonly Cell[])[] }
 
@@ -10,11 +13,13 @@ export const formatNumber = (value: number): string =>
 
 const cellText = (cell: Cell): string => {
   if (cell === null) return '–'
-  return typeof cell === 'string' ? cell : formatNumber(cell)
+  return typeof cell === 'string' ? cell : typeof cell === 'number' ? formatNumber(cell) : cell.text
 }
 
+const cellHtml = (cell: Cell): string => (typeof cell === 'object' && cell !== null ? cell.html : escapeHtml(cellText(cell)))
+
 /** Numbers are on the right, and so are texts that begin with one. */
-const isNumeric = (cell: Cell): boolean => typeof cell !== 'string' || /^[-−+±]?\s?\d|^–$|^$/.test(cell)
+const isNumeric = (cell: Cell): boolean => cell === null || typeof cell === 'number' || /^[-−+±]?\s?\d|^–$|^$/.test(cellText(cell))
 
 const isNumericColumn = (rows: Table['rows'], i: number): boolean =>
   i > 0 && rows.some((row) => row[i] !== null) && rows.every((row) => isNumeric(row[i] ?? null))
@@ -45,7 +50,7 @@ export const htmlTable = ({ columns, rows }: Table, label: string): string => {
     `<div class="wide" role="region" aria-label="${escapeHtml(label)}" tabindex="0"><table>\n<thead><tr>` +
     columns.map((column, i) => `<th scope="col"${classes[i]}>${escapeHtml(column)}</th>`).join('') +
     '</tr></thead>\n<tbody>\n' +
-    rows.map((row) => `<tr>${row.map((cell, i) => `<td${classes[i]}>${escapeHtml(cellText(cell))}</td>`).join('')}</tr>\n`).join('') +
+    rows.map((row) => `<tr>${row.map((cell, i) => `<td${classes[i]}>${cellHtml(cell)}</td>`).join('')}</tr>\n`).join('') +
     '</tbody></table></div>\n'
   )
 }
@@ -64,7 +69,8 @@ export const markdownTable = (
 export const csvLine = (cells: readonly unknown[]): string => `${cells.map(csvCell).join(',')}\n`
 
 /** With all digits of the numbers. */
-export const csvTable = ({ columns, rows }: Table): string => [columns, ...rows].map(csvLine).join('')
+export const csvTable = ({ columns, rows }: Table): string =>
+  [columns, ...rows.map((row) => row.map((cell) => (typeof cell === 'object' ? (cell?.text ?? null) : cell)))].map(csvLine).join('')
 
 const csvCell = (value: unknown): string => {
   const text = value === null || value === undefined ? '' : String(value)

@@ -29,12 +29,20 @@ export type ErrorText = Omit<EvaluationError, 'index'> & {
   /** absent if the evaluation set is too large to remember its texts */
   readonly text?: string
   readonly textPair?: string
+  /** token classification: where each word of `text` begins and ends, one after another; label and prediction have a tag for each */
+  readonly words?: readonly number[]
 }
 
 export type EvaluationDetails = Pick<EvaluationReport, 'byClass' | 'confusion'> & {
   /** the evaluated checkpoint */
   readonly step: number
   readonly errors: readonly ErrorText[]
+}
+
+/** The words before the cut. */
+const cutWords = (words: ArrayLike<number>): readonly number[] => {
+  const beyond = Array.from(words).findIndex((at) => at >= textLimit)
+  return Array.from(words).slice(0, beyond < 0 ? words.length : beyond - (beyond % 2))
 }
 
 const cut = (text: string): string => (text.length > textLimit ? `${text.slice(0, textLimit - 1)}…` : text)
@@ -51,14 +59,23 @@ export const detailsFrom = <E extends TrainingExample, O>(
   const remembered =
     worstErrors === undefined || examples.length > rememberedTexts
       ? []
-      : examples.map(({ text, textPair, label, row }) =>
-          store({ text: cut(text), ...(textPair === undefined ? {} : { textPair: cut(textPair) }), label, row }),
+      : examples.map(({ text, textPair, words, label, row }) =>
+          store({
+            ...{ text: cut(text), label, row },
+            ...(textPair === undefined ? {} : { textPair: cut(textPair) }),
+            ...(words === undefined ? {} : { words: cutWords(words) }),
+          }),
         )
   return (answers) => {
     const { byClass, confusion } = report(answers)
     const errors = (worstErrors?.(answers, errorLimit) ?? []).map(({ index, ...error }): ErrorText => {
-      const { text, textPair, row = index } = remembered[index] ?? {}
-      return { row, ...error, ...(text === undefined ? {} : { text }), ...(textPair === undefined ? {} : { textPair }) }
+      const { text, textPair, words, row = index } = remembered[index] ?? {}
+      return {
+        ...{ row, ...error },
+        ...(text === undefined ? {} : { text }),
+        ...(textPair === undefined ? {} : { textPair }),
+        ...(words === undefined ? {} : { words: Array.from(words) }),
+      }
     })
     return byClass === null && errors.length === 0 ? null : { byClass, confusion, errors }
   }
@@ -80,7 +97,14 @@ const schema = z.object({
     .array(
       z.object({
         ...{ row: z.number(), label: text, predicted: text, loss: z.number(), labelIssue: z.boolean().optional() },
-        ...{ text: text.optional(), textPair: text.optional() },
+        ...{
+          text: text.optional(),
+          textPair: text.optional(),
+          words: z
+            .array(z.int().min(0))
+            .max(2 * textLimit)
+            .optional(),
+        },
       }),
     )
     .max(1000),

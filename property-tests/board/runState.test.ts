@@ -2,6 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import { etaEstimator, metricsSummarizer, noMetrics, plannedSteps, chooseStatus, type WatchedRun } from '../../reporting/board/watchRun.js'
 import { runLine } from '../../reporting/board/views.js'
+import type { RunLine } from '../../reporting/board/events.js'
+import type { Html } from '../../reporting/text/html.js'
+import { runList, runTable } from '../../reporting/views/lists.js'
 
 const summaryOf = (...events: readonly (object | string)[]) => {
   const { onLine, summary, onReset } = metricsSummarizer()
@@ -44,6 +47,22 @@ describe('the summary of metrics', () => {
     expect(runLine({ ...run, reason: null } as unknown as WatchedRun).score).toMatchObject({ metric: 'f1', value: 0.25 })
   })
 
+  it('has the curve of the selecting score, of thousands of evaluations a few dozen points', () => {
+    const selected = (at: number) => ({ kind: 'evaluation', step: at, scores: { loss: at, f1: 1 / at }, selection: 1 / at })
+    const line = (count: number) =>
+      runLine({
+        ...{ name: 'one', config: null, result: null, reason: null },
+        metrics: summaryOf(...Array.from({ length: count }, (_, i) => selected(i + 1))),
+      } as unknown as WatchedRun)
+    expect(line(3).curve).toEqual([
+      [1, 1],
+      [2, 0.5],
+      [3, 0.3333],
+    ])
+    expect(line(5000).curve.length).toBeLessThan(40)
+    expect(line(5000).curve.at(-1)?.[0]).toBe(5000)
+  })
+
   it('has the steps of an epoch, to the nearest', () => {
     const stepsPerEpoch = (at: number, epoch: number) => summaryOf(step(at, { epoch })).stepsPerEpoch
     expect([stepsPerEpoch(3, 0.43), stepsPerEpoch(3, 0.42), stepsPerEpoch(14, 2), stepsPerEpoch(1, 3)]).toEqual([7, 7, 7, 1])
@@ -55,6 +74,56 @@ describe('the summary of metrics', () => {
     expect(invalidLines).toBe(4)
     expect(reset).toEqual(noMetrics)
   })
+})
+
+describe('a list of runs', () => {
+  const named = (name: string, method: string, value: number): RunLine =>
+    ({
+      ...{
+        id: name,
+        name,
+        task: 'reviews',
+        method,
+        status: 'finished',
+        reason: null,
+        step: 4,
+        steps: 4,
+        secondsLeft: null,
+        loss: null,
+        tokensPerSecond: null,
+      },
+      ...{
+        score: { metric: 'accuracy', value, evaluation: 'best' },
+        curve: [
+          [2, 0.5],
+          [4, value],
+        ],
+      },
+    }) as unknown as RunLine
+  const runs = [named('a', 'salora', 0.5), named('b', 'lora', 0.625), named('c', 'salora', 0.75), named('d', 'lora', 0.875)]
+  const order = { column: 'status', isDescending: false }
+  const reader = { order, words: '', status: '', selected: new Set<string>() }
+  const cells = ({ html }: Html): readonly string[] =>
+    [...html.matchAll(/row-(\w)|aria-label="(accuracy[^"]*)"|([+−][\d.]+ points)/g)].map(([, ...found]) => found.join(''))
+
+  it('has equal ones by method, the best first, each with its curve in words', () =>
+    expect(cells(runList(runs, reader))).toEqual(
+      [
+        ['d', 87.5],
+        ['b', 62.5],
+        ['c', 75],
+        ['a', 50],
+      ].flatMap(([name, score]) => [name, `accuracy: 50.0 % at step 2, ${Number(score).toFixed(1)} % at step 4`]),
+    ))
+
+  it('has the distance from the first one where runs are compared', () =>
+    expect(cells(runTable(runs.slice(0, 3), null)).filter((cell) => !cell.startsWith('accuracy'))).toEqual([
+      'a',
+      'b',
+      '+12.5 points',
+      'c',
+      '+25.0 points',
+    ]))
 })
 
 describe('the status of a run', () => {

@@ -119,6 +119,18 @@ describe('the progress of a run', () => {
     expect(first).toMatch(/^step 1\/9 {2}taskLoss .* tokens\/s$/)
   })
 
+  it('has the estimated memory in the line of the first steps only', () => {
+    const start = {
+      kind: 'start',
+      ...{ steps: 9, stepsPerEpoch: 3, resumedAt: 0, evalSteps: 3, chosenEpochs: null, stage: null, announcement: null },
+    } as const
+    const estimate = { kind: 'estimate', peak: 305e6, memory: 1e9, fitting: [] } as const
+    expect(shownLines(estimate as never, start, start).filter((line) => !line.startsWith('compiling'))).toEqual([
+      'estimated peak memory: 305 MB; 9 steps, 3 per epoch',
+      '9 steps, 3 per epoch',
+    ])
+  })
+
   it('shows that the graph of a phase is compiled, unless no step comes after it', () => {
     const start = { kind: 'start', steps: 9, stepsPerEpoch: 3, resumedAt: 0, evalSteps: 3, chosenEpochs: null, stage: null } as const
     const phase = { kind: 'phase', name: 'gates', line: 'gates are sampled', facts: {} } as const

@@ -1,5 +1,5 @@
 /** The report in Chromium: it fetches nothing, logs nothing, works by keyboard and on a phone, and stays fast with many runs. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -123,21 +123,35 @@ describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)',
     await page.context().close()
   })
 
-  it('cuts nothing on paper: its longest table is whole, and a folded one is open; what scrolls on a phone takes the focus', async () => {
+  it('cuts nothing on paper, which is light: its widest and longest table is whole, and what is folded is open; what scrolls on a phone takes the focus', async () => {
     const ranks = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`encoder.layer.0.matrix${i}`, i]))
     for (let i = 0; i < 40; i++)
-      await writeRun(join(root, 'paper', `a-run-with-a-long-name-${i}`), { seed: i, settings: { rank: 1 + i }, ranks })
+      await writeRun(join(root, 'paper', `a_run_with_a_long_name_${i}`), {
+        ...{ seed: i, settings: { rank: 1 + i }, ranks, task: i % 2 === 0 ? 'mrpc' : 'customer-reviews-of-restaurants.csv' },
+        result: {
+          calibration: { rows: 5, errorBefore: 0.1, errorAfter: 0.05, temperature: 2 },
+          finishedAt: `2026-11-28T01:02:${10 + i}.000Z`,
+        },
+      })
+    await mkdir(join(root, 'paper', 'skipped'))
+    await writeFile(join(root, 'paper', 'skipped', 'config.json'), '{}')
     const output = join(root, 'paper.html')
     await makeReport({ folders: [join(root, 'paper')], output, figures: null })
-    const { page } = await opened(pathToFileURL(output).href, { viewport: { width: 718, height: 1047 } }) // A4 within its margins
+    const { page } = await opened(pathToFileURL(output).href, { viewport: { width: 718, height: 1047 }, colorScheme: 'dark' }) // A4 within its margins
     await page.emulateMedia({ media: 'print' })
-    const cut = `[...document.querySelectorAll('.wide, .chart')].filter((place) => place.checkVisibility() &&
-      (getComputedStyle(place).overflow !== 'visible' || place.scrollWidth > innerWidth)).map((place) => place.ariaLabel)`
+    const cut = `[...document.querySelectorAll('body *')].filter((place) => {
+      const [{ overflow, position }, { left, right, width }] = [getComputedStyle(place), place.getBoundingClientRect()]
+      const isShown = width > 0 && place.checkVisibility() && !place.matches('svg, .unseen')
+      const end = (place.closest('.card') ?? document.documentElement).getBoundingClientRect().right
+      return isShown && (overflow !== 'visible' || ['sticky', 'fixed'].includes(position) || left < -1 || right > end + 1)
+    }).map((place) => place.outerHTML.slice(0, 80))`
     expect(await page.evaluate(cut)).toEqual([])
-    expect(await page.locator('#runs tbody tr').last().isVisible()).toBe(true)
+    for (const place of ['#runs tbody tr', '#learning-rate svg', 'header li'])
+      expect(await page.locator(place).last().isVisible(), place).toBe(true)
+    expect(await page.evaluate('getComputedStyle(document.body).backgroundColor')).toBe('rgb(255, 255, 255)')
     await page.emulateMedia({ media: 'screen' })
     await page.setViewportSize({ width: 390, height: 800 })
-    const unreachable = `[...document.querySelectorAll('*')].filter((place) => place.tabIndex < 0 && place.scrollWidth > place.clientWidth + 1 &&
+    const unreachable = `[...document.querySelectorAll('*')].filter((place) => place.tabIndex < 0 && place.checkVisibility() && place.scrollWidth > place.clientWidth + 1 &&
       /auto|scroll/.test(getComputedStyle(place).overflowX)).map((place) => place.outerHTML.slice(0, 200))`
     await expect.poll(() => page.evaluate(unreachable), { message: 'what scrolls takes the focus' }).toEqual([]) // charts are drawn anew for the width
     await page.context().close()

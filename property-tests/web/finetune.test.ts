@@ -142,7 +142,10 @@ describe('salora/web', () => {
       expect({ ...last, score: 0, scores: 0 }).toEqual({ ...prediction, score: 0, scores: 0 })
       expect(last.score).toBeCloseTo(prediction.score, 5)
     })
-    expect(steps(await readRunEvents('run', 5, storage))).toEqual(steps(events).slice(0, 5))
+    const past = await readRunEvents('run', 5, storage)
+    expect(steps(past)).toEqual(steps(events).slice(0, 5))
+    const columnsOf = (all: typeof past) => all.flatMap((event) => (event.kind === 'step' ? [event.columns] : []))
+    expect(columnsOf(past)).toMatchObject(columnsOf(events).slice(0, 5)) // the page draws the density of a resumed run
   })
 
   it('proposes the columns of a file by their names, or else by their content', async () => {

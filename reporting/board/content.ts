@@ -224,9 +224,16 @@ const loadEvaluation = async ({ run, live }: LiveRun): Promise<Omit<RunContent, 
   const evaluated = details === null ? [] : [{ task: run.config === null ? run.name : describeTask(run), name: run.name, details }]
   const confusion = confusionFigure(evaluated)
   const sampled = [{ task: describeTask(run), name: run.name, samples: live.curves.samples }]
+  const runs = finished(run)
   return {
     figures: confusion === null ? [] : [confusion],
-    tables: buildTables({ runs: [], sweeps: [], transfers: [], skipped: [] }, groupSeries(finished(run)), evaluated, sampled).details,
+    tables: buildTables(
+      { runs: [], sweeps: [], transfers: [], skipped: [] },
+      groupSeries(runs),
+      evaluated,
+      sampled,
+      new Map(runs.map((one) => [one, live.curves])),
+    ).details,
     problems: message === null ? [] : [message],
   }
 }

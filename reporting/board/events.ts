@@ -1,5 +1,6 @@
 /** What the board sends to its pages, and the limits that both sides know. Page scripts import this file, so it imports no file that needs Node. */
 import type { Table } from '../../evaluation/tables/tableText.js'
+import type { SparkPoint } from '../charts/drawChart.js'
 import type { PlottedFigure } from '../figures/figure.js'
 import type { ReportTable } from '../report/sections.js'
 
@@ -42,6 +43,8 @@ export type RunLine = {
   /** of the best evaluation, or of the last one if there is no best one */
   readonly score: { readonly metric: string; readonly value: number; readonly evaluation: 'best' | 'last' } | null
   readonly tokensPerSecond: number | null
+  /** the score of the evaluations over steps */
+  readonly curve: readonly SparkPoint[]
 }
 
 /** A cell of a sweep without a folder. */

@@ -31,6 +31,7 @@ export const runLine = (run: WatchedRun): RunLine => {
     secondsLeft: run.secondsLeft,
     loss: metrics.loss,
     score: findScore(run),
+    curve: metrics.curve,
     tokensPerSecond: metrics.tokensPerSecond,
   }
 }

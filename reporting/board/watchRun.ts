@@ -8,6 +8,8 @@ import { readRunConfig, readRunResult } from '../../finetuning/run/runFiles.js'
 import { readWorkers, workersFile, type RunWorkers } from '../../finetuning/run/workersFile.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { plural } from '../text/units.js'
+import type { SparkPoint } from '../charts/drawChart.js'
+import { downSampler } from '../runs/downSample.js'
 import type { RunStatus } from './events.js'
 import { openTail, readSmallFile, readStamp, type TailedFile } from './tailFile.js'
 import { mean } from 'd3-array'
@@ -38,8 +40,8 @@ export type WatchedRun = {
 /** A run's place on the board, and what its sweep recorded about it. */
 export type RunPlace = Pick<WatchedRun, 'id' | 'folder' | 'name' | 'sweep'> & { readonly failure: CellFailure | null }
 
-/** Bytes at the end of a finished run's metrics.jsonl that contain its last step. Everything else is in its result.json. */
-const lastStepBytes = 65_536
+/** Bytes at the end of a finished run's metrics.jsonl that contain its last step, and of most runs all evaluations. Everything else is in its result.json. */
+const lastStepBytes = 262_144
 
 type RunFiles = Pick<WatchedRun, 'config' | 'result' | 'workers'> & {
   readonly stamps: string
@@ -166,6 +168,8 @@ type MetricsSummary = {
   /** the newest evaluation that was the best one at its time */
   readonly best: Evaluation | null
   readonly last: Evaluation | null
+  /** the score that selects the best checkpoint, over steps */
+  readonly curve: readonly SparkPoint[]
   /** number of lines that are not events of a run */
   readonly invalidLines: number
 }
@@ -181,9 +185,12 @@ export const noMetrics: MetricsSummary = {
   secondsPerStep: null,
   best: null,
   last: null,
+  curve: [],
   invalidLines: 0,
 }
 
+/** Points of a list's curves: at most twice as many. */
+const curvePoints = 16
 /** Number of steps in the mean time of a step. */
 const timedSteps = 32
 /** Maximum number of metrics in one evaluation. */
@@ -191,17 +198,25 @@ const metricLimit = 100
 
 export const metricsSummarizer = () => {
   let [summary, seconds]: [MetricsSummary, readonly number[]] = [noMetrics, []]
+  let curve = downSampler(1, curvePoints)
   return {
     /** forgets all lines */
     onReset: (): void => {
       ;[summary, seconds] = [noMetrics, []]
+      curve = downSampler(1, curvePoints)
     },
-    summary: (): MetricsSummary => ({ ...summary, secondsPerStep: mean(seconds) ?? null }),
+    summary: (): MetricsSummary => ({
+      ...summary,
+      secondsPerStep: mean(seconds) ?? null,
+      curve: curve.buckets().map(({ to, mean: score }) => [to, Number(score.toPrecision(4))]),
+    }),
     onLine: (line: Buffer): void => {
       const fields = fieldsIn(line)
       if (fields === null) summary = { ...summary, invalidLines: summary.invalidLines + 1 }
       else if (fields['kind'] === 'evaluation') {
         const last = evaluationIn(fields)
+        const selected = last.selectedBy === undefined ? undefined : last.scores[last.selectedBy]
+        if (selected !== undefined) curve.add(last.step, selected)
         summary = { ...summary, last, best: fields['best'] === true ? last : summary.best }
       } else if (fields['kind'] === 'step') {
         summary = { ...summary, ...stepIn(fields), stepsPerEpoch: stepsPerEpochIn(fields) ?? summary.stepsPerEpoch }

@@ -2,6 +2,10 @@
  * Draws a chart as SVG, in Node for files and pages, and in the browser at the width of the page. d3's scales and shapes are functions: they
  * need no DOM, unlike Observable Plot, no canvas, unlike uPlot, and a tenth of Vega.
  */
+import { scaleLinear } from 'd3-scale'
+import { line } from 'd3-shape'
+import { escapeHtml, type Markup } from '../../evaluation/tables/tableText.js'
+import { scoreText } from '../text/units.js'
 import { accent, type Chart, type HeatMapChart } from './chart.js'
 import { lineSvg } from './lineSvg.js'
 import { px, svg, text, textWidth } from './svg.js'
@@ -20,6 +24,35 @@ export const fileLayout: ChartLayout = { width: 420, plotHeight: 200, smoothing:
 
 export const drawChart = (chart: Chart, { width, plotHeight, smoothing }: ChartLayout = fileLayout): string =>
   chart.kind === 'line' ? lineSvg(chart, width, plotHeight, smoothing) : heatMapSvg(chart, width)
+
+/** A step and the score there. */
+export type SparkPoint = readonly [step: number, score: number]
+
+const [sparkWidth, sparkHeight, sparkDot] = [88, 20, 2]
+
+/**
+ * The scores of a run's evaluations as a curve as large as a word, without axes, and in words; null for fewer than two.
+ * @param end of the x axis, which begins at step 0: a curve that is not whole does not look whole
+ */
+export const drawSparkline = (metric: string, points: readonly SparkPoint[], end: number): Markup | null => {
+  const [first, last] = [points[0], points.at(-1)]
+  if (first === undefined || last === undefined || first === last) return null
+  const inWords = ([step, score]: SparkPoint): string => `${scoreText(metric, score)} at step ${step}`
+  const label = `${metric}: ${inWords(first)}, ${inWords(last)}`
+  const values = points.map(([, y]) => y)
+  const x = scaleLinear([0, end], [sparkDot, sparkWidth - sparkDot])
+  const y = scaleLinear([Math.min(...values), Math.max(...values)], [sparkHeight - sparkDot, sparkDot])
+  const path = line<SparkPoint>(
+    ([at]) => x(at),
+    ([, value]) => y(value),
+  ).digits(1)(points)
+  const marks = `<path d="${path ?? ''}" stroke-width="1.5"/><circle cx="${px(x(last[0]))}" cy="${px(y(last[1]))}" r="${sparkDot}" fill="${accent}"/>`
+  const size = `width="${sparkWidth}" height="${sparkHeight}" viewBox="0 0 ${sparkWidth} ${sparkHeight}"`
+  return {
+    html: `<svg class="sparkline" role="img" aria-label="${escapeHtml(label)}" ${size} fill="none" stroke="${accent}">${marks}</svg>`,
+    text: label,
+  }
+}
 
 const [minCell, maxCell, maxLabel] = [22, 100, 150]
 /** Height that the rows share, if they are legible then. */

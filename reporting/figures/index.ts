@@ -4,11 +4,13 @@ import { curveFigure, losses, score, steps } from './curveFigures.js'
 import type { Figure, PlottedFigure, PlottedSeries } from './figure.js'
 import { agreement, ranks } from './heatMaps.js'
 import { settingFigures } from './settingFigures.js'
+import { sizes } from './sizeFigure.js'
 
 const figures: readonly Figure[] = [
   curveFigure(score),
   ranks,
   ...losses.map(curveFigure),
+  sizes,
   ...settingFigures,
   ...steps.map(curveFigure),
   agreement,

@@ -6,6 +6,7 @@ import { lineChart, type Point } from '../charts/chart.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
 import { lastScore } from '../runs/scores.js'
 import { methodLabels, collectTraits, type Traits } from '../runs/series.js'
+import { isShare } from '../text/units.js'
 import { panelsByTask, slug, spokenNumber, type Figure, type FigureContent, type Panel, type PlottedSeries } from './figure.js'
 
 type SettingFigure = {
@@ -146,7 +147,12 @@ const buildPanel = (figure: SettingFigure, task: string, lines: readonly Line[])
     name: `${figure.name}-${slug(task)}`,
     title: task,
     alternative: `${figure.title}, ${task}: ${metric} by ${figure.axis}. ${lines.map(spokenLine).join(' ')}`,
-    chart: lineChart(points, { title: figure.axis, ...(figure.logarithmic ? { values } : {}) }, { title: metric }, { levels }),
+    chart: lineChart(
+      points,
+      { title: figure.axis, ...(figure.logarithmic ? { values } : {}) },
+      { title: metric, isShare: isShare(metric) },
+      { levels },
+    ),
   }
 }
 

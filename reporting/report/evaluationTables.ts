@@ -1,10 +1,12 @@
 /** What the model answered: scores by class and the worst errors of the kept checkpoint, and samples after each evaluation. */
 import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
 import type { EvaluatedRun } from '../figures/heatMaps.js'
+import { textLimit, type ErrorText } from '../../finetuning/run/evaluationDetails.js'
+import { isTag, parseEntities } from '../../finetuning/tasks/tokenClassification/metrics.js'
 import type { SampledStep } from '../runs/runCurves.js'
-import { escapeLines, escapeText } from '../text/html.js'
+import { escapeLines, escapeText, escapeTextTo } from '../text/html.js'
 import { percentText, plural } from '../text/units.js'
-import type { ReportTable } from './sections.js'
+import { taggedText, type ReportTable, type TextPiece } from './sections.js'
 
 export const evaluationTables = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => [...classTable(runs), ...errorTable(runs)]
 
@@ -46,6 +48,39 @@ const classTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
   ]
 }
 
+/** A piece keeps the line breaks and blanks at its ends. */
+const escapePiece = (text: string): string =>
+  text
+    .split(/\r\n?|\n/)
+    .map(escapeTextTo(textLimit))
+    .join('\n')
+
+/** The pieces of a text whose tags mark its words; null if they do not fit. Whatever evaluation.json says, no place leaves the text. */
+const piecesIn = (text: string, words: readonly number[], tagText: string): readonly TextPiece[] | null => {
+  const tags = tagText.split(' ')
+  const count = words.length / 2
+  if (!Number.isInteger(count) || tags.length < count || !tags.slice(0, count).every(isTag)) return null
+  const pieces: TextPiece[] = []
+  let at = 0
+  const take = (to: number, entity: TextPiece['entity']): void => {
+    const end = Math.min(to, text.length)
+    if (end > at) pieces.push({ text: escapePiece(text.slice(at, end)), entity })
+    at = Math.max(at, end)
+  }
+  for (const { type, start, end } of parseEntities(tags.slice(0, count))) {
+    take(words[2 * start] ?? 0, null)
+    take(words[2 * end - 1] ?? 0, { type: escapeText(type === '_' ? 'entity' : type) })
+  }
+  take(text.length, null)
+  return pieces
+}
+
+/** Two copies of the text of an error, with the labeled and with the predicted entities; null for an error without words. */
+const markedCopies = ({ text, words, label, predicted }: ErrorText): readonly (readonly TextPiece[])[] | null => {
+  const copies = text === undefined || words === undefined ? [] : [label, predicted].flatMap((tags) => [piecesIn(text, words, tags) ?? []])
+  return copies.length < 2 || copies.some(({ length }) => length === 0) ? null : copies
+}
+
 const errorTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
   const context = runColumns(runs)
   const errors = runs.flatMap((run) => run.details.errors.map((error) => ({ run, ...error })))
@@ -55,11 +90,23 @@ const errorTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
   const columns = [...context.columns, 'row', 'loss', 'label', ...(issues === 0 ? [] : ['suspicion']), 'prediction', 'text']
   const formatText = ({ text, textPair }: (typeof errors)[number]): string =>
     text === undefined ? '' : escapeLines(textPair === undefined ? text : `${text} | ${textPair}`)
-  const rows = errors.map((error): readonly Cell[] => {
+  const copies = errors.map(markedCopies)
+  const pieces = copies.flatMap((both) => (both ?? []).flat())
+  const types = [...new Set(pieces.flatMap(({ entity }) => entity?.type ?? []))].sort()
+  const answer = (tags: string, marked: readonly TextPiece[] | undefined): Cell =>
+    marked === undefined ? escapeText(tags) : { html: taggedText(marked, types).html, text: escapeText(tags) }
+  const rows = errors.map((error, i): readonly Cell[] => {
     const { run, row, loss, label, predicted } = error
+    const [labeled, answered] = copies[i] ?? []
     const doubt = suspicion(error.labelIssue === true ? 'this label may be wrong' : '')
-    return [...context.cells(run), row, Number(loss.toPrecision(3)), escapeText(label), ...doubt, escapeText(predicted), formatText(error)]
+    return [
+      ...[...context.cells(run), row, Number(loss.toPrecision(3)), answer(label, labeled), ...doubt],
+      ...[answer(predicted, answered), formatText(error)],
+    ]
   })
+  const full = { columns, rows }
+  // the marked copies are the text
+  const shown = copies.includes(null) ? full : { columns: columns.slice(0, -1), rows: rows.map((row) => row.slice(0, -1)) }
   return [
     {
       name: 'errors',
@@ -69,7 +116,8 @@ const errorTable = (runs: readonly EvaluatedRun[]): readonly ReportTable[] => {
         (issues === 0
           ? ''
           : ` Of these, ${plural(issues, 'label')} may be wrong: the model is as sure of another class as it is of that class's rows on the average (confident learning).`),
-      table: { columns, rows },
+      table: shown,
+      csv: csvTable(full),
     },
   ]
 }

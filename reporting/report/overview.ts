@@ -4,11 +4,10 @@ import { shareInWords } from '../../finetuning/metrics/confidence.js'
 import { metricTitle } from '../../finetuning/metrics/index.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
 import { namedConfigs } from '../runs/runNames.js'
-import { bestSeries, compareScores, lastScore, scoredSeries, type Scored } from '../runs/scores.js'
+import { bestSeries, compareScores, lastScore, scoredSeries, trainedParameters, type Scored } from '../runs/scores.js'
 import type { Series } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
 import { bytesText, countText, dateText, differenceText, durationText, percentText, plural, scoreText } from '../text/units.js'
-import { trainedParameters } from './runTables.js'
 import type { BigNumber } from './sections.js'
 
 export type Overview = {
@@ -135,7 +134,7 @@ const savedStepText = ({ result: { kept, best, last } }: FinishedRun, lastText: 
 
 const size = ({ runs }: Scored): BigNumber => {
   const [run] = runs
-  const { method, head } = run === undefined ? { method: 0, head: 0 } : trainedParameters(run)
+  const { method, head } = run === undefined ? { method: 0, head: 0 } : trainedParameters(run.result)
   const retained = run?.result.retainedParameters ?? null
   const adapter = run?.result.trainableParameters['adapter'] ?? method // without the gates
   const whole = run?.result.modelParameters ?? null

@@ -19,6 +19,7 @@ import { buildOverview, type Overview } from './overview.js'
 import { figureSection, numberList, tableSection, type ReportTable } from './sections.js'
 import { buildTables } from './reportTables.js'
 import type { SampledRun } from './evaluationTables.js'
+import type { CurvesByRun } from './runTables.js'
 
 /** Maximum number of points of one figure, and maximum and minimum of one series: pages stay fast, and finer curves look the same. */
 const [figurePoints, maxSeriesPoints, minSeriesPoints] = [2400, 240, 8]
@@ -52,12 +53,12 @@ export type ReportPage = {
 export const reportPage = async (collected: Collected, options: PageOptions): Promise<ReportPage> => {
   const { name, version, files, storage = nodeFiles, onProgress = () => undefined } = options
   const series = groupSeries(collected.runs)
-  const { plotted, sampled, unreadable } = await readCurves(series, storage, onProgress)
+  const { plotted, sampled, unreadable, curves } = await readCurves(series, storage, onProgress)
   const { evaluated, invalid } = await readEvaluations(series, storage)
   const skipped = [...collected.skipped, ...unreadable, ...invalid]
   const { plotted: all, failed: warnings } = plotFigures(plotted)
   const figures = inOrder(all, confusionFigure(evaluated))
-  const { comparisons, details } = buildTables(collected, series, evaluated, sampled)
+  const { comparisons, details } = buildTables(collected, series, evaluated, sampled, curves)
   const overview = buildOverview(collected.runs, series, name)
   const tasks = new Set(series.map(({ task }) => task)).size
   const summary = `${plural(collected.runs.length, 'run')}, ${series.length} series, ${plural(tasks, 'task')}. Written by salora ${version}. This file is complete and loads nothing.`
@@ -75,10 +76,12 @@ const readCurves = async (
   /** the best run of each task: the samples of all could be too many */
   readonly sampled: readonly SampledRun[]
   readonly unreadable: readonly string[]
+  readonly curves: CurvesByRun
 }> => {
   const best = new Set(bestSeries(series).map((one) => bestRun(one)))
   const points = Math.max(minSeriesPoints, Math.min(maxSeriesPoints, Math.floor(figurePoints / Math.max(1, series.length))))
   const [plotted, sampled, unreadable]: [PlottedSeries[], SampledRun[], string[]] = [[], [], []]
+  const byRun = new Map<FinishedRun, RunCurves>()
   let read = 0
   for (const one of series) {
     const width = bucketWidth(Math.max(...one.runs.map(lastStep)), points)
@@ -88,13 +91,14 @@ const readCurves = async (
       if (ofRun === null) unreadable.push(message)
       else {
         curves.push(ofRun)
+        byRun.set(run, ofRun)
         if (best.has(run)) sampled.push({ task: one.task, name: run.name, samples: ofRun.samples })
       }
       onProgress(++read)
     }
     plotted.push({ ...one, curves, width })
   }
-  return { plotted, sampled, unreadable }
+  return { plotted, sampled, unreadable, curves: byRun }
 }
 
 const lastStep = ({ result: { steps, last } }: FinishedRun): number => Math.max(steps, last.step)

@@ -10,7 +10,7 @@ import type { Collected } from '../runs/collectRuns.js'
 import type { Series } from '../runs/series.js'
 import { escapeText, html, type Html } from '../text/html.js'
 import { evaluationTables, samplesTables, type SampledRun } from './evaluationTables.js'
-import { runsTable, seriesTable } from './runTables.js'
+import { runsTable, seriesTable, type CurvesByRun } from './runTables.js'
 import { type ReportTable, tableRegion } from './sections.js'
 import type { ExampleGroup, TransferExamples } from '../../evaluation/styleTransfer/transfers.js'
 
@@ -27,8 +27,9 @@ export const buildTables = (
   series: readonly Series[],
   evaluated: readonly EvaluatedRun[],
   sampled: readonly SampledRun[],
+  curves: CurvesByRun,
 ): ReportTables => {
-  const scores = series.length === 0 ? [] : [seriesTable(series)]
+  const scores = series.length === 0 ? [] : [seriesTable(series, curves)]
   const isComparison = series.length > 1
   return {
     comparisons: [...sweepTables(collected.sweeps), ...transferTables(collected.transfers), ...(isComparison ? scores : [])],
@@ -36,7 +37,7 @@ export const buildTables = (
       ...samplesTables(sampled),
       ...evaluationTables(evaluated),
       ...(isComparison ? [] : scores),
-      ...(series.length === 0 ? [] : [runsTable(series)]),
+      ...(series.length === 0 ? [] : [runsTable(series, curves)]),
     ],
   }
 }

@@ -1,20 +1,39 @@
 /** Scores and costs: one row for each series, and one for each run. The page has human units, and the CSV every digit. */
-import { group } from 'd3-array'
-import { mean } from 'simple-statistics'
+import { group, rollup } from 'd3-array'
+import { mean, sampleStandardDeviation } from 'simple-statistics'
 import { summarizeValues, type Summary } from '../../evaluation/glue/statistics.js'
 import { csvTable, type Cell } from '../../evaluation/tables/tableText.js'
 import type { FinishedRun } from '../runs/collectRuns.js'
-import { compareScores, savedStep, lastScore, savedScore } from '../runs/scores.js'
+import { drawSparkline } from '../charts/drawChart.js'
+import { bucketWidth, coarsen, mergeBands } from '../runs/downSample.js'
+import type { RunCurves } from '../runs/runCurves.js'
+import { compareScores, savedStep, lastScore, savedScore, trainedParameters } from '../runs/scores.js'
 import type { Series } from '../runs/series.js'
 import { escapeText } from '../text/html.js'
-import { bytesText, countText, dateText, durationText, percentText, scoreText } from '../text/units.js'
+import { bytesText, countText, dateText, differenceText, durationText, percentText, scoreText } from '../text/units.js'
 import type { ReportTable } from './sections.js'
 
 const meanOrNull = (values: readonly number[]): number | null => (values.length === 0 ? null : mean([...values]))
 
-export const trainedParameters = ({ result: { trainableParameters } }: FinishedRun): { readonly method: number; readonly head: number } => {
-  const { head = 0, ...others } = trainableParameters
-  return { method: Object.values(others).reduce((a, b) => a + b, 0), head }
+/** The curves of the runs that have some. */
+export type CurvesByRun = ReadonlyMap<FinishedRun, RunCurves>
+
+/** Maximum number of points of a sparkline. */
+const sparkPoints = 40
+
+/** The mean score of the runs' evaluations over steps. */
+const scoreCurve = (runs: readonly FinishedRun[], metric: string, curves: CurvesByRun): Cell => {
+  const end = Math.max(...runs.map(({ result }) => Math.max(result.steps, result.last.step)))
+  const width = bucketWidth(end, sparkPoints)
+  const bands = mergeBands(
+    runs.map((run) => coarsen(curves.get(run)?.scores.get(metric) ?? [], width)),
+    width,
+  )
+  return drawSparkline(
+    metric,
+    bands.map(({ to, mean: score }) => [to, score]),
+    end,
+  )
 }
 
 /** A column: its heading, its value with every digit, and its text for people (absent: the value). */
@@ -24,6 +43,8 @@ type Column<Row> = {
   readonly text?: (row: Row) => Cell
   /** whether the column is in the CSV only */
   readonly isDetail?: boolean
+  /** whether the column is in the page only: its cells repeat others in words or as a drawing */
+  readonly isText?: boolean
   /** whether the page shows the column only if its values differ */
   readonly isContext?: boolean
 }
@@ -39,9 +60,10 @@ const measured = <Row>(
   text: (row) => formatOptional(find(row), (value) => inWords(value, row)),
 })
 
-const tablesFrom = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]) => {
+const tablesFrom = <Row>(all: readonly Column<Row>[], rows: readonly Row[]) => {
+  const columns = all.filter(({ isText = false }) => !isText)
   const distinct = ({ value }: Column<Row>): number => new Set(rows.map(value)).size
-  const shown = columns.filter(
+  const shown = all.filter(
     (column) =>
       column.isDetail !== true && rows.some((row) => column.value(row) !== null) && (column.isContext !== true || distinct(column) > 1),
   )
@@ -59,17 +81,30 @@ const formatOptional = <Value>(value: Value | null | undefined, text: (value: Va
 
 type SummarizedSeries = Series & {
   readonly kept: number | null
+  /** sample standard deviation of the kept scores; null for a single run */
+  readonly deviation: number | null
+  /** the kept score less that of the task's first series; null for that series */
+  readonly difference: number | null
+  readonly curve: Cell
   readonly last: Summary | null
   readonly trained: { readonly method: number | null; readonly head: number | null }
 }
 
-const summarize = (series: Series): SummarizedSeries => {
+const keptScores = ({ runs, metric }: Series): readonly number[] => runs.flatMap(({ result }) => savedScore(result, metric) ?? [])
+
+/** @param baseline the task's first series */
+const summarize = (series: Series, baseline: Series, curves: CurvesByRun): SummarizedSeries => {
   const [first] = series.runs
+  const scores = keptScores(series)
+  const [kept, ofBaseline] = [meanOrNull(scores), meanOrNull(keptScores(baseline))]
   return {
     ...series,
-    kept: meanOrNull(series.runs.flatMap(({ result }) => savedScore(result, series.metric) ?? [])),
+    kept,
+    deviation: scores.length < 2 ? null : sampleStandardDeviation([...scores]),
+    difference: series === baseline || kept === null || ofBaseline === null ? null : kept - ofBaseline,
+    curve: scoreCurve(series.runs, series.metric, curves),
     last: summarizeValues(series.runs.flatMap(({ result }) => lastScore(result, series.metric) ?? [])),
-    trained: first === undefined ? { method: null, head: null } : trainedParameters(first),
+    trained: first === undefined ? { method: null, head: null } : trainedParameters(first.result),
   }
 }
 
@@ -90,28 +125,27 @@ const seriesColumns: readonly Column<SummarizedSeries>[] = [
   measured(
     'kept',
     ({ kept }) => kept,
-    (score, { metric }) => scoreText(metric, score),
+    (score, { metric, deviation }) => scoreText(metric, score) + (deviation === null ? '' : ` ± ${scoreText(metric, deviation)}`),
   ),
+  { heading: 'Δ', value: (row) => formatOptional(row.difference, (value) => differenceText(row.metric, value)), isText: true },
   measured(
     'last',
     ({ last }) => last?.mean,
     (score, { metric }) => scoreText(metric, score),
   ),
-  measured('max deviation', getDeviation, (deviation, { metric }) => `± ${scoreText(metric, deviation)}`),
+  { heading: 'evaluations', value: ({ curve }) => curve, isText: true },
+  { heading: 'max deviation', value: getDeviation, isDetail: true },
   { heading: '95% from', value: ({ last }) => last?.interval?.[0] ?? null, isDetail: true },
   { heading: '95% to', value: ({ last }) => last?.interval?.[1] ?? null, isDetail: true },
+  { heading: '95 % interval', value: intervalText, isText: true },
   measured('method parameters', ({ trained }) => trained.method, countText),
   { heading: 'head parameters', value: ({ trained }) => trained.head, isDetail: true },
   measured('retained density', meanRetained, percentText),
   { heading: 'seconds', value: meanSeconds, isDetail: true },
   { heading: 'peak memory (bytes)', value: peakMemory, isDetail: true },
-]
-
-/** Columns of the page alone, in the order of the page. */
-const seriesTexts: readonly Column<SummarizedSeries>[] = [
-  { heading: '95 % interval', value: intervalText },
-  { heading: 'time', value: (row) => formatOptional(meanSeconds(row), durationText) },
-  { heading: 'peak memory', value: (row) => bytesText(peakMemory(row)) },
+  { heading: 'standard deviation', value: ({ deviation }) => deviation, isDetail: true },
+  { heading: 'time', value: (row) => formatOptional(meanSeconds(row), durationText), isText: true },
+  { heading: 'peak memory', value: (row) => bytesText(peakMemory(row)), isText: true },
 ]
 
 /** Within each task, the best kept score is first; a series without one is last. */
@@ -122,9 +156,13 @@ const bestFirst = (rows: readonly SummarizedSeries[]): readonly SummarizedSeries
     ),
   )
 
-export const seriesTable = (series: readonly Series[]): ReportTable => {
-  const rows = bestFirst(series.map(summarize))
-  const { csv } = tablesFrom(seriesColumns, rows)
+export const seriesTable = (series: readonly Series[], curves: CurvesByRun = new Map()): ReportTable => {
+  const baselines = rollup(
+    series,
+    ([first]) => first,
+    ({ task }) => task,
+  )
+  const rows = bestFirst(series.map((one) => summarize(one, baselines.get(one.task) ?? one, curves)))
   const hasSeveral = rows.some(({ runs }) => runs.length > 1)
   const hasFolds = rows.some(({ runs }) => runs.some(({ config }) => config.task.fold !== undefined))
   return {
@@ -133,12 +171,16 @@ export const seriesTable = (series: readonly Series[]): ReportTable => {
     caption:
       `${describeMetric(rows)}kept is the checkpoint in adapter/, and last is the last evaluation.` +
       (hasSeveral
-        ? ` Runs that differ only in their seed${hasFolds ? ' or fold' : ''} form a series, whose scores are means. Deviation and interval (95 % t) are of the last scores.`
-        : ''),
-    table: tablesFrom([...seriesColumns, ...seriesTexts], rows).table,
-    csv,
+        ? ` Runs that differ only in their seed${hasFolds ? ' or fold' : ''} form a series: mean ± standard deviation of the kept scores, and a 95 % t interval of the last ones.`
+        : '') +
+      (rows.some(({ difference }) => difference !== null) ? ` Δ compares with ${describeBaseline([...baselines.values()])}.` : ''),
+    ...tablesFrom(seriesColumns, rows),
   }
 }
+
+/** The first series in the order of the folders: its own difference is empty. */
+const describeBaseline = ([first, ...others]: readonly (Series | undefined)[]): string =>
+  others.length > 0 || first === undefined ? "each task's first series" : `${first.label}, the first series`
 
 /** The metric, if it has no column. */
 const describeMetric = (series: readonly Series[]): string => {
@@ -146,7 +188,7 @@ const describeMetric = (series: readonly Series[]): string => {
   return others.length > 0 ? '' : `Scores are ${metric}: `
 }
 
-type RunOfSeries = FinishedRun & { readonly series: Series }
+type RunOfSeries = FinishedRun & { readonly series: Series; readonly curve: Cell }
 
 const scoreColumn = (heading: string, find: (result: FinishedRun['result'], metric: string) => number | null | undefined) =>
   measured<RunOfSeries>(
@@ -165,6 +207,7 @@ const runColumns: readonly Column<RunOfSeries>[] = [
   { heading: 'kept step', value: ({ result }) => savedStep(result) },
   scoreColumn('last', lastScore),
   { heading: 'last step', value: ({ result }) => result.last.step },
+  { heading: 'evaluations', value: ({ curve }) => curve, isText: true },
   { heading: 'best', value: ({ result, series }) => result.best?.scores[series.metric] ?? null, isDetail: true },
   { heading: 'best step', value: ({ result }) => result.best?.step ?? null, isDetail: true },
   scoreColumn('test', ({ test }, metric) => test?.scores[metric]),
@@ -190,21 +233,19 @@ const runColumns: readonly Column<RunOfSeries>[] = [
   { heading: 'peak memory (bytes)', value: ({ result }) => result.peakMemoryBytes, isDetail: true },
   { heading: 'device', value: ({ result }) => escapeText(result.device), isContext: true },
   { heading: 'precision', value: ({ result }) => formatOptional(result.precision, escapeText), isContext: true },
+  { heading: 'time', value: ({ result }) => durationText(result.seconds), isText: true },
+  { heading: 'peak memory', value: ({ result }) => bytesText(result.peakMemoryBytes), isText: true },
 ]
 
-const runTexts: readonly Column<RunOfSeries>[] = [
-  { heading: 'time', value: ({ result }) => durationText(result.seconds) },
-  { heading: 'peak memory', value: ({ result }) => bytesText(result.peakMemoryBytes) },
-]
-
-export const runsTable = (series: readonly Series[]): ReportTable => {
-  const rows = series.flatMap((one) => one.runs.map((run) => ({ ...run, series: one })))
+/** By task, then by method, and the seeds of a method as they were collected. */
+export const runsTable = (series: readonly Series[], curves: CurvesByRun = new Map()): ReportTable => {
+  const byMethod = [...group(series, ({ task, runs: [run] }) => JSON.stringify([task, run?.config.settings.method])).values()].flat()
+  const rows = byMethod.flatMap((one) => one.runs.map((run) => ({ ...run, series: one, curve: scoreCurve([run], one.metric, curves) })))
   return {
     name: 'runs',
     title: 'Runs',
     caption: 'The numbers of each result.json; the CSV has every digit.',
     folded: true,
-    table: tablesFrom([...runColumns, ...runTexts], rows).table,
-    csv: tablesFrom(runColumns, rows).csv,
+    ...tablesFrom(runColumns, rows),
   }
 }

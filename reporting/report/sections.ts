@@ -50,6 +50,19 @@ export const tableSection = ({ name, title, caption, table, csv, folded = false 
 ${folded ? html`<details id="rows-${name}" class="rows"><summary>${plural(table.rows.length, 'row')}</summary>${numbers}</details>` : numbers}</section>`
 }
 
+/** A piece of a text; an entity has its type, and what a tooltip adds. */
+export type TextPiece = { readonly text: string; readonly entity: { readonly type: string; readonly title?: string } | null }
+
+/** The number of colors of marked entities in page.css. */
+const markColors = 6
+
+/** A text whose entities are marked and named. @param types all that share the colors, in their order */
+export const taggedText = (pieces: readonly TextPiece[], types: readonly string[]): Html => {
+  const mark = (text: string, { type, title }: NonNullable<TextPiece['entity']>): Html =>
+    html`<mark class="type-${Math.max(0, types.indexOf(type)) % markColors}"${title === undefined ? null : html` title="${title}"`}>${text}<small> ${type}</small></mark>`
+  return html`<span class="tagged">${pieces.map(({ text, entity }) => (entity === null ? text : mark(text, entity)))}</span>`
+}
+
 export const tableRegion = (table: Table, label: string): Html => ({ html: htmlTable(table, label) })
 
 /** A button copies the CSV. Its text is also in the page, for readers without scripts. */

@@ -1,5 +1,5 @@
 /** Scores of runs: that of the checkpoint in adapter/, which is the number that a user gets, and the best series and run by it. */
-import { group } from 'd3-array'
+import { group, sum } from 'd3-array'
 import { mean } from 'simple-statistics'
 import { isLowerBetter } from '../../finetuning/metrics/index.js'
 import type { RunResult, Scores } from '../../finetuning/run/run.js'
@@ -22,6 +22,12 @@ export const savedScore = (result: Evaluations, metric: string): number | null =
 
 /** The last evaluation's score; null if it lacks the metric. */
 export const lastScore = ({ last }: Pick<RunResult, 'last'>, metric: string): number | null => last.scores[metric] ?? null
+
+/** The head is of every method, so it is counted apart. */
+export const trainedParameters = ({ trainableParameters }: Pick<RunResult, 'trainableParameters'>) => {
+  const { head = 0, ...others } = trainableParameters
+  return { method: sum(Object.values(others)), head }
+}
 
 /** Positive if `a` is the better score. lowerIsBetter: of a custom metric, whose name does not say so */
 export const compareScores = (

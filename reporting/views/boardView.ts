@@ -10,7 +10,7 @@ import {
   type SentenceAnswer,
 } from '../board/events.js'
 import type { PlottedFigure } from '../figures/figure.js'
-import { figureSection, tableRegion, tableSection, drawBar } from '../report/sections.js'
+import { figureSection, tableRegion, tableSection, taggedText, drawBar, type TextPiece } from '../report/sections.js'
 import { html, type Html } from '../text/html.js'
 import { plural, percentText } from '../text/units.js'
 import {
@@ -187,7 +187,7 @@ type ShownAnswer = {
   /** the classes and their probabilities, the likeliest first */
   readonly classes: readonly (readonly [name: string, score: number])[]
   /** the text in pieces; an entity has its type and score */
-  readonly parts: readonly { readonly text: string; readonly entity: { readonly type: string; readonly score: number } | null }[]
+  readonly parts: readonly TextPiece[]
 }
 
 /** Maximum number of classes in an answer. */
@@ -218,7 +218,7 @@ const splitEntities = (text: string, entities: NonNullable<Prediction['entities'
   }
   for (const { entity_group: type, score, start, end } of [...entities].sort((a, b) => a.start - b.start)) {
     take(start, null)
-    take(end, { type, score })
+    take(end, { type, title: percentText(score) })
   }
   take(characters.length, null)
   return parts
@@ -232,8 +232,6 @@ export const answerHtml = (text: string, { message, prediction }: SentenceAnswer
     ([name, score]) =>
       html`<div class="class"><span>${name}</span>${drawBar({ share: score, baseline: null })}<span>${percentText(score)}</span></div>`,
   )
-  const pieces = parts.map(({ text: piece, entity }) =>
-    entity === null ? piece : html`<mark title="${percentText(entity.score)}">${piece}<small> ${entity.type}</small></mark>`,
-  )
-  return html`${headline === null ? null : html`<strong>${headline || 'none'}</strong>`}${bars}${parts.length === 0 ? null : html`<p class="tagged">${pieces}</p>`}`
+  const types = [...new Set(parts.flatMap(({ entity }) => entity?.type ?? []))].sort()
+  return html`${headline === null ? null : html`<strong>${headline || 'none'}</strong>`}${bars}${parts.length === 0 ? null : html`<p>${taggedText(parts, types)}</p>`}`
 }

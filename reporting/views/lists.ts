@@ -1,8 +1,10 @@
 /** The list of runs, which readers filter, sort and select, and the list of sweeps. */
 import { formatNumber } from '../../evaluation/tables/tableText.js'
+import { drawSparkline } from '../charts/drawChart.js'
+import { compareScores } from '../runs/scores.js'
 import { compareLimit, runStatuses, type ListedRun, type RunLine, type RunStatus, type SweepLine } from '../board/events.js'
 import { html, type Html } from '../text/html.js'
-import { durationText, plural, scoreText } from '../text/units.js'
+import { differenceText, durationText, plural, scoreText } from '../text/units.js'
 
 /** What the reader has chosen in a list. */
 export type ListChoices = {
@@ -36,14 +38,21 @@ const compareKeys = (a: SortKey, b: SortKey): number => {
   return typeof a === 'string' || typeof b === 'string' ? collator.compare(String(a), String(b)) : a - b
 }
 
-/** Equal runs keep their order. Runs without a value are last, or first in descending order. */
+/** Equal runs are by task, then by method, the best first. Runs without a value are last, or first in descending order. */
 const sorted = (runs: readonly ListedRun[], { column, isDescending }: ListChoices['order']): readonly ListedRun[] => {
   const sortKey = columns.find(({ title }) => title === column)?.toSortKey ?? (() => null)
   const keyed = runs.map((run) => ({
     run,
     key: run.id !== null ? sortKey(run) : column === 'run' ? run.name : column === 'status' ? runStatuses.indexOf(run.status) : null,
   }))
-  return keyed.sort((a, b) => (isDescending ? -1 : 1) * compareKeys(a.key, b.key)).map(({ run }) => run)
+  return keyed.sort((a, b) => (isDescending ? -1 : 1) * compareKeys(a.key, b.key) || compareKinds(a.run, b.run)).map(({ run }) => run)
+}
+
+const compareKinds = (a: ListedRun, b: ListedRun): number => {
+  if (a.id === null || b.id === null) return 0
+  const [ofA, ofB] = [a.score, b.score]
+  const isComparable = ofA !== null && ofA.metric === ofB?.metric
+  return compareKeys(a.task, b.task) || compareKeys(a.method, b.method) || (isComparable ? compareScores(ofA, ofB.value, ofA.value) : 0)
 }
 
 const matches = (run: ListedRun, { words, status }: ListChoices): boolean => {
@@ -79,7 +88,7 @@ export const runList = (runs: readonly ListedRun[], choices: ListChoices): Html 
 ${runTable(sorted(matching, choices.order).slice(0, rowLimit), choices)}`
 }
 
-/** @param choices null: the runs cannot be sorted or selected */
+/** @param choices null: the runs are compared with the first of their task, and cannot be sorted or selected */
 export const runTable = (runs: readonly ListedRun[], choices: ListChoices | null): Html => {
   const head = columns.map(({ title, isNumeric }) => {
     const numeric = isNumeric ? html` class="n"` : null
@@ -89,10 +98,13 @@ export const runTable = (runs: readonly ListedRun[], choices: ListChoices | null
     return html`<th scope="col"${numeric}${sort}><button type="button" data-action="sort" data-column="${title}">${title}</button></th>`
   })
   const pick = choices === null ? null : html`<th scope="col"><span class="unseen">compare</span></th>`
-  return html`<table class="list"><thead><tr>${pick}${head}</tr></thead><tbody>${runs.map((run) => runRow(run, choices))}</tbody></table>`
+  return html`<table class="list"><thead><tr>${pick}${head}</tr></thead><tbody>${runs.map((run) => runRow(run, choices, choices === null ? findBaseline(runs, run) : null))}</tbody></table>`
 }
 
-const runRow = (run: ListedRun, choices: ListChoices | null): Html => {
+const findBaseline = (runs: readonly ListedRun[], of: ListedRun): RunLine | null =>
+  runs.find((run): run is RunLine => run.id !== null && of.id !== null && run.task === of.task) ?? null
+
+const runRow = (run: ListedRun, choices: ListChoices | null, baseline: RunLine | null): Html => {
   const { id, name, status, reason } = run
   const kind = id === null || run.task === null || run.method === null ? '' : `${run.task}, ${run.method}`
   const why = [kind, reason ?? ''].filter((text) => text !== '').join(' · ')
@@ -104,13 +116,22 @@ const runRow = (run: ListedRun, choices: ListChoices | null): Html => {
       ? ['', '', '', '', ''].map(() => html`<td></td>`)
       : html`<td class="progress">${progress(computeProgress(run), stepsText(run))}</td>
 <td class="n" data-label="time left">${leftText(run.secondsLeft)}</td>${numberCell(run.loss, 'loss')}
-<td class="n" title="${run.score?.value ?? ''}">${formatScore(run)}</td>${numberCell(run.tokensPerSecond, 'tokens/s')}`
+<td class="n" title="${run.score?.value ?? ''}">${sparkline(run)}${formatScore(run)}${difference(run, baseline)}</td>${numberCell(run.tokensPerSecond, 'tokens/s')}`
   }</tr>`
 }
 
-/** Six digits, and all digits in the tooltip. */
+/** Three digits, and all digits in the tooltip. */
 const numberCell = (value: number | null, label: string): Html =>
-  html`<td class="n" data-label="${label}" title="${value ?? ''}">${value === null ? '' : formatNumber(value)}</td>`
+  html`<td class="n" data-label="${label}" title="${value ?? ''}">${value === null ? '' : formatNumber(Number(value.toPrecision(3)))}</td>`
+
+const sparkline = ({ score, curve, step, steps }: RunLine): Html | null =>
+  score === null ? null : drawSparkline(score.metric, curve, Math.max(step, steps ?? 0))
+
+/** The distance from the first run of a comparison, if both have a score of the same kind. */
+const difference = ({ id, score }: RunLine, baseline: RunLine | null): Html | null =>
+  score === null || baseline?.score?.metric !== score.metric || baseline.id === id
+    ? null
+    : html`<span class="why">${differenceText(score.metric, score.value - baseline.score.value)}</span>`
 
 export const computeProgress = ({ step, steps }: Pick<RunLine, 'step' | 'steps'>): number =>
   steps === null || steps === 0 ? 0 : Math.min(1, step / steps)

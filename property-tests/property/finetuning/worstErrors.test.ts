@@ -113,6 +113,18 @@ it('a text of 300 characters is whole, and a longer one is cut to 300 with an el
   expect(details([example(1, whole, long)], 0)?.errors).toMatchObject([{ text: whole, textPair: `${'y'.repeat(299)}…` }])
 })
 
+it('an error of tagged words has the places of those that are whole in its text', () => {
+  const words = [0, 10, 11, 298, 299, 305]
+  const [short, long] = [298, 305].map((length) => ({
+    ...example(1, 'x'.repeat(length)),
+    words: Int32Array.from(words.slice(0, length === 298 ? 4 : 6)),
+  }))
+  expect(details([short ?? example(0, ''), long ?? example(0, '')], 0, 1)?.errors.map((one) => one.words)).toEqual([
+    words.slice(0, 4),
+    words.slice(0, 4),
+  ])
+})
+
 it('of too many examples no text is remembered, and an error has the number of its example', () => {
   const many = Array.from({ length: 50_001 }, (_, i) => example(i + 10, 'text'))
   expect(details(many, 3)?.errors).toEqual([{ row: 3, label: 'a', predicted: 'b', loss: 1 }])

@@ -89,6 +89,46 @@ describe('the tables of an evaluation', () => {
     expect(table?.caption).toContain('Of these, 1 label may be wrong')
   })
 
+  const htmlIn = (errors: readonly object[]): readonly (readonly string[])[] => {
+    const [table] = evaluationTables([{ ...run, details: { step: 9, byClass: null, confusion: null, errors } } as unknown as EvaluatedRun])
+    expect(table?.csv?.split('\n')[0]).toBe('row,loss,label,prediction,text')
+    return (table?.table.rows ?? []).map((row) => row.map((cell) => (typeof cell === 'object' ? (cell?.html ?? '') : String(cell))))
+  }
+  const tagged = { row: 1, loss: 1, text: 'Ann B. went\nto <b>', words: [0, 3, 4, 6, 7, 11, 12, 14, 15, 18] }
+
+  it('mark the entities of a sentence where they are, each with the name of its type, as labeled beside as predicted', () => {
+    const [labeled, predicted] = ['B-PER I-PER O O B-<i>', 'B-ORG O O O O']
+    const [[, , gold, answer, ...others] = []] = htmlIn([{ ...tagged, label: labeled, predicted }])
+    expect(others).toEqual([]) // the text is in both
+    const mark = (type: number, text: string, name: string): string => `<mark class="type-${type}">${text}<small> ${name}</small></mark>`
+    expect(gold).toBe(`<span class="tagged">${mark(2, 'Ann B.', 'PER')} went\nto ${mark(0, '&lt;b&gt;', '&lt;i&gt;')}</span>`)
+    expect(answer).toBe(`<span class="tagged">${mark(1, 'Ann', 'ORG')} B. went\nto &lt;b&gt;</span>`)
+  })
+
+  it.each([
+    ['a place beyond the text', { words: [0, 3, 900, 1000] }, 'B-PER B-PER'],
+    ['places in any order', { words: [9, 1, 3, 2] }, 'B-PER B-PER'],
+    ['a text that was cut', { text: 'Ann…', words: [0, 3] }, 'B-PER O O O …'],
+  ])('mark no place twice and none outside, of %s', (_, change, tags) => {
+    const [[, , gold = ''] = []] = htmlIn([{ ...tagged, ...change, label: tags, predicted: 'O O O O O' }])
+    const { text } = { ...tagged, ...change }
+    expect(
+      gold
+        .replace(/<small>.*?<\/small>|<[^>]*>/g, '')
+        .replaceAll('&lt;', '<')
+        .replaceAll('&gt;', '>'),
+    ).toBe(text)
+  })
+
+  it.each([
+    ['tags that do not fit', { label: 'B-PER O' }],
+    ['half a word', { words: [0, 3, 4] }],
+    ['no words, as in older runs', { words: undefined }],
+  ])('have the tags as text for %s', (_, change) => {
+    const error = { ...tagged, label: 'B-PER O O O O', predicted: 'O O O O O', ...change }
+    expect(htmlIn([error])[0]?.slice(2)).toEqual([error.label, error.predicted, error.text])
+  })
+
   it('name the run of each row if there are several', () => {
     const [classes] = evaluationTables([run, { ...run, name: 'two' }])
     expect(classes?.table.columns.slice(0, 3)).toEqual(['task', 'run', 'class'])

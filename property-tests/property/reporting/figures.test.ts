@@ -5,7 +5,7 @@ import type { PlottedSeries } from '../../../reporting/figures/figure.js'
 import { agreement } from '../../../reporting/figures/heatMaps.js'
 import { settingFigures } from '../../../reporting/figures/settingFigures.js'
 import { groupSeries } from '../../../reporting/runs/series.js'
-import { drawChart, fileLayout } from '../../../reporting/charts/drawChart.js'
+import { drawChart, drawSparkline, fileLayout } from '../../../reporting/charts/drawChart.js'
 import { lineFrame } from '../../../reporting/charts/lineSvg.js'
 import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
 import { madeRun, ranksOf, type MadeRun } from './reportRuns.js'
@@ -67,6 +67,31 @@ describe('the figure of the agreement of seeds', () => {
     const folds = ranks.map((of, index) => ({ ranks: of, config: { task: { task: 'a.csv', fold: { index, of: 2 } } } }))
     expect(plotted(...folds).map(({ label, runs }) => [label, runs.length])).toEqual([['lora', 2]])
     expect(agreement.plot(plotted(...folds))).toBe(null)
+  })
+})
+
+describe('a sparkline', () => {
+  it('has a point for each evaluation, the best at the top, over all steps of the run', () => {
+    const { html = '', text } =
+      drawSparkline(
+        'f1',
+        [
+          [100, 0.5],
+          [200, 0.75],
+          [300, 0.625],
+        ],
+        400,
+      ) ?? {}
+    const [, path = ''] = /d="M([^"]*)"/.exec(html) ?? []
+    const points = path.split('L').map((point) => point.split(',').map(Number))
+    expect(points).toEqual([
+      [23, 18],
+      [44, 2],
+      [65, 10],
+    ]) // of 88 × 20 pixels, with a margin of 2
+    expect(text).toBe('f1: 50.0 % at step 100, 62.5 % at step 300')
+    expect(html).toContain(`aria-label="${text}"`)
+    for (const points of [[], [[100, 0.5]] as const]) expect(drawSparkline('f1', points, 400)).toBe(null)
   })
 })
 

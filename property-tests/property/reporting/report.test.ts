@@ -167,6 +167,54 @@ describe('a report', () => {
     expect(diagnostics).not.toMatch(/<section id="(score|loss)"/)
   })
 
+  it('folds seeds to mean ± standard deviation, compares with the first series, draws each score over steps, and all over their sizes', async () => {
+    const evaluations = (...accuracies: readonly number[]) =>
+      accuracies.map((accuracy, i) => `${JSON.stringify({ kind: 'evaluation', step: 2 * i + 2, scores: { accuracy } })}\n`).join('')
+    for (const [method, parameters, ...accuracies] of [
+      ['lora', 4000, 0.7, 0.8],
+      ['salora', 1000, 0.9, 0.8],
+      ['full', 90_000, 0.6, 0.6],
+    ] as const)
+      for (const [seed, accuracy] of accuracies.entries()) {
+        const folder = at('compared', `${parameters}-${seed}`)
+        await writeRun(folder, {
+          task: 'reviews',
+          method,
+          seed,
+          accuracy,
+          result: { trainableParameters: { adapter: parameters, head: 9 } },
+        })
+        await writeFile(join(folder, 'metrics.jsonl'), evaluations(accuracy - 0.25, accuracy))
+      }
+    const { page } = await reportOf(at('compared'))
+    const rowsIn = (name: string): readonly (readonly string[])[] => {
+      const [, body = ''] = new RegExp(`<section id="${name}"[\\s\\S]*?<tbody>([\\s\\S]*?)</tbody>`).exec(page) ?? []
+      const spoken = body.replace(/<svg class="sparkline" role="img" aria-label="([^"]*)"[\s\S]*?<\/svg>/g, '$1')
+      return spoken.split('</tr>').map((row) => [...row.matchAll(/<td[^>]*>([^<]*)<\/td>/g)].map(([, cell = '']) => cell))
+    }
+    // sample standard deviations of two values are their distance over √2; the first folder is 1000-0
+    expect(rowsIn('scores').map((row) => row.slice(0, 6))).toEqual([
+      ['salora', '2', '85.0 % ± 7.1 %', '–', '85.0 %', 'accuracy: 60.0 % at step 2, 85.0 % at step 4'],
+      ['lora', '2', '75.0 % ± 7.1 %', '−10.0 points', '75.0 %', 'accuracy: 50.0 % at step 2, 75.0 % at step 4'],
+      ['full', '2', '60.0 % ± 0.0 %', '−25.0 points', '60.0 %', 'accuracy: 35.0 % at step 2, 60.0 % at step 4'],
+      [],
+    ])
+    expect(page).toContain('Δ compares with salora, the first series.')
+    expect(rowsIn('runs').flatMap((row) => row[7] ?? [])).toEqual(
+      [0.9, 0.8, 0.7, 0.8, 0.6, 0.6].map(
+        (score) => `accuracy: ${(100 * score - 25).toFixed(1)} % at step 2, ${(100 * score).toFixed(1)} % at step 4`,
+      ),
+    )
+    expect(
+      recordsIn(page, 'parameters').map((record) => [record['method'], record['method parameters'], Number(record['mean']).toFixed(3)]),
+    ).toEqual([
+      ['salora', '1000', '0.850'],
+      ['lora', '4000', '0.750'],
+      ['full', '90000', '0.600'],
+    ])
+    expect(page).toContain('accuracy by parameters. salora: 0.85 with 1,000. lora: 0.75 with 4,000. full: 0.6 with 90,000.')
+  })
+
   it('begins with the score on test data where there is some', async () => {
     const test = { step: 4, scores: { accuracy: 0.625 } }
     await writeRun(at('tested'), { task: 'reviews', result: { test, examples: { training: 10, evaluation: 5, test: 8 } } })

@@ -90,7 +90,7 @@ describe('a series', () => {
 
   it('has the mean over folds, and says so', () => {
     const { table, caption } = seriesTable(groupSeries([0.5, 0.75, 1].map((accuracy, i) => finished(onFold(i, { accuracy })))))
-    expect(table.rows.map((row) => row[table.columns.indexOf('kept')])).toEqual(['75.0 %'])
+    expect(table.rows.map((row) => row[table.columns.indexOf('kept')])).toEqual(['75.0 % ± 25.0 %'])
     expect(caption).toContain('Runs that differ only in their seed or fold form a series')
   })
 
