@@ -1,6 +1,6 @@
 /** Tutorials and how-to guides, followed block by block in an empty folder: files are saved, and commands run with small data and models. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -75,6 +75,12 @@ const run = async (line: string, cwd: string, { inProcesses }: Walkthrough): Pro
   return printed
 }
 
+/** Runs the Node program of a code group. @returns what it printed */
+const runProgram = (code: string, cwd: string, walkthrough: Walkthrough): string => {
+  put(cwd, 'program.mjs', inSmall(code, walkthrough))
+  return execFileSync(process.execPath, ['program.mjs'], { cwd, encoding: 'utf8' })
+}
+
 /** The file that the sentence before a block asks the reader to save. */
 const savedAs = (markdown: string, line: number): string | undefined =>
   /Save (?:it|this) as `([^`]+)`[^`]*$/.exec(
@@ -116,10 +122,14 @@ describe('the documentation', () => {
       const folder = await prepare(walkthrough)
       for (const line of before) await run(inSmall(line, { page, leaves }), folder, walkthrough)
       const markdown = readFileSync(page, 'utf8')
+      const untouched = `${folder}-before` // as the commands of a code group find the folder: its programs do the same
       let printed = ''
-      for (const { language, code, line } of codeBlocksOf(page, markdown)) {
+      for (const { language, info, code, line } of codeBlocksOf(page, markdown)) {
         const file = savedAs(markdown, line)
         if (file !== undefined && ['js', 'html', 'json'].includes(language)) put(folder, file, code)
+        if (info === '[Command line]') rmSync(untouched, { recursive: true, force: true })
+        if (info === '[Command line]') cpSync(folder, untouched, { recursive: true })
+        if (info === '[Node]') printed += runProgram(code, untouched, walkthrough)
         if (language !== 'sh') continue
         for (const command of shellLines(code))
           if (reasonOf(command, walkthrough) === undefined) printed += await run(inSmall(command, walkthrough), folder, walkthrough)

@@ -20,6 +20,8 @@ export type Walkthrough = {
   readonly inProcesses?: true
 }
 
+const fewSteps = '{ maxSteps: 8, evalSteps: 8, batchSize: 4, maxLength: 64, threads: 1 }'
+
 /** In every page: `encoder` is a random RoBERTa of two layers, `decoder` a random LLaMA of two layers; both have the embedded tokenizer. */
 export const smaller: readonly (readonly [RegExp, string])[] = [
   [/FacebookAI\/roberta-base|google-bert\/bert-base-uncased/, 'encoder'],
@@ -27,6 +29,9 @@ export const smaller: readonly (readonly [RegExp, string])[] = [
   [/^(npx )?salora train (?!--resume)(.*)/, '$1salora train $2 --max-steps 8 --eval-steps 8 --batch-size 4 --max-length 64 --threads 1'],
   [/^(npx )?salora glue (.*)/, '$1salora glue $2 --threads 1'],
   [/(npx )?salora (generate|chat) (.*)/, '$1salora $2 $3 --max-new-tokens 4'],
+  [/maxLength: 128/, 'maxLength: 64'],
+  [/output: '(runs\/\w+)' /, `output: '$1', settings: ${fewSteps} `],
+  [/output: '(runs\/\w+)', settings /, `output: '$1', settings: { ...settings, ...${fewSteps} } `],
 ]
 
 const reviews = ['review,stars', ...toyRows(40).map(({ text, label }) => `${text},${label === 'good' ? 5 : 1}`)].join('\n')
@@ -168,7 +173,7 @@ export const walkthroughs: readonly Walkthrough[] = [
       'runs/reranker/adapter/adapter_model.safetensors',
       'exported/answers/onnx/model.onnx',
     ],
-    prints: [/^spearman/m, /"embedding":\[/, /"score":/],
+    prints: [/^spearman/m, /"embedding":\[/, /\{\s+embedding: \[/, /"score":/],
   },
   {
     page: 'docs/how-to/token-classification.md',
@@ -193,7 +198,7 @@ export const walkthroughs: readonly Walkthrough[] = [
       'exported/sentiment/adapter.safetensors',
       'merged/adapter_config.json',
     ],
-    prints: [/rank_pattern/, /merged by cat: /, /for my-reviews-web \(--dry-run: nothing was sent\)/],
+    prints: [/comparison: \{/, /rank_pattern/, /merged by cat: /, /for my-reviews-web \(--dry-run: nothing was sent\)/],
   },
   {
     page: 'docs/how-to/llama-cpp.md',
@@ -292,7 +297,7 @@ export const walkthroughs: readonly Walkthrough[] = [
       "echo 'My parcel": 'needs the network; see property-tests/cli/probe.test.ts',
     },
     leaves: ['runs/reviews/adapter', 'runs/mrpc/adapter'],
-    prints: [/"label":"[15]"/, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/],
+    prints: [/"label":"[15]"/, /\{\s+label: '[15]',\s+score: /, /^review,label,score,score_1,score_5,error\r?$/m, /accuracy/],
   },
   {
     page: 'docs/explanation/paper.md',
