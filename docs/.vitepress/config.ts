@@ -110,6 +110,7 @@ export default defineConfig({
   },
   markdown: {
     attrs: { disable: true },
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' }, // all colors have a contrast of 4.5
     config: (md) => {
       // A placeholder such as <folder> in a comment of the code is text, not an element.
       md.renderer.rules.html_inline = (tokens, i) => {

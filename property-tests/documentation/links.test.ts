@@ -35,6 +35,10 @@ describe('the links of the documentation', () => {
     expect(dead).toEqual([])
   })
 
+  it.each(pages.filter((page) => page.startsWith('docs/')))('the tables of %s have no empty header, which a screen reader would announce', (page) =>
+    expect(readFileSync(page, 'utf8').match(/^\|.*\|(?=\n\| ?:?-)/gm)?.filter((row) => /\| +(?=\|)/.test(row)) ?? []).toEqual([]),
+  )
+
   it('reach every page of docs from the sidebar or from another page', () => {
     const linked = new Set(
       pages.flatMap((page) => linksOf(readFileSync(page, 'utf8')).map((link) => posix.join(posix.dirname(page), link.split('#')[0] ?? ''))),
