@@ -35,8 +35,14 @@ describe('the links of the documentation', () => {
     expect(dead).toEqual([])
   })
 
-  it.each(pages.filter((page) => page.startsWith('docs/')))('the tables of %s have no empty header, which a screen reader would announce', (page) =>
-    expect(readFileSync(page, 'utf8').match(/^\|.*\|(?=\n\| ?:?-)/gm)?.filter((row) => /\| +(?=\|)/.test(row)) ?? []).toEqual([]),
+  it.each(pages.filter((page) => page.startsWith('docs/')))(
+    'the tables of %s have no empty header, which a screen reader would announce',
+    (page) =>
+      expect(
+        readFileSync(page, 'utf8')
+          .match(/^\|.*\|(?=\n\| ?:?-)/gm)
+          ?.filter((row) => /\| +(?=\|)/.test(row)) ?? [],
+      ).toEqual([]),
   )
 
   it('reach every page of docs from the sidebar or from another page', () => {
