@@ -6,7 +6,7 @@ import { isMainThread, Worker } from 'node:worker_threads'
 import { releaseThread } from '../accelerated/storage/folderLock.js'
 import { callCount, threadOptions, waitUntilIdle, type CallCount } from '../accelerated/engines/nativeCallGuard.js'
 import { useTf32 } from '../accelerated/engines/loadOnnxRuntime.js' // it also turns the telemetry off; the worker thread cannot
-import { checkTaskOptions } from './tasks/sources.js'
+import { checkTaskOptions } from './tasks/taskFlags.js'
 import { checkFinetuneOptions, type FinetuneEvent, type FinetuneOptions } from './run/run.js'
 import { reportRun } from './run/tracking/reportRun.js'
 import { fromSentError, toSentError, type SentError } from '../accelerated/errors/sentError.js'

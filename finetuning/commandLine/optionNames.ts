@@ -2,7 +2,7 @@
 import { oneLine, reason, UserError } from '../../accelerated/errors/inputError.js'
 import type { OptionStyle } from '../../accelerated/errors/words.js'
 import { allSettings } from '../../accelerated/training/resolveSettings.js'
-import { taskFlags } from '../tasks/sources.js'
+import { taskFlags } from '../tasks/taskFlags.js'
 import { inShell } from './shell.js'
 
 const viaSet: ReadonlySet<string> = new Set([
