@@ -18,13 +18,12 @@ export const parseTemplate = ({ promptTemplate = 'paper' }: { readonly promptTem
   return template
 }
 
-/** The date for a chat template; undefined: today. @throws InputError for what is no date, and with another template */
-export const parseTemplateDate = (options: { readonly promptTemplate?: string; readonly templateDate?: string }): string | undefined => {
-  const { templateDate: date } = options
-  if (date === undefined) return undefined
-  if (parseTemplate(options) !== 'chat')
-    throw inputError(option('templateDate'), words`none without ${option('promptTemplate')} chat`, quoted(date))
-  return parseDate(date)
+/** The template and its date. @throws InputError for an unknown name, for what is no date, and for a date with another template than chat */
+export const chooseTemplate = (options: { readonly promptTemplate?: string; readonly templateDate?: string }): ChosenTemplate => {
+  const [promptTemplate, { templateDate }] = [parseTemplate(options), options]
+  if (templateDate !== undefined && promptTemplate !== 'chat')
+    throw inputError(option('templateDate'), words`none without ${option('promptTemplate')} chat`, quoted(templateDate))
+  return { promptTemplate, templateDate: templateDate === undefined ? undefined : parseDate(templateDate) }
 }
 
 export type Instruction = { readonly instruction: string; readonly input: string }

@@ -95,11 +95,13 @@ export const withModelTemplate = async (options: TaskOptions, folder: string): P
   if (!takesPromptTemplate(options.task)) return options
   const { promptTemplate, truncation, templateDate } =
     leavesPromptTemplate(options) && (await loadChatTemplate(folder)) !== null ? { ...options, promptTemplate: 'chat' } : options
-  const isDated = promptTemplate === 'chat' && templateDate === undefined && writesDate((await readChatTemplate(folder)).text ?? '')
+  const isDated = promptTemplate === 'chat' && writesDate((await readChatTemplate(folder)).text ?? '')
+  if (templateDate !== undefined && promptTemplate === 'chat' && !isDated)
+    throw inputError(option('templateDate'), "none, as the model's chat template writes no date", quoted(templateDate))
   return {
     ...options,
     ...(promptTemplate === undefined ? {} : { promptTemplate }),
-    ...(isDated ? { templateDate: localDate() } : {}),
+    ...(isDated ? { templateDate: templateDate ?? localDate() } : {}),
     ...(promptTemplate === 'chat' && truncation === undefined && takes(options.task, 'truncation') ? { truncation: 'turns' } : {}),
   }
 }

@@ -107,7 +107,11 @@ describe('a chat template that writes the date', () => {
     )
     expect((await config('march')).task.templateDate).toBe('2026-03-07')
     expect((await config('byHand')).task).not.toHaveProperty('templateDate')
-    expect(await answer('--run', 'march', '--prompt', 'w30')).toBe(await answer('--run', 'byHand', '--prompt', 'w30'))
+    const own = await answer('--run', 'byHand', '--prompt', 'w30')
+    expect(await answer('--run', 'march', '--prompt', 'w30')).toBe(own)
+    const opened = await openRun(join(cwd, 'march'), { threads: 1 })
+    for await (const event of opened.generate('w30', { maxNewTokens: 6 })) if (event.kind === 'text') expect(event.text).toBe(own)
+    await opened.release()
   })
 
   it('has the day on which the run begins, unless it is told another', async () => {
@@ -119,21 +123,18 @@ describe('a chat template that writes the date', () => {
       vi.useRealTimers()
     }
     expect((await config('christmas')).task.templateDate).toBe('2026-12-24')
-    for (const [args, message] of [
-      [['template-date=2026-02-30'], '--set template-date: expected a date such as 2026-03-07, got "2026-02-30"\n'],
-      [
-        ['template-date=2026-03-07', '--prompt-template', 'paper'],
-        '--set template-date: expected none without --prompt-template chat, got "2026-03-07"\n',
-      ],
-    ] as const)
-      expect(
-        (
-          await saloraIn(
-            ['train', '--model', 'dated', '--task', 'alpaca', '--data', 'rows.json', '--max-length', '32', '--quiet', '--set', ...args],
-            { cwd },
-          )
-        ).stderr,
-      ).toBe(message)
+    const march = ['--set', 'template-date=2026-03-07']
+    for (const [name, args, got] of [
+      ['dated', ['--set', 'template-date=2026-02-30'], 'a date such as 2026-03-07, got "2026-02-30"'],
+      ['dated', [...march, '--prompt-template', 'paper'], 'none without --prompt-template chat, got "2026-03-07"'],
+      ['llama', march, 'none, as the model\'s chat template writes no date, got "2026-03-07"'],
+    ] as const) {
+      const task = ['--task', 'alpaca', '--data', 'rows.json', '--max-length', '32', '--output', 'refused']
+      const { stderr } = await saloraIn(['train', '--model', name, ...task, '--quiet', ...args], { cwd })
+      expect(stderr).toBe(`--set template-date: expected ${got}\n`)
+    }
+    const resumed = await saloraIn(['train', '--resume', '--output', 'christmas', '--max-steps', '4', '--quiet', ...march], { cwd })
+    expect(resumed.stderr).toMatch(/began with, got templateDate was "2026-12-24" and is "2026-03-07"\n$/)
   })
 })
 

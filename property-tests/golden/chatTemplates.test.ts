@@ -53,6 +53,9 @@ describe('an invalid chat template', () => {
       "{{ [{}] | selectattr('a', 'valueOf') }}",
     ])
       expect(message(inherited), inherited).toMatch(/one that fails \((Unknown|Cannot call)/)
+    expect(message("{{ '<b>' | safe + 5 }}")).toMatch(/one that fails \(string \+ integer\)$/)
+    expect(message('{{ {1: 2}[1] }}')).toMatch(/one that fails \(/)
+    expect(message("{{ strftime_now('%H:%M') }}")).toMatch(/\(strftime_now: expected a date, got %H\)$/)
     expect(message('{% for i in range(1000000000) %}a{% endfor %}')).toMatch(/range of 1000000000 numbers, more than 1000\)$/)
     expect(message(`{% for i in range(900) %}${'a'.repeat(2_000)}{% endfor %}`)).toMatch(
       /\(a value of 1800000 characters, more than 1000004\)$/,

@@ -235,7 +235,7 @@ it.each([
 })
 
 describe('a swap', () => {
-  it('is won by the last call of two, whichever file comes first, and by none that fails', async () => {
+  it('ends with the adapter of the last call, whichever file arrives first; a call that fails changes nothing', async () => {
     const waiting: (() => void)[] = []
     const slow = createServer((request, response: ServerResponse) => {
       waiting.push(() => response.end(bytes[(request.url ?? '').slice(1).replace('.safetensors', '')]))

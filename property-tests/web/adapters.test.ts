@@ -11,7 +11,7 @@ import { exportTo, fiveKinds, serveFiles, writeKind, type Files } from './swappe
 
 const { folder: root } = temporaryFolder('adapters')
 const at = (...path: readonly string[]): string => join(root, ...path)
-const texts = ['a wonderful film.', 'bad', 'it goes on, and on; why?']
+const texts = ['a wonderful film.', 'bad', 'why does it go on and on?']
 const options = { dtype: 'fp32', device: 'cpu', local_files_only: true } as const
 
 let files: Files = { url: '', close: () => undefined }

@@ -188,7 +188,9 @@ const parseObject = (text: string | undefined, place: string): ReadonlyMap<strin
   try {
     const json: unknown = JSON.parse(text ?? '')
     if (typeof json === 'object' && json !== null) return new Map(Object.entries(json))
-  } catch {} // as below
+  } catch {
+    // what is no JSON is refused below
+  }
   throw new AdapterError(place, 'a JSON object', text === undefined ? 'none' : JSON.stringify(text.slice(0, 40)))
 }
 

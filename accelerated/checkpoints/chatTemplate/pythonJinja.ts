@@ -64,13 +64,10 @@ export class PythonJinja extends JinjaInterpreter {
   override evaluate(node: unknown, environment: unknown): Value {
     const { type, value } = (node ?? {}) as Node
     if (type === 'Given') return value as Value
-    if (
-      type === 'ObjectLiteral' &&
-      value instanceof Map &&
-      [...value.keys()].every((key: Node) => key.type === 'IntegerLiteral') &&
-      value.size > 0
-    )
-      return numberedObject([...value].map(([key, part]) => [this.evaluate(key, environment), this.evaluate(part, environment)]))
+    if (type === 'ObjectLiteral' && hasNumberedKeys(value as ReadonlyMap<Node, Node>))
+      return numberedObject(
+        [...(value as ReadonlyMap<Node, Node>)].map(([key, part]) => [this.evaluate(key, environment), this.evaluate(part, environment)]),
+      )
     if (type === 'Break' || type === 'Continue') throw new LoopControl(type === 'Break' ? 'break' : 'continue')
     return super.evaluate(node, environment)
   }
@@ -183,6 +180,10 @@ export class PythonJinja extends JinjaInterpreter {
 }
 
 const undefinedValue = templateValue(undefined)
+
+/** `{0: 'a', 512: 'b'}`; not `{}` */
+const hasNumberedKeys = (literal: ReadonlyMap<Node, Node>): boolean =>
+  literal.size > 0 && [...literal.keys()].every(({ type }) => type === 'IntegerLiteral')
 
 /** Those of a dictionary that the library has. */
 const methods: readonly string[] = ['items', 'keys', 'values', 'get']

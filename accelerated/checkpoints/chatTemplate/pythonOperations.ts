@@ -22,10 +22,11 @@ const asMarkup = (text: string): Value => {
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;' }
 const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character] ?? character)
 
-/** left + right, where one of them is such a text; else null */
+/** left + right of two texts, where one of them is such a text; else null */
 export const addMarkup = (left: Value, right: Value): Value | null => {
-  if (!markup.has(left) && !markup.has(right)) return null
-  return asMarkup([left, right].map((part) => (markup.has(part) ? String(part.value) : escaped(pythonText(part)))).join(''))
+  const texts = [left, right].map(asText)
+  if (texts.includes(null) || (!markup.has(left) && !markup.has(right))) return null
+  return asMarkup([left, right].map((part, i) => (markup.has(part) ? texts[i] : escaped(texts[i] ?? ''))).join(''))
 }
 
 /** Dictionaries with numbers as keys, which no value of the library has: as values of which only these entries can be read. */

@@ -34,3 +34,18 @@ export const evalShare: TaskFlag = {
   description: 'Share of the file that is held out for evaluation, from each class; 0 trains on all rows',
   defaultText: '0.1',
 }
+
+export const promptTemplate: TaskFlag = {
+  name: 'promptTemplate',
+  placeholder: 'name',
+  description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
+  defaultText: 'chat if the model has a chat template, else paper',
+}
+
+export const templateDate: TaskFlag = {
+  name: 'templateDate',
+  placeholder: 'date',
+  description: 'Date that a chat template writes, such as 2026-03-07',
+  defaultText: 'the day on which the run begins',
+  viaSet: true,
+}

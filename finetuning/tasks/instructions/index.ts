@@ -5,9 +5,9 @@ import { option, words } from '../../../accelerated/errors/words.js'
 import { truncations, type Truncation } from '../texts/tokens.js'
 import type { Task, TaskOptions } from '../task.js'
 import { readConversations } from '../../data/conversations.js'
-import { parseTemplate, parseTemplateDate } from '../../data/promptTemplates.js'
+import { chooseTemplate, parseTemplate } from '../../data/promptTemplates.js'
 import { mixtureFlags } from '../files/mixture.js'
-import { encoding, evalShare, packing, skipMissing } from '../files/flags.js'
+import { encoding, evalShare, packing, promptTemplate, skipMissing, templateDate } from '../files/flags.js'
 import { causalLM, causalScoring } from '../texts/textTaskType.js'
 import { textSource } from '../texts/source.js'
 
@@ -32,19 +32,8 @@ const instructionsSource = textSource({
       description: 'alpaca: JSON, JSON-lines or Parquet file of instructions or conversations',
       common: true,
     },
-    {
-      name: 'promptTemplate',
-      placeholder: 'name',
-      description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
-      defaultText: 'chat if the model has a chat template, else paper',
-    },
-    {
-      name: 'templateDate',
-      placeholder: 'date',
-      description: 'Date that a chat template writes, such as 2026-03-07',
-      defaultText: 'the day on which the run begins',
-      viaSet: true,
-    },
+    promptTemplate,
+    templateDate,
     {
       name: 'truncation',
       placeholder: 'name',
@@ -63,8 +52,7 @@ const instructionsSource = textSource({
   scoring: causalScoring,
   dataOptions: (options) => ({
     text: {
-      promptTemplate: parseTemplate(options),
-      templateDate: parseTemplateDate(options),
+      ...chooseTemplate(options),
       truncation: parseTruncation(options),
       trainOnInputs: options.trainOnInputs === true,
       packing: options.packing === true,

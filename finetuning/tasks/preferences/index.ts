@@ -10,8 +10,8 @@ import {
 import { preferenceMetrics, scorePreferences, scoreRatedAnswers } from './metrics.js'
 import { openPreferenceTokens, openRatedTokens } from './tokens.js'
 import { bindTexts, textTaskType, type TextBinding } from '../texts/textTaskType.js'
-import { parseTemplate, parseTemplateDate, type ChosenTemplate } from '../../data/promptTemplates.js'
-import { encoding, evalShare, skipMissing } from '../files/flags.js'
+import { chooseTemplate, parseTemplate, type ChosenTemplate } from '../../data/promptTemplates.js'
+import { encoding, evalShare, promptTemplate, skipMissing, templateDate } from '../files/flags.js'
 import { mixtureFlags } from '../files/mixture.js'
 import type { Task, TaskFlag, TaskOptions } from '../task.js'
 import { textSource } from '../texts/source.js'
@@ -57,7 +57,7 @@ const readNumber = (
 const positive = { isRight: (value: number) => value > 0 && Number.isFinite(value), expected: 'a number above 0' }
 
 export const preferenceOptions = (options: TaskOptions): PreferenceOptions => {
-  const [loss, template] = [parseLoss(options), { promptTemplate: parseTemplate(options), templateDate: parseTemplateDate(options) }]
+  const [loss, template] = [parseLoss(options), chooseTemplate(options)]
   const beta = readNumber(options, 'lossBeta', usualBeta[loss], { ...positive, of: losses })
   const [desirableWeight, undesirableWeight] = [
     readNumber(options, 'desirableWeight', 1, { ...positive, of: ['kto'] }),
@@ -138,19 +138,8 @@ const preferencesSource = textSource({
     },
     { name: 'loss', placeholder: 'name', description: 'Preference loss: dpo, ipo, orpo, simpo or kto (preference)', defaultText: 'dpo' },
     ...lossFlags.map((flag) => ({ ...flag, viaSet: true })),
-    {
-      name: 'promptTemplate',
-      placeholder: 'name',
-      description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
-      defaultText: 'chat if the model has a chat template, else paper',
-    },
-    {
-      name: 'templateDate',
-      placeholder: 'date',
-      description: 'Date that a chat template writes, such as 2026-03-07',
-      defaultText: 'the day on which the run begins',
-      viaSet: true,
-    },
+    promptTemplate,
+    templateDate,
     skipMissing,
     encoding,
     evalShare,
