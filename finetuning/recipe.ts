@@ -35,6 +35,7 @@ import type { TrainingEvent, TrainingResult, TrainingTask } from '../accelerated
 import { initializeRun, runOutline } from '../accelerated/training/initialState.js'
 import type { Runtime } from '../accelerated/training/phaseSessions.js'
 import { runLength, type RunLength } from '../accelerated/training/runLength.js'
+import { peakLearningRate } from '../accelerated/training/learningRate.js'
 import { findMethod, type Settings } from '../accelerated/training/resolveSettings.js'
 import { train } from '../accelerated/training/trainingLoop.js'
 import { isGlueName } from './data/glueTasks.js'
@@ -151,7 +152,7 @@ export async function* runRecipe(input: FinetuneOptions, machine: Machine, signa
   const request = yield* machine.readRequest(input, signal)
   const run = yield* prepareRun(request, machine, signal)
   checkSpreads(run.options, run)
-  const folder = await machine.openFolder(request, toSources(run)) // last: errors above leave no folder
+  const folder = await machine.openFolder({ ...request, options: run.options }, toSources(run)) // last: errors above leave no folder
   let leader: Leader | null = null
   try {
     leader = (await machine.openLeader?.(run, signal)) ?? null
@@ -182,29 +183,30 @@ export async function* runRecipe(input: FinetuneOptions, machine: Machine, signa
 
 /** Up to the first step: device, data, model, initial state and tokens. A worker on another machine prepares the same run. @throws as runRecipe */
 export async function* prepareRun(
-  { options: given, metric }: Pick<RunRequest, 'options' | 'metric'>,
+  { options: asked, metric }: Pick<RunRequest, 'options' | 'metric'>,
   machine: Machine,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, PreparedRun> {
-  const device = await machine.chooseDevice(given.settings)
-  const precision = findPrecision(given.settings.precision)
+  const device = await machine.chooseDevice(asked.settings)
+  const precision = findPrecision(asked.settings.precision)
   await checkDevice(precision, device)
-  const loaded = yield* loadData(given, metric, machine)
-  const { data: split, classWeights } = yield* balanceClasses(given, loaded)
-  if (split.evaluation.examples.length === 0 && given.settings.earlyStoppingPatience !== null)
+  const loaded = yield* loadData(asked, metric, machine)
+  const { data: split, classWeights } = yield* balanceClasses(asked, loaded)
+  if (split.evaluation.examples.length === 0 && asked.settings.earlyStoppingPatience !== null)
     throw inputError(
       option('earlyStoppingPatience'),
       words`rows that are held out (${option('evalShare')} is 0)`,
-      String(given.settings.earlyStoppingPatience),
+      String(asked.settings.earlyStoppingPatience),
     )
   const outputs = bindTask(split, { classWeights }).outputs
   const { base, tokens, revision } = yield* openModel(
-    { ...given, settings: { ...given.settings, classWeights } },
+    { ...asked, settings: { ...asked.settings, classWeights } },
     split,
     outputs,
     { machine, device, precision },
     signal,
   )
+  const given = withLearningRate(asked, split, base)
   const { data, folds } = chooseFolds(given, split, base, outputs)
   const contrast = chooseContrast(given, split, base, outputs)
   const options = { ...given, settings: { ...resolveBestModelChoice(given, data), classWeights, contrast } }
@@ -272,6 +274,12 @@ function* balanceClasses(
 const resolveBestModelChoice = ({ settings, task }: RunOptions, { heldOut, evaluation }: RunData): Settings => {
   const isTooSmall = heldOut && task.metricForBestModel === undefined && evaluation.examples.length < leastChoosingRows.value
   return { ...settings, loadBestModelAtEnd: settings.loadBestModelAtEnd ?? !isTooSmall }
+}
+
+/** The learning rate, where the user leaves it to the method and the model. */
+const withLearningRate = (options: RunOptions, { taskType }: RunData, { model }: ModelFolder): RunOptions => {
+  const decoderSize = taskType.name === 'causal' ? model.spec.hiddenSize : null
+  return { ...options, settings: { ...options.settings, learningRate: peakLearningRate(options.settings, decoderSize) } }
 }
 
 const warning = (message: string): FinetuneEvent => ({ kind: 'warning', message })

@@ -30,7 +30,7 @@ export const trainingSettings = settingGroup('Training', {
     description: 'Peak learning rate',
     defaultText: defaults.learningRateText,
     common: true,
-    schema: positive.default(defaults.learningRate.value),
+    schema: positive.nullable().default(null),
   },
   weightDecay: { description: 'Weight decay of trained matrices', schema: z.number().min(0).default(0.01) },
   adamBeta1: { description: 'β₁ of AdamW', viaSet: true, schema: share.default(0.9) },
@@ -192,12 +192,6 @@ export const scheduleSettings = settingGroup('Run', {
 })
 
 export const commonSettings = { ...trainingSettings, ...machineSettings, ...scheduleSettings } as const satisfies SettingTable
-
-/** The same with the default learning rate of a method. */
-export const buildCommonSettings = (method: string): SettingTable => ({
-  ...commonSettings,
-  learningRate: { ...commonSettings.learningRate, schema: positive.default(defaults.findLearningRate(method)) },
-})
 
 /** Settings that do not change a run's numbers: a run may resume with other values. */
 export const numericallyNeutralSettings: readonly string[] = ['gradientCheckpointing'] satisfies readonly (keyof typeof commonSettings)[]

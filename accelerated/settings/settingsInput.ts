@@ -9,8 +9,8 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: by method, 0.0004 for lora and salora */
-  readonly learningRate?: number
+  /** Peak learning rate. Default: by method and model: 0.0004 for lora and salora, 0.001 on a small decoder */
+  readonly learningRate?: number | null
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number
   /** β₁ of AdamW. Default: 0.9 */

@@ -1,16 +1,24 @@
 /** The learning rate of each step, η_p: linear warm-up from 0 to the peak, then the schedule. Steps count from 0. */
 import { schedules, type Schedule } from '../schedules/index.js'
 import { SettingsError } from '../errors/expectedErrors.js'
+import { findLearningRate } from '../settings/defaults.js'
 import type { CommonSettings } from '../settings/commonSettings.js'
 
 type LearningRateSettings = Pick<
   CommonSettings,
   'learningRate' | 'lrSchedulerType' | 'lrSchedulerNumCycles' | 'lrSchedulerPower' | 'lrEnd' | 'warmupRatio' | 'warmupSteps'
->
+> & { readonly method: string }
+
+/** The peak: as set, or the default for the method and the model. @param decoderSize as in findLearningRate */
+export const peakLearningRate = (
+  { method, learningRate }: Pick<LearningRateSettings, 'method' | 'learningRate'>,
+  decoderSize: number | null = null,
+): number => learningRate ?? findLearningRate(method, decoderSize)
 
 /** @param steps of the whole run */
 export const makeLearningRate = (settings: LearningRateSettings, steps: number): ((step: number) => number) => {
-  const { learningRate: peak, lrSchedulerNumCycles: numCycles, lrSchedulerPower: power, lrEnd: end } = settings
+  const peak = peakLearningRate(settings)
+  const { lrSchedulerNumCycles: numCycles, lrSchedulerPower: power, lrEnd: end } = settings
   const { warmup, rate }: Schedule = schedules[settings.lrSchedulerType]
   const warmupSteps = warmup ? (settings.warmupSteps ?? Math.ceil(settings.warmupRatio * steps)) : 0
   return (step) =>
@@ -20,8 +28,8 @@ export const makeLearningRate = (settings: LearningRateSettings, steps: number):
 }
 
 /** @throws SettingsError if the schedule's settings contradict each other */
-export const checkLearningRate = ({ lrSchedulerType, learningRate, lrEnd }: LearningRateSettings): void => {
+export const checkLearningRate = ({ lrSchedulerType, lrEnd, ...peak }: LearningRateSettings): void => {
   const { check }: Schedule = schedules[lrSchedulerType]
-  const problem = check?.({ peak: learningRate, end: lrEnd }) ?? null
+  const problem = check?.({ peak: peakLearningRate(peak), end: lrEnd }) ?? null
   if (problem !== null) throw new SettingsError(problem.setting, problem.expected, problem.got)
 }

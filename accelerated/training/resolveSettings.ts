@@ -1,6 +1,6 @@
 /** Settings of a fine-tuning run, resolved and checked: those that every run has and those of its method. Names are those of the flags, in camelCase. */
 import { z } from 'zod'
-import { buildCommonSettings, type CommonSettings } from '../settings/commonSettings.js'
+import { commonSettings, type CommonSettings } from '../settings/commonSettings.js'
 import { method as defaultMethod } from '../settings/defaults.js'
 import { quoted } from '../errors/inputError.js'
 import { didYouMean } from '../errors/nearest.js'
@@ -30,7 +30,7 @@ export const findMethod = (name: unknown): Method => {
 }
 
 /** The settings that a run of this method has, by name. */
-export const buildSettingTable = ({ name, settings }: Method): SettingTable => ({ ...settings, ...buildCommonSettings(name) })
+export const buildSettingTable = ({ settings }: Method): SettingTable => ({ ...settings, ...commonSettings })
 
 /** Every setting of every method, by name: what flags there are. */
 export const allSettings: SettingTable = Object.assign({}, ...table.map(buildSettingTable))

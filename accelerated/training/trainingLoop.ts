@@ -86,7 +86,7 @@ const openRun = <E extends TrainingExample, O>(
     batches: stepBatches(training, settings, length.stepsPerEpoch),
     sessions: makePhaseSessions(task, (...of) => openPhaseSessions(...of, task.executor !== undefined, true)),
     evaluator: makeEvaluator(task),
-    learningRate: makeLearningRate(settings, length.steps),
+    learningRate: makeLearningRate({ ...settings, method: method.name }, length.steps),
     state,
     spare: null,
     results: resumed === null ? { best: null, lastEvaluation: null, byMatrix: {} } : pickResults(resumed),

@@ -18,6 +18,7 @@ import { toInferenceState } from '../../accelerated/training/evaluation.js'
 import { initializeRun } from '../../accelerated/training/initialState.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
+import { peakLearningRate } from '../../accelerated/training/learningRate.js'
 import { findMethod, parseSettings } from '../../accelerated/training/resolveSettings.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
@@ -74,7 +75,7 @@ export const openSteppedRun = async ({ folder, engine, kind, steps, ...options }
     release: sessions.release,
     step: async (batch) => {
       const progress = { step: state.step, steps }
-      const context = { assembly, objective: assembly.objective, progress, learningRate: settings.learningRate, spare }
+      const context = { assembly, objective: assembly.objective, progress, learningRate: peakLearningRate(settings), spare }
       const { state: after, loss } = await trainStep(context, sessions, state, [batchAt(batch)])
       spare = state.parameters
       state = after

@@ -6,6 +6,7 @@ import { makeFolder } from '../../accelerated/storage/folders.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
+import { peakLearningRate } from '../../accelerated/training/learningRate.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { type Cell, findScore, type Reported } from './sweep.js'
 import {
@@ -153,7 +154,7 @@ const chooseRates = async (options: GlueSweepOptions, model: Model, grid: Grid, 
   const best = new Map<string, { readonly rate: number; readonly score: number }>()
   for (const { cell, outcome } of ended) {
     if (outcome.kind !== 'done') continue
-    const [rate, score] = [cell.options.settings.learningRate, findScore(cell.task, options.reported, outcome.result)]
+    const [rate, score] = [peakLearningRate(cell.options.settings), findScore(cell.task, options.reported, outcome.result)]
     if (!Number.isFinite(score)) continue // the run diverged
     const earlier = best.get(rateKey(cell))
     if (earlier === undefined || score > earlier.score) best.set(rateKey(cell), { rate, score })

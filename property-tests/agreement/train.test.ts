@@ -126,7 +126,7 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
   }
   const { start, end } = gateSteps({ gateStart, gateEnd, steps })
   const stepsPerEpoch = Math.ceil(training.length / (settings.batchSize * settings.gradientAccumulationSteps))
-  const rate = linearSchedule({ peak: settings.learningRate, steps, warmupSteps: countWarmupSteps(settings.warmupRatio, steps) })
+  const rate = linearSchedule({ peak: settings.learningRate ?? NaN, steps, warmupSteps: countWarmupSteps(settings.warmupRatio, steps) })
   const lengths = Array.from({ length: training.length }, (_, i) => training.at(i)?.inputIds.length ?? NaN)
   let state = { ...initializeRun(model, 'float64').reference, lambda: typeof given === 'number' ? given : 0 }
   const gates = listMatrices(model, state.adapters).flatMap(({ name, r }) => Array.from({ length: r }, () => name))

@@ -94,7 +94,7 @@ describe('a run with new tokens', () => {
 
   it('takes tokens from a file, one a line', async () => {
     expect((await train('--new-tokens', 'tokens.txt', '--output', 'listed')).code).toBe(0)
-    expect(await json('listed', 'config.json')).toMatchObject({ settings: { newTokens: ['<|a,b|>', 'paracetamol'] } })
+    expect(await json('listed', 'config.json')).toMatchObject({ settings: { newTokens: ['<|a,b|>', 'paracetamol'], learningRate: 1e-3 } }) // that of a small decoder
   })
 
   it('takes a file of tokens in the library too', async () => {

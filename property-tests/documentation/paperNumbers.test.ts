@@ -68,7 +68,7 @@ describe.skipIf(paper === '')("the paper's numbers (need ../shared/paper)", () =
     }
     for (const size of ['base', 'large'] as const) {
       const recipes = order.map((task) => buildRecipe(task, size, 'lora'))
-      const rates = recipes.map(({ learningRate }) => rate(learningRate)).join('')
+      const rates = recipes.map(({ learningRate }) => rate(learningRate ?? undefined)).join('')
       const epochs = recipes.map((recipe) => recipe.epochs).join('')
       const lines = paper.split('\n').filter((line) => line.includes(`RoB${size}`))
       expect(

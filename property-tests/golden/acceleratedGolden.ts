@@ -112,7 +112,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
         assembly,
         objective: assembly.objective,
         progress: progressOf(state),
-        learningRate: settings.learningRate,
+        learningRate: settings.learningRate ?? NaN,
         spare: null,
       }
       const outcome = await trainStep(context, gradientSession, state, [examplesOf(batch)])

@@ -1,9 +1,12 @@
-/** A run in mixed on a GPU, or on one in software: training, resumption and predictions. */
+/** Mixed on a GPU, or on one in software: agreement with the reference, and a run with its resumption and predictions. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { probeDevice } from '../../../accelerated/engines/deviceProbe.js'
 import { openTrainedAdapter } from '../../../finetuning/use/openModel.js'
+import { compareStep, compareSteps } from '../../../evaluation/agreement/compareSteps.js'
+import { drawDecoder, drawModel } from '../../../evaluation/agreement/drawModel.js'
+import { disagreements, someDecoder, someOptions } from '../../agreement/modelOptions.js'
 import { runJob } from '../../cli/jobRun.js'
 import { toyFolder } from '../../cli/toyFolder.js'
 import { assertClose } from '../../support/assertClose.js'
@@ -51,6 +54,17 @@ describe.skipIf(!works)('a run in mixed on webgpu (skipped where no WebGPU devic
       const [exact, coarse] = [await logits('cpu', 'float32'), await logits('webgpu', 'mixed')]
       assertClose(coarse, exact, { relative: 2e-2 })
       expect(Math.max(...exact.map((x, i) => Math.abs(x - (coarse[i] ?? NaN))))).toBeGreaterThan(1e-6)
+    },
+    timeout,
+  )
+
+  it(
+    'mixed precision on webgpu agrees to 5e-2, for one step and ten, with the reference that rounds the same factors',
+    async () => {
+      const mixed = { device: 'webgpu', precision: 'mixed' }
+      expect(disagreements(await compareStep(drawModel(someOptions()), mixed))).toEqual([])
+      expect(disagreements(await compareSteps(drawModel(someOptions()), mixed, 10))).toEqual([])
+      expect(disagreements(await compareStep(drawDecoder(someDecoder()), mixed))).toEqual([])
     },
     timeout,
   )

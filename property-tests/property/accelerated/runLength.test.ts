@@ -5,6 +5,7 @@ import { methods } from '../../../accelerated/methods/index.js'
 import { gateSchedule, stepsForWindow } from '../../../accelerated/methods/salora/gateControl.js'
 import { encoderModel } from '../../../accelerated/models/bert/bert.js'
 import { encoderConfig } from '../../../accelerated/models/bert/config.js'
+import { peakLearningRate } from '../../../accelerated/training/learningRate.js'
 import { findMethod, resolveSettings } from '../../../accelerated/training/resolveSettings.js'
 import { runLength, type RunLength } from '../../../accelerated/training/runLength.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
@@ -112,6 +113,13 @@ describe('the default learning rate', () => {
     }
     const names = Object.keys(expected) as Array<keyof typeof expected>
     expect(names.sort()).toEqual(methods.map(({ name }) => name).sort())
-    for (const method of names) expect(resolveSettings({ method }).learningRate).toBe(expected[method])
+    for (const method of names) expect(peakLearningRate({ ...resolveSettings({ method }), method })).toBe(expected[method])
+    expect(resolveSettings({ method: 'lora' }).learningRate).toBeNull() // the model decides, where the user does not
+  })
+
+  it('is higher for lora and salora on a decoder of less than 700 numbers a token, unless one is set', () => {
+    const peak = (method: string, size: number, learningRate: number | null = null) => peakLearningRate({ method, learningRate }, size)
+    expect(['lora', 'salora', 'adalora', 'full', 'prompt'].map((method) => peak(method, 576))).toEqual([1e-3, 1e-3, 1e-3, 5e-5, 3e-3])
+    expect([peak('lora', 699), peak('lora', 700), peak('lora', 576, 4e-4)]).toEqual([1e-3, 4e-4, 4e-4])
   })
 })

@@ -166,7 +166,7 @@ const fakeRun = (begun: string[], fails: (output: string) => boolean = () => fal
     yield { kind: 'start', steps: 2, stepsPerEpoch: 1, resumedAt: 0, evalSteps: 1, chosenEpochs: null, stage: null, announcement: null }
     await new Promise((resolve) => setTimeout(resolve, 1))
     if (fails(id)) throw new Error(`no ${id}`)
-    const score = 0.5 + 0.01 * settings.seed + (settings.method === 'salora' ? 0.1 : 0) + Math.min(settings.learningRate, 5e-4) * 100
+    const score = 0.5 + 0.01 * settings.seed + (settings.method === 'salora' ? 0.1 : 0) + Math.min(settings.learningRate ?? NaN, 5e-4) * 100
     const scores = {
       accuracy: score,
       matthews: score / 2,

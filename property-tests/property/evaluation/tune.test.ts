@@ -171,7 +171,7 @@ const pretendRun = (begun: string[], failing: (options: RunOptions) => boolean =
     const stored = metric === undefined ? {} : { metric: storedMetric(await loadMetric(metric)) }
     const config = { formatVersion: runFormatVersion, model, task, settings, inputs, ...stored }
     await writeFile(join(output, 'config.json'), JSON.stringify(config))
-    const score = 1 - Math.abs(Math.log10(settings.learningRate / 1e-3)) / 4 + (settings.maxSteps ?? 0) / 1e5
+    const score = 1 - Math.abs(Math.log10((settings.learningRate ?? NaN) / 1e-3)) / 4 + (settings.maxSteps ?? 0) / 1e5
     const scores = { accuracy: score, loss: 1 - score }
     const best = { step: settings.maxSteps ?? 0, scores, selection: score }
     const result = {
