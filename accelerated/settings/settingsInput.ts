@@ -9,7 +9,7 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: by method and model: 0.0004 for lora and salora, 0.001 on a small decoder */
+  /** Peak learning rate. Default: by method and model, 0.0004 for lora */
   readonly learningRate?: number | null
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number

@@ -1,5 +1,5 @@
 /** The length of a run in steps, and validation of settings against the model and the method. */
-import { epochs as defaultEpochs, leastProbedSteps, leastSteps, mostEvaluations } from '../settings/defaults.js'
+import { epochs as defaultEpochs, leastEvaluations, leastProbedSteps, leastSteps, mostEvaluations } from '../settings/defaults.js'
 import { maxRunSteps, type CommonSettings } from '../settings/commonSettings.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
@@ -31,12 +31,30 @@ export const plannedSteps = (
   least = leastSteps.value,
 ): number => maxSteps ?? Math.max(1, Math.round((epochs ?? epochsFor(stepsPerEpoch, least)) * stepsPerEpoch))
 
-/** One epoch, or more where many short epochs were chosen, so that a run evaluates at most `mostEvaluations` times. */
-const evalStepsFor = (chosenEpochs: number | null, stepsPerEpoch: number): number =>
-  stepsPerEpoch * Math.ceil((chosenEpochs ?? 1) / mostEvaluations.value)
+/**
+ * One epoch. Where epochs were chosen, it may be more: a run evaluates at most `mostEvaluations` times, and from `leastEvaluations` times on scores
+ * at most half as many rows as it trains on.
+ */
+const evalStepsFor = (chosenEpochs: number | null, stepsPerEpoch: number, examples: number, heldOut: number): number => {
+  if (chosenEpochs === null) return stepsPerEpoch
+  const affordable = Math.floor((chosenEpochs * examples) / (2 * heldOut)) // ∞ without held-out rows
+  const evaluations = Math.min(mostEvaluations.value, Math.max(leastEvaluations.value, affordable))
+  return stepsPerEpoch * Math.ceil(chosenEpochs / evaluations)
+}
 
-/** @param isProbed whether the head begins as a probe @throws SettingsError if the settings leave no step for a phase of the method, or no position for a text */
-export const runLength = (method: Method, settings: CommonSettings, model: Model, examples: number, isProbed = false): RunLength => {
+/**
+ * @param isProbed whether the head begins as a probe
+ * @param heldOut rows that an evaluation scores
+ * @throws SettingsError if the settings leave no step for a phase of the method, or no position for a text
+ */
+export const runLength = (
+  method: Method,
+  settings: CommonSettings,
+  model: Model,
+  examples: number,
+  isProbed = false,
+  heldOut = 0,
+): RunLength => {
   const { maxSteps, epochs, batchSize, gradientAccumulationSteps } = settings
   const stepsPerEpoch = Math.ceil(examples / (batchSize * gradientAccumulationSteps))
   const least = chooseLeastSteps(method, examples, isProbed)
@@ -45,7 +63,7 @@ export const runLength = (method: Method, settings: CommonSettings, model: Model
   if (steps > maxRunSteps) throw new SettingsError('epochs', `at most ${maxRunSteps} steps of ${stepsPerEpoch} an epoch`, String(epochs))
   method.check?.(settings, steps)
   checkPositions(method, settings, model)
-  const evalSteps = settings.evalSteps ?? evalStepsFor(chosenEpochs, stepsPerEpoch)
+  const evalSteps = settings.evalSteps ?? evalStepsFor(chosenEpochs, stepsPerEpoch, examples, heldOut)
   return { steps, stepsPerEpoch, evalSteps, chosenEpochs }
 }
 

@@ -78,7 +78,7 @@ const openRun = <E extends TrainingExample, O>(
 ): Run<E, O> => {
   const task = forLengths(given, given.training, given.runtime.engine)
   const { method, settings, model, training } = task
-  const length = runLength(method, settings, model, training.length, task.evalOnStart === 'candidate')
+  const length = runLength(method, settings, model, training.length, task.evalOnStart === 'candidate', task.evaluation.length)
   return {
     task,
     signal,

@@ -158,6 +158,7 @@ const sourcedDefaults = (): readonly string[] => {
     ['`epochs`, if they are enough steps', defaults.epochs],
     ['steps at least, where neither `epochs` nor `maxSteps` is set', defaults.leastSteps],
     ['evaluations at most of that run', defaults.mostEvaluations],
+    ['evaluations at least, where it scores more than half as many rows as it trains on', defaults.leastEvaluations],
   ]
   return [
     '',

@@ -21,9 +21,9 @@ const model = encoderModel(
   ),
 )
 
-const lengthOf = (input: SettingsInput, examples: number): RunLength => {
+const lengthOf = (input: SettingsInput, examples: number, heldOut = 0): RunLength => {
   const settings = resolveSettings({ method: 'lora', ...input })
-  return runLength(findMethod(settings.method), settings, model, examples)
+  return runLength(findMethod(settings.method), settings, model, examples, false, heldOut)
 }
 
 describe('the length of a run', () => {
@@ -52,6 +52,20 @@ describe('the length of a run', () => {
       }),
       { seed: SEED },
     ))
+
+  it(`scores at most half as many rows as it trains on, but evaluates four times (seed ${SEED})`, () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 20_000 }), fc.integer({ min: 1, max: 20_000 }), (examples, heldOut) => {
+        const { steps, stepsPerEpoch, evalSteps, chosenEpochs } = lengthOf({}, examples, heldOut)
+        expect(evalSteps % stepsPerEpoch).toBe(0)
+        const evaluations = Math.ceil(steps / evalSteps)
+        if (evaluations > 4) expect(evaluations * heldOut).toBeLessThanOrEqual(((chosenEpochs ?? NaN) * examples) / 2)
+      }),
+      { seed: SEED },
+    )
+    expect([10, 500, 5_000].map((heldOut) => lengthOf({}, 300, heldOut).evalSteps)).toEqual([20, 40, 90]) // of 350: 18, 9 and 4 evaluations
+    expect(lengthOf({ epochs: 3 }, 300, 5_000).evalSteps).toBe(10) // as long as the user says: every epoch
+  })
 
   it('leaves SaLoRA enough steps with sampled gates, so that a default run has no warning', () => {
     for (const examples of [11, 100, 300, 1000, 3499, 20_000]) {

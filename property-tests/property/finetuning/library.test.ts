@@ -31,7 +31,7 @@ beforeAll(async () => {
 describe('finetune', () => {
   it('resolves the settings that are given, and starts a new run unless `resume` is set', async () => {
     const config = await readRunConfig(join(root, 'run'))
-    expect(config?.settings).toEqual(resolveSettings({ method: 'lora', maxSteps: 2, maxLength: 16, device: 'cpu' }))
+    expect(config?.settings).toEqual(resolveSettings({ method: 'lora', learningRate: 4e-4, maxSteps: 2, maxLength: 16, device: 'cpu' }))
     await expect(run({ method: 'lora', maxLength: 16, device: 'cpu' })).rejects.toThrow('config.json of an earlier run')
   })
 
