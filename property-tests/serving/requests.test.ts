@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { ServedRun } from '../../finetuning/use/serving/openRuns.js'
 import { servingApp, type ServingApp } from '../../finetuning/use/serving/http/app.js'
 import { labelScores } from '../../finetuning/use/serving/http/classify.js'
+import { noAdapters } from '../../finetuning/use/serving/http/adapters.js'
 import { defaultLimits, type Limits } from '../../finetuning/use/serving/http/limits.js'
 import type { RunInfo } from '../../finetuning/use/serving/protocol.js'
 import { SEED } from '../support/seed.js'
@@ -29,6 +30,7 @@ const classifier = (over: Partial<ServedRun> = {}): ServedRun => ({
   info,
   pending: () => 0,
   idle: async () => undefined,
+  close: async () => undefined,
   predict: async ({ text, textPair }) => ({
     value: { label: textPair ?? 'good', score: scoresOf(text).good, scores: scoresOf(text) },
     truncated: text.length > 16,
@@ -59,7 +61,8 @@ const writer = (over: Partial<RunInfo> = {}, pieces: readonly string[] = ['Hel',
 
 const appOf = (runs: Readonly<Record<string, ServedRun>>, limits: Partial<Limits> = {}): ServingApp =>
   servingApp({
-    runs: new Map(Object.entries(runs)),
+    models: new Map(Object.entries(runs).map(([name, run]) => [name, { run, created: 7 }])),
+    adapters: noAdapters,
     limits: { ...defaultLimits, ...limits },
     isLocal: true,
     origins: ['https://app.example'],
@@ -205,7 +208,7 @@ describe('/v1/chat/completions', () => {
   })
 
   it("answers a run by its name, and 404 with OpenAI's code for a name that it does not have", async () => {
-    expect((await ask(both, '/v1/models/alpaca')).json()).toEqual({ id: 'alpaca', object: 'model', created: 0, owned_by: 'salora' })
+    expect((await ask(both, '/v1/models/alpaca')).json()).toEqual({ id: 'alpaca', object: 'model', created: 7, owned_by: 'salora' })
     const error = (expected: string) => ({
       error: {
         message: `model: expected one of ${expected}, got "gpt-4"`,

@@ -128,10 +128,17 @@ describe('salora serve', () => {
       expect((await saloraIn(['serve', 'one', '--host', host, '--port', '0', '--threads', '1'], { cwd: folder })).stderr).toBe(
         `--host ${host}: expected an address of this machine (127.0.0.1, or 0.0.0.0 for all of them), got another\n`,
       )
-    expect(await saloraIn(['serve', 'tiny'], { cwd: folder })).toMatchObject({
+    expect(await saloraIn(['serve', 'one/adapter'], { cwd: folder })).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^tiny: expected the folder of a run of salora train, got a model \(.*\)\n$/) as string,
+      stderr: expect.stringMatching(/^one\/adapter: expected the folder of a run of salora train, got an adapter \(.*\)\n$/) as string,
     })
+    for (const [flags, line] of [
+      [['one', 'two', '--adapter', 'a=two'], 'salora serve: expected one model for all adapters, got 2'],
+      [['tiny', '--adapter', 'a'], '--adapter: expected name=folder, got a'],
+      [['tiny', '--adapter', 'a=one', '--adapter', 'a=two'], '--adapter: expected different names, got a twice'],
+      [['one', '--allow-origin', 'app.example'], '--allow-origin: expected an origin such as https://app.example, got app.example'],
+    ] as const)
+      expect((await saloraIn(['serve', ...flags], { cwd: folder })).stderr).toContain(`${line}\n`)
     expect((await saloraIn(['serve', 'one', '--precision', 'int9'], { cwd: folder })).stderr).toMatch(/^--precision: expected/)
   })
 })

@@ -1,10 +1,10 @@
-/** Opens runs in one thread: predictions of each run share batches, and texts are generated one after another. */
+/** Opens runs, or a base and its adapters, in one thread: predictions of each run share batches, and texts are generated one after another. */
 import { fromSentError } from '../../../accelerated/errors/sentError.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Text } from '../../tasks/taskType.js'
 import type { Prompt } from '../../tasks/texts/prompts.js'
 import { microBatcher, type MicroBatcher, type Outcome } from './microBatcher.js'
-import type { GeneratedText, GenerationChoice, RunInfo, ServingOptions } from './protocol.js'
+import type { AdapterSource, GeneratedText, GenerationChoice, RunInfo, ServingOptions } from './protocol.js'
 import { callThread, type ThreadCalls, type ThreadNotes } from './threadCalls.js'
 
 /** A prediction, and whether its text was longer than the model reads. */
@@ -30,10 +30,15 @@ export type ServedRun = {
   ) => Promise<GeneratedText>
   /** Resolves when no call waits or runs. */
   readonly idle: () => Promise<void>
+  /** Refuses later calls, waits for the others, and frees what is the run's alone. It may be called again. */
+  readonly close: () => Promise<void>
 }
 
 export type ServedRuns = {
-  readonly runs: readonly ServedRun[]
+  /** Of a base and its adapters, the base comes first; null: it answers nothing by itself. */
+  readonly runs: readonly (ServedRun | null)[]
+  /** Opens one more adapter of the base, beside the calls that run. @throws InputError with one line; nothing has changed then */
+  readonly attach: (source: AdapterSource) => Promise<ServedRun>
   /** Waits for all calls, frees everything and ends the thread. It may be called again. */
   readonly release: () => Promise<void>
   /** Resolves with the reason if the thread dies, or if the files of a model have changed. */
@@ -48,30 +53,64 @@ export const openRuns = async (options: ServingOptions, notes: ThreadNotes = {})
     throw thrown
   })
   let isReleased = false
-  const runs = infos.map((info, run) => {
-    const served = servedRun(thread, info, run)
-    const refuseReleased = (): void => {
-      if (isReleased) throw inputError(info.folder, 'calls before release', 'one after it')
-    }
-    return {
-      ...served,
-      predict: async (...call: Parameters<ServedRun['predict']>) => {
-        refuseReleased()
-        return served.predict(...call)
-      },
-      generate: async (...call: Parameters<ServedRun['generate']>) => {
-        refuseReleased()
-        return served.generate(...call)
-      },
-    }
-  })
+  const open = new Set<ServedRun>()
+  const serve = (info: RunInfo, run: number): ServedRun => {
+    const served = untilClose(
+      servedRun(thread, info, run),
+      () => isReleased,
+      () => open.delete(served),
+    )
+    open.add(served)
+    return served
+  }
+  const runs = infos.map((info, run) => (info === null ? null : serve(info, run)))
+  const attaching = new Set<Promise<ServedRun>>()
   let releasing: Promise<void> | null = null
   const releaseNow = async (): Promise<void> => {
     isReleased = true
-    for (const { idle } of runs) await idle()
+    await Promise.allSettled(attaching)
+    for (const { idle } of open) await idle()
     await thread.end()
   }
-  return { runs, died: thread.died, release: () => (releasing ??= releaseNow()) }
+  return {
+    runs,
+    died: thread.died,
+    attach: (source) => {
+      const attached = thread
+        .ask(
+          (id) => ({ kind: 'open', id, source }),
+          (reply) => (reply.kind === 'attached' ? reply : undefined),
+        )
+        .then(({ info, run }) => serve(info, run))
+        .finally(() => attaching.delete(attached))
+      attaching.add(attached)
+      return attached
+    },
+    release: () => (releasing ??= releaseNow()),
+  }
+}
+
+/** The run, whose calls after `close` or the release of all are refused. */
+const untilClose = (run: ServedRun, isReleased: () => boolean, onClose: () => void): ServedRun => {
+  let closing: Promise<void> | null = null
+  const refuseClosed = (): void => {
+    if (closing !== null || isReleased()) throw inputError(run.info.folder, 'calls before release', 'one after it')
+  }
+  return {
+    ...run,
+    predict: async (...call) => {
+      refuseClosed()
+      return run.predict(...call)
+    },
+    generate: async (...call) => {
+      refuseClosed()
+      return run.generate(...call)
+    },
+    close: () => {
+      closing ??= run.idle().then(run.close).finally(onClose)
+      return closing
+    },
+  }
 }
 
 const servedRun = ({ ask }: ThreadCalls, info: RunInfo, run: number): ServedRun => {
@@ -107,5 +146,10 @@ const servedRun = ({ ask }: ThreadCalls, info: RunInfo, run: number): ServedRun 
       await batcher.idle()
       await Promise.allSettled(generations)
     },
+    close: () =>
+      ask(
+        (id) => ({ kind: 'close', id, run }),
+        (reply) => (reply.kind === 'closed' ? true : undefined),
+      ).then(() => undefined),
   }
 }

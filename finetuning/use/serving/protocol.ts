@@ -9,7 +9,20 @@ import type { Prompt } from '../../tasks/texts/prompts.js'
 import type { MachineChoice, RunColumns } from '../runSource.js'
 
 /** The input of the thread. */
-export type ServingOptions = { readonly runs: readonly string[]; readonly machine: MachineChoice }
+export type ServingOptions = { readonly runs: readonly string[]; readonly base?: BaseOptions | undefined; readonly machine: MachineChoice }
+
+/** One base, which is opened once for all its adapters. */
+export type BaseOptions = {
+  /** a folder in Hugging Face layout, or a hub id */
+  readonly model: string
+  readonly adapters: readonly AdapterSource[]
+  /** the largest rank of an adapter, which all are padded to; null: 16, or that of the first adapters if it is larger */
+  readonly maxRank: number | null
+}
+
+/** path: the folder of a run or of an adapter · scale: of its update, beside its own */
+export type AdapterSource = { readonly path: string; readonly scale: number }
+
 export type ServingData = { readonly options: ServingOptions; readonly calls: CallCount }
 
 /** What is known of an open run. */
@@ -29,6 +42,8 @@ export type RunInfo = {
   readonly labelNames: readonly string[] | null
   /** the columns of the texts in the run's data */
   readonly columns: RunColumns
+  /** no run says whether its texts are pairs */
+  readonly takesAny?: true
   /** how the run's prompts are framed; null: it writes no text, or was trained on plain texts */
   readonly promptTemplate: PromptTemplate | null
   /** generate: the run writes text */
@@ -42,6 +57,10 @@ export type Request =
   | { readonly kind: 'generate'; readonly id: number; readonly run: number; readonly prompt: Prompt; readonly settings: GenerationChoice }
   /** ends a generation after its current token */
   | { readonly kind: 'stop'; readonly id: number }
+  /** opens one more adapter of the base */
+  | { readonly kind: 'open'; readonly id: number; readonly source: AdapterSource }
+  /** frees a run after its last call */
+  | { readonly kind: 'close'; readonly id: number; readonly run: number }
   | { readonly kind: 'release' }
 
 /** The prediction for one text, or why there is none. */
@@ -51,7 +70,10 @@ export type Reply =
   | { readonly kind: 'preparing'; readonly what: string }
   /** at the first answer of a graph on a GPU: how many float nodes ran on the CPU, in one line */
   | { readonly kind: 'placement'; readonly line: string; readonly warns: boolean }
-  | { readonly kind: 'opened'; readonly runs: readonly RunInfo[] }
+  /** the runs, or the base (null: it answers nothing by itself) and its adapters */
+  | { readonly kind: 'opened'; readonly runs: readonly (RunInfo | null)[] }
+  | { readonly kind: 'attached'; readonly id: number; readonly run: number; readonly info: RunInfo }
+  | { readonly kind: 'closed'; readonly id: number }
   /** nothing can be opened; the thread has ended */
   | { readonly kind: 'refused'; readonly error: SentError }
   | { readonly kind: 'predicted'; readonly id: number; readonly outcomes: readonly SentOutcome[] }

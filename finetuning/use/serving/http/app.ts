@@ -12,6 +12,7 @@ import type { Text } from '../../../tasks/taskType.js'
 import { findTaskTypeByName } from '../../../tasks/findTaskType.js'
 import { checkTextCount, type RunPrediction } from '../openRun.js'
 import type { ServedRun } from '../openRuns.js'
+import type { Adapters, ServedModel } from './adapters.js'
 import { chatRequest, completion, toPrompt, countUsage, type ChatRequest } from './chat.js'
 import { classifyRequest } from './classify.js'
 import { embeddingsRequest } from './embeddings.js'
@@ -20,7 +21,8 @@ import { openMetrics, type Metrics } from './serverMetrics.js'
 
 export type Serving = {
   /** by the names that clients use as `model` */
-  readonly runs: ReadonlyMap<string, ServedRun>
+  readonly models: ReadonlyMap<string, ServedModel>
+  readonly adapters: Adapters
   readonly limits: Limits
   /** whether only names of this machine are valid hosts: another name that leads here is an attack (DNS rebinding) */
   readonly isLocal: boolean
@@ -35,23 +37,31 @@ const paths = {
   chat: '/v1/chat/completions',
   embeddings: '/v1/embeddings',
   models: '/v1/models',
+  adapters: '/adapters',
   health: '/health',
   metrics: '/metrics',
 } as const
-const methods: Readonly<Record<string, 'GET' | 'POST'>> = {
+type HttpMethod = 'GET' | 'POST' | 'DELETE'
+const methods: Readonly<Record<string, HttpMethod>> = {
   [paths.classify]: 'POST',
   [paths.chat]: 'POST',
   [paths.embeddings]: 'POST',
   [paths.models]: 'GET',
+  [paths.adapters]: 'POST',
   [paths.health]: 'GET',
   [paths.metrics]: 'GET',
 }
+/** Paths that end in a name, and the method of each. */
+const named: Readonly<Record<string, HttpMethod>> = { [paths.models]: 'GET', [paths.adapters]: 'DELETE' }
 
-/** A run by its name, below the list of all runs. */
-const isOne = (path: string): boolean => /^\/v1\/models\/[^/]+$/.test(path)
+/** The list that a path's last name is of; undefined: the path ends in no such name */
+const findList = (path: string): string | undefined => {
+  const end = path.lastIndexOf('/')
+  return Object.hasOwn(named, path.slice(0, end)) && end < path.length - 1 ? path.slice(0, end) : undefined
+}
 
 /** The HTTP method that a path takes; undefined if the server does not have the path. */
-const findHttpMethod = (path: string): 'GET' | 'POST' | undefined => (isOne(path) ? 'GET' : methods[path])
+const findHttpMethod = (path: string): HttpMethod | undefined => methods[path] ?? named[findList(path) ?? '']
 
 export const servingApp = (serving: Serving): ServingApp => {
   const [app, queue, metrics] = [new Hono(), places(serving.limits), openMetrics()]
@@ -59,17 +69,18 @@ export const servingApp = (serving: Serving): ServingApp => {
   app.use(async (c, next) => {
     const began = performance.now()
     await next()
-    metrics.request(
-      c.req.path in methods ? c.req.path : isOne(c.req.path) ? paths.models : 'other',
-      c.res.status,
-      (performance.now() - began) / 1000,
-    )
+    const path = c.req.path in methods ? c.req.path : (findList(c.req.path) ?? 'other')
+    metrics.request(path, c.res.status, (performance.now() - began) / 1000)
   })
   app.use(async (c, next) => {
-    checkRequest(c, serving)
+    checkSender(c, serving)
     await next()
   })
-  if (serving.origins.length > 0) app.use(cors({ origin: [...serving.origins] }))
+  if (serving.origins.length > 0) app.use(cors({ origin: [...serving.origins], exposeHeaders: ['Retry-After'] }))
+  app.use(async (c, next) => {
+    checkPath(c)
+    await next()
+  })
   const bodies = bodyBudget(serving.limits)
   app.use(async (c, next) => {
     const announced = Number(c.req.header('content-length') ?? serving.limits.bodyBytes)
@@ -87,20 +98,30 @@ export const servingApp = (serving: Serving): ServingApp => {
   app.post(paths.classify, (c) => classify(c, state))
   app.post(paths.chat, (c) => chat(c, state))
   app.post(paths.embeddings, (c) => embeddings(c, state))
-  app.get(paths.models, (c) => c.json({ object: 'list', data: [...serving.runs.keys()].map(modelObject) }))
-  app.get('/v1/models/:model', (c) => {
-    const name = c.req.param('model')
-    if (!serving.runs.has(name)) throw unknownModel(name, [...serving.runs.keys()])
-    return c.json(modelObject(name))
+  app.post(paths.adapters, async (c) => {
+    const body = await jsonBody(c)
+    return c.json(await queue.take(1, () => serving.adapters.load(body)))
+  })
+  app.delete(`${paths.adapters}/:name`, async (c) => c.json(await queue.take(1, () => serving.adapters.unload(c.req.param('name')))))
+  const listModels = () => [...serving.models].map(([id, model]) => modelObject(id, model))
+  app.get(paths.models, (c) => c.json({ object: 'list', data: listModels() }))
+  app.get(`${paths.models}/:model`, (c) => {
+    const id = c.req.param('model')
+    const model = serving.models.get(id)
+    if (model === undefined) throw unknownModel(id, [...serving.models.keys()])
+    return c.json(modelObject(id, model))
   })
   app.get(paths.health, (c) =>
-    c.json({ status: queue.isClosed() ? 'stopping' : 'ok', models: [...serving.runs.keys()] }, queue.isClosed() ? 503 : 200),
+    c.json({ status: queue.isClosed() ? 'stopping' : 'ok', models: [...serving.models.keys()] }, queue.isClosed() ? 503 : 200),
   )
   app.get(paths.metrics, (c) => c.text(metrics.text(gauges(state)), 200, { 'Content-Type': prometheusType }))
   return { fetch: app.fetch, request: app.request, places: queue }
 }
 
-const modelObject = (id: string) => ({ id, object: 'model', created: 0, owned_by: 'salora' })
+const modelObject = (id: string, { created, parent, source }: ServedModel) => ({
+  ...{ id, object: 'model', created, owned_by: 'salora' },
+  ...(source === undefined ? {} : { parent, scale: source.scale }),
+})
 
 type State = Serving & { readonly queue: Places; readonly metrics: Metrics }
 
@@ -110,21 +131,24 @@ const localHost = /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/
 const localOrigin = /^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/
 
 /** A browser names the page's origin with each POST, which it sends without asking. Other clients name none. @throws Rejection */
-const checkRequest = (c: Context, { isLocal, origins }: Serving): void => {
+const checkSender = (c: Context, { isLocal, origins }: Serving): void => {
   const [host, origin] = [c.req.header('host') ?? '', c.req.header('origin')]
   if (isLocal && !localHost.test(host)) throw new Rejection(403, 'expected 127.0.0.1 or localhost as host')
   if (isLocal && origin !== undefined && !localOrigin.test(origin) && !origins.includes(origin))
     throw new Rejection(403, `expected a page of this machine, got one of ${origin.slice(0, 200)} (salora serve --allow-origin admits it)`)
-  if (c.req.method === 'OPTIONS' && origins.length > 0) return // the preflight of a page
+}
+
+/** @throws Rejection for a path or a method that the server does not have */
+const checkPath = (c: Context): void => {
   const method = findHttpMethod(c.req.path)
   if (method === undefined) throw new Rejection(404, `expected one of ${Object.keys(methods).join(', ')}`)
   const asked = c.req.method === 'HEAD' ? 'GET' : c.req.method // health checks ask for the status alone
   if (asked !== method) throw new Rejection(405, `expected ${method} ${c.req.path}`)
 }
 
-const gauges = ({ queue, runs }: State): Readonly<Record<string, number>> => ({
+const gauges = ({ queue, models }: State): Readonly<Record<string, number>> => ({
   salora_queue_texts: queue.taken(),
-  salora_runs: runs.size,
+  salora_runs: models.size,
   process_resident_memory_bytes: process.memoryUsage.rss(),
   process_uptime_seconds: process.uptime(),
 })
@@ -140,20 +164,21 @@ const unknownModel = (name: string, known: readonly string[]): Rejection =>
   new Rejection(404, `model: expected one of ${known.join(', ')}, got ${JSON.stringify(name)}`, null, 'model_not_found')
 
 /** The run of a request's `model`, or the only one of this kind. @throws Rejection (404) for an unknown name, else InputError */
-const runFor = (name: string | undefined, { runs }: Serving, answers: 'predict' | 'generate'): readonly [name: string, run: ServedRun] => {
-  const able = [...runs].filter(([, { info }]) => info.answers === answers)
+const runFor = (
+  name: string | undefined,
+  { models }: Serving,
+  answers: 'predict' | 'generate',
+): readonly [name: string, run: ServedRun] => {
+  const able = [...models].flatMap(([one, { run }]) => (run.info.answers === answers ? [[one, run] as const] : []))
   const named = able.find(([one]) => one === name)
   const [only] = able
   if (named !== undefined) return named
   if (name === undefined && only !== undefined && able.length === 1) return only
-  if (name !== undefined && able.length > 0 && !runs.has(name))
-    throw unknownModel(
-      name,
-      able.map(([one]) => one),
-    )
+  const names = able.map(([one]) => one)
+  if (name !== undefined && !models.has(name)) throw unknownModel(name, names.length > 0 ? names : [...models.keys()])
   const what = answers === 'predict' ? 'classifies' : 'writes text'
   if (able.length === 0) throw inputError('model', `a run that ${what}`, 'none on this server')
-  throw inputError('model', `one of ${able.map(([one]) => one).join(', ')}`, name === undefined ? 'none' : JSON.stringify(name))
+  throw inputError('model', `one of ${names.join(', ')}`, name === undefined ? 'none' : JSON.stringify(name))
 }
 
 const classify = async (c: Context, state: State): Promise<Response> => {
@@ -261,17 +286,18 @@ const startGeneration = (state: State, client: AbortSignal, generate: Generate) 
 const toMessage = (thrown: unknown): string =>
   oneLine(thrown instanceof Rejection || isExpected(thrown) ? (thrown as Error).message : reason(thrown))
 
-/** One line, in the shape of OpenAI's errors below /v1 and as { error } elsewhere. */
+/** One line, in the shape of OpenAI's errors; of /classify as Hugging Face's { error }. */
 const errorResponse = (c: Context, thrown: unknown): Response => {
   const rejection =
     thrown instanceof Rejection
       ? thrown
       : new Rejection(isExpected(thrown) && !(thrown instanceof ChangedFileError) ? 400 : 500, toMessage(thrown))
-  const { status, message, retryAfter, code } = rejection
+  const { status, message, retryAfter, code, param } = rejection
   if (retryAfter !== null) c.header('Retry-After', String(retryAfter))
-  if (status === 405) c.header('Allow', findHttpMethod(c.req.path) === 'GET' ? 'GET, HEAD' : 'POST')
+  const method = findHttpMethod(c.req.path)
+  if (status === 405) c.header('Allow', method === 'GET' ? 'GET, HEAD' : method)
   if (status === 413) c.header('Connection', 'close') // the rest of the body is not read
   const type = status >= 500 ? 'server_error' : 'invalid_request_error'
-  const body = c.req.path.startsWith('/v1/') ? { error: { message, type, param: null, code } } : { error: message }
+  const body = c.req.path === paths.classify ? { error: message } : { error: { message, type, param, code } }
   return c.body(`${JSON.stringify(body)}\n`, status as 400, { 'Content-Type': 'application/json; charset=utf-8' })
 }
