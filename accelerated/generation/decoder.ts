@@ -23,16 +23,28 @@ export type DecodedRows = {
   readonly logits: () => readonly Logits[]
   /** Rows may be dropped, repeated and reordered. */
   readonly append: (rows: readonly Continuation[]) => Promise<void>
+  /** Puts rows that the same decoder read after these. They are of no use by themselves then. */
+  readonly join: (others: DecodedRows) => Promise<void>
+  /** what `join` takes of them */
+  readonly cached: () => CachedRows
   /** Of a single row: keeps its first `kept` tokens, and reads these after them. */
   readonly reread: (kept: number, tokens: Tokens, signal?: AbortSignal) => Promise<void>
 }
+
+/** padding: slots before each row */
+export type CachedRows = { readonly memory: CacheMemory; readonly padding: readonly number[] }
 
 export type Decoder = {
   readonly assembly: Assembly
   /** for a prompt and its continuation together */
   readonly positions: number
-  /** Reads prompts of at least one token, a row each. An aborted signal ends it after a chunk: the rows are then of no use. */
+  /**
+   * Reads prompts of at least one token, a row each. Calls for other rows take their turns between its chunks. An aborted signal ends it after a
+   * chunk: the rows are then of no use.
+   */
   readonly begin: (prompts: readonly Tokens[], signal?: AbortSignal) => Promise<DecodedRows>
+  /** bytes of the cache for a token of a row */
+  readonly tokenBytes: number
   /** @throws ChangedFileError if the files of the weights are no longer those that were opened */
   readonly checkWeights: () => Promise<void>
   readonly release: () => Promise<void>
@@ -65,8 +77,11 @@ export const openDecoder = async (
     ...{ mode: 'decode', fixed: Object.keys(trained.feeds) },
     carry: kind === 'growing' ? cacheCarry(model.spec.layers) : {},
   })
+  const inTurn = turns()
   const device = deviceCache(session)
-  const read = makeReader(assembly, session, trained.feeds, device)
+  const readNow = makeReader(assembly, session, trained.feeds, device)
+  const read: ReadColumns = (...call) => inTurn(() => readNow(...call))
+  const change = (memory: CacheMemory, work: () => void): Promise<void> => inTurn(() => changeMemory(device, memory, work))
   const { vocabularySize } = model
   const { readChunks, readPrompts } = promptReader(read, chunk, assembly)
 
@@ -78,28 +93,57 @@ export const openDecoder = async (
     const memory =
       kind === 'roomy' ? roomyMemory(model.spec.layers, prompts.length, longest) : growingMemory(model.spec.layers, prompts.length, dtype)
     const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + virtual.inside).fill(0), ...ids])
-    let logits = await readPrompts(rows, padding, memory, signal)
+    const byRow = (all: Vector): readonly Logits[] =>
+      padding.map((_, row) => all.subarray(row * vocabularySize, (row + 1) * vocabularySize))
+    let logits = byRow(await readPrompts(rows, padding, memory, signal))
     return {
-      logits: () => padding.map((_, row) => logits.subarray(row * vocabularySize, (row + 1) * vocabularySize)),
+      logits: () => logits,
       append: async (next) => {
         const from = next.map((row) => row.from)
-        if (!isSame(from, padding.length)) await changeMemory(device, memory, () => memory.select(from))
-        padding = from.map((row) => padding[row] ?? 0)
-        logits = await read(
-          next.map(({ token }) => [token]),
-          padding,
-          memory,
+        if (!isSame(from, padding.length)) {
+          padding = from.map((row) => padding[row] ?? 0)
+          const common = Math.min(...padding) // the longest row has left
+          await change(memory, () => memory.select(from, common))
+          padding = padding.map((before) => before - common)
+        }
+        logits = byRow(
+          await read(
+            next.map(({ token }) => [token]),
+            padding,
+            memory,
+          ),
         )
+      },
+      cached: () => ({ memory, padding }),
+      join: async (others) => {
+        const { memory: theirs, padding: theirPadding } = others.cached()
+        await change(theirs, () => undefined) // on the device alone until now
+        const [count, theirCount] = [memory.tokens(), theirs.tokens()]
+        await change(memory, () => memory.join(theirs))
+        const joined = memory.tokens()
+        padding = [...padding.map((before) => before + joined - count), ...theirPadding.map((before) => before + joined - theirCount)]
+        logits = [...logits, ...others.logits()]
       },
       reread: async (kept, tokens, stop) => {
         const [before = 0, ...others] = padding
         if (others.length > 0) throw new Error(`reread: expected a single row, got ${padding.length}`)
-        await changeMemory(device, memory, () => memory.keep(before + virtual.inside + kept))
-        logits = await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory, stop)
+        await change(memory, () => memory.keep(before + virtual.inside + kept))
+        logits = byRow(await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory, stop))
       },
     }
   }
-  return { assembly, positions: model.spec.maxPositions - virtual.count, begin, checkWeights: check, release: session.release }
+  const tokenBytes = model.spec.layers.reduce((sum, { heads, headSize }) => sum + 2 * heads * headSize * zeros(1, dtype).byteLength, 0)
+  return { assembly, positions: model.spec.maxPositions - virtual.count, tokenBytes, begin, checkWeights: check, release: session.release }
+}
+
+/** Runs work after the work before it: a session runs once at a time. */
+const turns = () => {
+  let last: Promise<unknown> = Promise.resolve()
+  return <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = last.then(work)
+    last = turn.catch(() => undefined)
+    return turn
+  }
 }
 
 type ReadRows<Memory> = (
@@ -181,7 +225,7 @@ const makeReader = (assembly: Assembly, session: Session, trained: Feeds, device
       lastOfRow: int32Feed(Int32Array.from(columns, (_, row) => row * sequence + sequence - 1)),
     }
     const logits = { data: zeros(batch * model.vocabularySize, dtype), shape: [batch, model.vocabularySize] }
-    if (device !== null) return device.inTurn(() => readOnDevice(session, device, memory as CacheMemory, feeds, sequence))
+    if (device !== null) return readOnDevice(session, device, memory as CacheMemory, feeds, sequence)
     const room = memory.room(sequence)
     const results = await session.run({ ...feeds, ...memory.feeds() }, { logits, ...room })
     memory.take(results, sequence)
@@ -203,8 +247,6 @@ const readOnDevice = async (session: Session, device: DeviceCache, memory: Cache
  * reordered, and where another text needs the session. One call at a time may use it.
  */
 type DeviceCache = {
-  /** Runs work after the work before it. */
-  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>
   /** Whether the device has the cache of this memory. */
   readonly has: (memory: CacheMemory) => boolean
   /** After a run with this memory: the device has its cache, with `more` tokens. */
@@ -220,13 +262,7 @@ const deviceCache = ({ carried }: Session): DeviceCache | null => {
   if (carried === undefined) return null
   /** isAhead: whether the memory has older numbers than the device */
   let [owner, isAhead]: [CacheMemory | null, boolean] = [null, false]
-  let last: Promise<unknown> = Promise.resolve()
   return {
-    inTurn: (work) => {
-      const turn = last.then(work)
-      last = turn.catch(() => undefined)
-      return turn
-    },
     has: (memory) => owner === memory,
     took: (memory, more) => {
       memory.onDevice?.grow(more)
@@ -243,15 +279,12 @@ const deviceCache = ({ carried }: Session): DeviceCache | null => {
 }
 
 /** Changes a memory on the host, after the numbers that only the device has are there. */
-const changeMemory = (device: DeviceCache | null, memory: CacheMemory, change: () => void): Promise<void> => {
-  const changed = async (): Promise<void> => {
-    if (device?.has(memory) === true) {
-      await device.settle()
-      device.forget()
-    }
-    change()
+const changeMemory = async (device: DeviceCache | null, memory: CacheMemory, change: () => void): Promise<void> => {
+  if (device?.has(memory) === true) {
+    await device.settle()
+    device.forget()
   }
-  return device === null ? changed() : device.inTurn(changed)
+  change()
 }
 
 /**
@@ -276,6 +309,10 @@ export const keepingCache = (decoder: Decoder): Decoder => {
         await rows.append(next)
         const [only] = next
         if (read?.rows === rows && next.length === 1 && only !== undefined) last = { rows, tokens: [...read.tokens, only.token] }
+      },
+      join: (others) => {
+        last = null
+        return rows.join(others)
       },
     }
   }
