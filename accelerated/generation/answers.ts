@@ -8,7 +8,14 @@ import { generationSettings, resolveGeneration, type GenerationInput, type Resol
 /** A piece of an answer as soon as no later token can change it, and at the end the whole answer. `prompt` counts from 0. */
 export type AnswerEvent =
   | { readonly kind: 'piece'; readonly prompt: number; readonly text: string }
-  | { readonly kind: 'answer'; readonly prompt: number; readonly text: string; readonly tokens: number; readonly ended: GenerationEnd }
+  | {
+      readonly kind: 'answer'
+      readonly prompt: number
+      readonly text: string
+      readonly tokens: number
+      readonly ended: GenerationEnd
+      readonly ids: readonly number[]
+    }
 
 /** What ends an answer, besides the model's end-of-text token. */
 export type AnswerEnds = {
@@ -52,11 +59,13 @@ export async function* answersTo(
     const [{ prompt }, text] = [event, texts[event.prompt]]
     const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''
     if (piece !== '') yield { kind: 'piece', prompt, text: piece }
-    if (event.kind === 'text') yield { kind: 'answer', prompt, text: text?.text() ?? '', tokens: event.tokens.length, ended: event.ended }
+    if (event.kind !== 'text') continue
+    const { tokens: ids, ended } = event
+    yield { kind: 'answer', prompt, text: text?.text() ?? '', tokens: ids.length, ended, ids }
   }
 }
 
-type Decode = (ids: readonly number[]) => string
+export type Decode = (ids: readonly number[]) => string
 
 type StreamedText = {
   /** Returns the text that became certain with this token: whole letters only, and nothing that may start a stop text. */

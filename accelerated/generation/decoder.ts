@@ -33,6 +33,8 @@ export type Decoder = {
   readonly positions: number
   /** Reads prompts of at least one token, a row each. An aborted signal ends it after a chunk: the rows are then of no use. */
   readonly begin: (prompts: readonly Tokens[], signal?: AbortSignal) => Promise<DecodedRows>
+  /** Reads a text, and hands over the logits of the token after each of its tokens, until the signal is aborted. */
+  readonly score: (tokens: Tokens, take: (logits: Logits, position: number) => void, signal?: AbortSignal) => Promise<void>
   /** @throws ChangedFileError if the files of the weights are no longer those that were opened */
   readonly checkWeights: () => Promise<void>
   readonly release: () => Promise<void>
@@ -43,6 +45,9 @@ const paddingBias = -1e9
 
 /** Long prompts are read in chunks, since the attention scores of all their token pairs are large. */
 export const usualChunk = 512
+
+/** 32 MB of logits in float32. */
+const mostLogits = 2 ** 23
 
 /**
  * @param phase one without gate noise: see `inference` of MethodPhases @param parameters in the phase's layout
@@ -70,13 +75,26 @@ export const openDecoder = async (
   const { vocabularySize } = model
   const { readChunks, readPrompts } = promptReader(read, chunk, assembly)
 
+  const openMemory = (rows: number, longest: number): CacheMemory =>
+    kind === 'roomy' ? roomyMemory(model.spec.layers, rows, longest) : growingMemory(model.spec.layers, rows, dtype)
+
+  const score: Decoder['score'] = async (tokens, take, signal) => {
+    const row = [...new Array<number>(virtual.inside).fill(0), ...tokens]
+    const [memory, most] = [openMemory(1, row.length), Math.max(1, Math.min(chunk, Math.floor(mostLogits / vocabularySize)))]
+    for (let start = 0; start < row.length && signal?.aborted !== true; start += most) {
+      const part = row.slice(start, start + most)
+      const logits = await read([part], [0], memory, [...part.keys()])
+      for (const i of part.keys())
+        if (start + i >= virtual.inside) take(logits.subarray(i * vocabularySize, (i + 1) * vocabularySize), start + i - virtual.inside)
+    }
+  }
+
   const begin: Decoder['begin'] = async (prompts, signal) => {
     const longest = Math.max(...prompts.map(({ length }) => length + virtual.inside))
     if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
       throw new Error(`begin: expected prompts of at least one token, got lengths [${prompts.map(({ length }) => length)}]`)
     let padding = prompts.map(({ length }) => longest - length - virtual.inside)
-    const memory =
-      kind === 'roomy' ? roomyMemory(model.spec.layers, prompts.length, longest) : growingMemory(model.spec.layers, prompts.length, dtype)
+    const memory = openMemory(prompts.length, longest)
     const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + virtual.inside).fill(0), ...ids])
     let logits = await readPrompts(rows, padding, memory, signal)
     return {
@@ -99,7 +117,7 @@ export const openDecoder = async (
       },
     }
   }
-  return { assembly, positions: model.spec.maxPositions - virtual.count, begin, checkWeights: check, release: session.release }
+  return { assembly, positions: model.spec.maxPositions - virtual.count, begin, score, checkWeights: check, release: session.release }
 }
 
 type ReadRows<Memory> = (
@@ -153,17 +171,26 @@ const virtualSlots = ({ method, settings }: Assembly): { readonly count: number;
   return { count, inside: at === 'embeddings' ? count : 0 }
 }
 
-/** Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last. padding: slots before each row */
-type ReadColumns = (columns: readonly Tokens[], padding: readonly number[], memory: RowMemory) => Promise<Vector>
+/**
+ * Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last, or of those at `wanted` among the tokens of
+ * all rows. padding: slots before each row
+ */
+type ReadColumns = (
+  columns: readonly Tokens[],
+  padding: readonly number[],
+  memory: RowMemory,
+  wanted?: readonly number[],
+) => Promise<Vector>
 
 const makeReader = (assembly: Assembly, session: Session, trained: Feeds, device: DeviceCache | null): ReadColumns => {
   const roomy = session.inputs.includes('keyCount')
   const { model, precision } = assembly
   const { dtype } = precision
   const { count, inside } = virtualSlots(assembly)
-  return async (columns, padding, memory) => {
+  return async (columns, padding, memory, given) => {
     const [batch, sequence, past] = [columns.length, columns[0]?.length ?? 0, memory.tokens()]
     const all = past + sequence
+    const wanted = given ?? columns.map((_, row) => row * sequence + sequence - 1)
     const slots = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => past + i - before)) // below 0: padding
     const positions = slots.map((slot) => Math.max(0, slot) + count - inside)
     const virtualTokens = slots.map((slot) => (slot < 0 ? inside : Math.min(slot, inside)))
@@ -178,9 +205,9 @@ const makeReader = (assembly: Assembly, session: Session, trained: Feeds, device
       positions: int32Feed(Int32Array.from(positions), [batch, sequence]),
       virtualToken: int32Feed(Int32Array.from(virtualTokens), [batch, sequence]),
       keyBias: floatFeed(keyBias, [batch, all], dtype),
-      lastOfRow: int32Feed(Int32Array.from(columns, (_, row) => row * sequence + sequence - 1)),
+      wanted: int32Feed(Int32Array.from(wanted)),
     }
-    const logits = { data: zeros(batch * model.vocabularySize, dtype), shape: [batch, model.vocabularySize] }
+    const logits = { data: zeros(wanted.length * model.vocabularySize, dtype), shape: [wanted.length, model.vocabularySize] }
     if (device !== null) return device.inTurn(() => readOnDevice(session, device, memory as CacheMemory, feeds, sequence))
     const room = memory.room(sequence)
     const results = await session.run({ ...feeds, ...memory.feeds() }, { logits, ...room })

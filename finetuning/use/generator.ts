@@ -4,6 +4,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { keepingCache } from '../../accelerated/generation/decoder.js'
 import { answersTo, type AnswerEnds, type AnswerEvent } from '../../accelerated/generation/answers.js'
+import { scoreTokens, type TokenScore } from '../../accelerated/generation/scores.js'
 import type { GenerationInput } from '../../accelerated/generation/generationSettings.js'
 import { framed, promptTokens, type Prompt } from '../tasks/texts/prompts.js'
 import { openTextDecoder } from './modelSessions.js'
@@ -17,12 +18,17 @@ export type GeneratorOptions = Pick<
   readonly keepsCache?: boolean
 }
 
-export type { AnswerEnds, AnswerEvent }
+export type { AnswerEnds, AnswerEvent, TokenScore }
+
+/** A prompt as a client tokenized it. */
+export type TokenPrompt = { readonly ids: readonly number[] }
 
 export type Generator = {
   readonly device: string
   /** Prompt → token ids. @param where names the prompt in error messages. @throws InputError if it is empty, too long or no prompt */
-  readonly encode: (prompt: Prompt, where?: string) => readonly number[]
+  readonly encode: (prompt: Prompt | TokenPrompt, where?: string) => readonly number[]
+  /** The log-probability of each token, with the `top` likeliest in its place. @throws InputError if logits are not finite */
+  readonly score: (ids: readonly number[], top: number, signal?: AbortSignal) => Promise<readonly TokenScore[]>
   /** Generates an answer to each prompt, batch by batch. @throws SettingsError for a wrong setting, InputError if a prompt does not fit */
   readonly answers: (
     prompts: readonly (readonly number[])[],
@@ -56,7 +62,9 @@ export const generatorOn = async (
   return {
     device: device.name,
     encode: (prompt, where = 'prompt') => {
-      const ids = tokenizePrompt(framed(prompt, null, where), counted)
+      const ids = 'ids' in prompt ? prompt.ids : tokenizePrompt(framed(prompt, null, where), counted)
+      const other = ids.find((id) => id >= model.vocabularySize)
+      if (other !== undefined) throw inputError(where, `token ids below ${model.vocabularySize}`, String(other))
       if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
       if (ids.length >= positions)
         throw inputError(
@@ -67,6 +75,7 @@ export const generatorOn = async (
       return ids
     },
     answers: (prompts, settings = {}, signal) => answersTo(decoder, { decode: tokenizer.decode, endTokens }, prompts, settings, signal),
+    score: (ids, top, signal) => scoreTokens(decoder, tokenizer, ids, top, signal),
     release: decoder.release,
   }
 }

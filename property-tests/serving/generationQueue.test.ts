@@ -15,7 +15,7 @@ const opened = (settings: readonly GenerationChoice[], during: (queue: Generatio
         during(queue)
         for (const prompt of prompts.keys()) {
           if (signal?.aborted === true) return
-          yield { kind: 'answer', prompt, text: 'text', tokens: 1, ended: 'end' }
+          yield { kind: 'answer', prompt, text: 'text', tokens: 1, ids: [], ended: 'end' }
         }
       },
     },
@@ -63,7 +63,7 @@ describe('a batch of conversations', () => {
           for (; pieces < 1_000 && signal?.aborted !== true; pieces++) {
             yield { kind: 'piece', prompt: 0, text: 'x' }
             if (pieces === 4) queue.stop(0)
-            if (pieces === 8) yield { kind: 'answer', prompt: 1, text: 'text', tokens: 8, ended: 'end' }
+            if (pieces === 8) yield { kind: 'answer', prompt: 1, text: 'text', tokens: 8, ids: [], ended: 'end' }
           }
         },
       },

@@ -154,7 +154,7 @@ describe('the queue of generations', () => {
           for (const [prompt] of prompts.entries()) {
             if (signal?.aborted === true) return
             yield { kind: 'piece', prompt, text: `p${prompt}` }
-            yield { kind: 'answer', prompt, text: `t${prompt}`, tokens: 1, ended: 'end' }
+            yield { kind: 'answer', prompt, text: `t${prompt}`, tokens: 1, ids: [], ended: 'end' }
           }
         },
       },

@@ -1,11 +1,10 @@
 /** Generations of one run: conversations that wait with the same greedy settings are answered in one batch, others one after another. */
 import { toSentError } from '../../../accelerated/errors/sentError.js'
 import type { AnswerEvent, Generator } from '../generator.js'
-import type { Prompt } from '../../tasks/texts/prompts.js'
-import type { GenerationChoice, Reply } from './protocol.js'
+import type { GenerationChoice, Reply, ServedPrompt } from './protocol.js'
 
 export type GenerationQueue = {
-  readonly add: (id: number, prompt: Prompt, settings: GenerationChoice) => void
+  readonly add: (id: number, prompt: ServedPrompt, settings: GenerationChoice) => void
   /** Ends a generation after its current token, or before it begins. */
   readonly stop: (id: number) => void
   /** Answers the next batch of those that wait; nothing if none does. */
@@ -51,7 +50,7 @@ export const generationQueue = (
   const deliver = (job: Job, event: AnswerEvent): void => {
     const { id } = job
     if (event.kind === 'piece') send({ kind: 'piece', id, text: event.text })
-    else reply(job, { kind: 'generated', id, text: event.text, tokens: event.tokens, ended: event.ended })
+    else reply(job, { kind: 'generated', id, text: event.text, tokens: event.tokens, ended: event.ended, ids: event.ids })
   }
   return {
     add: (id, prompt, settings) => {
@@ -67,7 +66,7 @@ export const generationQueue = (
       const job = open.get(id)
       if (job === undefined) return
       waiting = waiting.filter((other) => other !== job)
-      reply(job, { kind: 'generated', id, text: '', tokens: 0, ended: 'aborted' })
+      reply(job, { kind: 'generated', id, text: '', tokens: 0, ended: 'aborted', ids: [] })
       job.stop.abort()
     },
     runNext: async () => {
