@@ -198,7 +198,9 @@ export const textBatch = (decoder: Decoder, bytes = mostBytes): TextBatch => {
   /** Texts of a beam search have a batch of their own. */
   const takeSearches = (): readonly Waiting[] => {
     const [first] = waiting
-    const other = waiting.findIndex(({ settings }, i) => settings !== first?.settings || i >= settings.batchSize)
+    const other = waiting.findIndex(
+      ({ settings }, i) => i >= settings.batchSize || JSON.stringify(settings) !== JSON.stringify(first?.settings),
+    )
     const taken = other < 0 ? waiting : waiting.slice(0, other)
     waiting = waiting.slice(taken.length)
     return taken
@@ -231,9 +233,10 @@ export const textBatch = (decoder: Decoder, bytes = mostBytes): TextBatch => {
         else if (reading === null) return
       }
     } finally {
-      reading?.stop()
-      await reading?.done.catch(() => undefined)
+      const unfinished = reading
       ;[waiting, texts, rows, reading] = [[], [], null, null]
+      unfinished?.stop()
+      if (unfinished !== null) await unfinished.done.catch(() => undefined)
     }
   }
   return {

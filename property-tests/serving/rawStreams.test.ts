@@ -18,6 +18,7 @@ const writer: ServedRun = {
   pending: () => 0,
   idle: async () => undefined,
   close: async () => undefined,
+  score: () => Promise.reject(new Error('never')),
   predict: () => Promise.reject(new Error('never')),
   generate: async (_prompt, _settings, { onPiece, onStart }) => {
     onStart?.(1)
@@ -25,7 +26,7 @@ const writer: ServedRun = {
       await new Promise((resolve) => setTimeout(resolve, 20))
       onPiece(piece)
     }
-    return { text: 'Hello', tokens: 2, ended: 'end' }
+    return { text: 'Hello', tokens: 2, ended: 'end', ids: [] }
   },
 }
 

@@ -31,9 +31,11 @@ const classifier = (over: Partial<ServedRun> = {}): ServedRun => ({
   pending: () => 0,
   idle: async () => undefined,
   close: async () => undefined,
+  score: () => Promise.reject(new Error('never')),
   predict: async ({ text, textPair }) => ({
     value: { label: textPair ?? 'good', score: scoresOf(text).good, scores: scoresOf(text) },
     truncated: text.length > 16,
+    tokens: text.length,
   }),
   generate: async () => {
     throw new Error('never')
@@ -55,7 +57,7 @@ const writer = (over: Partial<RunInfo> = {}, pieces: readonly string[] = ['Hel',
       await pause(1)
       onPiece(piece)
     }
-    return { text: pieces.join(''), tokens: 2, ended: 'end' }
+    return { text: pieces.join(''), tokens: 2, ended: 'end', ids: [] }
   },
 })
 
@@ -116,13 +118,14 @@ describe('/classify', () => {
 
   it('is not the only way to embeddings: /v1/embeddings has the shape of OpenAI, as numbers and in base64, of one text and of several', async () => {
     const vectors: Readonly<Record<string, readonly number[]>> = { a: [0.6, -0.8], b: [1, 0] }
-    const predict: ServedRun['predict'] = async ({ text }) => ({ value: { embedding: vectors[text] ?? [] }, truncated: false })
+    const predict: ServedRun['predict'] = async ({ text }) => ({ value: { embedding: vectors[text] ?? [] }, truncated: false, tokens: 1 })
     const similar = appOf({ similar: classifier({ info: { ...pairsInfo, taskType: 'similarity' }, predict }) })
     const data = ['a', 'b'].map((text, index) => ({ object: 'embedding', index, embedding: vectors[text] }))
     expect((await ask(similar, '/v1/embeddings', { input: ['a', 'b'], model: 'similar' })).json()).toEqual({
       object: 'list',
       data,
       model: 'similar',
+      usage: { prompt_tokens: 2, total_tokens: 2 },
     })
     expect((await ask(similar, '/v1/embeddings', { input: 'a', user: 'me' })).json()).toMatchObject({ data: data.slice(0, 1) })
     const inBytes = (await ask(similar, '/v1/embeddings', { input: 'a', encoding_format: 'base64' })).json() as {
@@ -273,21 +276,21 @@ describe('/v1/chat/completions', () => {
       temperature: 0,
     })
     for (const [more, line] of [
-      [{ tools: [{ type: 'function' }] }, 'tools is an empty list'],
-      [{ logit_bias: { 5: 100 } }, 'logit_bias'],
-      [{ tool_choice: 'required' }, 'tool_choice'],
+      [{ tools: [{ type: 'function' }] }, 'the request: tools is not supported'],
+      [{ logit_bias: { 5: 100 } }, 'the request: logit_bias is not supported'],
+      [{ tool_choice: 'required' }, 'the request: tool_choice is not supported'],
       [{ max_tokens: 1_000_001 }, 'whose max_tokens is a whole number of at most 1000000, got 1000001'],
-      [{ reasoning_effort: 'low' }, '(no key reasoning_effort), got "low"'],
-      [{ n: 2 }, 'whose n is 1, got 2'],
-      [{ frequency_penalty: 1 }, 'frequency_penalty'],
-      [{ response_format: { type: 'json_object' } }, 'response_format'],
+      [{ reasoning_effort: 'low' }, 'the request: reasoning_effort is not supported'],
+      [{ n: 2 }, 'the request: n is not supported'],
+      [{ frequency_penalty: 1 }, 'the request: frequency_penalty is not supported'],
+      [{ response_format: { type: 'json_object' } }, 'the request: response_format is not supported'],
       [{ temperature: 3 }, 'whose temperature is a number of at most 2, got 3'],
       [{ messages: [] }, 'whose messages is a list of at least 1 entry'],
       [{ messages: [{ role: 'tool', content: 'x' }] }, 'role'],
     ] as const) {
       const answer = await ask(both, '/v1/chat/completions', { model: 'alpaca', messages, ...more })
-      const { error } = answer.json() as { readonly error: { readonly message: string; readonly type: string } }
-      expect([answer.status, error.type]).toEqual([400, 'invalid_request_error'])
+      const { error } = answer.json() as { readonly error: { readonly message: string; readonly type: string; readonly param: string } }
+      expect([answer.status, error.type, error.param]).toEqual([400, 'invalid_request_error', Object.keys(more)[0]])
       expect(error.message).toContain(line)
     }
   })
@@ -382,7 +385,7 @@ describe('the limits', () => {
       predict: (_, signal) =>
         new Promise((resolve, reject) => {
           signal?.addEventListener('abort', () => reject(signal.reason as Error))
-          release.push(() => resolve({ value: { label: 'good' }, truncated: false }))
+          release.push(() => resolve({ value: { label: 'good' }, truncated: false, tokens: 1 }))
         }),
     })
     return { run, answerAll: () => release.splice(0).forEach((answer) => answer()) }

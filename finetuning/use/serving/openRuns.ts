@@ -1,17 +1,26 @@
-/** Opens runs, or a base and its adapters, in one thread: predictions of each run share batches, and texts are generated one after another. */
+/** Opens runs, or a base and its adapters, in one thread: predictions of each run share batches, and texts join the batch that runs. */
 import { fromSentError } from '../../../accelerated/errors/sentError.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
+import type { TokenLogprob } from '../generator.js'
 import type { Text } from '../../tasks/taskType.js'
-import type { Prompt } from '../../tasks/texts/prompts.js'
 import { microBatcher, type MicroBatcher, type Outcome } from './microBatcher.js'
-import type { AdapterSource, GeneratedText, GenerationChoice, RunInfo, ServingOptions } from './protocol.js'
+import type {
+  AdapterSource,
+  GeneratedText,
+  GenerationChoice,
+  RunInfo,
+  ScoreRequest,
+  Scores,
+  ServedPrompt,
+  ServingOptions,
+} from './protocol.js'
 import { callThread, type ThreadCalls, type ThreadNotes } from './threadCalls.js'
 
-/** A prediction, and whether its text was longer than the model reads. */
-export type Answered = { readonly value: object; readonly truncated: boolean }
+/** A prediction, whether its text was longer than the model reads, and the tokens that it read. */
+export type Answered = { readonly value: object; readonly truncated: boolean; readonly tokens: number }
 
 export type GenerationListener = {
-  readonly onPiece: (text: string) => void
+  readonly onPiece: (text: string, logprobs?: readonly TokenLogprob[]) => void
   /** Called when the prompt is about to be read. */
   readonly onStart?: (promptTokens: number) => void
 }
@@ -23,11 +32,13 @@ export type ServedRun = {
   readonly predict: MicroBatcher<Text, Answered>['call']
   /** An aborted signal ends it after the current token. */
   readonly generate: (
-    prompt: Prompt,
+    prompt: ServedPrompt,
     settings: GenerationChoice,
     listener: GenerationListener,
     signal?: AbortSignal,
   ) => Promise<GeneratedText>
+  /** Log-probabilities of a prompt's tokens, and of those of an answer to it. */
+  readonly score: (request: ScoreRequest, signal?: AbortSignal) => Promise<Scores>
   /** Resolves when no call waits or runs. */
   readonly idle: () => Promise<void>
   /** Refuses later calls, waits for the others, and frees what is the run's alone. It may be called again. */
@@ -106,12 +117,21 @@ const untilClose = (run: ServedRun, isReleased: () => boolean, onClose: () => vo
       refuseClosed()
       return run.generate(...call)
     },
+    score: async (...call) => {
+      refuseClosed()
+      return run.score(...call)
+    },
     close: () => {
       closing ??= run.idle().then(run.close).finally(onClose)
       return closing
     },
   }
 }
+
+const pickText = ({ text, tokens, ended, ids, logprobs }: GeneratedText): GeneratedText => ({
+  ...{ text, tokens, ended, ids },
+  ...(logprobs && { logprobs }),
+})
 
 const servedRun = ({ ask }: ThreadCalls, info: RunInfo, run: number): ServedRun => {
   const predictBatch = (texts: readonly Text[]): Promise<readonly Outcome<Answered>[]> =>
@@ -129,17 +149,28 @@ const servedRun = ({ ask }: ThreadCalls, info: RunInfo, run: number): ServedRun 
       (id) => ({ kind: 'generate', id, run, prompt, settings }),
       (reply): GeneratedText | undefined => {
         if (reply.kind === 'started') onStart?.(reply.promptTokens)
-        if (reply.kind === 'piece') onPiece(reply.text)
-        return reply.kind === 'generated' ? { text: reply.text, tokens: reply.tokens, ended: reply.ended } : undefined
+        if (reply.kind === 'piece') onPiece(reply.text, reply.logprobs)
+        return reply.kind === 'generated' ? pickText(reply) : undefined
       },
       signal,
     )
+    return counted(answer)
+  }
+  const counted = <T>(answer: Promise<T>): Promise<T> => {
     generations.add(answer)
     return answer.finally(() => generations.delete(answer))
   }
   return {
     info,
     generate,
+    score: (request, signal) =>
+      counted(
+        ask(
+          (id) => ({ kind: 'score', id, run, ...request }),
+          (reply) => (reply.kind === 'scored' ? { promptTokens: reply.promptTokens, tokens: reply.tokens } : undefined),
+          signal,
+        ),
+      ),
     predict: batcher.call,
     pending: () => batcher.pending() + generations.size,
     idle: async () => {

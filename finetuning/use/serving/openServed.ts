@@ -12,7 +12,7 @@ import { parseTemplate } from '../../data/promptTemplates.js'
 import type { PlacementReport } from '../../run/devicePlacement.js'
 import { readRunResult } from '../../run/runFiles.js'
 import { findTaskType, findTaskTypeByName } from '../../tasks/findTaskType.js'
-import { generatorOn } from '../generator.js'
+import { type Generator, generatorOn } from '../generator.js'
 import { openPredictions } from '../modelSessions.js'
 import { type OpenAdapter, type OpenedModel, openModel, type TrainedAdapterOptions, watchedDevice } from '../openModel.js'
 import { type MachineChoice, machineIn, type RunColumns, runSource, type RunSource } from '../runSource.js'
@@ -22,7 +22,7 @@ import type { AdapterSource, BaseOptions, Reply, RunInfo } from './protocol.js'
 
 export type Opened = { readonly info: RunInfo; readonly release: () => Promise<void> } & (
   | { readonly adapter: OpenAdapter }
-  | { readonly generations: GenerationQueue }
+  | { readonly generations: GenerationQueue; readonly generator: Generator }
 )
 
 export type Attach = (source: AdapterSource) => Promise<Opened>
@@ -116,7 +116,7 @@ const openOne = async (send: Send, { folder, config, columns, options }: Source,
       ...{ taskType: 'causal', device: generator.device, maxLength, labelNames: null, answers: 'generate' },
       promptTemplate: config === null ? 'chat' : config.task.task === 'text' ? null : parseTemplate(config.task),
     }
-    return { info, generations: generationQueue(generator, send), release: generator.release }
+    return { info, generator, generations: generationQueue(generator, send), release: generator.release }
   }
   const adapter = await openPredictions(opened.trained, options, opened.device)
   const taskType = findTaskType(adapter.outputs, folder)

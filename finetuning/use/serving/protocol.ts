@@ -2,7 +2,7 @@
 import type { SentError } from '../../../accelerated/errors/sentError.js'
 import type { CallCount } from '../../../accelerated/engines/nativeCallGuard.js'
 import type { GenerationEnd } from '../../../accelerated/generation/generate.js'
-import type { Generator } from '../generator.js'
+import type { Generator, TokenLogprob, TokenPrompt, TokenScore } from '../generator.js'
 import type { Text } from '../../tasks/taskType.js'
 import type { PromptTemplate } from '../../data/promptTemplates.js'
 import type { Prompt } from '../../tasks/texts/prompts.js'
@@ -52,9 +52,24 @@ export type RunInfo = {
 
 export type GenerationChoice = NonNullable<Parameters<Generator['answers']>[1]>
 
+export type ServedPrompt = Prompt | TokenPrompt
+
+/** after: the tokens of an answer · top: how many of the likeliest tokens */
+export type ScoreRequest = { readonly prompt: ServedPrompt; readonly after: readonly number[]; readonly top: number }
+
+/** Of the prompt's tokens, and then of those after it. */
+export type Scores = { readonly promptTokens: number; readonly tokens: readonly TokenScore[] }
+
 export type Request =
   | { readonly kind: 'predict'; readonly id: number; readonly run: number; readonly texts: readonly Text[] }
-  | { readonly kind: 'generate'; readonly id: number; readonly run: number; readonly prompt: Prompt; readonly settings: GenerationChoice }
+  | {
+      readonly kind: 'generate'
+      readonly id: number
+      readonly run: number
+      readonly prompt: ServedPrompt
+      readonly settings: GenerationChoice
+    }
+  | ({ readonly kind: 'score'; readonly id: number; readonly run: number } & ScoreRequest)
   /** ends a generation after its current token */
   | { readonly kind: 'stop'; readonly id: number }
   /** opens one more adapter of the base */
@@ -64,7 +79,7 @@ export type Request =
   | { readonly kind: 'release' }
 
 /** The prediction for one text, or why there is none. */
-export type SentOutcome = { readonly value: object; readonly truncated: boolean } | { readonly error: SentError }
+export type SentOutcome = { readonly value: object; readonly truncated: boolean; readonly tokens: number } | { readonly error: SentError }
 
 export type Reply =
   | { readonly kind: 'preparing'; readonly what: string }
@@ -78,8 +93,9 @@ export type Reply =
   | { readonly kind: 'refused'; readonly error: SentError }
   | { readonly kind: 'predicted'; readonly id: number; readonly outcomes: readonly SentOutcome[] }
   | { readonly kind: 'started'; readonly id: number; readonly promptTokens: number }
-  | { readonly kind: 'piece'; readonly id: number; readonly text: string }
+  | { readonly kind: 'piece'; readonly id: number; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
   | ({ readonly kind: 'generated'; readonly id: number } & GeneratedText)
+  | ({ readonly kind: 'scored'; readonly id: number } & Scores)
   | { readonly kind: 'failed'; readonly id: number; readonly error: SentError }
   | { readonly kind: 'released' }
 
@@ -88,6 +104,10 @@ export type GeneratedText = {
   readonly tokens: number
   /** end: the model ended the text · stop: a stop string · length: maxNewTokens or the model's positions · aborted: the signal */
   readonly ended: GenerationEnd | 'aborted'
+  /** its tokens, the one that ended it included */
+  readonly ids: readonly number[]
+  /** of the tokens without the one that ended it; absent: nobody asked for them */
+  readonly logprobs?: readonly TokenLogprob[]
 }
 
 /** One end of a channel between the two. */

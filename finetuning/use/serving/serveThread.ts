@@ -40,6 +40,17 @@ const answerRequests = (port: Port<Request, Reply>, opened: OpenRuns, attach: At
     const inTurn = (run: number, work: () => Promise<void>): void => {
       turns[run] = (turns[run] ?? Promise.resolve()).then(work)
     }
+    const scoring = new Map<number, AbortController>()
+    const startScore = (
+      one: Extract<Opened, { readonly generator: object }>,
+      request: ScoreCall,
+      fail: (thrown: unknown) => void,
+    ): void => {
+      const stop = new AbortController()
+      scoring.set(request.id, stop)
+      const scored = score(port, one, request, stop.signal).catch(fail)
+      turns[request.run] = Promise.all([turns[request.run], scored]).then(() => void scoring.delete(request.id)) // beside generations
+    }
     const answer = (request: Extract<Request, { readonly run: number }>): void => {
       const { id, run, kind } = request
       const one = opened[run]
@@ -52,7 +63,8 @@ const answerRequests = (port: Port<Request, Reply>, opened: OpenRuns, attach: At
       else if (kind === 'generate' && 'generations' in one) {
         one.generations.add(id, request.prompt, request.settings)
         inTurn(run, one.generations.runNext)
-      } else if (kind === 'predict')
+      } else if (kind === 'score' && 'generator' in one) startScore(one, request, fail)
+      else if (kind === 'predict')
         fail(inputError(one.info.folder, 'a run that predicts', 'one that writes text (generate answers its prompts)'))
       else fail(inputError(one.info.folder, 'a run that writes text', 'one that predicts (predict answers its texts)'))
     }
@@ -65,9 +77,13 @@ const answerRequests = (port: Port<Request, Reply>, opened: OpenRuns, attach: At
         port.send({ kind: 'failed', id, error: toSentError(thrown) })
       }
     }
+    const stop = (id: number): void => {
+      scoring.get(id)?.abort()
+      for (const one of opened) if (one !== null && 'generations' in one) one.generations.stop(id)
+    }
     port.receive((request) => {
       if (request.kind === 'release') void Promise.all(turns).then(() => resolve())
-      else if (request.kind === 'stop') for (const one of opened) one !== null && 'generations' in one && one.generations.stop(request.id)
+      else if (request.kind === 'stop') stop(request.id)
       else if (request.kind === 'open') void open(request)
       else answer(request)
     })
@@ -92,11 +108,27 @@ const predict = async (
       return {
         value: predictions?.predict(output, names, { text: texts[i]?.text ?? '', ...each.value }).json ?? { outputs: output },
         truncated: each.value.truncated === true,
+        tokens: each.value.inputIds.length,
       }
     return { error: toSentError(inputError(info.folder, 'finite outputs of model and adapter', output.slice(0, 8).join(', '))) }
   })
   port.send({ kind: 'predicted', id, outcomes })
 }
+
+const score = async (
+  port: Port<Request, Reply>,
+  { generator }: Extract<Opened, { readonly generator: object }>,
+  { id, prompt, after, top }: ScoreCall,
+  signal: AbortSignal,
+): Promise<void> => {
+  signal.throwIfAborted()
+  const ids = generator.encode(prompt, 'prompt')
+  const tokens = await generator.score([...ids, ...after], top, signal)
+  signal.throwIfAborted()
+  port.send({ kind: 'scored', id, promptTokens: ids.length, tokens })
+}
+
+type ScoreCall = Extract<Request, { readonly kind: 'score' }>
 
 type Texts = Parameters<OpenAdapter['predict']>[0]
 

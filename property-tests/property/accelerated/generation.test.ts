@@ -223,6 +223,7 @@ describe('generated texts', () => {
       }
       return rows
     },
+    score: async () => undefined,
     checkWeights: async () => undefined,
     release: async () => undefined,
   }

@@ -11,12 +11,15 @@ import { isUtf8 } from '../../../../accelerated/storage/native.js'
 import type { Text } from '../../../tasks/taskType.js'
 import { findTaskTypeByName } from '../../../tasks/findTaskType.js'
 import { checkTextCount, type RunPrediction } from '../openRun.js'
-import type { ServedRun } from '../openRuns.js'
+import type { Answered, ServedRun } from '../openRuns.js'
+import type { GeneratedText } from '../protocol.js'
 import type { Adapters, ServedModel } from './adapters.js'
-import { chatRequest, completion, toPrompt, countUsage, type ChatRequest } from './chat.js'
+import { chatRequest, completion, toPrompt } from './chat.js'
 import { classifyRequest } from './classify.js'
+import { complete, type Completed, completionAnswer, completionRequest } from './completions.js'
 import { embeddingsRequest } from './embeddings.js'
 import { bodyBudget, places, Rejection, withinTime, type Limits, type Places } from './limits.js'
+import { toUsage } from './openaiRequest.js'
 import { openMetrics, type Metrics } from './serverMetrics.js'
 
 export type Serving = {
@@ -35,6 +38,7 @@ export type ServingApp = { readonly fetch: Hono['fetch']; readonly request: Hono
 const paths = {
   classify: '/classify',
   chat: '/v1/chat/completions',
+  completions: '/v1/completions',
   embeddings: '/v1/embeddings',
   models: '/v1/models',
   adapters: '/adapters',
@@ -45,6 +49,7 @@ type HttpMethod = 'GET' | 'POST' | 'DELETE'
 const methods: Readonly<Record<string, HttpMethod>> = {
   [paths.classify]: 'POST',
   [paths.chat]: 'POST',
+  [paths.completions]: 'POST',
   [paths.embeddings]: 'POST',
   [paths.models]: 'GET',
   [paths.adapters]: 'POST',
@@ -97,6 +102,7 @@ export const servingApp = (serving: Serving): ServingApp => {
   app.onError((thrown, c) => errorResponse(c, thrown))
   app.post(paths.classify, (c) => classify(c, state))
   app.post(paths.chat, (c) => chat(c, state))
+  app.post(paths.completions, (c) => completions(c, state))
   app.post(paths.embeddings, (c) => embeddings(c, state))
   app.post(paths.adapters, async (c) => {
     const body = await jsonBody(c)
@@ -185,7 +191,8 @@ const classify = async (c: Context, state: State): Promise<Response> => {
   const { model, texts, answer } = classifyRequest(await jsonBody(c))
   const [name, run] = runFor(model, state, 'predict')
   for (const text of texts) checkTextCount(text, run.info, 'the request')
-  return c.json(answer(await predictions(c, state, name, run, texts)) as object)
+  const answered = await predictions(c, state, name, run, texts)
+  return c.json(answer(answered.map(({ value }) => value as RunPrediction)) as object)
 }
 
 const embeddings = async (c: Context, state: State): Promise<Response> => {
@@ -193,8 +200,15 @@ const embeddings = async (c: Context, state: State): Promise<Response> => {
   const [name, run] = runFor(model, state, 'predict')
   if (findTaskTypeByName(run.info.taskType)?.readsHalfPairs !== true)
     throw inputError('model', 'a run of embeddings', `${name}, a run of ${run.info.taskType}`)
-  const vectors = (await predictions(c, state, name, run, texts)).map((one) => ('embedding' in one ? one.embedding : []))
-  return c.json(answer(name, vectors))
+  const answered = await predictions(c, state, name, run, texts)
+  const vectors = answered.map(({ value }) => ('embedding' in value ? (value.embedding as readonly number[]) : []))
+  return c.json(
+    answer(
+      name,
+      vectors,
+      answered.reduce((sum, { tokens }) => sum + tokens, 0),
+    ),
+  )
 }
 
 /** Predictions of a request's texts, in their places of the queue. @throws Rejection */
@@ -204,53 +218,102 @@ const predictions = async (
   name: string,
   run: ServedRun,
   texts: readonly Text[],
-): Promise<readonly RunPrediction[]> => {
+): Promise<readonly Answered[]> => {
   if (texts.length > state.limits.textsPerRequest)
     throw new Rejection(413, `expected at most ${state.limits.textsPerRequest} texts in a request, got ${texts.length}`)
   const answered = await state.queue.take(texts.length, () =>
     withinTime(state.limits.timeout, c.req.raw.signal, (signal) => Promise.all(texts.map((text) => run.predict(text, signal)))),
   )
   state.metrics.texts(name, texts.length, answered.filter(({ truncated }) => truncated).length)
-  return answered.map(({ value }) => value as RunPrediction)
+  return answered
 }
 
 const chat = async (c: Context, state: State): Promise<Response> => {
   const request = chatRequest(await jsonBody(c))
   const [name, run] = runFor(request.model, state, 'generate')
   const prompt = toPrompt(request.messages, run.info.promptTemplate ?? 'chat')
-  if (request.stream)
-    return streamed(c, state, name, (listener, signal) => run.generate(prompt, request.settings, listener, signal), request)
+  const answer = completion(name)
   let promptTokens = 0
-  const listener = {
-    onPiece: () => undefined,
-    onStart: (tokens: number) => {
+  const generate: Generate<string, GeneratedText> = async ({ onPiece, onStart }, signal) => {
+    const begin = (tokens: number): void => {
       promptTokens = tokens
-    },
+      onStart()
+    }
+    const text = await run.generate(prompt, request.settings, { onPiece, onStart: begin }, signal)
+    state.metrics.tokens(name, promptTokens, text.tokens)
+    return text
   }
-  const text = await state.queue.take(1, () =>
-    withinTime(state.limits.timeout, c.req.raw.signal, (signal) => run.generate(prompt, request.settings, listener, signal)),
-  )
-  state.metrics.tokens(name, promptTokens, text.tokens)
-  return c.json(completion(name).whole(text, promptTokens))
+  if (!request.stream) return c.json(answer.whole(await generated(c, state, 1, generate), promptTokens))
+  return streamed(c, state, 1, generate, {
+    first: [answer.first()],
+    piece: answer.piece,
+    last: (text) => [answer.last(text), ...(request.includeUsage ? [answer.usage(toUsage(promptTokens, text.tokens))] : [])],
+  })
 }
 
-type Generate = (listener: Parameters<ServedRun['generate']>[2], signal: AbortSignal) => ReturnType<ServedRun['generate']>
+const completions = async (c: Context, state: State): Promise<Response> => {
+  const { model, choices, n, stream, includeUsage } = completionRequest(await jsonBody(c))
+  const [name, run] = runFor(model, state, 'generate')
+  const most = state.limits.textsPerRequest
+  if (choices.length > most) throw new Rejection(413, `expected at most ${most} texts of a request (prompts × n), got ${choices.length}`)
+  const answer = completionAnswer(name, n)
+  const generate: Generate<object, readonly Completed[]> = async ({ onPiece, onStart }, signal) => {
+    const each = choices.map(async (choice, index) => {
+      const completed = await complete(run, choice, { onPiece: (text) => onPiece(answer.piece(index, text)), onStart }, signal)
+      onPiece(answer.last(index, completed))
+      return completed
+    })
+    const all = await Promise.all(each)
+    const { prompt_tokens, completion_tokens } = answer.usage(all)
+    state.metrics.tokens(name, prompt_tokens, completion_tokens)
+    return all
+  }
+  if (!stream) return c.json(answer.whole(await generated(c, state, choices.length, generate)))
+  return streamed(c, state, choices.length, generate, {
+    first: [],
+    piece: (chunk) => chunk,
+    last: (all) => (includeUsage ? [answer.lastUsage(all)] : []),
+  })
+}
+
+/** @param onStart is called once a prompt is about to be read */
+type Generate<Piece, Result> = (
+  listener: { readonly onPiece: (piece: Piece) => void; readonly onStart: () => void },
+  signal: AbortSignal,
+) => Promise<Result>
+
+/** What a generation gives in the end, in its places of the queue. @throws Rejection */
+const generated = <Piece, Result>(c: Context, state: State, places: number, generate: Generate<Piece, Result>): Promise<Result> =>
+  state.queue.take(places, () =>
+    withinTime(state.limits.timeout, c.req.raw.signal, (signal) =>
+      generate({ onPiece: () => undefined, onStart: () => undefined }, signal),
+    ),
+  )
+
+/** The chunks of a stream. */
+type Chunks<Piece, Result> = {
+  readonly first: readonly object[]
+  readonly piece: (piece: Piece) => object
+  readonly last: (result: Result) => readonly object[]
+}
 
 /** Server-sent events. The status is sent once the prompt is read, so that a refused prompt gets an error of its own. */
-const streamed = async (c: Context, state: State, name: string, generate: Generate, { includeUsage }: ChatRequest): Promise<Response> => {
-  const { whenStarted, pieces, done, leave } = startGeneration(state, c.req.raw.signal, generate)
-  const promptTokens = await whenStarted
-  const chunks = completion(name)
+const streamed = async <Piece extends object | string, Result>(
+  c: Context,
+  state: State,
+  places: number,
+  generate: Generate<Piece, Result>,
+  chunks: Chunks<Piece, Result>,
+): Promise<Response> => {
+  const { whenStarted, pieces, done, leave } = startGeneration(state, c.req.raw.signal, places, generate)
+  await whenStarted
   const response = streamSSE(c, async (stream) => {
     const send = (data: object): Promise<void> => stream.writeSSE({ data: JSON.stringify(data) })
     stream.onAbort(leave)
     try {
-      await send(chunks.first())
+      for (const chunk of chunks.first) await send(chunk)
       for await (const piece of pieces) await send(chunks.piece(piece))
-      const text = await done
-      state.metrics.tokens(name, promptTokens, text.tokens)
-      await send(chunks.last(text))
-      if (includeUsage) await send(chunks.usage(countUsage(promptTokens, text)))
+      for (const chunk of chunks.last(await done)) await send(chunk)
     } catch (thrown) {
       if (!stream.aborted) await send({ error: { message: toMessage(thrown), type: 'server_error', param: null, code: null } })
     }
@@ -265,22 +328,27 @@ const end = async (stream: SSEStreamingApi): Promise<void> => {
   if (!stream.aborted) await stream.writeSSE({ data: '[DONE]' })
 }
 
-/** Runs a generation in its place of the queue; its pieces wait until the client reads them. */
-const startGeneration = (state: State, client: AbortSignal, generate: Generate) => {
-  const [pieces, left] = [asyncQueue<string>(), new AbortController()]
-  let started = (_: number): void => undefined
-  const begun = new Promise<number>((resolve) => {
+/** Runs a generation in its places of the queue; its pieces wait until the client reads them. */
+const startGeneration = <Piece extends object | string, Result>(
+  state: State,
+  client: AbortSignal,
+  places: number,
+  generate: Generate<Piece, Result>,
+) => {
+  const [pieces, left] = [asyncQueue<Piece>(), new AbortController()]
+  let started = (): void => undefined
+  const begun = new Promise<void>((resolve) => {
     started = resolve
   })
   const done = state.queue
-    .take(1, () =>
+    .take(places, () =>
       withinTime(state.limits.timeout, AbortSignal.any([client, left.signal]), (signal) =>
-        generate({ onPiece: pieces.push, onStart: (tokens) => started(tokens) }, signal),
+        generate({ onPiece: pieces.push, onStart: started }, signal),
       ),
     )
     .finally(pieces.close)
   done.catch(() => undefined) // awaited below
-  return { whenStarted: Promise.race([begun, done.then(() => begun)]), done, pieces, leave: () => left.abort() }
+  return { whenStarted: Promise.race([begun, done]), done, pieces, leave: () => left.abort() }
 }
 
 const toMessage = (thrown: unknown): string =>
