@@ -276,23 +276,79 @@ describe('/v1/chat/completions', () => {
       temperature: 0,
     })
     for (const [more, line] of [
-      [{ tools: [{ type: 'function' }] }, 'the request: tools is not supported'],
-      [{ logit_bias: { 5: 100 } }, 'the request: logit_bias is not supported'],
+      [{ logit_bias: { five: 100 } }, 'whose logit_bias'],
+      [{ top_logprobs: 2 }, 'the request: top_logprobs: expected logprobs: true beside it'],
       [{ tool_choice: 'required' }, 'the request: tool_choice is not supported'],
       [{ max_tokens: 1_000_001 }, 'whose max_tokens is a whole number of at most 1000000, got 1000001'],
       [{ reasoning_effort: 'low' }, 'the request: reasoning_effort is not supported'],
-      [{ n: 2 }, 'the request: n is not supported'],
-      [{ frequency_penalty: 1 }, 'the request: frequency_penalty is not supported'],
+      [{ n: 129 }, 'whose n is a whole number of at most 128, got 129'],
+      [{ frequency_penalty: 3 }, 'whose frequency_penalty is a number of at most 2, got 3'],
       [{ response_format: { type: 'json_object' } }, 'the request: response_format is not supported'],
       [{ temperature: 3 }, 'whose temperature is a number of at most 2, got 3'],
       [{ messages: [] }, 'whose messages is a list of at least 1 entry'],
-      [{ messages: [{ role: 'tool', content: 'x' }] }, 'role'],
+      [{ messages: [{ role: 'tool' }] }, 'expected content in a message of tool, got none'],
     ] as const) {
       const answer = await ask(both, '/v1/chat/completions', { model: 'alpaca', messages, ...more })
       const { error } = answer.json() as { readonly error: { readonly message: string; readonly type: string; readonly param: string } }
       expect([answer.status, error.type, error.param]).toEqual([400, 'invalid_request_error', Object.keys(more)[0]])
       expect(error.message).toContain(line)
     }
+  })
+
+  it('gives n answers with seeds in a row, each with its log-probabilities and penalties, whole and streamed', async () => {
+    const scored = { token: 'Hel', bytes: [72, 101, 108], logprob: -0.5, top: [{ token: 'H', bytes: [72], logprob: -0.25 }] }
+    const settings: Given[1][] = []
+    const app = appOf({
+      chat: {
+        ...writer(),
+        generate: async (_, given, { onPiece, onStart }) => {
+          settings.push(given)
+          onStart?.(5)
+          onPiece('Hel', [scored])
+          return { text: 'Hel', tokens: 2, ended: 'length', ids: [], logprobs: [scored] }
+        },
+      },
+    })
+    const more = {
+      n: 2,
+      seed: 7,
+      temperature: 1,
+      presence_penalty: 1,
+      frequency_penalty: -1,
+      logit_bias: { 5: 100 },
+      logprobs: true,
+      top_logprobs: 1,
+    }
+    const content = [{ token: 'Hel', bytes: [72, 101, 108], logprob: -0.5, top_logprobs: [{ token: 'H', bytes: [72], logprob: -0.25 }] }]
+    expect((await ask(app, '/v1/chat/completions', { messages, ...more })).json()).toMatchObject({
+      choices: [0, 1].map((index) => ({ index, message: { content: 'Hel' }, logprobs: { content }, finish_reason: 'length' })),
+      usage: { prompt_tokens: 5, completion_tokens: 4, total_tokens: 9 },
+    })
+    const changes = { presencePenalty: 1, frequencyPenalty: -1, logitBias: { 5: 100 }, logprobs: 1, temperature: 1 }
+    expect(settings).toEqual([7, 8].map((seed) => ({ ...changes, seed })))
+    const { text } = await ask(app, '/v1/chat/completions', { messages, ...more, stream: true })
+    for (const index of [0, 1])
+      expect(text).toContain(
+        JSON.stringify({ index, delta: { content: 'Hel' }, logprobs: { content, refusal: null }, finish_reason: null }),
+      )
+    expect((await ask(appOf({ chat: writer() }, { textsPerRequest: 1 }), '/v1/chat/completions', { messages, n: 2 })).status).toBe(413)
+  })
+
+  it('hands tools, calls and their results to the chat template', async () => {
+    asked.length = 0
+    const [tools, call] = [
+      [{ type: 'function', function: { name: 'f' } }],
+      { id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } },
+    ]
+    const history = [
+      ...messages,
+      { role: 'assistant', content: null, tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'c', content: '1' },
+    ]
+    const instructed = appOf({ chat: writer({ promptTemplate: 'alpaca' }) })
+    expect((await ask(instructed, '/v1/chat/completions', { messages, tools })).text).toContain('expected no tools')
+    expect((await ask(appOf({ chat: writer() }), '/v1/chat/completions', { messages: history, tools })).status).toBe(200)
+    expect(asked).toEqual([{ tools, messages: [...messages, { role: 'assistant', content: '', tool_calls: [call] }, history[2]] }])
   })
 
   it('takes null for any parameter, and values that change no answer', async () => {

@@ -11,15 +11,13 @@ import { isUtf8 } from '../../../../accelerated/storage/native.js'
 import type { Text } from '../../../tasks/taskType.js'
 import { findTaskTypeByName } from '../../../tasks/findTaskType.js'
 import { checkTextCount, type RunPrediction } from '../openRun.js'
-import type { Answered, ServedRun } from '../openRuns.js'
-import type { GeneratedText } from '../protocol.js'
+import type { Answered, GenerationListener, ServedRun } from '../openRuns.js'
 import type { Adapters, ServedModel } from './adapters.js'
-import { chatRequest, completion, toPrompt } from './chat.js'
+import { type ChatAnswer, chatRequest, completion, toPrompt } from './chat.js'
 import { classifyRequest } from './classify.js'
 import { complete, type Completed, completionAnswer, completionRequest } from './completions.js'
 import { embeddingsRequest } from './embeddings.js'
 import { bodyBudget, places, Rejection, withinTime, type Limits, type Places } from './limits.js'
-import { toUsage } from './openaiRequest.js'
 import { openMetrics, type Metrics } from './serverMetrics.js'
 
 export type Serving = {
@@ -228,34 +226,45 @@ const predictions = async (
   return answered
 }
 
+/** @throws Rejection if a request asks for more texts than it may */
+const checkTexts = (count: number, { limits: { textsPerRequest: most } }: State): void => {
+  if (count > most) throw new Rejection(413, `expected at most ${most} texts of a request (prompts × n), got ${count}`)
+}
+
 const chat = async (c: Context, state: State): Promise<Response> => {
   const request = chatRequest(await jsonBody(c))
   const [name, run] = runFor(request.model, state, 'generate')
-  const prompt = toPrompt(request.messages, run.info.promptTemplate ?? 'chat')
-  const answer = completion(name)
-  let promptTokens = 0
-  const generate: Generate<string, GeneratedText> = async ({ onPiece, onStart }, signal) => {
-    const begin = (tokens: number): void => {
-      promptTokens = tokens
-      onStart()
-    }
-    const text = await run.generate(prompt, request.settings, { onPiece, onStart: begin }, signal)
-    state.metrics.tokens(name, promptTokens, text.tokens)
-    return text
+  const prompt = toPrompt(request, run.info.promptTemplate ?? 'chat')
+  const [answer, places] = [completion(name), request.settings.length]
+  checkTexts(places, state)
+  const generate: Generate<object, readonly ChatAnswer[]> = async ({ onPiece, onStart }, signal) => {
+    const each = request.settings.map(async (settings, index) => {
+      let promptTokens = 0
+      const begin = (tokens: number): void => {
+        promptTokens = tokens
+        onStart()
+      }
+      const send: GenerationListener['onPiece'] = (text, logprobs) => onPiece(answer.piece(index, text, logprobs))
+      const text = await run.generate(prompt, settings, { onPiece: send, onStart: begin }, signal)
+      onPiece(answer.last(index, text))
+      return { ...text, promptTokens }
+    })
+    const all = await Promise.all(each)
+    const { prompt_tokens, completion_tokens } = answer.usage(all)
+    state.metrics.tokens(name, prompt_tokens, completion_tokens)
+    return all
   }
-  if (!request.stream) return c.json(answer.whole(await generated(c, state, 1, generate), promptTokens))
-  return streamed(c, state, 1, generate, {
-    first: [answer.first()],
-    piece: answer.piece,
-    last: (text) => [answer.last(text), ...(request.includeUsage ? [answer.usage(toUsage(promptTokens, text.tokens))] : [])],
+  if (!request.stream) return c.json(answer.whole(await generated(c, state, places, generate)))
+  return streamed(c, state, places, generate, {
+    first: request.settings.map((_, index) => answer.first(index)),
+    last: (all) => (request.includeUsage ? [answer.lastUsage(all)] : []),
   })
 }
 
 const completions = async (c: Context, state: State): Promise<Response> => {
   const { model, choices, n, stream, includeUsage } = completionRequest(await jsonBody(c))
   const [name, run] = runFor(model, state, 'generate')
-  const most = state.limits.textsPerRequest
-  if (choices.length > most) throw new Rejection(413, `expected at most ${most} texts of a request (prompts × n), got ${choices.length}`)
+  checkTexts(choices.length, state)
   const answer = completionAnswer(name, n)
   const generate: Generate<object, readonly Completed[]> = async ({ onPiece, onStart }, signal) => {
     const each = choices.map(async (choice, index) => {
@@ -271,39 +280,37 @@ const completions = async (c: Context, state: State): Promise<Response> => {
   if (!stream) return c.json(answer.whole(await generated(c, state, choices.length, generate)))
   return streamed(c, state, choices.length, generate, {
     first: [],
-    piece: (chunk) => chunk,
     last: (all) => (includeUsage ? [answer.lastUsage(all)] : []),
   })
 }
 
 /** @param onStart is called once a prompt is about to be read */
-type Generate<Piece, Result> = (
-  listener: { readonly onPiece: (piece: Piece) => void; readonly onStart: () => void },
+type Generate<Chunk, Result> = (
+  listener: { readonly onPiece: (chunk: Chunk) => void; readonly onStart: () => void },
   signal: AbortSignal,
 ) => Promise<Result>
 
 /** What a generation gives in the end, in its places of the queue. @throws Rejection */
-const generated = <Piece, Result>(c: Context, state: State, places: number, generate: Generate<Piece, Result>): Promise<Result> =>
+const generated = <Chunk, Result>(c: Context, state: State, places: number, generate: Generate<Chunk, Result>): Promise<Result> =>
   state.queue.take(places, () =>
     withinTime(state.limits.timeout, c.req.raw.signal, (signal) =>
       generate({ onPiece: () => undefined, onStart: () => undefined }, signal),
     ),
   )
 
-/** The chunks of a stream. */
-type Chunks<Piece, Result> = {
+/** The chunks around those of a generation. */
+type Chunks<Result> = {
   readonly first: readonly object[]
-  readonly piece: (piece: Piece) => object
   readonly last: (result: Result) => readonly object[]
 }
 
 /** Server-sent events. The status is sent once the prompt is read, so that a refused prompt gets an error of its own. */
-const streamed = async <Piece extends object | string, Result>(
+const streamed = async <Result>(
   c: Context,
   state: State,
   places: number,
-  generate: Generate<Piece, Result>,
-  chunks: Chunks<Piece, Result>,
+  generate: Generate<object, Result>,
+  chunks: Chunks<Result>,
 ): Promise<Response> => {
   const { whenStarted, pieces, done, leave } = startGeneration(state, c.req.raw.signal, places, generate)
   await whenStarted
@@ -312,7 +319,7 @@ const streamed = async <Piece extends object | string, Result>(
     stream.onAbort(leave)
     try {
       for (const chunk of chunks.first) await send(chunk)
-      for await (const piece of pieces) await send(chunks.piece(piece))
+      for await (const piece of pieces) await send(piece)
       for (const chunk of chunks.last(await done)) await send(chunk)
     } catch (thrown) {
       if (!stream.aborted) await send({ error: { message: toMessage(thrown), type: 'server_error', param: null, code: null } })
@@ -329,13 +336,8 @@ const end = async (stream: SSEStreamingApi): Promise<void> => {
 }
 
 /** Runs a generation in its places of the queue; its pieces wait until the client reads them. */
-const startGeneration = <Piece extends object | string, Result>(
-  state: State,
-  client: AbortSignal,
-  places: number,
-  generate: Generate<Piece, Result>,
-) => {
-  const [pieces, left] = [asyncQueue<Piece>(), new AbortController()]
+const startGeneration = <Result>(state: State, client: AbortSignal, places: number, generate: Generate<object, Result>) => {
+  const [pieces, left] = [asyncQueue<object>(), new AbortController()]
   let started = (): void => undefined
   const begun = new Promise<void>((resolve) => {
     started = resolve

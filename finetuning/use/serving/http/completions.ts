@@ -6,7 +6,7 @@ import type { TokenScore } from '../../generator.js'
 import type { GenerationListener, ServedRun } from '../openRuns.js'
 import { now } from './adapters.js'
 import { Rejection } from './limits.js'
-import { finishReason, largest, openaiRequest, samplingShape, toSettings, toUsage } from './openaiRequest.js'
+import { finishReason, largest, openaiRequest, samplingShape, listSettings, toUsage } from './openaiRequest.js'
 
 const ids = z.array(z.int().min(0)).min(1).max(largest)
 
@@ -14,13 +14,12 @@ const schema = z.strictObject({
   ...samplingShape,
   prompt: z.union([z.string(), ids, z.array(z.string()).min(1), z.array(ids).min(1)]),
   max_tokens: z.int().min(0).max(largest).default(16),
-  n: z.int().min(1).max(128).default(1),
   echo: z.boolean().default(false),
   /** how many of the likeliest tokens in each token's place */
   logprobs: z.int().min(0).max(20).optional(),
 })
 
-const neutral = { best_of: [1], suffix: [''], presence_penalty: [0], frequency_penalty: [0], logit_bias: [{}] }
+const neutral = { best_of: [1], suffix: [''], logit_bias: [{}] }
 
 /** One text to write. */
 type Choice = {
@@ -46,16 +45,10 @@ export const completionRequest = (body: unknown): CompletionRequest => {
   const { prompt, n, echo, logprobs, max_tokens: maxTokens, stream = false } = given
   if (stream && logprobs !== undefined)
     throw new Rejection(400, 'the request: logprobs is not supported with stream', null, 'unsupported_parameter', 'logprobs')
-  const settings = toSettings(maxTokens, given)
-  const { seed } = settings
+  const each = listSettings(maxTokens, given)
   return {
     ...{ model: given.model, stream, n, includeUsage: given.stream_options?.include_usage === true },
-    choices: listPrompts(prompt).flatMap((one) =>
-      Array.from({ length: n }, (_, i) => ({
-        ...{ prompt: one, echo, top: logprobs ?? null },
-        settings: seed === undefined ? settings : { ...settings, seed: seed + i },
-      })),
-    ),
+    choices: listPrompts(prompt).flatMap((one) => each.map((settings) => ({ prompt: one, echo, top: logprobs ?? null, settings }))),
   }
 }
 

@@ -50,6 +50,13 @@ export const samplingShape = {
   top_k: z.int().min(1).optional(),
   repetition_penalty: z.number().gt(0).max(largest).optional(),
   seed: z.int().min(0).optional(),
+  presence_penalty: z.number().min(-2).max(2).optional(),
+  frequency_penalty: z.number().min(-2).max(2).optional(),
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,9}$/, 'a token id'), z.number().min(-100).max(100))
+    .refine((bias) => Object.keys(bias).length <= 1_000, 'at most 1000 tokens')
+    .optional(),
+  n: z.int().min(1).max(128).default(1),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).optional(),
   stream: z.boolean().optional(),
   stream_options: z.strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() }).optional(),
@@ -58,16 +65,24 @@ export const samplingShape = {
 type Sampling = z.infer<z.ZodObject<typeof samplingShape>>
 
 /** The settings of generation that a request gives. */
-export const toSettings = (maxNewTokens: number | undefined, given: Sampling): GenerationChoice => {
+const toSettings = (maxNewTokens: number | undefined, given: Omit<Sampling, 'n'>): GenerationChoice => {
   const { temperature, top_p: topP, top_k: topK, repetition_penalty: repetitionPenalty, seed, stop } = given
   const samples = (temperature ?? 0) > 0 || (temperature === undefined && ((topP ?? 1) < 1 || topK !== undefined))
   const settings = {
     ...{ maxNewTokens, temperature, repetitionPenalty },
+    ...{ presencePenalty: given.presence_penalty, frequencyPenalty: given.frequency_penalty, logitBias: given.logit_bias },
     ...(samples ? { topP, topK } : {}), // greedy decoding has no use for them
     seed: seed ?? (samples ? randomInt(2 ** 32) : undefined), // the same request twice draws twice
     stop: typeof stop === 'string' ? [stop] : stop,
   }
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+}
+
+/** The settings of each of `n` answers, which draw with seeds in a row. */
+export const listSettings = (maxNewTokens: number | undefined, { n, ...given }: Sampling): readonly GenerationChoice[] => {
+  const settings = toSettings(maxNewTokens, given)
+  const { seed } = settings
+  return Array.from({ length: n }, (_, i) => (seed === undefined ? settings : { ...settings, seed: seed + i }))
 }
 
 export type Usage = { readonly prompt_tokens: number; readonly completion_tokens: number; readonly total_tokens: number }
