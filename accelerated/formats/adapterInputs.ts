@@ -9,17 +9,18 @@ import { inputError } from '../errors/inputError.js'
 import { option, words } from '../errors/words.js'
 import type { Expression } from '../graph/expression.js'
 import { input } from '../graph/operators.js'
-import { lora, loraScale, type LoraPhase, type LoraSettings } from '../methods/lora.js'
+import { loraScale, type LoraPhase, type LoraSettings } from '../methods/lora.js'
 import type { Method } from '../methods/method.js'
+import type { Model } from '../models/architecture.js'
 import { outputTensors, selectHead, type ModelOutputs } from '../models/modelOutputs.js'
 import { findMethod, resolveSettings } from '../training/resolveSettings.js'
 import type { Adapter, Weights } from './adapter.js'
 import type { TrainedModel } from './mergedWeights.js'
 import { toLowRankAdapter } from './peft/lora.js'
-import { headKey, modulePath, padPair, pairKeys, pairRank, peftFile, peftPrefix } from './peft/peft.js'
+import { emptyPair, headKey, modulePath, padPair, pairKeys, pairRank, peftFile, peftPrefix } from './peft/peft.js'
 
 /** The largest rank of an adapter, unless the user or the adapter needs another. */
-const usualRank = 16
+export const usualRank = 16
 
 /** The file of the adapter in an export. */
 export const adapterFile = 'adapter.safetensors'
@@ -36,8 +37,7 @@ type Graph = {
 
 /** @param lora the adapter as plain LoRA, which only decides which kind of head the graph has @throws InputError for a rank below the adapter's */
 export const openAdapterInputs = ({ base }: TrainedModel, { model, outputs, ...rest }: Adapter, maxRank: number): Graph => {
-  const matrices = model.spec.matrices.map((matrix) => ({ ...matrix, r: maxRank }))
-  const factors = matrices.flatMap(({ name, d, k }) => {
+  const factors = model.spec.matrices.flatMap(({ name, d, k }) => {
     const keys = pairKeys(`${peftPrefix}${modulePath(model, outputs, name)}`)
     return [
       [`${name}.A`, input(keys.A, [maxRank, k], 'float32')],
@@ -49,12 +49,54 @@ export const openAdapterInputs = ({ base }: TrainedModel, { model, outputs, ...r
     const inputShape = byLabels.has(name) ? ['labels', ...shape.slice(1)] : shape
     return [name, input(headKey(model, name), inputShape, 'float32')] as const
   })
-  const { merge: _, ...asItIs } = lora.export
-  const method = { ...findMethod('lora'), export: asItIs } as Method
-  const settings = { ...resolveSettings({ method: 'lora' }), rank: maxRank, loraAlpha: maxRank, loraDropout: 0 } // a scale of 1
-  const phase: LoraPhase = { matrices }
-  const adapter: Adapter = { ...rest, model, outputs, method, settings, phase, tensors: new Map(), head: new Map(), labelNames: undefined }
+  const { method, ...ofRank } = wholeLora(model, maxRank)
+  const { merge: _, ...asItIs } = method.export
+  const noMerge = { ...method, export: asItIs } as Method
+  const adapter: Adapter = {
+    ...rest,
+    model,
+    outputs,
+    ...ofRank,
+    method: noMerge,
+    tensors: new Map(),
+    head: new Map(),
+    labelNames: undefined,
+  }
   return { trained: { base, adapter, head: new Map() }, inputs: new Map([...factors, ...head]) }
+}
+
+/** LoRA of this rank on every matrix, with a scale of 1. */
+const wholeLora = (model: Model, rank: number): Pick<Adapter, 'method' | 'settings' | 'phase'> => {
+  const phase: LoraPhase = { matrices: model.spec.matrices.map((matrix) => ({ ...matrix, r: rank })) }
+  return { method: findMethod('lora'), settings: { ...resolveSettings({ method: 'lora' }), rank, loraAlpha: rank, loraDropout: 0 }, phase }
+}
+
+/** An adapter that changes nothing. */
+export const emptyLora = (adapter: Adapter): Adapter => ({
+  ...adapter,
+  ...wholeLora(adapter.model, 1),
+  phase: { matrices: [] },
+  tensors: new Map(),
+})
+
+/**
+ * The same function as LoRA of this rank on every matrix, padded with zeros: such adapters of a base differ in numbers alone, and share its graph. B has
+ * the scale. @param factor of the update @throws InputError if a number is not finite then
+ */
+export const toOneRank = (adapter: Adapter, rank: number, factor = 1): Adapter => {
+  const { model, settings } = adapter
+  const { modules } = toLowRankAdapter(adapter)
+  const scale = factor * loraScale(settings as unknown as LoraSettings)
+  const tensors = model.spec.matrices.flatMap((matrix) => {
+    const { A, B } = padPair(modules.get(matrix.name) ?? emptyPair(matrix), rank)
+    const data = B.data.map((x) => x * scale)
+    if (!data.every(Number.isFinite)) throw inputError('scale', `finite numbers in ${matrix.name}`, `one that is not, by ${scale}`)
+    return [
+      [`${matrix.name}.A`, A],
+      [`${matrix.name}.B`, { ...B, data }],
+    ] as const
+  })
+  return { ...adapter, ...wholeLora(model, rank), tensors: new Map(tensors) }
 }
 
 /** `asked`, or enough for most adapters. @throws InputError if the adapter has a larger rank */
@@ -65,21 +107,15 @@ export const chooseMaxRank = (adapter: Adapter, asked: number | null): number =>
   return asked ?? Math.max(usualRank, largest)
 }
 
-/** The inputs of the graph for an adapter, by name, padded with zeros. B has the scale. */
+/** The inputs of the graph for an adapter, by name. */
 export const adapterFeeds = (adapter: Adapter, head: ReadonlyMap<string, Weights>, maxRank: number): Readonly<Record<string, Feed>> => {
-  const { model, outputs, settings } = adapter
-  const { modules } = toLowRankAdapter(adapter)
-  const scale = loraScale(settings as unknown as LoraSettings)
-  const pairs = model.spec.matrices.flatMap(({ name, d, k }): readonly (readonly [string, Feed])[] => {
-    const none = { A: { shape: [0, k], data: new Float32Array(0) }, B: { shape: [d, 0], data: new Float32Array(0) } }
-    const { A, B } = padPair(modules.get(name) ?? none, maxRank)
-    const keys = pairKeys(`${peftPrefix}${modulePath(model, outputs, name)}`)
-    return [
-      [keys.A, A],
-      [keys.B, { ...B, data: B.data.map((x) => x * scale) }],
-    ]
-  })
-  return Object.fromEntries([...pairs, ...[...head].map(([name, weights]) => [headKey(model, name), weights] as const)])
+  const { model, outputs, tensors } = toOneRank(adapter, maxRank)
+  const toKey = (name: string): string =>
+    pairKeys(`${peftPrefix}${modulePath(model, outputs, name.slice(0, -2))}`)[name.endsWith('.A') ? 'A' : 'B']
+  return Object.fromEntries([
+    ...[...tensors].map(([name, weights]) => [toKey(name), weights] as const),
+    ...[...head].map(([name, weights]) => [headKey(model, name), weights] as const),
+  ])
 }
 
 /** The adapter and its whole head as one safetensors file: PEFT's tensors, with the texts of PEFT's other files as metadata. */

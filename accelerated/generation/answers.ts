@@ -1,62 +1,176 @@
 /** Answers as text: each piece as soon as no later token can change it, up to a stop text, and at the end the whole answer. */
 import { z } from 'zod'
+import { SettingsError } from '../errors/expectedErrors.js'
+import { inputError } from '../errors/inputError.js'
 import { refuseOtherKeys, validate } from '../errors/validate.js'
 import type { Decoder } from './decoder.js'
-import { generate, type GenerationEnd } from './generate.js'
+import { textBatch, type GenerationEnd, type ScoredChoice, type TextRequest } from './generate.js'
 import { generationSettings, resolveGeneration, type GenerationInput, type ResolvedGeneration } from './generationSettings.js'
 
-/** A piece of an answer as soon as no later token can change it, and at the end the whole answer. `prompt` counts from 0. */
-export type AnswerEvent =
-  | { readonly kind: 'piece'; readonly prompt: number; readonly text: string }
-  | { readonly kind: 'answer'; readonly prompt: number; readonly text: string; readonly tokens: number; readonly ended: GenerationEnd }
+/** A token of an answer, and the likeliest ones in its place. bytes: in UTF-8; a letter may have several tokens */
+export type TokenLogprob = LikelyToken & { readonly top: readonly LikelyToken[] }
+export type LikelyToken = { readonly token: string; readonly bytes: readonly number[]; readonly logprob: number }
 
-/** What ends an answer, besides the model's end-of-text token. */
-export type AnswerEnds = {
+/** `logprobs` of the tokens since the last piece, or of the whole answer, without the one that ended it; absent: nobody asked for them */
+export type AnswerEvent = { readonly prompt: number; readonly text: string; readonly logprobs?: readonly TokenLogprob[] } & (
+  | { readonly kind: 'piece' }
+  | { readonly kind: 'answer'; readonly tokens: number; readonly ended: GenerationEnd; readonly ids: readonly number[] }
+)
+
+/** What an answer may have, besides the settings of generation. */
+export type AnswerOptions = {
   /** Stop strings: the answer ends before the first of them. */
   readonly stop?: readonly string[]
   /** End the answer after its first line that is not blank. */
   readonly lineOnly?: boolean
+  /** Added to the logits of tokens, by id. */
+  readonly logitBias?: Readonly<Record<number, number>>
+  /** Report the log-probability of each token, and so many of the likeliest tokens in its place. */
+  readonly logprobs?: number
 }
 
 /** What a caller without types may give. */
-const endsSchema = z.looseObject({ stop: z.array(z.string().min(1)).optional(), lineOnly: z.boolean().optional() })
-const names = [...Object.keys(generationSettings), ...Object.keys(endsSchema.shape)]
+const optionsSchema = z.looseObject({
+  stop: z.array(z.string().min(1)).optional(),
+  lineOnly: z.boolean().optional(),
+  logitBias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).optional(),
+  logprobs: z.int().min(0).max(20).optional(),
+})
+const names = [...Object.keys(generationSettings), ...Object.keys(optionsSchema.shape)]
+
+/** Settings with defaults. */
+type Resolved = ResolvedGeneration & AnswerOptions & Required<Pick<AnswerOptions, 'stop' | 'lineOnly'>>
 
 /** Validates settings and fills in defaults. @throws InputError for an unknown one, SettingsError for a wrong value */
-export const resolveAnswers = (given: Partial<GenerationInput> & AnswerEnds): ResolvedGeneration & Required<AnswerEnds> => {
-  const { stop = [], lineOnly = false, ...settings } = validate(endsSchema, given, 'settings', 'settings of generation')
+export const resolveAnswers = (given: Partial<GenerationInput> & AnswerOptions): Resolved => {
+  const {
+    stop = [],
+    lineOnly = false,
+    logitBias,
+    logprobs,
+    ...settings
+  } = validate(optionsSchema, given, 'settings', 'settings of generation')
   refuseOtherKeys(settings, names, 'settings', 'a setting of generation')
-  return { ...resolveGeneration(settings), stop, lineOnly }
+  const resolved = resolveGeneration(settings)
+  if (resolved.numBeams > 1 && logprobs !== undefined) throw new SettingsError('numBeams', '1 with logprobs', String(resolved.numBeams))
+  return { ...resolved, stop, lineOnly, ...(logitBias && { logitBias }), ...(logprobs === undefined ? {} : { logprobs }) }
 }
 
-type Text = {
-  readonly decode: (ids: readonly number[]) => string
+/** What answers need of a tokenizer. */
+export type AnswerText = {
+  readonly decode: Decode
+  /** the bytes of a token; of a special one, its name's */
+  readonly bytes: (id: number) => Uint8Array
   /** ids that end a text */
   readonly endTokens: readonly number[]
+}
+
+/** An answer to generate; `settings` and all others as in TextRequest. */
+export type AnswerRequest = Omit<TextRequest, 'settings'> & { readonly settings: Partial<GenerationInput> & AnswerOptions }
+
+/** What a batch reports beside answers. begun: the prompt is about to be read. failed: of this answer alone */
+export type AnswerBatchEvent =
+  | AnswerEvent
+  | { readonly kind: 'begun'; readonly prompt: number }
+  | { readonly kind: 'failed'; readonly prompt: number; readonly error: Error }
+
+/** A TextBatch of answers. */
+export type AnswerBatch = {
+  /** @throws SettingsError for a wrong setting, InputError for a token that the vocabulary lacks */
+  readonly add: (request: AnswerRequest) => void
+  readonly events: () => AsyncGenerator<AnswerBatchEvent, void>
+}
+
+export const answerBatch = (decoder: Decoder, text: AnswerText): AnswerBatch => {
+  const batch = textBatch(decoder)
+  const open = new Map<number, OpenAnswer>()
+  return {
+    add: (request) => {
+      const { stop, lineOnly, ...resolved } = resolveAnswers(request.settings)
+      const { vocabularySize } = decoder.assembly.model
+      const other = Object.keys(resolved.logitBias ?? {}).find((id) => Number(id) >= vocabularySize)
+      if (other !== undefined) throw inputError('logitBias', `token ids below ${vocabularySize}`, other)
+      const [atText, atLine] = [stopsAt(text.decode, stop), stopsAtLine(text.decode)]
+      const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
+      batch.add({ ...request, settings: { ...resolved, endTokens: text.endTokens, stops } })
+      open.set(request.prompt, openAnswer(text, stop, request.ids))
+      request.signal?.addEventListener('abort', () => open.delete(request.prompt), { once: true })
+    },
+    events: async function* () {
+      for await (const event of batch.events()) {
+        const { prompt } = event
+        if (event.kind === 'failed') open.delete(prompt)
+        if (event.kind === 'begun' || event.kind === 'failed') yield event
+        else if (event.kind === 'token') yield* open.get(prompt)?.push(prompt, event.token, event.scored) ?? []
+        else {
+          yield* open.get(prompt)?.end(prompt, event.tokens, event.ended) ?? []
+          open.delete(prompt)
+        }
+      }
+    },
+  }
+}
+
+type OpenAnswer = {
+  readonly push: (prompt: number, token: number, scored: ScoredChoice | undefined) => readonly AnswerEvent[]
+  readonly end: (prompt: number, ids: readonly number[], ended: GenerationEnd) => readonly AnswerEvent[]
+}
+
+/** The events of one answer, from its tokens. */
+const openAnswer = ({ decode, bytes, endTokens }: AnswerText, stop: readonly string[], ids: readonly number[]): OpenAnswer => {
+  const text = streamedText(decode, stop, ids)
+  let [waiting, all]: [TokenLogprob[], TokenLogprob[]] | [] = []
+  const likely = (id: number, logprob: number): LikelyToken => ({ token: name(bytes(id)), bytes: [...bytes(id)], logprob })
+  const piece = (prompt: number, added: string): readonly AnswerEvent[] => {
+    if (added === '') return []
+    const logprobs = waiting
+    if (waiting !== undefined) waiting = []
+    return [{ kind: 'piece', prompt, text: added, ...(logprobs && { logprobs }) }]
+  }
+  return {
+    push: (prompt, token, scored) => {
+      if (scored !== undefined && !endTokens.includes(token)) {
+        const one = { ...likely(token, scored.logprob), top: scored.top.map((other) => likely(other.token, other.score)) }
+        ;[waiting, all] = [[...(waiting ?? []), one], all ?? []]
+        all.push(one)
+      }
+      return piece(prompt, text.push(token))
+    },
+    end: (prompt, tokens, ended) => [
+      ...piece(prompt, text.end()),
+      { kind: 'answer', prompt, text: text.text(), tokens: tokens.length, ended, ids: tokens, ...(all && { logprobs: all }) },
+    ],
+  }
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** The text of bytes; of a part of a letter, the bytes as OpenAI writes them. */
+const name = (bytes: Uint8Array): string => {
+  try {
+    return strictUtf8.decode(bytes)
+  } catch {
+    return `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
+  }
 }
 
 /** Generates an answer to each prompt, batch by batch. @throws SettingsError for a wrong setting, InputError if a prompt does not fit */
 export async function* answersTo(
   decoder: Decoder,
-  { decode, endTokens }: Text,
+  text: AnswerText,
   prompts: readonly (readonly number[])[],
-  settings: Partial<GenerationInput> & AnswerEnds,
+  settings: Partial<GenerationInput> & AnswerOptions,
   signal?: AbortSignal,
 ): AsyncGenerator<AnswerEvent, void> {
-  const { stop, lineOnly, ...resolved } = resolveAnswers(settings)
-  const texts = prompts.map((prompt) => streamedText(decode, stop, prompt))
-  const [atText, atLine] = [stopsAt(decode, stop), stopsAtLine(decode)]
-  const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
-  const generation = { ...resolved, endTokens, stops }
-  for await (const event of generate(decoder, prompts, generation, signal)) {
-    const [{ prompt }, text] = [event, texts[event.prompt]]
-    const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''
-    if (piece !== '') yield { kind: 'piece', prompt, text: piece }
-    if (event.kind === 'text') yield { kind: 'answer', prompt, text: text?.text() ?? '', tokens: event.tokens.length, ended: event.ended }
+  const batch = answerBatch(decoder, text)
+  for (const [prompt, ids] of prompts.entries()) batch.add({ prompt, ids, settings, draw: prompt, signal })
+  for await (const event of batch.events()) {
+    if (event.kind === 'failed') throw event.error
+    if (event.kind !== 'begun') yield event
   }
 }
 
-type Decode = (ids: readonly number[]) => string
+export type Decode = (ids: readonly number[]) => string
 
 type StreamedText = {
   /** Returns the text that became certain with this token: whole letters only, and nothing that may start a stop text. */

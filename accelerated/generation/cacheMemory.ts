@@ -1,4 +1,4 @@
-/** The memory of a decoder's cache: the buffers that a step reads and writes, for rows that grow by the same number of tokens. */
+/** The memory of a decoder's cache: the buffers that a step reads and writes, for rows that end in the same slot and grow by the same number of tokens. */
 import type { FloatType } from '../graph/expression.js'
 import type { Layer } from '../models/architecture.js'
 import type { Results } from '../engines/engine.js'
@@ -18,7 +18,10 @@ export type RowMemory = {
 }
 
 export type CacheMemory = RowMemory & {
-  readonly select: (rows: readonly number[]) => void
+  /** @param without slots at the start of each row, which it forgets */
+  readonly select: (rows: readonly number[], without?: number) => void
+  /** Adds the rows of another memory of the same kind after these; the shorter ones get padding before them. */
+  readonly join: (other: RowMemory) => void
   /** Forgets all tokens after the first `count`. */
   readonly keep: (count: number) => void
   /** Of a cache that stays on the device: `grow` counts tokens whose numbers are only there, and `refresh` takes them. Absent: it stays nowhere. */
@@ -47,19 +50,27 @@ export const growingMemory = (layers: readonly Layer[], rowsAtFirst: number, dty
         feed: (): Feed => ({ data: numbers, shape: shape(tokens) }),
         room: (more: number): Feed => ({ data: roomFor(rows * width * (tokens + more)), shape: shape(tokens + more) }),
         turn,
-        select: (from: readonly number[]): void => {
-          const size = width * tokens
-          const selected = roomFor(from.length * size)
-          from.forEach((row, to) => {
-            selected.set(numbers.subarray(row * size, (row + 1) * size), to * size)
-          })
+        select: (from: readonly number[], without: number): void => {
+          const selected = roomFor(from.length * width * (tokens - without))
+          copyRows({ data: numbers, shape: shape(tokens) }, from, { first: without, count: tokens - without }, selected, 0)
           turn(selected)
         },
         keep: (count: number): void => {
-          const [before, after, blocks] = [tokens * layer.headSize, count * layer.headSize, rows * layer.heads]
-          const kept = roomFor(blocks * after)
-          for (let block = 0; block < blocks; block++) kept.set(numbers.subarray(block * before, block * before + after), block * after)
+          const kept = roomFor(rows * width * count)
+          copyRows({ data: numbers, shape: shape(tokens) }, range(rows), { first: 0, count }, kept, 0)
           turn(kept)
+        },
+        join: (theirs: Feed, theirTokens: number, joined: number): void => {
+          const [all, size] = [roomFor((rows + (theirs.shape[0] ?? 0)) * width * joined), width * joined]
+          copyRows(
+            { data: numbers, shape: shape(tokens) },
+            range(rows),
+            { first: 0, count: tokens },
+            all.subarray(0, rows * size),
+            joined - tokens,
+          )
+          copyRows(theirs, range(theirs.shape[0] ?? 0), { first: 0, count: theirTokens }, all.subarray(rows * size), joined - theirTokens)
+          turn(all)
         },
       }
     }),
@@ -75,14 +86,21 @@ export const growingMemory = (layers: readonly Layer[], rowsAtFirst: number, dty
       refresh(results)
       tokens += more
     },
-    select: (from) => {
-      if (isSame(from, rows)) return
-      for (const { select } of tensors) select(from)
+    select: (from, without = 0) => {
+      if (isSame(from, rows) && without === 0) return
+      for (const { select } of tensors) select(from, without)
       rows = from.length
+      tokens -= without
     },
     keep: (count) => {
       for (const { keep } of tensors) keep(count)
       tokens = count
+    },
+    join: (other) => {
+      const [feeds, joined] = [other.feeds(), Math.max(tokens, other.tokens())]
+      for (const { names, join } of tensors) join(findFeed(feeds, names[0]), other.tokens(), joined)
+      rows += rowsIn(feeds)
+      tokens = joined
     },
     onDevice: {
       grow: (more) => {
@@ -130,13 +148,21 @@ export const roomyMemory = (layers: readonly Layer[], rowsAtFirst: number, capac
       take(results, 0)
       tokens += more
     },
-    select: (from) => {
-      if (isSame(from, rows)) return
-      for (const { select } of buffers) select(from)
+    select: (from, without = 0) => {
+      if (isSame(from, rows) && without === 0) return
+      for (const { select } of buffers) select(from, without)
       rows = from.length
+      tokens -= without
     },
     keep: (count) => {
       tokens = count
+    },
+    join: (other) => {
+      const [feeds, joined] = [other.feeds(), Math.max(tokens, other.tokens())]
+      if (joined > capacity) capacity = Math.ceil(1.5 * joined)
+      for (const { past, join } of buffers) join(findFeed(feeds, past), { tokens, theirTokens: other.tokens(), joined, capacity })
+      rows += rowsIn(feeds)
+      tokens = joined
     },
     byRow: (row, start) => {
       let read = start
@@ -172,20 +198,62 @@ const roomyBuffer = ({ name, heads, headSize }: Layer, part: Part, rows: number,
       if (written.buffer !== numbers.buffer) numbers.set(written, first * rowSize())
     },
     grow: (larger: number): void => {
-      const [before, after, count] = [capacity * headSize, larger * headSize, numbers.length / (capacity * headSize)]
-      const roomier = new Float32Array(count * after)
-      for (let head = 0; head < count; head++) roomier.set(numbers.subarray(head * before, (head + 1) * before), head * after)
+      const count = numbers.length / rowSize()
+      const roomier = new Float32Array(count * heads * larger * headSize)
+      copyRows({ data: numbers, shape: [count, heads, capacity, headSize] }, range(count), { first: 0, count: capacity }, roomier, 0)
       ;[numbers, capacity] = [roomier, larger]
     },
-    select: (from: readonly number[]): void => {
-      const size = rowSize()
-      const selected = spare.length === from.length * size ? spare : new Float32Array(from.length * size)
-      from.forEach((row, to) => {
-        selected.set(numbers.subarray(row * size, (row + 1) * size), to * size)
-      })
+    select: (from: readonly number[], without: number): void => {
+      const size = from.length * rowSize()
+      const selected = spare.length === size ? spare : new Float32Array(size)
+      const shape = [numbers.length / rowSize(), heads, capacity, headSize]
+      copyRows({ data: numbers, shape }, from, { first: without, count: capacity - without }, selected, 0)
       ;[numbers, spare] = [selected, numbers]
     },
+    join: (
+      theirs: Feed,
+      { tokens, theirTokens, joined, capacity: larger }: Readonly<Record<'tokens' | 'theirTokens' | 'joined' | 'capacity', number>>,
+    ): void => {
+      const [count, theirCount] = [numbers.length / rowSize(), theirs.shape[0] ?? 0]
+      const ours: Feed = { data: numbers, shape: [count, heads, capacity, headSize] }
+      const size = heads * larger * headSize
+      const all = new Float32Array((count + theirCount) * size)
+      copyRows(ours, range(count), { first: 0, count: tokens }, all.subarray(0, count * size), joined - tokens)
+      copyRows(theirs, range(theirCount), { first: 0, count: theirTokens }, all.subarray(count * size), joined - theirTokens)
+      ;[numbers, spare, capacity] = [all, new Float32Array(0), larger]
+    },
   }
+}
+
+const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i)
+
+const rowsIn = (feeds: Feeds): number => Object.values(feeds)[0]?.shape[0] ?? 0
+
+const findFeed = (feeds: Feeds, name: string): Feed => {
+  const feed = feeds[name]
+  if (feed === undefined) throw new Error(`cacheMemory: expected ${name}, got none`)
+  return feed
+}
+
+/**
+ * Copies slots of rows to `target`, where those before `start` become 0: a number that is no number would reach every row through them.
+ * @param source [rows, heads, slots, headSize] @param target of as many rows as `from` has
+ */
+const copyRows = (
+  { data, shape: [, heads = 1, slots = 0, headSize = 1] }: Feed,
+  from: readonly number[],
+  { first, count }: { readonly first: number; readonly count: number },
+  target: Vector,
+  start: number,
+): void => {
+  const [before, after] = [slots * headSize, target.length / (from.length * heads)]
+  from.forEach((row, to) => {
+    for (let head = 0; head < heads; head++) {
+      const [source, at] = [(row * heads + head) * before + first * headSize, (to * heads + head) * after]
+      target.fill(0, at, at + start * headSize)
+      target.set((data as Vector).subarray(source, source + count * headSize), at + start * headSize)
+    }
+  })
 }
 
 export const readFloats = (results: Results, name: string): Vector => {

@@ -23,16 +23,30 @@ export type DecodedRows = {
   readonly logits: () => readonly Logits[]
   /** Rows may be dropped, repeated and reordered. */
   readonly append: (rows: readonly Continuation[]) => Promise<void>
+  /** Puts rows that the same decoder read after these. They are of no use by themselves then. */
+  readonly join: (others: DecodedRows) => Promise<void>
+  /** what `join` takes of them */
+  readonly cached: () => CachedRows
   /** Of a single row: keeps its first `kept` tokens, and reads these after them. */
   readonly reread: (kept: number, tokens: Tokens, signal?: AbortSignal) => Promise<void>
 }
+
+/** padding: slots before each row */
+export type CachedRows = { readonly memory: CacheMemory; readonly padding: readonly number[] }
 
 export type Decoder = {
   readonly assembly: Assembly
   /** for a prompt and its continuation together */
   readonly positions: number
-  /** Reads prompts of at least one token, a row each. An aborted signal ends it after a chunk: the rows are then of no use. */
+  /**
+   * Reads prompts of at least one token, a row each. Calls for other rows take their turns between its chunks. An aborted signal ends it after a
+   * chunk: the rows are then of no use.
+   */
   readonly begin: (prompts: readonly Tokens[], signal?: AbortSignal) => Promise<DecodedRows>
+  /** bytes of the cache for a token of a row */
+  readonly tokenBytes: number
+  /** Reads a text, and hands over the logits of the token after each of its tokens, until the signal is aborted. */
+  readonly score: (tokens: Tokens, take: (logits: Logits, position: number) => void, signal?: AbortSignal) => Promise<void>
   /** @throws ChangedFileError if the files of the weights are no longer those that were opened */
   readonly checkWeights: () => Promise<void>
   readonly release: () => Promise<void>
@@ -43,6 +57,9 @@ const paddingBias = -1e9
 
 /** Long prompts are read in chunks, since the attention scores of all their token pairs are large. */
 export const usualChunk = 512
+
+/** 32 MB of logits in float32. */
+const mostLogits = 2 ** 23
 
 /**
  * @param phase one without gate noise: see `inference` of MethodPhases @param parameters in the phase's layout
@@ -65,41 +82,115 @@ export const openDecoder = async (
     ...{ mode: 'decode', fixed: Object.keys(trained.feeds) },
     carry: kind === 'growing' ? cacheCarry(model.spec.layers) : {},
   })
+  const inTurn = turns()
   const device = deviceCache(session)
-  const read = makeReader(assembly, session, trained.feeds, device)
+  const readNow = makeReader(assembly, session, trained.feeds, device)
+  const read: ReadColumns = (...call) => inTurn(() => readNow(...call))
+  const change = (memory: CacheMemory, work: () => void): Promise<void> => inTurn(() => changeMemory(device, memory, work))
   const { vocabularySize } = model
   const { readChunks, readPrompts } = promptReader(read, chunk, assembly)
+  const context: RowsContext = { read, readChunks, change, vocabularySize, inside: virtual.inside }
+
+  const openMemory = (rows: number, longest: number): CacheMemory =>
+    kind === 'roomy' ? roomyMemory(model.spec.layers, rows, longest) : growingMemory(model.spec.layers, rows, dtype)
+
+  const score: Decoder['score'] = async (tokens, take, signal) => {
+    const row = [...new Array<number>(virtual.inside).fill(0), ...tokens]
+    const [memory, most] = [openMemory(1, row.length), Math.max(1, Math.min(chunk, Math.floor(mostLogits / vocabularySize)))]
+    for (let start = 0; start < row.length && signal?.aborted !== true; start += most) {
+      const part = row.slice(start, start + most)
+      const logits = await read([part], [0], memory, [...part.keys()])
+      for (const i of part.keys())
+        if (start + i >= virtual.inside) take(logits.subarray(i * vocabularySize, (i + 1) * vocabularySize), start + i - virtual.inside)
+    }
+  }
 
   const begin: Decoder['begin'] = async (prompts, signal) => {
     const longest = Math.max(...prompts.map(({ length }) => length + virtual.inside))
     if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
       throw new Error(`begin: expected prompts of at least one token, got lengths [${prompts.map(({ length }) => length)}]`)
-    let padding = prompts.map(({ length }) => longest - length - virtual.inside)
-    const memory =
-      kind === 'roomy' ? roomyMemory(model.spec.layers, prompts.length, longest) : growingMemory(model.spec.layers, prompts.length, dtype)
+    const padding = prompts.map(({ length }) => longest - length - virtual.inside)
+    const memory = openMemory(prompts.length, longest)
     const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + virtual.inside).fill(0), ...ids])
-    let logits = await readPrompts(rows, padding, memory, signal)
-    return {
-      logits: () => padding.map((_, row) => logits.subarray(row * vocabularySize, (row + 1) * vocabularySize)),
-      append: async (next) => {
-        const from = next.map((row) => row.from)
-        if (!isSame(from, padding.length)) await changeMemory(device, memory, () => memory.select(from))
+    return decodedRows(context, memory, padding, await readPrompts(rows, padding, memory, signal))
+  }
+  const tokenBytes = model.spec.layers.reduce((sum, { heads, headSize }) => sum + 2 * heads * headSize * zeros(1, dtype).byteLength, 0)
+  return {
+    assembly,
+    positions: model.spec.maxPositions - virtual.count,
+    tokenBytes,
+    begin,
+    score,
+    checkWeights: check,
+    release: session.release,
+  }
+}
+
+/** How rows of a decoder are read. inside: virtual tokens in slots at the start of a row */
+type RowsContext = {
+  readonly read: ReadColumns
+  readonly readChunks: ReadRows<RowMemory>
+  /** Changes a memory while nothing is read. */
+  readonly change: (memory: CacheMemory, work: () => void) => Promise<void>
+  readonly vocabularySize: number
+  readonly inside: number
+}
+
+/** Rows whose prompts are read. @param before slots before each row @param first logits of the next token of each row */
+const decodedRows = (
+  { read, readChunks, change, vocabularySize, inside }: RowsContext,
+  memory: CacheMemory,
+  before: readonly number[],
+  first: Vector,
+): DecodedRows => {
+  let padding = before
+  const byRow = (all: Vector): readonly Logits[] => padding.map((_, row) => all.subarray(row * vocabularySize, (row + 1) * vocabularySize))
+  let logits = byRow(first)
+  return {
+    logits: () => logits,
+    append: async (next) => {
+      const from = next.map((row) => row.from)
+      if (!isSame(from, padding.length)) {
         padding = from.map((row) => padding[row] ?? 0)
-        logits = await read(
+        const common = Math.min(...padding) // the longest row has left
+        await change(memory, () => memory.select(from, common))
+        padding = padding.map((before) => before - common)
+      }
+      logits = byRow(
+        await read(
           next.map(({ token }) => [token]),
           padding,
           memory,
-        )
-      },
-      reread: async (kept, tokens, stop) => {
-        const [before = 0, ...others] = padding
-        if (others.length > 0) throw new Error(`reread: expected a single row, got ${padding.length}`)
-        await changeMemory(device, memory, () => memory.keep(before + virtual.inside + kept))
-        logits = await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory, stop)
-      },
-    }
+        ),
+      )
+    },
+    cached: () => ({ memory, padding }),
+    join: async (others) => {
+      const { memory: theirs, padding: theirPadding } = others.cached()
+      await change(theirs, () => undefined) // on the device alone until now
+      const [count, theirCount] = [memory.tokens(), theirs.tokens()]
+      await change(memory, () => memory.join(theirs))
+      const joined = memory.tokens()
+      padding = [...padding.map((before) => before + joined - count), ...theirPadding.map((before) => before + joined - theirCount)]
+      logits = [...logits, ...others.logits()]
+    },
+    reread: async (kept, tokens, stop) => {
+      const [before = 0, ...others] = padding
+      if (others.length > 0) throw new Error(`reread: expected a single row, got ${padding.length}`)
+      await change(memory, () => memory.keep(before + inside + kept))
+      logits = byRow(await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory, stop))
+    },
   }
-  return { assembly, positions: model.spec.maxPositions - virtual.count, begin, checkWeights: check, release: session.release }
+}
+
+/** Runs work after the work before it: a session runs once at a time. */
+const turns = () => {
+  let last: Promise<unknown> = Promise.resolve()
+  return <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = last.then(work)
+    last = turn.catch(() => undefined)
+    return turn
+  }
 }
 
 type ReadRows<Memory> = (
@@ -153,17 +244,26 @@ const virtualSlots = ({ method, settings }: Assembly): { readonly count: number;
   return { count, inside: at === 'embeddings' ? count : 0 }
 }
 
-/** Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last. padding: slots before each row */
-type ReadColumns = (columns: readonly Tokens[], padding: readonly number[], memory: RowMemory) => Promise<Vector>
+/**
+ * Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last, or of those at `wanted` among the tokens of
+ * all rows. padding: slots before each row
+ */
+type ReadColumns = (
+  columns: readonly Tokens[],
+  padding: readonly number[],
+  memory: RowMemory,
+  wanted?: readonly number[],
+) => Promise<Vector>
 
 const makeReader = (assembly: Assembly, session: Session, trained: Feeds, device: DeviceCache | null): ReadColumns => {
   const roomy = session.inputs.includes('keyCount')
   const { model, precision } = assembly
   const { dtype } = precision
   const { count, inside } = virtualSlots(assembly)
-  return async (columns, padding, memory) => {
+  return async (columns, padding, memory, given) => {
     const [batch, sequence, past] = [columns.length, columns[0]?.length ?? 0, memory.tokens()]
     const all = past + sequence
+    const wanted = given ?? columns.map((_, row) => row * sequence + sequence - 1)
     const slots = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => past + i - before)) // below 0: padding
     const positions = slots.map((slot) => Math.max(0, slot) + count - inside)
     const virtualTokens = slots.map((slot) => (slot < 0 ? inside : Math.min(slot, inside)))
@@ -178,10 +278,10 @@ const makeReader = (assembly: Assembly, session: Session, trained: Feeds, device
       positions: int32Feed(Int32Array.from(positions), [batch, sequence]),
       virtualToken: int32Feed(Int32Array.from(virtualTokens), [batch, sequence]),
       keyBias: floatFeed(keyBias, [batch, all], dtype),
-      lastOfRow: int32Feed(Int32Array.from(columns, (_, row) => row * sequence + sequence - 1)),
+      wanted: int32Feed(Int32Array.from(wanted)),
     }
-    const logits = { data: zeros(batch * model.vocabularySize, dtype), shape: [batch, model.vocabularySize] }
-    if (device !== null) return device.inTurn(() => readOnDevice(session, device, memory as CacheMemory, feeds, sequence))
+    const logits = { data: zeros(wanted.length * model.vocabularySize, dtype), shape: [wanted.length, model.vocabularySize] }
+    if (device !== null) return readOnDevice(session, device, memory as CacheMemory, feeds, sequence)
     const room = memory.room(sequence)
     const results = await session.run({ ...feeds, ...memory.feeds() }, { logits, ...room })
     memory.take(results, sequence)
@@ -203,8 +303,6 @@ const readOnDevice = async (session: Session, device: DeviceCache, memory: Cache
  * reordered, and where another text needs the session. One call at a time may use it.
  */
 type DeviceCache = {
-  /** Runs work after the work before it. */
-  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>
   /** Whether the device has the cache of this memory. */
   readonly has: (memory: CacheMemory) => boolean
   /** After a run with this memory: the device has its cache, with `more` tokens. */
@@ -220,13 +318,7 @@ const deviceCache = ({ carried }: Session): DeviceCache | null => {
   if (carried === undefined) return null
   /** isAhead: whether the memory has older numbers than the device */
   let [owner, isAhead]: [CacheMemory | null, boolean] = [null, false]
-  let last: Promise<unknown> = Promise.resolve()
   return {
-    inTurn: (work) => {
-      const turn = last.then(work)
-      last = turn.catch(() => undefined)
-      return turn
-    },
     has: (memory) => owner === memory,
     took: (memory, more) => {
       memory.onDevice?.grow(more)
@@ -243,15 +335,12 @@ const deviceCache = ({ carried }: Session): DeviceCache | null => {
 }
 
 /** Changes a memory on the host, after the numbers that only the device has are there. */
-const changeMemory = (device: DeviceCache | null, memory: CacheMemory, change: () => void): Promise<void> => {
-  const changed = async (): Promise<void> => {
-    if (device?.has(memory) === true) {
-      await device.settle()
-      device.forget()
-    }
-    change()
+const changeMemory = async (device: DeviceCache | null, memory: CacheMemory, change: () => void): Promise<void> => {
+  if (device?.has(memory) === true) {
+    await device.settle()
+    device.forget()
   }
-  return device === null ? changed() : device.inTurn(changed)
+  change()
 }
 
 /**
@@ -276,6 +365,10 @@ export const keepingCache = (decoder: Decoder): Decoder => {
         await rows.append(next)
         const [only] = next
         if (read?.rows === rows && next.length === 1 && only !== undefined) last = { rows, tokens: [...read.tokens, only.token] }
+      },
+      join: (others) => {
+        last = null
+        return rows.join(others)
       },
     }
   }

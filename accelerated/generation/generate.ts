@@ -1,8 +1,18 @@
 /** Text generation: prompts in batches, token by token, until each text ends. Greedy, by beam search, or sampled. */
 import { inputError } from '../errors/inputError.js'
 import { uniforms } from '../parameters/random.js'
-import { samplingDistribution, sample, largest, logProbabilities, applyRepetitionPenalty, type Sampling } from './sampling.js'
-import type { DecodedRows, Decoder, Continuation } from './decoder.js'
+import {
+  changeScores,
+  largest,
+  logProbabilities,
+  sample,
+  samplingDistribution,
+  type ScoredToken,
+  type Sampling,
+  type ScoreChanges,
+} from './sampling.js'
+import type { DecodedRows, Decoder, Continuation, Logits } from './decoder.js'
+import type { LimitState, TokenLimit } from './tokenLimit.js'
 
 // Beam search of one prompt, as in transformers (early_stopping = False). The score of a finished text is its log-probability over lengthᵖᵉⁿᵃˡᵗʸ. The
 // search ends when the best running text, ended now, would not beat the worst finished one.
@@ -72,37 +82,70 @@ export const searchStep = (
   }
 }
 
-export type GenerationSettings = {
+export type GenerationSettings = ScoreChanges & {
   readonly maxNewTokens: number
   /** null: greedy */
   readonly sampling: Sampling | null
   /** beam width; 1: no beam search. Must be 1 with `sampling`. */
   readonly numBeams: number
   readonly lengthPenalty: number
-  readonly repetitionPenalty: number
   readonly seed: number
   readonly batchSize: number
   /** ids that end a text */
   readonly endTokens: readonly number[]
   /** whether a text ends with its last token because of its content. tokens: those after the prompt */
   readonly stops: (tokens: readonly number[], prompt: readonly number[]) => boolean
+  /** the tokens that may come, such as those of a grammar; absent: all. Without beams. */
+  readonly limit?: TokenLimit | undefined
+  /** the log-probabilities of each token and of so many likely ones in its place; absent: none. Without beams. */
+  readonly logprobs?: number | undefined
 }
 
-/** end: one of endTokens, which is the last of the tokens · stop: `stops` · length: maxNewTokens or the model's positions */
+/** end: one of endTokens, which is the last of the tokens · stop: `stops`, or the end of a grammar · length: maxNewTokens or the model's positions */
 export type GenerationEnd = 'end' | 'stop' | 'length'
+
+/** Of a token, and of the likeliest ones in its place: what the model alone gives, whatever changes the scores. */
+export type ScoredChoice = {
+  readonly logprob: number
+  readonly top: readonly ScoredToken[]
+}
 
 /** Each token of prompt number `prompt` as soon as it is certain (with beams: at the end), then the whole text. */
 export type GenerationEvent =
-  | { readonly kind: 'token'; readonly prompt: number; readonly token: number }
+  | { readonly kind: 'token'; readonly prompt: number; readonly token: number; readonly scored?: ScoredChoice }
   | { readonly kind: 'text'; readonly prompt: number; readonly tokens: readonly number[]; readonly ended: GenerationEnd }
 
-/** The largest number of new tokens: the model's positions limit it too. */
-const roomFor = (decoder: Decoder, prompt: readonly number[], { maxNewTokens }: GenerationSettings): number =>
-  Math.min(maxNewTokens, decoder.positions - prompt.length)
+/** What a batch reports beside these. begun: the prompt is about to be read. failed: of this text alone */
+export type BatchEvent =
+  | GenerationEvent
+  | { readonly kind: 'begun'; readonly prompt: number }
+  | { readonly kind: 'failed'; readonly prompt: number; readonly error: Error }
+
+/** A prompt has at least one token, and fewer than the model's positions. */
+export type TextRequest = {
+  /** its number in events */
+  readonly prompt: number
+  readonly ids: readonly number[]
+  readonly settings: GenerationSettings
+  /** A draw is a function of seed, this number, and the position. */
+  readonly draw: number
+  /** ends the text after a token, or after a chunk of its prompt: it then has no `text` event */
+  readonly signal?: AbortSignal | undefined
+}
 
 /**
- * Prompts have at least one token, and fewer than the model's positions. Apart from rounding, a text does not depend on the other prompts: a draw is
- * a function of seed, prompt number and position. An aborted `signal` ends it after a token or a chunk of a prompt; unfinished texts then have no `text` event.
+ * A batch that texts join between two tokens, each with its own settings, and leave when they end. Apart from rounding, a text does not depend on the
+ * others.
+ */
+export type TextBatch = {
+  readonly add: (request: TextRequest) => void
+  /** Generates until no text waits. Texts that are added meanwhile join. What it throws, or leaving the loop, ends all. */
+  readonly events: () => AsyncGenerator<BatchEvent, void>
+}
+
+/**
+ * Generates the texts of prompts, `batchSize` at a time. An aborted `signal` ends it after a token or a chunk of a prompt; unfinished texts then have
+ * no `text` event.
  */
 export async function* generate(
   decoder: Decoder,
@@ -110,31 +153,185 @@ export async function* generate(
   settings: GenerationSettings,
   signal?: AbortSignal,
 ): AsyncGenerator<GenerationEvent, void> {
-  const numbered = prompts.map((ids, prompt): Numbered => ({ prompt, ids, room: roomFor(decoder, ids, settings) }))
-  const full = numbered.find(({ room }) => room < 1)
-  if (full !== undefined)
-    throw new Error(`generate: expected room for a token after prompt ${full.prompt}, got ${full.ids.length} tokens in it`)
-  for (let start = 0; start < prompts.length; start += settings.batchSize) {
-    const batch = numbered.slice(start, start + settings.batchSize)
-    await decoder.checkWeights()
-    const rows = await decoder.begin(
-      batch.map(({ ids }) => ids),
-      signal,
-    )
-    for await (const event of settings.numBeams > 1 ? byBeams(rows, batch, settings, signal) : oneByOne(rows, batch, settings, signal)) {
-      if (event.kind === 'text') await decoder.checkWeights() // no answer counts whose weights changed meanwhile
-      yield event
-    }
-    if (signal?.aborted === true) return
+  const batch = textBatch(decoder)
+  for (const [prompt, ids] of prompts.entries()) batch.add({ prompt, ids, settings, draw: prompt, signal })
+  for await (const event of batch.events()) {
+    if (event.kind === 'failed') throw event.error
+    if (event.kind !== 'begun') yield event
   }
 }
 
-type Numbered = { readonly prompt: number; readonly ids: readonly number[]; readonly room: number }
+type Waiting = TextRequest & {
+  /** The largest number of new tokens: the model's positions limit it too. */
+  readonly room: number
+}
+type Running = Waiting & {
+  /** the row that has the logits of its next token */
+  readonly row: number
+  readonly tokens: number[]
+  readonly state: LimitState | undefined
+}
+/** Prompts that are being read: the running texts get tokens between their chunks. */
+type Reading = {
+  readonly texts: readonly Running[]
+  readonly done: Promise<DecodedRows>
+  readonly isDone: () => boolean
+  readonly stop: () => void
+}
+
+/** Bytes of a cache that several texts may share. A text alone may have more: its model's positions bound it. */
+const mostBytes = 2 ** 30
+
+export const textBatch = (decoder: Decoder, bytes = mostBytes): TextBatch => {
+  let [waiting, texts, rows, reading]: [readonly Waiting[], readonly Running[], DecodedRows | null, Reading | null] = [[], [], null, null]
+
+  /** Those that wait the longest, as far as there is room for them beside the others. */
+  const takeNext = (): readonly Waiting[] => {
+    const fits = (all: readonly Waiting[]): boolean =>
+      all.length <= Math.min(...all.map(({ settings }) => settings.batchSize)) &&
+      (all.length === 1 || all.length * Math.max(...all.map(({ ids, room }) => ids.length + room)) * decoder.tokenBytes <= bytes)
+    const misfit = waiting.findIndex((one, i) => searches(one) || !fits([...texts, ...waiting.slice(0, i), one]))
+    const taken = misfit < 0 ? waiting : waiting.slice(0, misfit)
+    waiting = waiting.slice(taken.length)
+    return taken
+  }
+  /** Texts of a beam search have a batch of their own. */
+  const takeSearches = (): readonly Waiting[] => {
+    const [first] = waiting
+    const other = waiting.findIndex(
+      ({ settings }, i) => i >= settings.batchSize || JSON.stringify(settings) !== JSON.stringify(first?.settings),
+    )
+    const taken = other < 0 ? waiting : waiting.slice(0, other)
+    waiting = waiting.slice(taken.length)
+    return taken
+  }
+
+  async function* events(): AsyncGenerator<BatchEvent, void> {
+    try {
+      for (;;) {
+        waiting = waiting.filter(isWanted)
+        texts = texts.filter(isWanted)
+        if (texts.length === 0) rows = null
+        const next = reading === null ? takeNext() : []
+        for (const { prompt } of next) yield { kind: 'begun', prompt }
+        if (next.length > 0) reading = read(decoder, next)
+        if (reading !== null && (rows === null || reading.isDone())) {
+          const { texts: read, done } = reading
+          const [joined, first] = [await done, rows?.logits().length ?? 0]
+          reading = null
+          if (!read.some(isWanted)) continue // it may have ended after a chunk
+          if (rows === null) rows = joined
+          else await rows.join(joined)
+          texts = [...texts, ...read.map((text) => ({ ...text, row: text.row + first }))]
+        }
+        if (texts.length > 0 && rows !== null) {
+          texts = yield* chooseTokens(decoder, texts, rows.logits())
+          const going = texts.filter(isWanted)
+          if (going.length > 0) await rows.append(going.map(({ row, tokens }) => ({ from: row, token: tokens.at(-1) ?? 0 })))
+          texts = going.map((text, row) => ({ ...text, row }))
+        } else if (waiting.length > 0 && reading === null) yield* searchTexts(decoder, takeSearches())
+        else if (reading === null) return
+      }
+    } finally {
+      const unfinished = reading
+      ;[waiting, texts, rows, reading] = [[], [], null, null]
+      unfinished?.stop()
+      if (unfinished !== null) await unfinished.done.catch(() => undefined)
+    }
+  }
+  return {
+    events,
+    add: (request) => {
+      const { ids, settings, prompt } = request
+      const room = Math.min(settings.maxNewTokens, decoder.positions - ids.length)
+      if (room < 1) throw new Error(`generate: expected room for a token after prompt ${prompt}, got ${ids.length} tokens in it`)
+      waiting = [...waiting, { ...request, room }]
+    },
+  }
+}
+
+const isWanted = ({ signal }: TextRequest): boolean => signal?.aborted !== true
+
+const searches = ({ settings }: TextRequest): boolean => settings.numBeams > 1
+
+/** Begins to read prompts, equal ones once. It ends after a chunk when nobody wants any of the texts. */
+const read = (decoder: Decoder, requests: readonly Waiting[]): Reading => {
+  const [stop, keys] = [new AbortController(), requests.map(({ ids }) => ids.join())]
+  const stopIfUnwanted = (): void => {
+    if (!requests.some(isWanted)) stop.abort()
+  }
+  const signals = new Set(requests.map(({ signal }) => signal))
+  for (const signal of signals) signal?.addEventListener('abort', stopIfUnwanted, { once: true })
+  const unique = [...new Set(keys)]
+  const prompts = unique.map((key) => requests[keys.indexOf(key)]?.ids ?? [])
+  let isDone = false
+  const done = decoder
+    .checkWeights()
+    .then(() => decoder.begin(prompts, stop.signal))
+    .finally(() => {
+      isDone = true
+      for (const signal of signals) signal?.removeEventListener('abort', stopIfUnwanted)
+    })
+  done.catch(() => undefined) // awaited later
+  const texts = requests.map((one, i) => ({ ...one, row: unique.indexOf(keys[i] ?? ''), tokens: [], state: one.settings.limit?.start }))
+  return { texts, done, isDone: () => isDone, stop: () => stop.abort() }
+}
+
+/** Appends a token to each text. Returns the texts that continue. */
+async function* chooseTokens(
+  decoder: Decoder,
+  texts: readonly Running[],
+  logits: readonly Logits[],
+): AsyncGenerator<BatchEvent, readonly Running[]> {
+  const continuing: Running[] = []
+  for (const text of texts) {
+    const { prompt, tokens, settings, state } = text
+    const scores = logits[text.row] ?? new Float32Array(0)
+    const token = chooseToken(text, scores)
+    if (token instanceof Error) {
+      yield { kind: 'failed', prompt, error: token }
+      continue
+    }
+    tokens.push(token)
+    yield {
+      kind: 'token',
+      prompt,
+      token,
+      ...(settings.logprobs === undefined ? {} : { scored: scoreChoice(scores, token, settings.logprobs) }),
+    }
+    const next = state === undefined ? undefined : settings.limit?.next(state, token)
+    const ended = findEndReason(tokens, text, settings) ?? (next !== undefined && settings.limit?.isOver(next) === true ? 'stop' : null)
+    if (ended === null) {
+      continuing.push({ ...text, state: next })
+      continue
+    }
+    await decoder.checkWeights() // no answer counts whose weights changed meanwhile
+    yield { kind: 'text', prompt, tokens, ended }
+  }
+  return continuing
+}
+
+/** The next token of a text, or why there is none. */
+const chooseToken = ({ prompt, ids, tokens, settings, draw, state }: Running, logits: Logits): number | Error => {
+  const allowed = state === undefined ? undefined : settings.limit?.allowed(state)
+  if (allowed?.includes(1) === false) return inputError(`prompt ${prompt + 1}`, 'a token that continues the JSON', 'none in the vocabulary')
+  const scores = changeScores(logits, settings, ids, tokens, allowed)
+  const token =
+    settings.sampling === null
+      ? (largest(scores, 1)[0]?.token ?? NaN)
+      : sample(samplingDistribution(scores, settings.sampling), drawUniform(settings.seed, draw, tokens.length))
+  return Number.isNaN(scores[token] ?? NaN) || scores[token] === -Infinity ? noNumbers(prompt) : token
+}
+
+const scoreChoice = (logits: Logits, token: number, top: number): ScoredChoice => {
+  const all = logProbabilities(logits)
+  return { logprob: all[token] ?? NaN, top: largest(all, top) }
+}
 
 /** Why a text ends with its last token; null if it continues. */
 const findEndReason = (
   tokens: readonly number[],
-  { ids, room }: Pick<Numbered, 'ids' | 'room'>,
+  { ids, room }: Pick<Waiting, 'ids' | 'room'>,
   { endTokens, stops }: GenerationSettings,
 ): GenerationEnd | null => {
   if (endTokens.includes(tokens.at(-1) ?? -1)) return 'end'
@@ -142,77 +339,55 @@ const findEndReason = (
   return tokens.length >= room ? 'length' : null
 }
 
-async function* oneByOne(
-  rows: DecodedRows,
-  batch: readonly Numbered[],
-  settings: GenerationSettings,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<GenerationEvent, void> {
-  let texts = batch.map((prompt) => ({ ...prompt, tokens: [] as number[] }))
-  while (texts.length > 0 && signal?.aborted !== true) {
-    const logits = rows.logits()
-    const ended = new Set<number>()
-    for (const [row, { prompt, ids, room, tokens }] of texts.entries()) {
-      const scores = applyRepetitionPenalty(logits[row] ?? new Float32Array(0), [...ids, ...tokens], settings.repetitionPenalty)
-      const token =
-        settings.sampling === null
-          ? (largest(scores, 1)[0]?.token ?? NaN)
-          : sample(samplingDistribution(scores, settings.sampling), drawUniform(settings.seed, prompt, tokens.length))
-      if (Number.isNaN(token)) throw noNumbers(prompt)
-      tokens.push(token)
-      yield { kind: 'token', prompt, token }
-      const end = findEndReason(tokens, { ids, room }, settings)
-      if (end === null) continue
-      ended.add(row)
-      yield { kind: 'text', prompt, tokens, ended: end }
-    }
-    const continuing = texts.map((_, row) => row).filter((row) => !ended.has(row))
-    texts = continuing.flatMap((row) => texts[row] ?? [])
-    if (texts.length > 0) await rows.append(texts.map(({ tokens }, i) => ({ from: continuing[i] ?? 0, token: tokens.at(-1) ?? 0 })))
+const noNumbers = (prompt: number): Error => inputError(`prompt ${prompt + 1}`, 'finite logits from the model and its adapter', 'only NaN')
+
+/** The draw of a token, keyed by the number of its draws and its position. */
+const drawUniform = (seed: number, draw: number, position: number): number =>
+  uniforms(seed, 'generation', draw * 0x100000000 + position, 1)[0] ?? 0.5
+
+/** Beam searches of the same settings. */
+async function* searchTexts(decoder: Decoder, batch: readonly Waiting[]): AsyncGenerator<BatchEvent, void> {
+  const [first] = batch
+  if (first === undefined) return
+  for (const { prompt } of batch) yield { kind: 'begun', prompt }
+  const reading = read(decoder, batch)
+  for await (const event of byBeams(await reading.done, reading.texts, first.settings)) {
+    if (event.kind === 'text') await decoder.checkWeights()
+    yield event
   }
 }
 
-const noNumbers = (prompt: number): Error => inputError(`prompt ${prompt + 1}`, 'finite logits from the model and its adapter', 'only NaN')
-
-/** The draw of a token, keyed by its prompt's number and its position. */
-const drawUniform = (seed: number, prompt: number, position: number): number =>
-  uniforms(seed, 'generation', prompt * 0x100000000 + position, 1)[0] ?? 0.5
-
-async function* byBeams(
-  rows: DecodedRows,
-  batch: readonly Numbered[],
-  settings: GenerationSettings,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<GenerationEvent, void> {
-  let searches = batch.map((prompt) => ({ ...prompt, search: initialSearch }))
-  while (searches.length > 0 && signal?.aborted !== true) {
+async function* byBeams(rows: DecodedRows, batch: readonly Running[], settings: GenerationSettings): AsyncGenerator<GenerationEvent, void> {
+  let searches = batch.map((text) => ({ text, search: initialSearch, rows: [text.row] as readonly number[] }))
+  while (searches.length > 0 && searches.some(({ text }) => isWanted(text))) {
     const logits = rows.logits()
-    let first = 0 // row of a search's best running text
-    const next = []
-    for (const { search, ...prompt } of searches) {
-      const scores = search.running.map(({ tokens }, i) => {
-        const unpenalized = logProbabilities(logits[first + i] ?? new Float32Array(0))
-        return Float64Array.from(applyRepetitionPenalty(unpenalized, [...prompt.ids, ...tokens], settings.repetitionPenalty))
-      })
+    const next: Continuation[] = []
+    const going: typeof searches = []
+    for (const { text, search, rows: at } of searches) {
+      const scores = search.running.map(({ tokens }, i) =>
+        Float64Array.from(changeScores(logProbabilities(logits[at[i] ?? 0] ?? new Float32Array(0)), settings, text.ids, tokens)),
+      )
       const step = searchStep(search, scores, {
         numBeams: settings.numBeams,
         lengthPenalty: settings.lengthPenalty,
-        maxNewTokens: prompt.room,
+        maxNewTokens: text.room,
         ends: settings.endTokens.length,
-        isEnd: (tokens) => findEndReason(tokens, { ...prompt, room: Infinity }, settings) !== null,
+        isEnd: (tokens) => findEndReason(tokens, { ...text, room: Infinity }, settings) !== null,
       })
-      if (step.search.running.length + step.search.finished.length === 0) throw noNumbers(prompt.prompt)
-      if (step.search.done) yield* toEvents(prompt, step.search, settings)
-      else next.push({ ...prompt, search: step.search, rows: step.continuations.map(({ from, token }) => ({ from: first + from, token })) })
-      first += search.running.length
+      if (step.search.running.length + step.search.finished.length === 0) throw noNumbers(text.prompt)
+      if (step.search.done) yield* toEvents(text, step.search, settings)
+      else {
+        going.push({ text, search: step.search, rows: step.continuations.map((_, i) => next.length + i) })
+        next.push(...step.continuations.map(({ from, token }) => ({ from: at[from] ?? 0, token })))
+      }
     }
-    searches = next
-    if (next.length > 0) await rows.append(next.flatMap((search) => search.rows))
+    searches = going
+    if (next.length > 0) await rows.append(next)
   }
 }
 
-function* toEvents({ prompt, ...rest }: Numbered, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
-  const tokens = finished[0]?.tokens ?? []
+function* toEvents(text: Running, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
+  const [{ prompt }, tokens] = [text, finished[0]?.tokens ?? []]
   for (const token of tokens) yield { kind: 'token', prompt, token }
-  yield { kind: 'text', prompt, tokens, ended: findEndReason(tokens, rest, settings) ?? 'length' }
+  yield { kind: 'text', prompt, tokens, ended: findEndReason(tokens, text, settings) ?? 'length' }
 }

@@ -40,6 +40,11 @@ export const generationSettings = settingGroup('Generation', {
     schema: z.number().gt(0).max(1).default(1),
   },
   repetitionPenalty: { description: 'Penalty on tokens that already occur (1: none)', schema: z.number().gt(0).max(1_000_000).default(1) },
+  presencePenalty: {
+    description: 'Subtracted from the logits of tokens that the answer already has',
+    schema: z.number().min(-2).max(2).default(0),
+  },
+  frequencyPenalty: { description: 'The same, times how often the answer has the token', schema: z.number().min(-2).max(2).default(0) },
   seed: { placeholder: 'n', description: 'Random seed of sampling', common: true, schema: z.int().min(0).default(0) },
   batchSize: { placeholder: 'prompts', description: 'Prompts per batch', schema: count.max(65_536).default(8) },
 })

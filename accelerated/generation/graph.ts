@@ -51,8 +51,9 @@ export const paddedRows = ({ ids, positions, keyBias, virtualToken }: Rows): Pad
 const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
 
 /**
- * Inputs: `inputIds`, `positions`, `keyBias` and `virtualToken` of Rows, the cache by `pastName`, and the trained tensors. `lastOfRow`, int32 [batch],
- * is the index of each row's last token among the tokens of all rows. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
+ * Inputs: `inputIds`, `positions`, `keyBias` and `virtualToken` of Rows, the cache by `pastName`, and the trained tensors. `wanted`, int32,
+ * are indices among the tokens of all rows, such as each row's last. Outputs: `logits` [wanted, vocabulary] of the tokens after these, and the cache by
+ * `presentName`.
  * @throws Error if the model is no decoder
  */
 export const decodingGraph = (
@@ -84,7 +85,7 @@ export const decodingGraph = (
     virtualToken: input('virtualToken', tokens, 'int32'),
   }
   const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
-  const logits = head.outputs(gather(hidden, input('lastOfRow', ['batch'], 'int32')), host)
+  const logits = head.outputs(gather(hidden, input('wanted', ['wanted'], 'int32')), host)
   return {
     logits,
     ...Object.fromEntries([...present].flatMap(([layer, cached]) => parts.map((part) => [presentName(layer, part), cached[part]]))),

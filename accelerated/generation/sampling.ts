@@ -1,4 +1,4 @@
-/** The next token of a row: the most likely one, or a sample after temperature, top-k and top-p, applied in the order of transformers. */
+/** The next token of a row: the most likely one, or a sample after penalties, bias, temperature, top-k and top-p, applied in the order of transformers. */
 import type { Logits } from './decoder.js'
 
 export type Sampling = {
@@ -10,7 +10,7 @@ export type Sampling = {
   readonly topP: number
 }
 
-type ScoredToken = { readonly token: number; readonly score: number }
+export type ScoredToken = { readonly token: number; readonly score: number }
 
 /** The `count` largest scores in descending order; the first of equal ones comes first. NaN is skipped. */
 export const largest = (scores: ArrayLike<number>, count: number): readonly ScoredToken[] => {
@@ -39,6 +39,35 @@ export const applyRepetitionPenalty = (scores: Logits, seen: Iterable<number>, p
     changed[token] = score < 0 ? score * penalty : score / penalty
   }
   return changed
+}
+
+/** What changes scores before a token is chosen. */
+export type ScoreChanges = {
+  /** divides or multiplies the scores of tokens of prompt and answer; 1: none */
+  readonly repetitionPenalty: number
+  /** subtracted from the scores of tokens of the answer, once for each token; 0: none */
+  readonly presencePenalty: number
+  /** the same, times how often the answer has the token */
+  readonly frequencyPenalty: number
+  /** added to the scores of tokens; absent: none */
+  readonly logitBias?: Readonly<Record<number, number>> | undefined
+}
+
+/** @param ids of the prompt @param tokens those after it @param allowed by token, 0 for one that may not come; absent: all may come */
+export const changeScores = (
+  logits: Logits,
+  { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias }: ScoreChanges,
+  ids: readonly number[],
+  tokens: readonly number[],
+  allowed?: Uint8Array,
+): Logits => {
+  const penalized = applyRepetitionPenalty(logits, [...ids, ...tokens], repetitionPenalty)
+  if (presencePenalty === 0 && frequencyPenalty === 0 && logitBias === undefined && allowed === undefined) return penalized
+  const scores = Float64Array.from(penalized)
+  for (const token of new Set(tokens)) scores[token] = (scores[token] ?? NaN) - presencePenalty
+  for (const token of tokens) scores[token] = (scores[token] ?? NaN) - frequencyPenalty
+  for (const [token, bias] of Object.entries(logitBias ?? {})) scores[Number(token)] = (scores[Number(token)] ?? NaN) + bias
+  return allowed === undefined ? scores : scores.map((score, token) => (allowed[token] === 1 ? score : -Infinity))
 }
 
 /** log softmax, summed in float64 */

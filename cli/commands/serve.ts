@@ -1,12 +1,14 @@
 /** salora serve: an HTTP server that answers for finished runs. */
 import { resolveFlags } from '../options/precedence.js'
 import { dropUndefined, type Values } from '../options/settingFlags.js'
-import type { MachineChoice } from '../../finetuning/use/runSource.js'
+import { isModel, type MachineChoice } from '../../finetuning/use/runSource.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { countFlag, listFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { countFlag, parseList, repeatableFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { largestRank } from '../../accelerated/methods/lowRankSettings.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { defaultLimits } from '../../finetuning/use/serving/http/limits.js'
-import { startRunServer, type RunServer } from '../../finetuning/use/serving/http/server.js'
+import { startRunServer, type RunServer, type ServedBase } from '../../finetuning/use/serving/http/server.js'
 import type { RunInfo } from '../../finetuning/use/serving/protocol.js'
 import { findTaskTypeByName } from '../../finetuning/tasks/findTaskType.js'
 import { adapterMachineFlags } from '../options/adapterRequest.js'
@@ -21,9 +23,22 @@ const defaultPort = 8323
 export const serve = defineCommand({
   name: 'salora serve',
   description:
-    'Serve finished runs over HTTP: /classify, /v1/embeddings, /v1/chat/completions, /v1/models, /health and /metrics. Concurrent requests share batches. It listens on 127.0.0.1. Ctrl-C or SIGTERM stops it once the running requests are answered.',
-  arguments: [{ name: 'runs', description: 'Run folders; clients name each by the last part of its path', several: true, required: true }],
+    'Serve finished runs, or one base model with any number of adapters, over HTTP: /classify, /v1/embeddings, /v1/chat/completions, /v1/completions, /v1/models, /adapters, /health and /metrics. Concurrent requests share batches. It listens on 127.0.0.1. Ctrl-C or SIGTERM stops it once the running requests are answered.',
+  arguments: [
+    {
+      name: 'runs',
+      description: 'Run folders, or one model; clients name each by the last part of its path',
+      several: true,
+      required: true,
+    },
+  ],
   flags: {
+    Adapters: {
+      adapter: repeatableFlag('name=folder', "A run's or PEFT's LoRA adapter of the one model that is served; may be repeated"),
+      adapterRoot: textFlag('folder', 'Let requests load adapters from below this folder (POST /adapters)', { defaultText: 'none' }),
+      maxAdapters: countFlag('n', 'Adapters that may be open at once', { to: 10_000, default: 32 }),
+      maxRank: countFlag('rank', 'Largest rank of an adapter', { to: largestRank, defaultText: '16, or that of the first adapters' }),
+    },
     Server: {
       port: countFlag('n', 'Port; 0 takes any free one', { from: 0, to: 65_535, default: defaultPort }),
       host: textFlag('address', 'Address to listen on; 0.0.0.0 lets other machines in, without a password', { default: '127.0.0.1' }),
@@ -33,9 +48,10 @@ export const serve = defineCommand({
         default: defaultLimits.queue,
       }),
       maxBody: countFlag('bytes', "Bytes of a request's body", { from: 1_000, to: 1_000_000_000, default: defaultLimits.bodyBytes }),
-      allowOrigin: listFlag('origins', 'Origins of pages that may use it beside those of this machine, such as https://app.example', {
-        defaultText: 'none',
-      }),
+      allowOrigin: repeatableFlag(
+        'url',
+        'Origin of pages that may use it beside those of this machine, such as https://app.example; may be repeated',
+      ),
       timeout: countFlag('seconds', 'Seconds that a request may take', { from: 1, to: 3_600, default: defaultLimits.timeout / 1000 }),
     },
     Machine: adapterMachineFlags(['device', 'precision', 'threads', 'batchSize'], { takesModels: false }),
@@ -43,11 +59,18 @@ export const serve = defineCommand({
   examples: [
     { command: 'salora serve runs/reviews', result: 'Prints the URL and the names of the models.' },
     {
+      command: 'salora serve google-bert/bert-base-uncased --adapter reviews=runs/reviews --adapter topics=runs/topics',
+      result: 'Loads the base once for both.',
+    },
+    {
       command: `curl http://127.0.0.1:8323/classify -d '{"text": "The food was superb."}'`,
       result: '{"label":"positive","score":0.98,"scores":{"negative":0.02,"positive":0.98}}',
     },
   ],
-  run: async ({ port, host, allowOrigin, maxQueue, maxBody, timeout, ...machine }, terminal, runs) => {
+  run: async ({ port, host, allowOrigin, maxQueue, maxBody, timeout, ...flags }, terminal, given) => {
+    const { adapter, adapterRoot, maxAdapters, maxRank, ...machine } = flags
+    const base = await parseBase(given, { adapter, adapterRoot, maxAdapters, maxRank })
+    const runs = base === undefined ? given : []
     let watched = (): void => undefined
     const interrupt = watchInterrupt(
       () => terminal.note('finishing the requests that run; press Ctrl-C again to exit at once'),
@@ -56,7 +79,10 @@ export const serve = defineCommand({
     try {
       const limits = { queue: maxQueue, bodyBytes: maxBody, timeout: timeout * 1000 }
       const notes = { onProgress: (what: string) => terminal.note(`${what} …`), onPlacement: placementNote(terminal) }
-      const server = await startRunServer({ runs, machine: parseMachine(machine), host, port, limits, origins: allowOrigin ?? [] }, notes)
+      const server = await startRunServer(
+        { runs, base, machine: parseMachine(machine), host, port, limits, origins: allowOrigin.flatMap(parseOrigins) },
+        notes,
+      )
       watched = watchSuddenEnd('salora serve', 'Start it again.')
       terminal.result(listText(server), { url: server.url, models: [...server.runs].map(([name, info]) => ({ name, ...info })) })
       terminal.note(tryLine(server))
@@ -74,6 +100,38 @@ export const serve = defineCommand({
     }
   },
 })
+
+/** @throws UsageError for what no browser sends as an origin */
+const parseOrigins = (text: string): readonly string[] => {
+  const origins = parseList('--allow-origin', text)
+  const wrong = origins.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin)
+  if (wrong !== undefined) throw usageError('--allow-origin', 'an origin such as https://app.example', wrong)
+  return origins
+}
+
+type AdapterFlags = {
+  readonly adapter: readonly string[]
+  readonly adapterRoot: string | null
+  readonly maxAdapters: number
+  readonly maxRank: number | null
+}
+
+/** The one model, if it is to have adapters or if its folder is no run's. @throws UsageError */
+const parseBase = async (models: readonly string[], flags: AdapterFlags): Promise<ServedBase | undefined> => {
+  const { adapter, adapterRoot: root, maxAdapters: most, maxRank } = flags
+  const [model = '', ...others] = models
+  const hasAdapters = adapter.length > 0 || root !== null || maxRank !== null
+  if (!hasAdapters && (others.length > 0 || !(await isModel(model)))) return undefined
+  if (others.length > 0) throw usageError('salora serve', 'one model for all adapters', `${models.length}`)
+  const pairs = adapter.map((text) => {
+    const at = text.indexOf('=')
+    if (at < 1 || at === text.length - 1) throw usageError('--adapter', 'name=folder', text)
+    return [text.slice(0, at), text.slice(at + 1)] as const
+  })
+  const twice = pairs.find(([name], i) => pairs.findIndex(([other]) => other === name) !== i)
+  if (twice !== undefined) throw usageError('--adapter', 'different names', `${twice[0]} twice`)
+  return { model, adapters: Object.fromEntries(pairs), root, most, maxRank }
+}
 
 /** The flags of the machine that are given; the others are each run's. @throws UsageError for a wrong one */
 const parseMachine = (flags: Values): MachineChoice => {

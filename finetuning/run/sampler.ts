@@ -46,7 +46,7 @@ export const openSampler = async ({ assembly, runtime, base, task }: SampledRun,
     const decoder = await openDecoder(assembly, phase, parameters, runtime)
     try {
       const samples = new Map<number, Sample>()
-      const text = { decode: tokenizer.decode, endTokens }
+      const text = { decode: tokenizer.decode, bytes: tokenizer.bytes, endTokens }
       for await (const event of answersTo(decoder, text, ids, { maxNewTokens: sampleTokens }, signal)) {
         if (event.kind !== 'answer') continue
         const { prompt, text: answer, tokens, ended } = event

@@ -2,7 +2,7 @@
 import type { Message } from '../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import { resolveAnswers } from '../../accelerated/generation/answers.js'
 import type { GenerationInput } from '../../accelerated/generation/generationSettings.js'
-import type { AnswerEnds, AnswerEvent, Generator } from './generator.js'
+import type { AnswerOptions, AnswerEvent, Generator } from './generator.js'
 
 export type Conversation = {
   readonly messages: () => readonly Message[]
@@ -22,7 +22,7 @@ export type Conversation = {
  */
 export const openConversation = (
   generator: Pick<Generator, 'encode' | 'answers'>,
-  settings: Partial<GenerationInput> & AnswerEnds,
+  settings: Partial<GenerationInput> & AnswerOptions,
   system: string | null = null,
 ): Conversation => {
   resolveAnswers(settings)

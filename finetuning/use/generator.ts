@@ -3,7 +3,15 @@ import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosTok
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { keepingCache } from '../../accelerated/generation/decoder.js'
-import { answersTo, type AnswerEnds, type AnswerEvent } from '../../accelerated/generation/answers.js'
+import {
+  answerBatch,
+  answersTo,
+  type AnswerBatch,
+  type AnswerOptions,
+  type AnswerEvent,
+  type TokenLogprob,
+} from '../../accelerated/generation/answers.js'
+import { scoreTokens, type TokenScore } from '../../accelerated/generation/scores.js'
 import type { GenerationInput } from '../../accelerated/generation/generationSettings.js'
 import { framed, promptTokens, type Prompt } from '../tasks/texts/prompts.js'
 import { openTextDecoder } from './modelSessions.js'
@@ -17,18 +25,25 @@ export type GeneratorOptions = Pick<
   readonly keepsCache?: boolean
 }
 
-export type { AnswerEnds, AnswerEvent }
+export type { AnswerOptions, AnswerEvent, TokenLogprob, TokenScore }
+
+/** A prompt as a client tokenized it. */
+export type TokenPrompt = { readonly ids: readonly number[] }
 
 export type Generator = {
   readonly device: string
   /** Prompt → token ids. @param where names the prompt in error messages. @throws InputError if it is empty, too long or no prompt */
-  readonly encode: (prompt: Prompt, where?: string) => readonly number[]
+  readonly encode: (prompt: Prompt | TokenPrompt, where?: string) => readonly number[]
+  /** The log-probability of each token, with the `top` likeliest in its place. @throws InputError if logits are not finite */
+  readonly score: (ids: readonly number[], top: number, signal?: AbortSignal) => Promise<readonly TokenScore[]>
   /** Generates an answer to each prompt, batch by batch. @throws SettingsError for a wrong setting, InputError if a prompt does not fit */
   readonly answers: (
     prompts: readonly (readonly number[])[],
-    settings?: Partial<GenerationInput> & AnswerEnds,
+    settings?: Partial<GenerationInput> & AnswerOptions,
     signal?: AbortSignal,
   ) => AsyncGenerator<AnswerEvent, void>
+  /** A batch that answers may join while it runs. */
+  readonly batch: () => AnswerBatch
   readonly release: () => Promise<void>
 }
 
@@ -52,11 +67,14 @@ export const generatorOn = async (
   const opened = await openTextDecoder(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder
+  const text = { decode: tokenizer.decode, bytes: tokenizer.bytes, endTokens }
   const counted = 2 * positions // a prompt that is much longer is refused without reading it all
   return {
     device: device.name,
     encode: (prompt, where = 'prompt') => {
-      const ids = tokenizePrompt(framed(prompt, null, where), counted)
+      const ids = 'ids' in prompt ? prompt.ids : tokenizePrompt(framed(prompt, null, where), counted)
+      const other = ids.find((id) => id >= model.vocabularySize)
+      if (other !== undefined) throw inputError(where, `token ids below ${model.vocabularySize}`, String(other))
       if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
       if (ids.length >= positions)
         throw inputError(
@@ -66,7 +84,9 @@ export const generatorOn = async (
         )
       return ids
     },
-    answers: (prompts, settings = {}, signal) => answersTo(decoder, { decode: tokenizer.decode, endTokens }, prompts, settings, signal),
+    answers: (prompts, settings = {}, signal) => answersTo(decoder, text, prompts, settings, signal),
+    batch: () => answerBatch(decoder, text),
+    score: (ids, top, signal) => scoreTokens(decoder, tokenizer, ids, top, signal),
     release: decoder.release,
   }
 }

@@ -70,15 +70,21 @@ const isGluePair = (task: string): boolean => {
 
 const expected = 'the folder of a run of salora train'
 
+const hasFile = async (folder: string, name: string): Promise<boolean> => (await fileInFolder(folder, name)) !== undefined
+
+/** Whether a folder has a model in Hugging Face layout. */
+export const isModel = async (folder: string): Promise<boolean> =>
+  (await hasFile(folder, 'tokenizer.json')) &&
+  ((await hasFile(folder, 'model.safetensors')) || (await hasFile(folder, 'model.safetensors.index.json')))
+
 /** @throws InputError for an adapter and for a model: they open in another way */
 const refuseOtherFolders = async (folder: string): Promise<void> => {
-  const has = async (name: string): Promise<boolean> => (await fileInFolder(folder, name)) !== undefined
-  if (await has('adapter_config.json'))
+  if (await hasFile(folder, 'adapter_config.json'))
     throw inputError(folder, expected, 'an adapter (openTrainedAdapter({ model, adapter }) opens it, and salora predict --model --adapter)')
-  if (!(await has('tokenizer.json'))) return
-  if ((await has('model.safetensors')) || (await has('model.safetensors.index.json')))
+  if (await isModel(folder))
     throw inputError(folder, expected, 'a model (openTrainedAdapter({ model, adapter: null }) opens it, and salora predict --model)')
-  throw inputError(folder, expected, 'a model in another format (transformers.js opens an ONNX model)')
+  if (await hasFile(folder, 'tokenizer.json'))
+    throw inputError(folder, expected, 'a model in another format (transformers.js opens an ONNX model)')
 }
 
 /** Whether training has written an adapter, or a whole model where it trained all weights. */

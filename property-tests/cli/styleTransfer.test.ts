@@ -211,7 +211,8 @@ describe('the transfers of a decoder', () => {
         encode: (prompt) => ('input' in prompt ? [direction.sources.indexOf(prompt.input)] : []),
         answers: async function* (prompts) {
           requested.push(...prompts.flat())
-          for (const prompt of answered) yield { kind: 'answer', prompt, text: `t${prompts[prompt]?.[0]}`, tokens: 1, ended: 'end' }
+          for (const prompt of answered)
+            yield { kind: 'answer', prompt, text: `t${prompts[prompt]?.[0]}`, tokens: 1, ids: [], ended: 'end' }
         },
       },
     })

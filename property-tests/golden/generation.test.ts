@@ -60,6 +60,7 @@ describe.each(decoderFamilies)('%s generates as transformers does', (family) => 
       sampling: null,
       numBeams: given.num_beams ?? 1,
       lengthPenalty: given.length_penalty ?? 1,
+      ...{ presencePenalty: 0, frequencyPenalty: 0 },
       repetitionPenalty: given.repetition_penalty ?? 1,
       seed: 0,
       batchSize: 4,

@@ -1,76 +1,69 @@
-/** Which conversations a run answers in one batch, and that one who leaves a batch does not end it for the others. */
+/** What a run's queue of generations replies: to those that wait and run, to one who leaves, and where the prompt or the model is at fault. */
 import { describe, expect, it } from 'vitest'
-import type { AnswerEvent } from '../../finetuning/use/generator.js'
-import { generationQueue, type GenerationQueue } from '../../finetuning/use/serving/generationQueue.js'
-import type { GenerationChoice, Reply } from '../../finetuning/use/serving/protocol.js'
+import type { AnswerBatch, AnswerBatchEvent, AnswerRequest } from '../../accelerated/generation/answers.js'
+import { generationQueue } from '../../finetuning/use/serving/generationQueue.js'
+import type { Reply } from '../../finetuning/use/serving/protocol.js'
 
-/** A queue with a conversation for each of the settings, the sizes of its batches, and its replies. `during` is called within each batch. */
-const opened = (settings: readonly GenerationChoice[], during: (queue: GenerationQueue) => void = () => undefined) => {
-  const [batches, replies]: [number[], Reply[]] = [[], []]
-  const queue: GenerationQueue = generationQueue(
-    {
-      encode: () => [1],
-      answers: async function* (prompts, _settings, signal): AsyncGenerator<AnswerEvent> {
-        batches.push(prompts.length)
-        during(queue)
-        for (const prompt of prompts.keys()) {
-          if (signal?.aborted === true) return
-          yield { kind: 'answer', prompt, text: 'text', tokens: 1, ended: 'end' }
-        }
-      },
-    },
-    (reply) => replies.push(reply),
-  )
-  settings.forEach((one, id) => queue.add(id, { text: 'a' }, one))
-  return { queue, batches, replies }
+/** A queue whose batch gives these events, and what it was asked and replied. */
+const opened = (events: () => AnswerBatch['events'] extends () => infer E ? E : never) => {
+  const [asked, replies]: [AnswerRequest[], Reply[]] = [[], []]
+  const encode = (prompt: object): readonly number[] => {
+    if ('text' in prompt && prompt.text === '') throw new Error('empty')
+    return [1, 2]
+  }
+  const queue = generationQueue({ encode, batch: () => ({ add: (one) => void asked.push(one), events }) }, (reply) => replies.push(reply))
+  return { queue, asked, replies }
 }
-const batchesOf = async (...settings: readonly GenerationChoice[]): Promise<readonly number[]> => {
-  const { queue, batches } = opened(settings)
-  for (const _ of settings) await queue.runNext()
-  return batches
-}
+const answered = (prompt: number): AnswerBatchEvent => ({ kind: 'answer', prompt, text: 'text', tokens: 1, ended: 'end', ids: [7] })
 
-describe('a batch of conversations', () => {
-  it('has only greedy ones: a draw depends on the place in the batch', async () => {
-    for (const sampled of [{ topP: 0.5 }, { topK: 4 }, { temperature: 0.5 }]) expect(await batchesOf(sampled, sampled)).toEqual([1, 1])
-    expect(await batchesOf({ temperature: 0 }, { temperature: 0 })).toEqual([2])
-  })
-
-  it('has settings that are equal, whatever their order is, and at most eight conversations', async () => {
-    expect(await batchesOf({ maxNewTokens: 3, seed: 1 }, { seed: 1, maxNewTokens: 3 }, { seed: 2, maxNewTokens: 3 })).toEqual([2, 1])
-    expect(await batchesOf(...Array.from({ length: 11 }, () => ({})))).toEqual([8, 3])
-  })
-
-  it('continues for the others if one leaves, and ends if all have left', async () => {
-    const one = opened([{}, {}, {}], (queue) => queue.stop(1))
-    await one.queue.runNext()
-    expect(one.replies.flatMap((reply) => (reply.kind === 'generated' ? [[reply.id, reply.ended]] : []))).toEqual([
-      [1, 'aborted'],
-      [0, 'end'],
-      [2, 'end'],
+describe('a queue of generations', () => {
+  it('hands each prompt to the batch with its own settings and the draws of a text alone, and replies by its id', async () => {
+    const { queue, asked, replies } = opened(async function* () {
+      yield { kind: 'begun', prompt: 4 }
+      yield { kind: 'piece', prompt: 4, text: 'te' }
+      yield { kind: 'failed', prompt: 9, error: new Error('only NaN') }
+      yield answered(4)
+    })
+    queue.add(4, { text: 'a' }, { seed: 3 })
+    queue.add(9, { text: 'b' }, { temperature: 1 })
+    await queue.runNext()
+    expect(asked).toMatchObject([
+      { prompt: 4, draw: 0, settings: { seed: 3 } },
+      { prompt: 9, draw: 0, settings: { temperature: 1 } },
     ])
-    const all = opened([{}, {}], (queue) => [0, 1].forEach(queue.stop))
-    await all.queue.runNext()
-    expect(all.replies.flatMap((reply) => (reply.kind === 'generated' ? [reply.ended] : []))).toEqual(['aborted', 'aborted'])
+    expect(replies).toMatchObject([
+      { kind: 'started', id: 4, promptTokens: 2 },
+      { kind: 'piece', id: 4, text: 'te' },
+      { kind: 'failed', id: 9, error: { message: 'only NaN' } },
+      { kind: 'generated', id: 4, text: 'text', ids: [7] },
+    ])
   })
 
-  it('ends with the last answer that someone waits for, however long that of one who left would be', async () => {
-    let pieces = 0
-    const queue: GenerationQueue = generationQueue(
-      {
-        encode: () => [1],
-        answers: async function* (_prompts, _settings, signal): AsyncGenerator<AnswerEvent> {
-          for (; pieces < 1_000 && signal?.aborted !== true; pieces++) {
-            yield { kind: 'piece', prompt: 0, text: 'x' }
-            if (pieces === 4) queue.stop(0)
-            if (pieces === 8) yield { kind: 'answer', prompt: 1, text: 'text', tokens: 8, ended: 'end' }
-          }
-        },
-      },
-      () => undefined,
-    )
+  it('answers one who leaves, and a prompt that cannot be read, at once, and nobody twice', async () => {
+    const { queue, asked, replies } = opened(async function* () {
+      yield answered(0)
+      yield answered(1)
+    })
+    for (const id of [0, 1]) queue.add(id, { text: 'a' }, {})
+    queue.stop(1)
+    queue.add(2, { text: '' }, {})
+    expect(asked.map(({ signal }) => signal?.aborted)).toEqual([false, true])
+    await queue.runNext()
+    queue.stop(0)
+    expect(replies).toMatchObject([
+      { kind: 'generated', id: 1, ended: 'aborted' },
+      { kind: 'failed', id: 2, error: { message: 'empty' } },
+      { kind: 'generated', id: 0, ended: 'end' },
+    ])
+  })
+
+  it('fails all that wait if the batch fails', async () => {
+    // biome-ignore lint/correctness/useYield: it fails before its first event
+    const { queue, replies } = opened(async function* () {
+      throw new Error('the weights have changed')
+    })
     for (const id of [0, 1]) queue.add(id, { text: 'a' }, {})
     await queue.runNext()
-    expect(pieces).toBeLessThan(10)
+    expect(replies.map((reply) => reply.kind)).toEqual(['failed', 'failed'])
   })
 })

@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { serve } from '@hono/node-server'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { servingApp } from '../../finetuning/use/serving/http/app.js'
+import { noAdapters } from '../../finetuning/use/serving/http/adapters.js'
 import { defaultLimits } from '../../finetuning/use/serving/http/limits.js'
 import type { ServedRun } from '../../finetuning/use/serving/openRuns.js'
 
@@ -16,6 +17,8 @@ const writer: ServedRun = {
   },
   pending: () => 0,
   idle: async () => undefined,
+  close: async () => undefined,
+  score: () => Promise.reject(new Error('never')),
   predict: () => Promise.reject(new Error('never')),
   generate: async (_prompt, _settings, { onPiece, onStart }) => {
     onStart?.(1)
@@ -23,13 +26,14 @@ const writer: ServedRun = {
       await new Promise((resolve) => setTimeout(resolve, 20))
       onPiece(piece)
     }
-    return { text: 'Hello', tokens: 2, ended: 'end' }
+    return { text: 'Hello', tokens: 2, ended: 'end', ids: [] }
   },
 }
 
 let server: ReturnType<typeof serve>
 beforeAll(async () => {
-  const app = servingApp({ runs: new Map([['alpaca', writer]]), limits: defaultLimits, isLocal: true, origins: [] })
+  const models = new Map([['alpaca', { run: writer, created: 0 }]])
+  const app = servingApp({ models, adapters: noAdapters, limits: defaultLimits, isLocal: true, origins: [] })
   server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0, serverOptions: { keepAliveTimeout: 5_000 } })
   await once(server, 'listening')
 })

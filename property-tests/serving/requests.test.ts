@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { ServedRun } from '../../finetuning/use/serving/openRuns.js'
 import { servingApp, type ServingApp } from '../../finetuning/use/serving/http/app.js'
 import { labelScores } from '../../finetuning/use/serving/http/classify.js'
+import { noAdapters } from '../../finetuning/use/serving/http/adapters.js'
 import { defaultLimits, type Limits } from '../../finetuning/use/serving/http/limits.js'
 import type { RunInfo } from '../../finetuning/use/serving/protocol.js'
 import { SEED } from '../support/seed.js'
@@ -29,9 +30,12 @@ const classifier = (over: Partial<ServedRun> = {}): ServedRun => ({
   info,
   pending: () => 0,
   idle: async () => undefined,
+  close: async () => undefined,
+  score: () => Promise.reject(new Error('never')),
   predict: async ({ text, textPair }) => ({
     value: { label: textPair ?? 'good', score: scoresOf(text).good, scores: scoresOf(text) },
     truncated: text.length > 16,
+    tokens: text.length,
   }),
   generate: async () => {
     throw new Error('never')
@@ -53,13 +57,14 @@ const writer = (over: Partial<RunInfo> = {}, pieces: readonly string[] = ['Hel',
       await pause(1)
       onPiece(piece)
     }
-    return { text: pieces.join(''), tokens: 2, ended: 'end' }
+    return { text: pieces.join(''), tokens: 2, ended: 'end', ids: [] }
   },
 })
 
 const appOf = (runs: Readonly<Record<string, ServedRun>>, limits: Partial<Limits> = {}): ServingApp =>
   servingApp({
-    runs: new Map(Object.entries(runs)),
+    models: new Map(Object.entries(runs).map(([name, run]) => [name, { run, created: 7 }])),
+    adapters: noAdapters,
     limits: { ...defaultLimits, ...limits },
     isLocal: true,
     origins: ['https://app.example'],
@@ -113,13 +118,14 @@ describe('/classify', () => {
 
   it('is not the only way to embeddings: /v1/embeddings has the shape of OpenAI, as numbers and in base64, of one text and of several', async () => {
     const vectors: Readonly<Record<string, readonly number[]>> = { a: [0.6, -0.8], b: [1, 0] }
-    const predict: ServedRun['predict'] = async ({ text }) => ({ value: { embedding: vectors[text] ?? [] }, truncated: false })
+    const predict: ServedRun['predict'] = async ({ text }) => ({ value: { embedding: vectors[text] ?? [] }, truncated: false, tokens: 1 })
     const similar = appOf({ similar: classifier({ info: { ...pairsInfo, taskType: 'similarity' }, predict }) })
     const data = ['a', 'b'].map((text, index) => ({ object: 'embedding', index, embedding: vectors[text] }))
     expect((await ask(similar, '/v1/embeddings', { input: ['a', 'b'], model: 'similar' })).json()).toEqual({
       object: 'list',
       data,
       model: 'similar',
+      usage: { prompt_tokens: 2, total_tokens: 2 },
     })
     expect((await ask(similar, '/v1/embeddings', { input: 'a', user: 'me' })).json()).toMatchObject({ data: data.slice(0, 1) })
     const inBytes = (await ask(similar, '/v1/embeddings', { input: 'a', encoding_format: 'base64' })).json() as {
@@ -205,7 +211,7 @@ describe('/v1/chat/completions', () => {
   })
 
   it("answers a run by its name, and 404 with OpenAI's code for a name that it does not have", async () => {
-    expect((await ask(both, '/v1/models/alpaca')).json()).toEqual({ id: 'alpaca', object: 'model', created: 0, owned_by: 'salora' })
+    expect((await ask(both, '/v1/models/alpaca')).json()).toEqual({ id: 'alpaca', object: 'model', created: 7, owned_by: 'salora' })
     const error = (expected: string) => ({
       error: {
         message: `model: expected one of ${expected}, got "gpt-4"`,
@@ -270,23 +276,79 @@ describe('/v1/chat/completions', () => {
       temperature: 0,
     })
     for (const [more, line] of [
-      [{ tools: [{ type: 'function' }] }, 'tools is an empty list'],
-      [{ logit_bias: { 5: 100 } }, 'logit_bias'],
-      [{ tool_choice: 'required' }, 'tool_choice'],
+      [{ logit_bias: { five: 100 } }, 'whose logit_bias'],
+      [{ top_logprobs: 2 }, 'the request: top_logprobs: expected logprobs: true beside it'],
+      [{ tool_choice: 'required' }, 'the request: tool_choice is not supported'],
       [{ max_tokens: 1_000_001 }, 'whose max_tokens is a whole number of at most 1000000, got 1000001'],
-      [{ reasoning_effort: 'low' }, '(no key reasoning_effort), got "low"'],
-      [{ n: 2 }, 'whose n is 1, got 2'],
-      [{ frequency_penalty: 1 }, 'frequency_penalty'],
-      [{ response_format: { type: 'json_object' } }, 'response_format'],
+      [{ reasoning_effort: 'low' }, 'the request: reasoning_effort is not supported'],
+      [{ n: 129 }, 'whose n is a whole number of at most 128, got 129'],
+      [{ frequency_penalty: 3 }, 'whose frequency_penalty is a number of at most 2, got 3'],
+      [{ response_format: { type: 'json_object' } }, 'the request: response_format is not supported'],
       [{ temperature: 3 }, 'whose temperature is a number of at most 2, got 3'],
       [{ messages: [] }, 'whose messages is a list of at least 1 entry'],
-      [{ messages: [{ role: 'tool', content: 'x' }] }, 'role'],
+      [{ messages: [{ role: 'tool' }] }, 'expected content in a message of tool, got none'],
     ] as const) {
       const answer = await ask(both, '/v1/chat/completions', { model: 'alpaca', messages, ...more })
-      const { error } = answer.json() as { readonly error: { readonly message: string; readonly type: string } }
-      expect([answer.status, error.type]).toEqual([400, 'invalid_request_error'])
+      const { error } = answer.json() as { readonly error: { readonly message: string; readonly type: string; readonly param: string } }
+      expect([answer.status, error.type, error.param]).toEqual([400, 'invalid_request_error', Object.keys(more)[0]])
       expect(error.message).toContain(line)
     }
+  })
+
+  it('gives n answers with seeds in a row, each with its log-probabilities and penalties, whole and streamed', async () => {
+    const scored = { token: 'Hel', bytes: [72, 101, 108], logprob: -0.5, top: [{ token: 'H', bytes: [72], logprob: -0.25 }] }
+    const settings: Given[1][] = []
+    const app = appOf({
+      chat: {
+        ...writer(),
+        generate: async (_, given, { onPiece, onStart }) => {
+          settings.push(given)
+          onStart?.(5)
+          onPiece('Hel', [scored])
+          return { text: 'Hel', tokens: 2, ended: 'length', ids: [], logprobs: [scored] }
+        },
+      },
+    })
+    const more = {
+      n: 2,
+      seed: 7,
+      temperature: 1,
+      presence_penalty: 1,
+      frequency_penalty: -1,
+      logit_bias: { 5: 100 },
+      logprobs: true,
+      top_logprobs: 1,
+    }
+    const content = [{ token: 'Hel', bytes: [72, 101, 108], logprob: -0.5, top_logprobs: [{ token: 'H', bytes: [72], logprob: -0.25 }] }]
+    expect((await ask(app, '/v1/chat/completions', { messages, ...more })).json()).toMatchObject({
+      choices: [0, 1].map((index) => ({ index, message: { content: 'Hel' }, logprobs: { content }, finish_reason: 'length' })),
+      usage: { prompt_tokens: 5, completion_tokens: 4, total_tokens: 9 },
+    })
+    const changes = { presencePenalty: 1, frequencyPenalty: -1, logitBias: { 5: 100 }, logprobs: 1, temperature: 1 }
+    expect(settings).toEqual([7, 8].map((seed) => ({ ...changes, seed })))
+    const { text } = await ask(app, '/v1/chat/completions', { messages, ...more, stream: true })
+    for (const index of [0, 1])
+      expect(text).toContain(
+        JSON.stringify({ index, delta: { content: 'Hel' }, logprobs: { content, refusal: null }, finish_reason: null }),
+      )
+    expect((await ask(appOf({ chat: writer() }, { textsPerRequest: 1 }), '/v1/chat/completions', { messages, n: 2 })).status).toBe(413)
+  })
+
+  it('hands tools, calls and their results to the chat template', async () => {
+    asked.length = 0
+    const [tools, call] = [
+      [{ type: 'function', function: { name: 'f' } }],
+      { id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } },
+    ]
+    const history = [
+      ...messages,
+      { role: 'assistant', content: null, tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'c', content: '1' },
+    ]
+    const instructed = appOf({ chat: writer({ promptTemplate: 'alpaca' }) })
+    expect((await ask(instructed, '/v1/chat/completions', { messages, tools })).text).toContain('expected no tools')
+    expect((await ask(appOf({ chat: writer() }), '/v1/chat/completions', { messages: history, tools })).status).toBe(200)
+    expect(asked).toEqual([{ tools, messages: [...messages, { role: 'assistant', content: '', tool_calls: [call] }, history[2]] }])
   })
 
   it('takes null for any parameter, and values that change no answer', async () => {
@@ -379,7 +441,7 @@ describe('the limits', () => {
       predict: (_, signal) =>
         new Promise((resolve, reject) => {
           signal?.addEventListener('abort', () => reject(signal.reason as Error))
-          release.push(() => resolve({ value: { label: 'good' }, truncated: false }))
+          release.push(() => resolve({ value: { label: 'good' }, truncated: false, tokens: 1 }))
         }),
     })
     return { run, answerAll: () => release.splice(0).forEach((answer) => answer()) }

@@ -3,9 +3,7 @@ import { cp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob, openGenerator, openRun, type TaskOptions } from '../../index.js'
-import { generationQueue } from '../../finetuning/use/serving/generationQueue.js'
 import { startRunServer, type RunServer } from '../../finetuning/use/serving/http/server.js'
-import type { Reply } from '../../finetuning/use/serving/protocol.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { saloraIn } from '../cli/inProcess.js'
@@ -128,67 +126,17 @@ describe('salora serve', () => {
       expect((await saloraIn(['serve', 'one', '--host', host, '--port', '0', '--threads', '1'], { cwd: folder })).stderr).toBe(
         `--host ${host}: expected an address of this machine (127.0.0.1, or 0.0.0.0 for all of them), got another\n`,
       )
-    expect(await saloraIn(['serve', 'tiny'], { cwd: folder })).toMatchObject({
+    expect(await saloraIn(['serve', 'one/adapter'], { cwd: folder })).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^tiny: expected the folder of a run of salora train, got a model \(.*\)\n$/) as string,
+      stderr: expect.stringMatching(/^one\/adapter: expected the folder of a run of salora train, got an adapter \(.*\)\n$/) as string,
     })
+    for (const [flags, line] of [
+      [['one', 'two', '--adapter', 'a=two'], 'salora serve: expected one model for all adapters, got 2'],
+      [['tiny', '--adapter', 'a'], '--adapter: expected name=folder, got a'],
+      [['tiny', '--adapter', 'a=one', '--adapter', 'a=two'], '--adapter: expected different names, got a twice'],
+      [['one', '--allow-origin', 'app.example'], '--allow-origin: expected an origin such as https://app.example, got app.example'],
+    ] as const)
+      expect((await saloraIn(['serve', ...flags], { cwd: folder })).stderr).toContain(`${line}\n`)
     expect((await saloraIn(['serve', 'one', '--precision', 'int9'], { cwd: folder })).stderr).toMatch(/^--precision: expected/)
-  })
-})
-
-describe('the queue of generations', () => {
-  const opened = (settings: object[]) => {
-    const [batches, replies]: [number[], Reply[]] = [[], []]
-    const queue = generationQueue(
-      {
-        encode: (prompt) => ('text' in prompt && prompt.text !== '' ? [1, 2] : fail()),
-        answers: async function* (prompts, _settings, signal) {
-          batches.push(prompts.length)
-          for (const [prompt] of prompts.entries()) {
-            if (signal?.aborted === true) return
-            yield { kind: 'piece', prompt, text: `p${prompt}` }
-            yield { kind: 'answer', prompt, text: `t${prompt}`, tokens: 1, ended: 'end' }
-          }
-        },
-      },
-      (reply) => replies.push(reply),
-    )
-    settings.forEach((one, id) => queue.add(id, { text: 'a' }, one))
-    return { queue, batches, replies }
-  }
-  const fail = (): never => {
-    throw new Error('empty')
-  }
-  const runAll = async ({ runNext }: ReturnType<typeof opened>['queue'], times: number): Promise<void> => {
-    for (let i = 0; i < times; i++) await runNext()
-  }
-
-  it('answers greedy prompts with equal settings in one batch, and others alone', async () => {
-    const { queue, batches, replies } = opened([{}, { temperature: 1 }, {}, { maxNewTokens: 3 }, { temperature: 1 }, {}])
-    await runAll(queue, 6)
-    expect(batches).toEqual([3, 1, 1, 1])
-    const texts = replies.flatMap((reply) => (reply.kind === 'generated' ? [[reply.id, reply.text]] : []))
-    expect(texts).toEqual([
-      [0, 't0'],
-      [2, 't1'],
-      [5, 't2'],
-      [1, 't0'],
-      [3, 't0'],
-      [4, 't0'],
-    ])
-  })
-
-  it('answers a prompt that stops before its turn, and one that cannot be read, at once', async () => {
-    const { queue, batches, replies } = opened([{}, {}])
-    queue.stop(1)
-    queue.add(2, { text: '' }, {})
-    expect(replies).toMatchObject([
-      { kind: 'generated', id: 1, ended: 'aborted' },
-      { kind: 'failed', id: 2, error: { message: 'empty' } },
-    ])
-    await runAll(queue, 3)
-    expect(batches).toEqual([1])
-    queue.stop(0) // it has ended
-    expect(replies.filter((reply) => 'id' in reply && reply.id === 0).map(({ kind }) => kind)).toEqual(['started', 'piece', 'generated'])
   })
 })

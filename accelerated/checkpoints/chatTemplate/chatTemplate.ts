@@ -19,6 +19,7 @@ export type Message = {
   readonly content: string
   /** calls of functions by the assistant, as templates read them */
   readonly tool_calls?: readonly unknown[]
+  readonly tool_call_id?: unknown
 }
 
 /**
@@ -26,6 +27,8 @@ export type Message = {
  * @param tools functions that the assistant may call @throws InputError
  */
 export type ChatTemplate = ((messages: readonly Message[], addGenerationPrompt: boolean, tools?: readonly unknown[]) => string) & {
+  /** whether it writes tools, and what they answer; absent: unknown */
+  readonly takesTools?: boolean
   /**
    * What the template makes of the first `lengths` (ascending) messages, in time linear in the conversation.
    * null: it needs a rendering for each, or one of them fails.
@@ -177,7 +180,7 @@ export const chatTemplate = (
       return null // what fails, fails again where each beginning is rendered alone, with its message
     }
   }
-  return Object.assign(render, { beginnings })
+  return Object.assign(render, { beginnings, takesTools: /\btools\b/.test(text) })
 }
 
 type Call = { readonly function?: { readonly arguments?: unknown } }

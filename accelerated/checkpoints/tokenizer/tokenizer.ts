@@ -34,6 +34,10 @@ export type Tokenizer = {
   readonly decode: (ids: readonly number[]) => string
   /** A token as the vocabulary writes it, special or not; undefined: no token has the id. */
   readonly idToToken: (id: number) => string | undefined
+  /** The bytes that a token adds to a text, in UTF-8; of a special token, its name. */
+  readonly bytes: (id: number) => Uint8Array
+  /** whether the token is no text */
+  readonly isSpecial: (id: number) => boolean
 }
 
 type TokenizerModel = Pick<Model, 'vocabularySize' | 'specialTokens' | 'spec'>
@@ -51,6 +55,7 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   const toIds = checkedIds(library, file)
   const add = specialTokens(toIds, model.specialTokens, file)
   const ids = prefixTokenizer(toIds, parsed, settings)
+  const [toBytes, specials] = [tokenBytes(parsed), new Set(parsed.added_tokens.filter(({ special }) => special).map(({ id }) => id))]
   return {
     ids: (text, most = Infinity) => ids(text, most).slice(0, most),
     shared: sharedTokens(
@@ -70,7 +75,31 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
       return existing.length === 0 ? '' : library.decode(existing, { skip_special_tokens: true, clean_up_tokenization_spaces: false })
     },
     idToToken: (id) => library.id_to_token(id),
+    bytes: (id) => toBytes(library.id_to_token(id) ?? ''),
+    isSpecial: (id) => specials.has(id) || library.id_to_token(id) === undefined,
   }
+}
+
+/** The bytes of a token as the vocabulary writes it, by the decoder that makes text of tokens. */
+const tokenBytes = ({ decoder, added_tokens: added }: TokenizerFile): ((token: string) => Uint8Array) => {
+  const [utf8, verbatim] = [new TextEncoder(), new Set(added.map(({ content }) => content))]
+  const [kinds, letters] = [JSON.stringify(decoder), byteLetters()]
+  return (token) => {
+    if (verbatim.has(token)) return utf8.encode(token)
+    if (kinds.includes('"ByteLevel"'))
+      return Uint8Array.from([...token].flatMap((letter) => letters.get(letter) ?? [...utf8.encode(letter)]))
+    const [, byte] = /^<0x([0-9A-F]{2})>$/.exec(token) ?? []
+    if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16))
+    if (kinds.includes('"WordPiece"')) return utf8.encode(token.startsWith('##') ? token.slice(2) : ` ${token}`)
+    return utf8.encode(token.replaceAll('▁', ' '))
+  }
+}
+
+/** The letter of each byte in a byte-level vocabulary: visible ones stand for themselves, the others for the letters from 256 on (Radford et al., 2019). */
+const byteLetters = (): ReadonlyMap<string, number> => {
+  let next = 256
+  const isVisible = (byte: number): boolean => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173)
+  return new Map(Array.from({ length: 256 }, (_, byte) => [String.fromCodePoint(isVisible(byte) ? byte : next++), byte]))
 }
 
 const encoder =

@@ -16,13 +16,13 @@ export type Prompt =
   /** Without a template, the model's chat template frames the instruction; `paper` does if the model has none. */
   | { readonly template?: PromptTemplate; readonly instruction: string; readonly input?: string }
   /** The model answers the last message. */
-  | { readonly messages: readonly Message[] }
+  | { readonly messages: readonly Message[]; readonly tools?: readonly object[] }
 
 /** A prompt that is ready to become tokens. */
 export type FramedPrompt =
   | { readonly text: string }
   | ({ readonly template?: PromptTemplate } & Instruction)
-  | { readonly messages: readonly Message[] }
+  | { readonly messages: readonly Message[]; readonly tools?: readonly object[] }
 
 /**
  * @param template of a run: frames instructions that name none, and plain prompts too. none: instructions are texts to continue
@@ -47,7 +47,10 @@ const forms = {
   text: z.object({ text }),
   prompt: z.object({ prompt: text }),
   instruction: z.object({ instruction: text, input: text.nullish(), template: z.enum(promptTemplates).optional() }),
-  messages: z.object({ messages: z.array(z.looseObject({ role: text.min(1), content: text })).min(1) }),
+  messages: z.object({
+    messages: z.array(z.looseObject({ role: text.min(1), content: text })).min(1),
+    tools: z.array(z.looseObject({})).optional(),
+  }),
 } as const
 const keys = Object.keys(forms) as readonly (keyof typeof forms)[]
 const expected = `a text, or an object with one of ${alternatives(keys.map((key) => JSON.stringify(key)))}`
@@ -81,7 +84,20 @@ export const promptTokens = async (folder: string, { ids, start }: Tokenizer, da
   const own = template === null ? 'paper' : 'chat'
   return (prompt, most) => {
     if ('text' in prompt) return [...start, ...ids(prompt.text, most)]
-    if ('messages' in prompt) return ids(chat(prompt.messages, true), most)
+    if ('messages' in prompt) {
+      const { messages, tools = [] } = prompt
+      const calls =
+        tools.length > 0
+          ? 'tools'
+          : messages.some((one) => one.role === 'tool')
+            ? 'role: tool'
+            : messages.some((one) => one.tool_calls)
+              ? 'tool_calls'
+              : null
+      if (calls !== null && template?.takesTools === false)
+        throw inputError(folder, 'a chat template with tools', `one without: ${calls} is not supported`)
+      return ids(chat(messages, true, tools), most)
+    }
     const { template: name = own } = prompt
     if (name !== 'chat') return [...start, ...ids(promptFormats[name](prompt), most)]
     return ids(chat([{ role: 'user', content: joinInput(prompt) }], true), most)

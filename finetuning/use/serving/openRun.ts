@@ -134,7 +134,12 @@ export const toText = (given: RunText, { text, textPair }: RunColumns, where: st
 }
 
 /** @throws InputError unless there are as many texts as the run was trained on; a run that compares embeddings also gives that of one text */
-export const checkTextCount = ({ textPair }: Text, { columns, taskType }: Pick<RunInfo, 'columns' | 'taskType'>, where: string): void => {
+export const checkTextCount = (
+  { textPair }: Text,
+  { columns, taskType, takesAny }: Pick<RunInfo, 'columns' | 'taskType' | 'takesAny'>,
+  where: string,
+): void => {
+  if (takesAny === true) return
   const [expected, got] = [columns.textPair, textPair].map((second) => second !== undefined)
   if (expected === got || (expected && findTaskTypeByName(taskType)?.readsHalfPairs === true)) return
   throw inputError(where, `${expected ? 'two texts' : 'one text'}, as in the data of the run`, got ? 'two' : 'one')

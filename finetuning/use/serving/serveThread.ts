@@ -1,115 +1,94 @@
 /** The thread's side of serving: opens the runs, answers requests one after another, and releases everything at the end. */
-import { chooseDevice } from '../../../accelerated/engines/deviceProbe.js'
-import type { Device } from '../../../accelerated/engines/devices/device.js'
-import { withSharedSessions } from '../../../accelerated/engines/sharedSessions.js'
 import { isExpected } from '../../../accelerated/errors/expectedErrors.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { toSentError } from '../../../accelerated/errors/sentError.js'
 import { nameOutputs } from '../../../accelerated/formats/modelConfig.js'
-import { generatorOn } from '../generator.js'
-import { openPredictions } from '../modelSessions.js'
-import { type OpenAdapter, openModel, watchedDevice } from '../openModel.js'
-import { parseTemplate } from '../../data/promptTemplates.js'
-import { findTaskTypeByName, findTaskType } from '../../tasks/findTaskType.js'
-import { generationQueue, type GenerationQueue } from './generationQueue.js'
-import type { Port, Reply, Request, RunInfo, SentOutcome, ServingOptions } from './protocol.js'
-import { runSource, type RunSource } from '../runSource.js'
-import type { PlacementReport } from '../../run/devicePlacement.js'
-import { readRunResult } from '../../run/runFiles.js'
+import { findTaskType } from '../../tasks/findTaskType.js'
+import type { OpenAdapter } from '../openModel.js'
+import { runSource } from '../runSource.js'
+import { type Attach, openBase, type Opened, openFolder, sharedDevices } from './openServed.js'
+import type { Port, Reply, Request, SentOutcome, ServingOptions } from './protocol.js'
 
-type Opened = { readonly info: RunInfo; readonly release: () => Promise<void> } & (
-  | { readonly adapter: OpenAdapter }
-  | { readonly generations: GenerationQueue }
-)
+/** What is open, by its number in requests; null: it is closed, or the base answers nothing by itself. */
+type OpenRuns = (Opened | null)[]
 
 /** Serves until `release`. It resolves once everything is freed. */
-export const serveThread = async (port: Port<Request, Reply>, { runs, machine }: ServingOptions): Promise<void> => {
-  const opened: Opened[] = []
+export const serveThread = async (port: Port<Request, Reply>, { runs, base, machine }: ServingOptions): Promise<void> => {
+  const opened: OpenRuns = []
   const releaseAll = async (): Promise<void> => {
-    for (const { release } of opened.splice(0)) await release()
+    for (const one of opened.splice(0)) await one?.release()
   }
+  let attach: Attach | null = null
   try {
     const openDevice = sharedDevices((line, warns) => port.send({ kind: 'placement', line, warns }))
-    for (const run of runs) opened.push(await openOne(port, run, await runSource(run, machine), openDevice))
+    for (const run of runs) opened.push(await openFolder(port.send, run, await runSource(run, machine), openDevice))
+    if (base !== undefined) attach = await openBase(port.send, base, machine, openDevice, (one) => opened.push(one))
   } catch (thrown) {
     await releaseAll()
     port.send({ kind: 'refused', error: toSentError(thrown) })
     return
   }
-  await answerRequests(port, opened)
+  await answerRequests(port, opened, attach)
   await releaseAll()
   port.send({ kind: 'released' })
 }
 
 /** Answers the requests of each run one after another. Resolves at `release`, after the requests before it. */
-const answerRequests = (port: Port<Request, Reply>, opened: readonly Opened[]): Promise<void> =>
+const answerRequests = (port: Port<Request, Reply>, opened: OpenRuns, attach: Attach | null): Promise<void> =>
   new Promise<void>((resolve) => {
-    const turns = opened.map((): { last: Promise<void> } => ({ last: Promise.resolve() }))
+    const turns: Promise<void>[] = []
     const inTurn = (run: number, work: () => Promise<void>): void => {
-      const turn = turns[run]
-      if (turn !== undefined) turn.last = turn.last.then(work)
+      turns[run] = (turns[run] ?? Promise.resolve()).then(work)
+    }
+    const scoring = new Map<number, AbortController>()
+    const startScore = (
+      one: Extract<Opened, { readonly generator: object }>,
+      request: ScoreCall,
+      fail: (thrown: unknown) => void,
+    ): void => {
+      const stop = new AbortController()
+      scoring.set(request.id, stop)
+      const scored = score(port, one, request, stop.signal).catch(fail)
+      turns[request.run] = Promise.all([turns[request.run], scored]).then(() => void scoring.delete(request.id)) // beside generations
     }
     const answer = (request: Extract<Request, { readonly run: number }>): void => {
       const { id, run, kind } = request
       const one = opened[run]
       const fail = (thrown: unknown): void => port.send({ kind: 'failed', id, error: toSentError(thrown) })
-      if (one === undefined) fail(new Error(`serve: expected a run below ${opened.length}, got ${run}`))
-      else if (kind === 'predict' && 'adapter' in one) inTurn(run, () => predict(port, id, one, request.texts).catch(fail))
+      if (one == null) fail(new Error(`serve: expected an open run below ${opened.length}, got ${run}`))
+      else if (kind === 'close') {
+        opened[run] = null
+        inTurn(run, () => one.release().then(() => port.send({ kind: 'closed', id }), fail))
+      } else if (kind === 'predict' && 'adapter' in one) inTurn(run, () => predict(port, id, one, request.texts).catch(fail))
       else if (kind === 'generate' && 'generations' in one) {
         one.generations.add(id, request.prompt, request.settings)
         inTurn(run, one.generations.runNext)
-      } else if (kind === 'predict')
+      } else if (kind === 'score' && 'generator' in one) startScore(one, request, fail)
+      else if (kind === 'predict')
         fail(inputError(one.info.folder, 'a run that predicts', 'one that writes text (generate answers its prompts)'))
       else fail(inputError(one.info.folder, 'a run that writes text', 'one that predicts (predict answers its texts)'))
     }
+    const open = async ({ id, source }: Extract<Request, { readonly kind: 'open' }>): Promise<void> => {
+      try {
+        if (attach === null) throw new Error('serve: expected a base that is open, got runs')
+        const one = await attach(source)
+        port.send({ kind: 'attached', id, run: opened.push(one) - 1, info: one.info })
+      } catch (thrown) {
+        port.send({ kind: 'failed', id, error: toSentError(thrown) })
+      }
+    }
+    const stop = (id: number): void => {
+      scoring.get(id)?.abort()
+      for (const one of opened) if (one !== null && 'generations' in one) one.generations.stop(id)
+    }
     port.receive((request) => {
-      if (request.kind === 'release') void Promise.all(turns.map(({ last }) => last)).then(() => resolve())
-      else if (request.kind === 'stop') for (const one of opened) 'generations' in one && one.generations.stop(request.id)
+      if (request.kind === 'release') void Promise.all(turns).then(() => resolve())
+      else if (request.kind === 'stop') stop(request.id)
+      else if (request.kind === 'open') void open(request)
       else answer(request)
     })
-    port.send({ kind: 'opened', runs: opened.map(({ info }) => info) })
+    port.send({ kind: 'opened', runs: opened.map((one) => one?.info ?? null) })
   })
-
-type OpenDevice = (name: string) => Promise<Device>
-
-/** Devices by the names of settings, each opened once, so that runs over one base can share its session. */
-const sharedDevices = (onPlacement: PlacementReport): OpenDevice => {
-  const devices = new Map<string, Promise<Device>>()
-  return (name) => {
-    const device = devices.get(name) ?? chooseDevice(name).then((plain) => withSharedSessions(watchedDevice(plain, onPlacement)))
-    devices.set(name, device)
-    return device
-  }
-}
-
-const openOne = async (
-  port: Port<Request, Reply>,
-  run: string,
-  { config, adapter: options, columns }: RunSource,
-  deviceOf: OpenDevice,
-): Promise<Opened> => {
-  const common = { folder: run, model: options.model, method: config.settings.method, columns, batchSize: options.batchSize }
-  const result = await readRunResult(run) // a run that was interrupted has none, but the best adapter so far
-  const writesText = result === null ? undefined : findTaskTypeByName(result.taskType)?.command === 'generate'
-  const opened = await openModel(options, { deviceOf, writesText })
-  if (writesText ?? opened.trained.adapter.outputs.head === 'causal') {
-    const generator = await generatorOn(opened, options)
-    const info: RunInfo = {
-      ...common,
-      ...{ taskType: 'causal', device: generator.device, maxLength: options.maxLength, labelNames: null, answers: 'generate' },
-      promptTemplate: config.task.task === 'text' ? null : parseTemplate(config.task),
-    }
-    return { info, generations: generationQueue(generator, port.send), release: generator.release }
-  }
-  const adapter = await openPredictions(opened.trained, options, opened.device)
-  const taskType = findTaskType(adapter.outputs, run)
-  const info: RunInfo = {
-    ...common,
-    ...{ taskType: taskType.name, device: adapter.device, maxLength: adapter.maxLength, answers: 'predict', promptTemplate: null },
-    labelNames: taskType.refuses.labelNames === undefined ? nameOutputs(adapter.outputs, adapter.labelNames) : null,
-  }
-  return { info, adapter, release: adapter.release }
-}
 
 const predict = async (
   port: Port<Request, Reply>,
@@ -129,11 +108,27 @@ const predict = async (
       return {
         value: predictions?.predict(output, names, { text: texts[i]?.text ?? '', ...each.value }).json ?? { outputs: output },
         truncated: each.value.truncated === true,
+        tokens: each.value.inputIds.length,
       }
     return { error: toSentError(inputError(info.folder, 'finite outputs of model and adapter', output.slice(0, 8).join(', '))) }
   })
   port.send({ kind: 'predicted', id, outcomes })
 }
+
+const score = async (
+  port: Port<Request, Reply>,
+  { generator }: Extract<Opened, { readonly generator: object }>,
+  { id, prompt, after, top }: ScoreCall,
+  signal: AbortSignal,
+): Promise<void> => {
+  signal.throwIfAborted()
+  const ids = generator.encode(prompt, 'prompt')
+  const tokens = await generator.score([...ids, ...after], top, signal)
+  signal.throwIfAborted()
+  port.send({ kind: 'scored', id, promptTokens: ids.length, tokens })
+}
+
+type ScoreCall = Extract<Request, { readonly kind: 'score' }>
 
 type Texts = Parameters<OpenAdapter['predict']>[0]
 

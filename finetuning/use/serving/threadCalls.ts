@@ -2,12 +2,14 @@
 import { ChangedFileError } from '../../../accelerated/errors/inputError.js'
 import { fromSentError } from '../../../accelerated/errors/sentError.js'
 import type { PlacementReport } from '../../run/devicePlacement.js'
-import type { Reply, Request, RunInfo, ServingOptions } from './protocol.js'
+import type { Reply, Request, ServingOptions } from './protocol.js'
 import { startServingThread, type ServingThread } from './servingThread.js'
+
+type Opened = Extract<Reply, { readonly kind: 'opened' }>['runs']
 
 export type ThreadCalls = {
   /** @throws the error of the first run that does not open */
-  readonly opened: Promise<readonly RunInfo[]>
+  readonly opened: Promise<Opened>
   /** Sends a request, and hands each of its replies to `take` until that returns a value. @throws the request's own error */
   readonly ask: <T>(request: (id: number) => Request, take: (reply: Reply) => T | undefined, signal?: AbortSignal) => Promise<T>
   /** Resolves with the reason if the thread ends before `end` is called, or if its model's files have changed and no later answer is right. */
@@ -35,7 +37,7 @@ export type ThreadNotes = {
 
 export const callThread = (options: ServingOptions, { onProgress, onPlacement }: ThreadNotes): ThreadCalls => {
   const calls = new Map<number, Waiting>()
-  const [opened, released, died] = [settled<readonly RunInfo[]>(), settled<void>(), settled<Error>()]
+  const [opened, released, died] = [settled<Opened>(), settled<void>(), settled<Error>()]
   let lost: Error | null = null
   let isEnding = false
   const fail = (id: number, error: Error): void => {

@@ -206,6 +206,7 @@ describe('generated texts', () => {
   /** A decoder whose next token is the last one and one more, but for a little chance. */
   const counting: Decoder = {
     positions: 12,
+    tokenBytes: 8,
     assembly: plainAssembly(decoderModel(config), () => expect.fail('no tensor is asked for'), 'float32'),
     begin: async (prompts) => {
       let last = prompts.map((ids) => ids.at(-1) ?? 0)
@@ -214,10 +215,15 @@ describe('generated texts', () => {
         append: async (next) => {
           last = next.map(({ token }) => token)
         },
+        join: async (others) => {
+          last = [...last, ...others.logits().map((row) => (row.indexOf(3) + 7) % 8)]
+        },
+        cached: nothingKept,
         reread: nothingKept,
       }
       return rows
     },
+    score: async () => undefined,
     checkWeights: async () => undefined,
     release: async () => undefined,
   }
@@ -271,7 +277,7 @@ describe('generated texts', () => {
       begin: async (prompts) => ({
         logits: () => prompts.map(() => new Float32Array(8).fill(NaN)),
         append: async () => undefined,
-        reread: nothingKept,
+        ...{ join: nothingKept, cached: nothingKept, reread: nothingKept },
       }),
     }
     for (const settings of [{}, { sampling: plain }, { numBeams: 2 }])

@@ -18,6 +18,8 @@ const recorder = () => {
         rows = next.map(({ from, token }) => [...(rows[from] ?? []), token])
         read += next.length
       },
+      join: async () => expect.fail('one row stays one'),
+      cached: () => expect.fail('one row stays one'),
       reread: async (kept, tokens) => {
         if (rows.length !== 1) throw new Error('expected one row')
         rows = [[...(rows[0] ?? []).slice(0, kept), ...tokens]]

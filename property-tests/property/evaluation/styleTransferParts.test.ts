@@ -84,7 +84,7 @@ describe('the file of transfers', () => {
       encode: () => [1],
       async *answers(prompts: readonly unknown[]) {
         asked.push(prompts.length)
-        for (const prompt of prompts.keys()) yield { kind: 'answer', prompt, text: 'again', tokens: 1, ended: 'end' } as const
+        for (const prompt of prompts.keys()) yield { kind: 'answer', prompt, text: 'again', tokens: 1, ids: [], ended: 'end' } as const
       },
     }
     const given = { generator, direction: direction(0, sources), template: 'paper', generation: { batchSize: 2 } } as const

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { type AnswerEvent, orderedOutput } from '../../../finetuning/use/generator.js'
 import { SEED } from '../../support/seed.js'
 
-const answer = (prompt: number): AnswerEvent => ({ kind: 'answer', prompt, text: `answer ${prompt}`, tokens: 1, ended: 'length' })
+const answer = (prompt: number): AnswerEvent => ({ kind: 'answer', prompt, text: `answer ${prompt}`, tokens: 1, ids: [], ended: 'length' })
 const piece = (prompt: number): AnswerEvent => ({ kind: 'piece', prompt, text: 'piece' })
 
 /** `3` for an answer and `p3` for a piece, in the order in which they come out. */

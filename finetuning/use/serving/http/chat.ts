@@ -1,96 +1,85 @@
 /** The requests and answers of /v1/chat/completions, in the shapes of OpenAI's API. */
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { inputError } from '../../../../accelerated/errors/inputError.js'
-import { validate } from '../../../../accelerated/errors/validate.js'
 import type { PromptTemplate } from '../../../data/promptTemplates.js'
 import type { Prompt } from '../../../tasks/texts/prompts.js'
+import type { Message } from '../../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
+import type { TokenLogprob } from '../../generator.js'
 import type { GeneratedText, GenerationChoice } from '../protocol.js'
+import { Rejection } from './limits.js'
+import { finishReason, largest, listSettings, openaiRequest, samplingShape, toUsage, type Usage } from './openaiRequest.js'
 
 const part = z.looseObject({ type: z.literal('text'), text: z.string() })
 const message = z.looseObject({
-  role: z.enum(['system', 'developer', 'user', 'assistant']),
-  content: z.union([z.string(), z.array(part).min(1)]),
+  role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
+  content: z.union([z.string(), z.array(part).min(1)]).nullish(),
+  tool_calls: z.array(z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) })).nullish(),
+  tool_call_id: z.string().nullish(),
 })
-/** Values that change no result, so that clients may send them. */
-const only = <const T extends z.core.util.Literal>(value: T) => z.literal(value).optional()
-const none = z.tuple([], 'an empty list').optional()
-
-/** The bound of generation's own settings, whose errors have other names. */
-const largest = 1_000_000
-
 const schema = z.strictObject({
-  model: z.string().optional(),
+  ...samplingShape,
   messages: z.array(message).min(1),
   max_tokens: z.int().min(1).max(largest).optional(),
   max_completion_tokens: z.int().min(1).max(largest).optional(),
-  temperature: z.number().min(0).max(2).optional(),
-  top_p: z.number().gt(0).max(1).optional(),
-  top_k: z.int().min(1).optional(),
-  repetition_penalty: z.number().gt(0).max(largest).optional(),
-  seed: z.int().min(0).optional(),
-  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).optional(),
-  stream: z.boolean().optional(),
-  stream_options: z.strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() }).optional(),
-  n: only(1),
-  frequency_penalty: only(0),
-  presence_penalty: only(0),
-  logprobs: only(false),
-  top_logprobs: only(0),
-  logit_bias: z.strictObject({}).optional(),
-  tools: none,
-  functions: none,
-  tool_choice: z.enum(['none', 'auto']).optional(),
-  function_call: z.enum(['none', 'auto']).optional(),
+  logprobs: z.boolean().optional(),
+  top_logprobs: z.int().min(0).max(20).optional(),
+  tools: z
+    .array(z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) }))
+    .max(128)
+    .optional(),
   parallel_tool_calls: z.boolean().optional(),
-  modalities: z.tuple([z.literal('text')]).optional(),
-  response_format: z.strictObject({ type: z.literal('text') }).optional(),
-  user: z.string().optional(),
-  safety_identifier: z.string().optional(),
-  prompt_cache_key: z.string().optional(),
-  service_tier: z.string().optional(),
-  metadata: z.looseObject({}).optional(),
-  store: z.boolean().optional(),
 })
+
+/** What clients may send, since it changes no result. */
+const neutral = {
+  logit_bias: [{}],
+  tools: [[]],
+  functions: [[]],
+  tool_choice: ['none', 'auto'],
+  function_call: ['none', 'auto'],
+  modalities: [['text']],
+  response_format: [{ type: 'text' }],
+}
 
 export type ChatRequest = {
   readonly model: string | undefined
-  readonly messages: readonly { readonly role: string; readonly content: string }[]
-  readonly settings: GenerationChoice
+  readonly messages: readonly Message[]
+  /** functions that the assistant may call */
+  readonly tools: readonly object[]
+  /** of each answer */
+  readonly settings: readonly GenerationChoice[]
   readonly stream: boolean
   readonly includeUsage: boolean
 }
 
 const where = 'the request'
 
-/** OpenAI's API has null for a parameter that is not given, whichever it is. */
-const withoutNulls = (body: unknown): unknown =>
-  typeof body !== 'object' || body === null || Array.isArray(body)
-    ? body
-    : Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
-
-/** @throws InputError with one line, also for a parameter that would change the answer and that salora does not have */
+/** @throws Rejection with one line, also for a parameter that would change the answer and that salora does not have */
 export const chatRequest = (body: unknown): ChatRequest => {
-  const given = validate(schema, withoutNulls(body), where, 'a chat completion')
-  const { max_tokens, max_completion_tokens, temperature, top_p, top_k, repetition_penalty, seed, stop } = given
-  const samples = (temperature ?? 0) > 0 || (temperature == null && ((top_p ?? 1) < 1 || top_k != null))
-  const settings = {
-    maxNewTokens: max_completion_tokens ?? max_tokens,
-    temperature,
-    ...(samples ? { topP: top_p, topK: top_k } : {}), // greedy decoding has no use for them
-    repetitionPenalty: repetition_penalty,
-    seed: seed ?? (samples ? randomInt(2 ** 32) : undefined), // the same request twice draws twice
-    stop: typeof stop === 'string' ? [stop] : stop,
-  }
+  const given = openaiRequest(schema, body, 'a chat completion', neutral)
+  if (given.top_logprobs !== undefined && given.top_logprobs > 0 && given.logprobs !== true)
+    throw new Rejection(400, `${where}: top_logprobs: expected logprobs: true beside it`, null, null, 'top_logprobs')
+  const each = listSettings(given.max_completion_tokens ?? given.max_tokens, given)
   return {
     model: given.model,
-    messages: given.messages.map(({ role, content }) => ({
-      role: role === 'developer' ? 'system' : role,
-      content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-    })),
-    settings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value != null)),
+    messages: given.messages.map(toMessage),
+    tools: given.tools ?? [],
+    settings: each.map((settings) => (given.logprobs === true ? { ...settings, logprobs: given.top_logprobs ?? 0 } : settings)),
     stream: given.stream === true,
     includeUsage: given.stream_options?.include_usage === true,
+  }
+}
+
+const toMessage = ({ role, content, tool_calls: calls, tool_call_id: id }: z.infer<typeof message>): Message => {
+  const isCall = role === 'assistant' && calls != null && calls.length > 0
+  if (content == null && !isCall)
+    throw new Rejection(400, `${where}: expected content in a message of ${role}, got none`, null, null, 'messages')
+  const text = content == null ? '' : typeof content === 'string' ? content : content.map((one) => one.text).join('')
+  return {
+    ...{ role: role === 'developer' ? 'system' : role, content: text },
+    ...(isCall ? { tool_calls: calls } : {}),
+    ...(id == null ? {} : { tool_call_id: id }),
   }
 }
 
@@ -98,8 +87,10 @@ export const chatRequest = (body: unknown): ChatRequest => {
  * The prompt that a run was trained to answer: its chat template, or its template of instructions, which has room for one message.
  * @throws InputError for a conversation that the template cannot hold
  */
-export const toPrompt = (messages: ChatRequest['messages'], template: PromptTemplate): Prompt => {
-  if (template === 'chat') return { messages }
+export const toPrompt = ({ messages, tools }: Pick<ChatRequest, 'messages' | 'tools'>, template: PromptTemplate): Prompt => {
+  if (template === 'chat') return { messages, ...(tools.length > 0 ? { tools } : {}) }
+  if (tools.length > 0)
+    throw inputError(where, `no tools, since the run was trained on instructions (--prompt-template ${template})`, 'tools')
   const [first, ...others] = messages
   if (first?.role !== 'user' || others.length > 0)
     throw inputError(
@@ -110,41 +101,42 @@ export const toPrompt = (messages: ChatRequest['messages'], template: PromptTemp
   return { template, instruction: first.content, input: '' }
 }
 
-export type Usage = { readonly prompt_tokens: number; readonly completion_tokens: number; readonly total_tokens: number }
+/** One of the answers, and the tokens of the prompt. */
+export type ChatAnswer = GeneratedText & { readonly promptTokens: number }
 
-export const countUsage = (promptTokens: number, { tokens }: Pick<GeneratedText, 'tokens'>): Usage => ({
-  prompt_tokens: promptTokens,
-  completion_tokens: tokens,
-  total_tokens: promptTokens + tokens,
-})
-
-const finishReason = ({ ended }: Pick<GeneratedText, 'ended'>): 'stop' | 'length' => (ended === 'length' ? 'length' : 'stop')
+/** OpenAI's form of log-probabilities. */
+const toLogprobs = (tokens: readonly TokenLogprob[] | undefined) =>
+  tokens === undefined ? null : { content: tokens.map(({ top, ...token }) => ({ ...token, top_logprobs: top })), refusal: null }
 
 /** The whole answer and its chunks, which share an id. */
 export const completion = (model: string, now: () => number = () => Date.now()) => {
   const common = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(now() / 1000), model }
-  const chunk = (delta: object, finish: 'stop' | 'length' | null = null) => ({
+  const chunk = (index: number, delta: object, finish: 'stop' | 'length' | null = null, logprobs?: readonly TokenLogprob[]) => ({
     ...common,
     object: 'chat.completion.chunk' as const,
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }],
+    choices: [{ index, delta, logprobs: toLogprobs(logprobs), finish_reason: finish }],
   })
+  const usage = (all: readonly ChatAnswer[]): Usage =>
+    toUsage(
+      all[0]?.promptTokens ?? 0,
+      all.reduce((sum, { tokens }) => sum + tokens, 0),
+    )
   return {
-    whole: (text: GeneratedText, promptTokens: number) => ({
+    usage,
+    whole: (all: readonly ChatAnswer[]) => ({
       ...common,
       object: 'chat.completion' as const,
-      choices: [
-        {
-          index: 0,
-          message: { role: 'assistant' as const, content: text.text, refusal: null },
-          logprobs: null,
-          finish_reason: finishReason(text),
-        },
-      ],
-      usage: countUsage(promptTokens, text),
+      choices: all.map((text, index) => ({
+        index,
+        message: { role: 'assistant' as const, content: text.text, refusal: null },
+        logprobs: toLogprobs(text.logprobs),
+        finish_reason: finishReason(text.ended),
+      })),
+      usage: usage(all),
     }),
-    first: () => chunk({ role: 'assistant', content: '' }),
-    piece: (content: string) => chunk({ content }),
-    last: (text: GeneratedText) => chunk({}, finishReason(text)),
-    usage: (usage: Usage) => ({ ...common, object: 'chat.completion.chunk' as const, choices: [], usage }),
+    first: (index: number) => chunk(index, { role: 'assistant', content: '' }),
+    piece: (index: number, content: string, logprobs?: readonly TokenLogprob[]) => chunk(index, { content }, null, logprobs),
+    last: (index: number, text: GeneratedText) => chunk(index, {}, finishReason(text.ended)),
+    lastUsage: (all: readonly ChatAnswer[]) => ({ ...common, object: 'chat.completion.chunk' as const, choices: [], usage: usage(all) }),
   }
 }

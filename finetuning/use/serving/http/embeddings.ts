@@ -1,10 +1,10 @@
 /** Requests and responses of /v1/embeddings, in the shape of OpenAI's API: embeddings as numbers, or as float32 in base64. */
 import { z } from 'zod'
 import { inputError } from '../../../../accelerated/errors/inputError.js'
-import { validate } from '../../../../accelerated/errors/validate.js'
 import type { Text } from '../../../tasks/taskType.js'
 import { shortenVector } from '../../../tasks/embeddings/metrics.js'
 import { toText } from '../openRun.js'
+import { openaiRequest } from './openaiRequest.js'
 
 const where = 'the request'
 
@@ -14,25 +14,18 @@ const request = z.strictObject({
   /** the first numbers of each vector, again of length 1 */
   dimensions: z.int().min(1).optional(),
   encoding_format: z.enum(['float', 'base64']).default('float'),
-  /** who asks: it changes no result */
-  user: z.string().optional(),
 })
 
 export type EmbeddingsRequest = {
   readonly model: string | undefined
   readonly texts: readonly Text[]
-  /** The body of the answer. @param vectors of the texts, in their order */
-  readonly answer: (model: string, vectors: readonly (readonly number[])[]) => object
+  /** The body of the answer. @param vectors of the texts, in their order @param tokens that were read */
+  readonly answer: (model: string, vectors: readonly (readonly number[])[], tokens: number) => object
 }
 
 /** @throws InputError with one line */
 export const embeddingsRequest = (body: unknown): EmbeddingsRequest => {
-  const {
-    input,
-    model,
-    dimensions,
-    encoding_format: format,
-  } = validate(request, body, where, 'an object with "input", one text or several')
+  const { input, model, dimensions, encoding_format: format } = openaiRequest(request, body, 'an object with "input", one text or several')
   const texts = (typeof input === 'string' ? [input] : input).map((text) => toText(text, { text: 'text' }, where))
   const encode = (vector: readonly number[]) => (format === 'float' ? vector : toBase64(vector))
   const cut = (vector: readonly number[]): readonly number[] => {
@@ -43,10 +36,11 @@ export const embeddingsRequest = (body: unknown): EmbeddingsRequest => {
   return {
     model,
     texts,
-    answer: (name, vectors) => ({
+    answer: (name, vectors, tokens) => ({
       object: 'list',
       data: vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encode(cut(vector)) })),
       model: name,
+      usage: { prompt_tokens: tokens, total_tokens: tokens },
     }),
   }
 }

@@ -18,12 +18,14 @@ export const defaultLimits: Limits = { bodyBytes: 2 ** 20, textsPerRequest: 128,
 export class Rejection extends Error {
   override readonly name = 'Rejection'
   constructor(
-    readonly status: 400 | 403 | 404 | 405 | 408 | 413 | 499 | 500 | 503 | 504,
+    readonly status: 400 | 403 | 404 | 405 | 408 | 409 | 413 | 499 | 500 | 503 | 504,
     message: string,
     /** seconds after which a client may try again */
     readonly retryAfter: number | null = null,
     /** OpenAI's name of the error */
     readonly code: string | null = null,
+    /** the parameter of the request that is wrong */
+    readonly param: string | null = null,
   ) {
     super(message)
   }

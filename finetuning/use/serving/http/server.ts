@@ -1,20 +1,26 @@
-/** The HTTP server of runs: opens them in one thread, listens on this machine, and stops after the requests that run. */
+/** The HTTP server of runs, or of a base and its adapters: opens them in one thread, listens on this machine, and stops after the requests that run. */
 import type { Server } from 'node:http'
 import { basename, resolve } from 'node:path'
 import { serve } from '@hono/node-server'
 import { inputError, reason } from '../../../../accelerated/errors/inputError.js'
 import { systemCode, systemInputError } from '../../../../accelerated/errors/systemError.js'
 import { option, words } from '../../../../accelerated/errors/words.js'
-import { openRuns, type ServedRun, type ServedRuns } from '../openRuns.js'
-import type { RunInfo } from '../protocol.js'
+import { absoluteModel } from '../../../run/absolutePath.js'
+import { openRuns, type ServedRuns } from '../openRuns.js'
+import type { BaseOptions, RunInfo } from '../protocol.js'
 import type { MachineChoice } from '../../runSource.js'
 import type { ThreadNotes } from '../threadCalls.js'
+import { type AdapterOptions, checkAdapterName, noAdapters, now, servedAdapters, type ServedModel } from './adapters.js'
 import { servingApp, type ServingApp } from './app.js'
 import { defaultLimits, type Limits } from './limits.js'
+
+/** A base that is in memory once, and its adapters by the names that clients use; the base has the last name of its path. */
+export type ServedBase = Pick<BaseOptions, 'model' | 'maxRank'> & AdapterOptions & { readonly adapters: Readonly<Record<string, string>> }
 
 export type RunServerOptions = {
   /** run folders, each under the last name of its path */
   readonly runs: readonly string[]
+  readonly base?: ServedBase | undefined
   readonly machine?: MachineChoice
   /** 127.0.0.1 by default: only this machine reaches it */
   readonly host?: string
@@ -41,25 +47,34 @@ const loopback = ['127.0.0.1', 'localhost', '::1']
 
 /** @throws InputError, SettingsError or DeviceError with one line if a run does not open or the port is in use */
 export const startRunServer = async (
-  { runs: folders, machine = {}, host = '127.0.0.1', port = 0, limits = {}, origins = [] }: RunServerOptions,
+  { runs: folders, base, machine = {}, host = '127.0.0.1', port = 0, limits = {}, origins = [] }: RunServerOptions,
   notes: ThreadNotes = {},
 ): Promise<RunServer> => {
-  const names = nameRuns(folders)
-  const opened = await openRuns({ runs: folders, machine }, notes)
-  const runs = new Map(opened.runs.map((run, i) => [names[i] ?? '', run]))
-  const app = servingApp({ runs, limits: { ...defaultLimits, ...limits }, isLocal: loopback.includes(host), origins })
+  const sources = Object.entries(base?.adapters ?? {}).map(([name, path]) => [checkAdapterName(name), { path, scale: 1 }] as const)
+  const baseName = base === undefined ? [] : [basename(resolve(base.model))]
+  const names = checkNames([...folders.map((folder) => basename(resolve(folder))), ...baseName, ...sources.map(([name]) => name)])
+  const adapters = sources.map(([, source]) => source)
+  const shared = base === undefined ? undefined : { model: absoluteModel(base.model), maxRank: base.maxRank, adapters }
+  const opened = await openRuns({ runs: folders, machine, base: shared }, notes)
+  const models = new Map<string, ServedModel>()
+  opened.runs.forEach((run, i) => {
+    const source = adapters[i - folders.length - 1]
+    const ofBase = source === undefined ? {} : { source, parent: baseName[0] ?? '' }
+    if (run !== null) models.set(names[i] ?? '', { run, created: now(), ...ofBase })
+  })
+  const changing = base === undefined ? noAdapters : servedAdapters(models, baseName[0] ?? '', opened.attach, base)
+  const app = servingApp({ models, adapters: changing, limits: { ...defaultLimits, ...limits }, isLocal: loopback.includes(host), origins })
   try {
     const server = await listening(app, host, port)
-    return runServer(server, app, opened, runs, host)
+    return runServer(server, app, opened, models, host)
   } catch (thrown) {
     await opened.release()
     throw thrown
   }
 }
 
-/** @throws InputError if two runs have the same name */
-const nameRuns = (folders: readonly string[]): readonly string[] => {
-  const names = folders.map((folder) => basename(resolve(folder)))
+/** @throws InputError if two have the same name */
+const checkNames = (names: readonly string[]): readonly string[] => {
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined) throw inputError(twice, 'runs whose folders have different names', 'two of this name')
   return names
@@ -103,7 +118,7 @@ const runServer = (
   server: Server,
   { places }: ServingApp,
   opened: ServedRuns,
-  runs: ReadonlyMap<string, ServedRun>,
+  models: ReadonlyMap<string, ServedModel>,
   host: string,
 ): RunServer => {
   const address = server.address()
@@ -122,7 +137,7 @@ const runServer = (
   }
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
-    runs: new Map([...runs].map(([name, { info }]) => [name, info])),
+    runs: new Map([...models].map(([name, { run }]) => [name, run.info])),
     died: opened.died,
     close: () => (closing ??= closeNow()),
   }
