@@ -48,6 +48,7 @@ import type { CardData } from './run/cardFacts.js'
 import { calibrateKept } from './run/calibrate.js'
 import { checkSpreads } from './run/checkSpreads.js'
 import { devicePlacement, type DevicePlacement } from './run/devicePlacement.js'
+import { startFromInputs } from './run/evaStart.js'
 import type { Estimate } from './run/estimateRun.js'
 import { chooseContrast, chooseFolds, crossValidate, readFolds, writeFolds, type AnswersByStep, type Folds } from './run/folds.js'
 import { detailsFrom, writeDetails, type EvaluationDetails } from './run/evaluationDetails.js'
@@ -566,10 +567,16 @@ type Begun = {
 }
 
 /** The state before the next step, with a probe as its head at first if there is one, and what the folds answer. */
-async function* beginTraining(run: PreparedRun, checkpoint: Checkpoint | null, signal: AbortSignal): AsyncGenerator<FinetuneEvent, Begun> {
-  const { task, start, probe, folds, base, options } = run
-  const stored = folds === null ? undefined : await readFolds(options.output, folds, listEvaluations(run), base.storage)
+async function* beginTraining(
+  prepared: PreparedRun,
+  checkpoint: Checkpoint | null,
+  signal: AbortSignal,
+): AsyncGenerator<FinetuneEvent, Begun> {
+  const { task, probe, folds, base, options } = prepared
+  const stored = folds === null ? undefined : await readFolds(options.output, folds, listEvaluations(prepared), base.storage)
   const isComplete = checkpoint !== null && stored !== null
+  const run = { ...prepared, start: isComplete ? prepared.start : yield* rankByInputs(prepared) }
+  const { start } = run
   const probed = probe === undefined || isComplete ? null : { assembly: task, runtime: task.runtime, probe }
   if (probed !== null) {
     const count = Math.min(task.training.length, mostProbed)
@@ -580,6 +587,18 @@ async function* beginTraining(run: PreparedRun, checkpoint: Checkpoint | null, s
   const answersByStep = stored === null ? yield* answerByFolds(run, folds, fitted, signal) : stored
   const first = fitted === null ? start : startFromProbe(fitted, fitted, start)
   return { start: checkpoint?.state ?? first, training: yield* addNegatives(run, checkpoint, signal), answersByStep }
+}
+
+/** The start of the run, by EVA if the settings say so. */
+async function* rankByInputs({ task, start }: PreparedRun): AsyncGenerator<FinetuneEvent, RunState> {
+  if (task.settings.initLoraWeights !== 'eva') return start
+  yield { kind: 'preparing', what: 'finding the directions of the inputs of each matrix (EVA)' }
+  const ranked = await startFromInputs(task, task.training, start)
+  const { batches, isConverged, matrices } = ranked.found
+  const ranks = matrices.map(({ r }) => r)
+  yield { kind: 'preparing', what: `EVA: ranks from ${Math.min(...ranks)} to ${Math.max(...ranks)} after ${batches} batches` }
+  if (!isConverged) yield warning(`EVA: after ${batches} batches, some directions of the inputs still change`)
+  return ranked.start
 }
 
 /** The examples to train on, with negatives that the model finds as it is before the first step; a resumed run reads those of its beginning. */

@@ -20,6 +20,7 @@ export { erf, erfc } from './layers/gelu.js'
 export { gelu, geluVjp, type Activation } from './layers/gelu.js'
 export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
 export { exactLinear, linear, linearBiasVjp, linearInputVjp, linearWeightVjp, type FrozenLinear } from './layers/linear.js'
+export { loftq, olora, pissa } from './training/factorStarts.js'
 export { fitLinearProbe, probeLogits, probeObjective, toOneHot, type LinearProbe } from './training/linearProbe.js'
 export {
   dequantize,

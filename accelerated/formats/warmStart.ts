@@ -99,6 +99,9 @@ const lowRankNumbers = (
 ): Numbers => {
   const plain = findFormat(adapter.method).asLora?.(adapter)
   if (plain === undefined) throw inputError(where, 'a low-rank adapter', `one of ${adapter.method.name}`)
+  const { initLoraWeights = 'kaiming' } = settings
+  if (initLoraWeights !== 'kaiming' && initLoraWeights !== 'gaussian')
+    throw new SettingsError('initLoraWeights', 'kaiming or gaussian in a run that begins with an adapter', initLoraWeights)
   if (settings.warmupGate === 'expected') throw new SettingsError('warmupGate', 'open in a run that begins with an adapter', 'expected')
   const { modules, rank, alpha, rslora = false } = toLowRankAdapter(plain)
   const places = new Map(method.train.tensors(phase, settings).map(({ name, shape }) => [name, shape]))

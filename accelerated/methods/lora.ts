@@ -1,8 +1,10 @@
 /** LoRA (Hu et al., 2022): ΔW = α / r · B A on the chosen matrices, optionally with rsLoRA's scale or DoRA's magnitudes. */
 import { z } from 'zod'
 import { type TensorSource, withBias, type Wrap } from '../models/host.js'
+import { SettingsError } from '../errors/expectedErrors.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
-import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
+import { buildWeightGroups, findPrecision, type CommonSettings } from '../settings/commonSettings.js'
+import { factorStarts, isDataDriven, leavesResidual } from './dataDrivenStarts.js'
 import {
   adaptedMatrices,
   factorCount,
@@ -22,10 +24,18 @@ import { add, div, matMul, mul, reduceSum, sqrt, square, stopGradient, sub } fro
 import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 import { constantInitial } from '../parameters/initialization.js'
+import { flatten, viewTensor } from '../parameters/vectors.js'
 
 const loraSettings = {
   ...lowRankSettings,
   ...settingGroup('LoRA options', {
+    initLoraWeights: {
+      placeholder: 'name',
+      description:
+        'Initialization of A and B: kaiming or gaussian; for lora also pissa, olora, eva or loftq (an int4 or int8 base), as in PEFT',
+      viaSet: true,
+      schema: z.enum(['kaiming', 'gaussian', 'pissa', 'olora', 'eva', 'loftq']).default('kaiming'),
+    },
     useRslora: { description: 'Scale updates by alpha / √rank instead of alpha / rank (rsLoRA)', schema: z.boolean().default(false) },
     useDora: {
       description: 'Train the length of each weight row separately from its direction (DoRA)',
@@ -42,7 +52,11 @@ const loraSettings = {
 
 export type LoraSettings = SettingValues<typeof loraSettings> & CommonSettings
 
-const loraPhase = z.strictObject({ matrices: matricesSchema })
+/**
+ * residual: the base has lost the start of B A, which the state keeps (PiSSA, OLoRA); inference and files have plain LoRA of twice the rank instead
+ * ranked: ranks are those that EVA finds in the inputs of the matrices
+ */
+const loraPhase = z.strictObject({ matrices: matricesSchema, start: z.enum(['residual', 'ranked']).optional() })
 export type LoraPhase = z.infer<typeof loraPhase>
 
 /** α / r, or with rsLoRA α / √r (Kalajdzievski, 2023). The same for all matrices, also with a rank pattern. */
@@ -53,14 +67,30 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   name: 'lora',
   summary: 'low-rank adaptation at a fixed rank',
   settings: loraSettings,
+  check: ({ initLoraWeights: start, useDora, precision }) => {
+    if (useDora && isDataDriven(start)) throw new SettingsError('initLoraWeights', 'kaiming, gaussian or eva with DoRA', start)
+    if (start === 'loftq' && findPrecision(precision).round === undefined)
+      throw new SettingsError('initLoraWeights', 'a precision that rounds the base (int4 or int8) with loftq', precision)
+  },
   train: {
-    tensors: ({ matrices }, settings) => {
+    tensors: ({ matrices, start }, settings) => {
       const magnitudes = settings.useDora ? magnitudeTensors(matrices, buildWeightGroups(settings).undecayed) : []
-      return [...factorTensors(matrices, settings), ...magnitudes]
+      const factors = withStarts(factorTensors(matrices, settings), matrices, settings)
+      const fixed = start !== 'residual' ? [] : factors.map((factor) => ({ ...factor, name: `${factor.name}.start`, group: fixedGroup }))
+      return [...factors, ...magnitudes, ...fixed]
     },
-    wrap: ({ matrices }, settings, parameter) => {
+    wrap: ({ matrices, start }, settings, parameter) => {
       const each = <F>(of: (name: string) => F): ReadonlyMap<string, F> => new Map(matrices.map(({ name }) => [name, of(name)]))
       const factors = readFactors(settings, parameter)
+      if (start === 'residual') {
+        const starts = readFactors(settings, (name) => parameter(`${name}.start`))
+        const residual = lowRankWrap(
+          each((name) => ({ ...starts(name), scale: -loraScale(settings) })),
+          0,
+        )
+        const adapted = lowRankWrap(each(factors), settings.loraDropout)
+        return (host) => adapted(residual(host))
+      }
       if (!settings.useDora) return lowRankWrap(each(factors), settings.loraDropout)
       return doraWrap(
         each((name) => ({ ...factors(name), magnitude: parameter(`${name}.magnitude`) })),
@@ -70,11 +100,28 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   },
   phases: {
     schema: loraPhase,
-    start: (spec, settings) => ({ matrices: [...adaptedMatrices(spec, settings)] }),
-    validate: ({ matrices }, start) =>
-      JSON.stringify(matrices) === JSON.stringify(start.matrices)
-        ? null
-        : { expected: 'the adapted matrices of its start', got: `${matrices.length} others` },
+    start: (spec, settings) => {
+      const matrices = [...adaptedMatrices(spec, settings)]
+      if (leavesResidual(settings.initLoraWeights)) return { matrices, start: 'residual' }
+      return settings.initLoraWeights === 'eva' ? { matrices, start: 'ranked' } : { matrices }
+    },
+    inference: (phase, _, parameters, { buildLayout, dtype }) => {
+      if (phase.start !== 'residual') return { phase, parameters }
+      const plain = doubled(phase)
+      const [from, to] = [buildLayout(phase), buildLayout(plain)]
+      const trained = (name: string): ArrayLike<number> => viewTensor(from, parameters, name)
+      const factors = new Map(phase.matrices.flatMap((matrix) => [...plainFactors(matrix, trained)]))
+      return { phase: plain, parameters: flatten(to, ({ name }) => factors.get(name) ?? trained(name), dtype) }
+    },
+    validate: (phase, start) => {
+      const fits =
+        start.start === 'ranked'
+          ? phase.matrices.every(({ name, d, k, r }) =>
+              start.matrices.some((m) => m.name === name && m.d === d && m.k === k && r <= Math.min(d, k)),
+            )
+          : [start, ...(start.start === 'residual' ? [doubled(start)] : [])].some((one) => JSON.stringify(one) === JSON.stringify(phase))
+      return fits ? null : { expected: 'the adapted matrices of its start', got: `${phase.matrices.length} others` }
+    },
   },
   reporting: {
     parameterCounts: ({ matrices }, { useDora }) => ({ adapter: factorCount(matrices) + (useDora ? magnitudeCount(matrices) : 0) }),
@@ -89,6 +136,54 @@ export const lora: Method<LoraSettings, LoraPhase> = {
       return settings.useDora ? mergeMagnitude(merged, trained(`${matrix.name}.magnitude`), matrix) : merged
     },
   },
+}
+
+/** The factors with their initial numbers where these follow from the frozen matrices. */
+const withStarts = (tensors: readonly Trainable[], matrices: readonly AdaptedMatrix[], settings: LoraSettings): readonly Trainable[] => {
+  const { initLoraWeights: name, precision } = settings
+  if (!isDataDriven(name)) return tensors
+  const { round = (W) => W } = findPrecision(precision)
+  const starts = new Map(matrices.map((matrix) => [matrix.name, factorStarts(name, matrix, loraScale(settings), round)]))
+  return tensors.map((tensor) => {
+    const start = starts.get(tensor.name.slice(0, -2))
+    return start === undefined ? tensor : { ...tensor, initial: start(tensor.name.endsWith('.A') ? 'A' : 'B') }
+  })
+}
+
+/** Its tensors stay as they are. */
+const fixedGroup: OptimizerGroup = {
+  name: 'starts',
+  adam: null,
+  weightDecay: 0,
+  direction: 'descent',
+  learningRateFeed: 'learningRate',
+  learningRateRatio: 0,
+  correctionPrefix: 'weight',
+  isWeight: false,
+  nonNegative: false,
+}
+
+/** The phase of plain LoRA that a residual one is equal to. */
+const doubled = ({ matrices }: LoraPhase): LoraPhase => ({ matrices: matrices.map((matrix) => ({ ...matrix, r: 2 * matrix.r })) })
+
+/** W − s B₀ A₀ + s B A = W + s [B, −B₀] [A; A₀], as PEFT converts it. A: [2r, k], B: [d, 2r] */
+const plainFactors = (
+  { name, d, k, r }: AdaptedMatrix,
+  trained: (name: string) => ArrayLike<number>,
+): ReadonlyMap<string, Float64Array> => {
+  const [A, B] = [new Float64Array(2 * r * k), new Float64Array(d * 2 * r)]
+  A.set(trained(`${name}.A`))
+  A.set(trained(`${name}.A.start`), r * k)
+  const [after, before] = [trained(`${name}.B`), trained(`${name}.B.start`)]
+  for (let i = 0; i < d * r; i++) {
+    const at = i + Math.floor(i / r) * r
+    B[at] = after[i] ?? NaN
+    B[at + r] = -(before[i] ?? NaN)
+  }
+  return new Map([
+    [`${name}.A`, A],
+    [`${name}.B`, B],
+  ])
 }
 
 const readFactors =

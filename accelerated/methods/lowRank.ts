@@ -38,7 +38,8 @@ export const lowRankWrap =
   })
 
 type FactorSettings = CommonSettings & {
-  readonly initLoraWeights: AdapterInitialization
+  /** others are replaced by the method that has them */
+  readonly initLoraWeights: AdapterInitialization | (string & {})
   readonly loraplusLrRatio: number
 }
 
@@ -47,7 +48,7 @@ export const factorTensors = (matrices: readonly AdaptedMatrix[], settings: Fact
   const ofA = buildWeightGroups(settings).decayed
   const ofB = scaleGroup(ofA, settings.loraplusLrRatio)
   return matrices.flatMap(({ name, d, k, r }): readonly Trainable[] => [
-    { name: `${name}.A`, shape: [r, k], group: ofA, initial: factorA(settings.initLoraWeights) },
+    { name: `${name}.A`, shape: [r, k], group: ofA, initial: factorA(settings.initLoraWeights === 'gaussian' ? 'gaussian' : 'kaiming') },
     { name: `${name}.B`, shape: [d, r], group: ofB, initial: factorB },
   ])
 }

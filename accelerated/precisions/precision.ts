@@ -34,6 +34,8 @@ export type Precision = {
   /** Tensors of the shapes and types that `open` gives, without their files: for estimates. */
   readonly placeholders: (base: ModelFolder) => Promise<TensorSource>
   readonly wrap: Wrap
+  /** A frozen matrix of the layers as its products have it. W: [d, k], row-major. Absent: as it is. */
+  readonly round?: (W: Float32Array, shape: readonly number[]) => Float32Array
   /** the precision in which a decoder generates text (default: this one) */
   readonly decoding?: Precision
 }

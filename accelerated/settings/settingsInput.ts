@@ -103,8 +103,8 @@ export type SettingsInput = {
   readonly loraAlpha?: number
   /** Dropout probability of adapter inputs. Default: 0 */
   readonly loraDropout?: number
-  /** Initialization of A: kaiming or gaussian. Default: kaiming */
-  readonly initLoraWeights?: 'kaiming' | 'gaussian'
+  /** Initialization of A and B: kaiming or gaussian; for lora also pissa, olora, eva or loftq (an int4 or int8 base), as in PEFT. Default: kaiming */
+  readonly initLoraWeights?: 'kaiming' | 'gaussian' | 'pissa' | 'olora' | 'eva' | 'loftq'
   /** Learning rate of B over that of A (LoRA+: 4 to 16). Default: 1 */
   readonly loraplusLrRatio?: number
   /** Tokens to add to the tokenizer, or a .txt file with one per line; their embeddings are trained. Default: none */

@@ -52,6 +52,16 @@ const variants: Case = {
   refused: ['peft-padded', 'peft-file'],
   of: 'with magnitudes (DoRA)',
 }
+/** Starts that follow from the model's matrices or inputs: files have plain LoRA, of twice the rank where the base lost the start. */
+const started = (initLoraWeights: string): Case => ({
+  settings: { method: 'lora', initLoraWeights, useRslora: true, rank: 2, loraAlpha: 3, loraDropout: 0.25, learningRate: 0.01 },
+  stopAfter: [3],
+  trained: { adapter: 2 * 2 * (4 * 32 + 2 * 48) },
+  exact: ['peft'],
+  near: ['peft-padded', 'merged', 'transformers.js'],
+  refused: [],
+  of: '',
+})
 /** Steps 1 to 4 cut nothing, 5 to 10 all but the last. */
 const adalora: Case = {
   settings: {
@@ -86,6 +96,8 @@ const virtual = (method: string, family: 'roberta' | 'bert', width: number): Cas
 })
 const cases: Readonly<Record<string, Case>> = {
   variants,
+  pissa: started('pissa'),
+  eva: started('eva'),
   adalora,
   houlsby: bottleneck('houlsby', 4),
   pfeiffer: bottleneck('pfeiffer', 2),

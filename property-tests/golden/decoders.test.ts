@@ -213,10 +213,13 @@ describe.each(families)('%s as a classifier', (family) => {
 
 type ReferenceModel = { readonly modules: readonly string[]; readonly run: (options: ModelOptions) => RunModel }
 
+const outputNorms = ({ norms: { attention } }: ReturnType<typeof readDecoderConfig>): DecoderConfig['outputNorms'] =>
+  attention.before === null ? 'alone' : attention.after !== null
+
 /** LLaMA's kind. */
 const llamaReference = (json: object): ReferenceModel => {
   const own = readDecoderConfig(json)
-  const config: DecoderConfig = { ...own, outputNorms: own.norms.attention.after !== null, family: 'decoder', taskType: 'causal' }
+  const config: DecoderConfig = { ...own, outputNorms: outputNorms(own), family: 'decoder', taskType: 'causal' }
   return { modules: decoderModules(config), run: (options) => decoder(config, options) }
 }
 
@@ -250,6 +253,10 @@ const references: Readonly<Record<Family, (json: object) => ReferenceModel>> = {
   mistral: llamaReference,
   qwen2: llamaReference,
   qwen3: llamaReference,
+  gemma: llamaReference,
+  ministral: llamaReference,
+  olmo2: llamaReference,
+  smollm3: llamaReference,
   gemma2: llamaReference,
   gemma3: llamaReference,
   granite: graniteReference,

@@ -53,7 +53,22 @@ export type Golden = {
 
 /** Decoders whose adapters their library opened. */
 /** Decoders with fixtures. */
-export const decoderFamilies = ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'granite', 'gpt2', 'phi3', 'opt'] as const
+export const decoderFamilies = [
+  'llama',
+  'mistral',
+  'qwen2',
+  'qwen3',
+  'gemma',
+  'gemma2',
+  'gemma3',
+  'granite',
+  'ministral',
+  'olmo2',
+  'smollm3',
+  'gpt2',
+  'phi3',
+  'opt',
+] as const
 export type Decoder = 'qwen3' | 'gemma2' | 'gemma3' | 'gpt2' | 'phi3' | 'opt'
 
 export const readGolden = (family: Family | Decoder): Golden =>

@@ -13,7 +13,7 @@ from golden_training import descend, in_both, optimization, randomize, versions,
 
 TOKENS = 3
 CONFIGS = {'prefix': PrefixTuningConfig, 'prompt': PromptTuningConfig}
-METHODS = {'llama': ('prompt',), 'mistral': ('prompt',), 'qwen2': ('prefix', 'prompt'), 'qwen3': ('prefix', 'prompt'), 'gemma2': ('prompt',), 'gemma3': ('prompt',), 'granite': ('prompt',), 'gpt2': ('prefix', 'prompt'),
+METHODS = {'llama': ('prompt',), 'mistral': ('prompt',), 'qwen2': ('prefix', 'prompt'), 'qwen3': ('prefix', 'prompt'), **{family: ('prompt',) for family in ('gemma', 'gemma2', 'ministral', 'olmo2', 'smollm3')}, 'gemma3': ('prompt',), 'granite': ('prompt',), 'gpt2': ('prefix', 'prompt'),
            'phi3': ('prefix', 'prompt'), 'opt': ('prefix', 'prompt')}
 
 

@@ -1,7 +1,7 @@
 """LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
 sliding window, one biases and a tied output matrix, one norms of queries and keys, one
 fused matrices and LongRoPE on a part of each head, one a table of positions and matrices stored as [in, out], and one such a table and ReLU. Gemma's have
-four norms a layer, soft caps, and windows in every other layer. Of these, Gemma 3 rotates by another base. Granite scales embeddings, scores, sublayers and logits.
+four norms a layer, soft caps, and windows in every other layer. Of these, Gemma 3 rotates by another base. SmolLM3 has a layer without rotation, OLMo 2 norms of outputs alone. Granite scales embeddings, scores, sublayers and logits.
 
 transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
 ones in float64."""
@@ -14,24 +14,28 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, GraniteConfig, LlamaConfig, MistralConfig, OPTConfig, Phi3Config,
-    Qwen2Config, Qwen3Config)
+    AutoModelForCausalLM, AutoModelForSequenceClassification, Gemma2Config, Gemma3TextConfig, GPT2Config, GemmaConfig, GraniteConfig, LlamaConfig, MinistralConfig, MistralConfig, Olmo2Config, OPTConfig,
+    Phi3Config, Qwen2Config, Qwen3Config, SmolLM3Config)
 from transformers.modeling_layers import GenericForSequenceClassification
+from transformers.models.gemma import modeling_gemma
 from transformers.models.gemma2 import modeling_gemma2
 from transformers.models.gemma3 import modeling_gemma3
 from transformers.models.granite import modeling_granite
 from transformers.models.llama import modeling_llama
+from transformers.models.ministral import modeling_ministral
 from transformers.models.mistral import modeling_mistral
+from transformers.models.olmo2 import modeling_olmo2
 from transformers.models.phi3 import modeling_phi3
 from transformers.models.qwen2 import modeling_qwen2
 from transformers.models.qwen3 import modeling_qwen3
+from transformers.models.smollm3 import modeling_smollm3
 
 from golden_models import SEED, normal
 from golden_training import descend, in_both, optimization, randomize, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = {
-    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'granite')},
+    **{family: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] for family in ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'granite', 'ministral', 'olmo2', 'smollm3')},
     'gpt2': ['c_attn', 'c_proj', 'c_fc'],
     'opt': ['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2'],
     'phi3': ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'],
@@ -47,6 +51,12 @@ CONFIGS = {
     'mistral': lambda: MistralConfig(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=10000.0), sliding_window=3),
     'qwen2': lambda: Qwen2Config(**SIZES, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='linear', rope_theta=1000.0, factor=2.0), tie_word_embeddings=True),
     'qwen3': lambda: Qwen3Config(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=1000000.0), tie_word_embeddings=True),
+    'gemma': lambda: GemmaConfig(**SIZES, head_dim=8, rope_parameters=dict(rope_type='default', rope_theta=10000.0)),
+    'ministral': lambda: MinistralConfig(**SIZES, head_dim=6, rope_parameters=dict(rope_type='default', rope_theta=10000.0), sliding_window=3,
+                                         layer_types=['sliding_attention', 'full_attention']),
+    'olmo2': lambda: Olmo2Config(**SIZES, rope_parameters=dict(rope_type='default', rope_theta=500000.0)),
+    # the fourth layer has no rotation
+    'smollm3': lambda: SmolLM3Config(**{**SIZES, 'num_hidden_layers': 4}, rope_parameters=dict(rope_type='default', rope_theta=5000.0)),
     'gemma2': lambda: Gemma2Config(**SIZES, head_dim=6, query_pre_attn_scalar=9, sliding_window=3, attn_logit_softcapping=4.0, final_logit_softcapping=6.0,
                                    rope_parameters=dict(rope_type='default', rope_theta=10000.0)),
     'gemma3': lambda: Gemma3TextConfig(**SIZES, head_dim=8, query_pre_attn_scalar=8, sliding_window=3, layer_types=['sliding_attention', 'full_attention'],
@@ -65,7 +75,8 @@ CONFIGS = {
 }
 # Families whose norms and rotations cast to float32.
 MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2'), 'qwen3': (modeling_qwen3, 'Qwen3'),
-           'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3'), 'phi3': (modeling_phi3, 'Phi3'), 'granite': (modeling_granite, 'Granite')}
+           'gemma2': (modeling_gemma2, 'Gemma2'), 'gemma3': (modeling_gemma3, 'Gemma3'), 'phi3': (modeling_phi3, 'Phi3'), 'granite': (modeling_granite, 'Granite'),
+           'gemma': (modeling_gemma, 'Gemma'), 'ministral': (modeling_ministral, 'Ministral'), 'olmo2': (modeling_olmo2, 'Olmo2'), 'smollm3': (modeling_smollm3, 'SmolLM3')}
 
 
 class GraniteForSequenceClassification(GenericForSequenceClassification, modeling_granite.GranitePreTrainedModel):

@@ -1,7 +1,7 @@
 """fixtures/gguf.json: numbers that the `gguf` package quantized to Q8_0, and its numbers of random bytes of each type that salora reads.
 fixtures/quantized.gguf: a decoder with a matrix in each of these types.
 
-fixtures/{llama,mistral,qwen2,qwen3,gemma2,gemma3,granite,gpt2,phi3}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
+fixtures/{llama,mistral,ministral,qwen2,qwen3,gemma,gemma2,gemma3,granite,olmo2,smollm3,gpt2,phi3}/base.gguf: the decoders' checkpoints as the `gguf` package (PyPI, 0.19) writes them, in float32, for llama.cpp.
 
 The names are those of the package, the order of rows and the factors of Llama 3's rotation are those of llama.cpp's convert_hf_to_gguf.py. The vocabulary has names
 and one merge: the tests give token ids. Mistral's window is left out, since llama.cpp has none for it.
@@ -22,7 +22,7 @@ FIXTURES = Path(__file__).parent / 'fixtures'
 
 
 # llama.cpp's architecture of each family. It has one for LLaMA and Mistral.
-ARCHITECTURES = {'llama': 'llama', 'mistral': 'llama', 'qwen2': 'qwen2', 'qwen3': 'qwen3', 'gpt2': 'gpt2', 'phi3': 'phi3', 'gemma2': 'gemma2', 'gemma3': 'gemma3', 'granite': 'granite'}
+ARCHITECTURES = {'llama': 'llama', 'mistral': 'llama', 'qwen2': 'qwen2', 'qwen3': 'qwen3', 'gpt2': 'gpt2', 'phi3': 'phi3', 'gemma2': 'gemma2', 'gemma3': 'gemma3', 'granite': 'granite', 'gemma': 'gemma', 'ministral': 'llama', 'olmo2': 'olmo2', 'smollm3': 'smollm3'}
 
 
 def permuted(weights, heads):
@@ -101,7 +101,7 @@ def phi3(writer, family, config, tensors):
 
 def llama(writer, family, config, tensors):
     architecture = ARCHITECTURES[family]
-    turned, offset = architecture in ('llama', 'granite'), 1 if architecture.startswith('gemma') else 0
+    turned, offset = architecture in ('llama', 'granite', 'smollm3'), 1 if architecture.startswith('gemma') else 0
     heads, key_heads = config['num_attention_heads'], config['num_key_value_heads']
     size = config.get('head_dim') or config['hidden_size'] // heads
     rope = config['rope_parameters']
@@ -117,7 +117,7 @@ def llama(writer, family, config, tensors):
     writer.add_rope_dimension_count(size)
     writer.add_rope_freq_base(rope['rope_theta'])
     writer.add_layer_norm_rms_eps(config['rms_norm_eps'])
-    if offset:
+    if architecture in ('gemma2', 'gemma3'):
         writer.add_sliding_window(config['sliding_window'])
         for key in ('attn_logit_softcapping', 'final_logit_softcapping'):
             if config[key] is not None:

@@ -1,6 +1,6 @@
 """Rotary frequencies of transformers, and the factor of cosines and sines: fixtures/rotary.json has them of decoders' config.json files with every scaling.
 
-The library makes its frequencies in float32; here they are made by the same functions in float64. `lengths` are the texts that a dynamic scaling has seen.
+The library makes its frequencies in float32; here they are made by the same functions in float64.
 
     python golden_rotary.py
 """
@@ -19,7 +19,6 @@ YARN = dict(rope_type='yarn', factor=4.0, original_max_position_embeddings=1024)
 CASES = [
     {'model_type': 'llama', 'max_position_embeddings': 2048},
     {'model_type': 'llama', 'max_position_embeddings': 2048, 'rope_theta': 7e5, 'rope_scaling': {'type': 'linear', 'factor': 3.0}},
-    {'model_type': 'llama', 'max_position_embeddings': 2048, 'rope_scaling': {'rope_type': 'dynamic', 'factor': 4.0}, 'lengths': [1, 5, 2048, 3]},
     {'model_type': 'llama', 'max_position_embeddings': 8192, 'rope_scaling': {
         'rope_type': 'llama3', 'factor': 8.0, 'low_freq_factor': 1.0, 'high_freq_factor': 4.0, 'original_max_position_embeddings': 256}},
     # Qwen3's own, without a rope_type in the older spelling
@@ -54,18 +53,17 @@ def in_float64(make):
 
 
 def rotary(case):
-    json_keys = {key: value for key, value in case.items() if key not in ('model_type', 'lengths')}
+    json_keys = {key: value for key, value in case.items() if key != 'model_type'}
     config = CLASSES[case['model_type']](**SIZES, **json.loads(json.dumps(json_keys)))
     kind = config.rope_parameters['rope_type']
     init = Qwen3RotaryEmbedding.compute_default_rope_parameters if kind == 'default' else ROPE_INIT_FUNCTIONS[kind]
     frequencies, factor = in_float64(lambda: init(config))
     assert frequencies.dtype == torch.float64, (case, frequencies.dtype)
-    module = Qwen3RotaryEmbedding(config)  # its own, in float32, after texts of these lengths
-    for length in case.get('lengths', [3]):
-        cosines, _ = module(torch.zeros(1), torch.arange(length)[None])
-        assert torch.allclose(cosines[0, -1, : len(frequencies)].double(), (frequencies * (length - 1)).cos() * factor, atol=2e-3), (case, length)
+    module = Qwen3RotaryEmbedding(config)  # its own, in float32
+    cosines, _ = module(torch.zeros(1), torch.arange(3)[None])
+    assert torch.allclose(cosines[0, -1, : len(frequencies)].double(), (frequencies * 2).cos() * factor, atol=2e-3), case
     assert torch.allclose(module.inv_freq.double(), frequencies, rtol=1e-6), case
-    return {**{key: value for key, value in case.items() if key != 'lengths'}, **SIZES}, frequencies.tolist(), float(factor)
+    return {**case, **SIZES}, frequencies.tolist(), float(factor)
 
 
 def write(path):

@@ -16,7 +16,7 @@ thread. The bytes are the same at each run on one machine; another machine's ker
                                                fixtures/FAMILY/METHOD: the library's numbers, and a folder that it saved, of roberta, bert and for
                                                prompt, prefix, houlsby and pfeiffer of those in FAMILIES below
                                                (lora also writes the checkpoints: fixtures/{roberta,bert} itself;
-                                               decoders writes fixtures/{llama,mistral,qwen2,qwen3,gemma2,gemma3,granite,gpt2,phi3,opt} and encoders fixtures/{distilbert,electra,modernbert,mpnet,xlm-roberta,deberta-v2,deberta-v2-plain}: checkpoints and LoRA's numbers;
+                                               decoders writes fixtures/{llama,mistral,qwen2,qwen3,gemma,gemma2,gemma3,granite,ministral,olmo2,smollm3,gpt2,phi3,opt} and encoders fixtures/{distilbert,electra,modernbert,mpnet,xlm-roberta,deberta-v2,deberta-v2-plain}: checkpoints and LoRA's numbers;
                                                generation adds to the decoders' folders what transformers generates, decoder-prompts their prefixes and prompts)
     python make_golden.py --check FOLDER       loads the folders in FOLDER that this environment can read and writes fixtures/exchange.json
                                                (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden)
@@ -58,9 +58,9 @@ SCRIPTS = {
 
 # Methods that are not made of RoBERTa and BERT alone.
 FAMILIES = {
-    'decoders': ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'granite', 'gpt2', 'phi3', 'opt'),
-    'decoder-prompts': ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'granite', 'gpt2', 'phi3', 'opt'),
-    'generation': ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'granite', 'gpt2', 'phi3', 'opt'),
+    'decoders': ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'granite', 'ministral', 'olmo2', 'smollm3', 'gpt2', 'phi3', 'opt'),
+    'decoder-prompts': ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'granite', 'ministral', 'olmo2', 'smollm3', 'gpt2', 'phi3', 'opt'),
+    'generation': ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'granite', 'ministral', 'olmo2', 'smollm3', 'gpt2', 'phi3', 'opt'),
     'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'),
     'prompt': ('roberta', 'bert', 'distilbert', 'electra', 'modernbert', 'mpnet', 'deberta-v2', 'deberta-v2-plain'),
     'prefix': ('roberta', 'bert', 'electra'),

@@ -67,7 +67,7 @@ describe('rotary embeddings of transformers', () => {
 
   it('covers every scaling', () => {
     const kinds = cases.map(({ config: { rope_scaling: scaling } }) => (scaling as { readonly rope_type?: string } | null)?.rope_type)
-    expect(kinds).toEqual(expect.arrayContaining([undefined, 'dynamic', 'llama3', 'yarn']))
+    expect(kinds).toEqual(expect.arrayContaining([undefined, 'llama3', 'yarn']))
     expect(new Set(cases.map(({ factor }) => factor)).size).toBeGreaterThan(3)
   })
 })

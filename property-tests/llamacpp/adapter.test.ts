@@ -35,7 +35,11 @@ const bounds: Readonly<Record<Family, number>> = {
   phi3: 1e-5,
   gemma2: 2e-3,
   gemma3: 2e-3,
+  gemma: 2e-3,
   granite: 1e-5,
+  ministral: 1e-5,
+  olmo2: 1e-5,
+  smollm3: 1e-5,
 }
 
 const exported = (family: Family, adapter: string, precision: 'float32' | 'float16' = 'float32') =>
@@ -101,7 +105,7 @@ describe.skipIf(!hasLlamaCpp).each(families)(`an adapter of %s in llama.cpp ${ne
     const { metadata, tensorInfos } = await parsedByHub(join(answers.full.output, 'adapter.gguf'))
     expect(metadata).toMatchObject({
       version: 3,
-      'general.architecture': family === 'mistral' ? 'llama' : family,
+      'general.architecture': ['mistral', 'ministral'].includes(family) ? 'llama' : family,
       'general.type': 'adapter',
       'adapter.type': 'lora',
       'adapter.lora.alpha': 12,
@@ -117,8 +121,8 @@ describe.skipIf(!hasLlamaCpp).each(families)(`an adapter of %s in llama.cpp ${ne
       expect(shapes).toMatchObject({ 'blk.1.attn_qkv.weight.lora_b': [5, 64], 'blk.0.ffn_up.weight.lora_b': [8, 80] })
       return
     }
-    expect(tensorInfos).toHaveLength(2 * 6 * 2)
-    const queries = family === 'llama' || family === 'gemma3' ? 32 : 24
+    expect(tensorInfos).toHaveLength(2 * 6 * (family === 'smollm3' ? 4 : 2))
+    const queries = ['llama', 'gemma', 'gemma3'].includes(family) ? 32 : 24
     expect(shapes).toMatchObject({
       'blk.0.attn_q.weight.lora_a': [24, 5],
       'blk.0.attn_q.weight.lora_b': [5, queries],

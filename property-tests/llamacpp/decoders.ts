@@ -15,12 +15,27 @@ import { openTextDecoder } from '../../finetuning/use/modelSessions.js'
 import { loadTextModel } from '../../finetuning/use/openModel.js'
 import { fixtures } from '../golden/golden.js'
 
-export const families = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3', 'granite'] as const
+export const families = [
+  'llama',
+  'mistral',
+  'qwen2',
+  'qwen3',
+  'gpt2',
+  'phi3',
+  'gemma',
+  'gemma2',
+  'gemma3',
+  'granite',
+  'ministral',
+  'olmo2',
+  'smollm3',
+] as const
 export type Family = (typeof families)[number]
 
-/** What llama.cpp has no key for: Mistral's window, another scale than that of a head in Gemma, and full attention before Gemma 3's sixth layer. */
+/** What llama.cpp has no key for: Mistral's and Ministral's windows, another scale than that of a head in Gemma, and full attention before Gemma 3's sixth layer. */
 const changes: Partial<Readonly<Record<Family, object>>> = {
   mistral: { sliding_window: null },
+  ministral: { sliding_window: null, layer_types: null },
   gemma2: { query_pre_attn_scalar: 6 },
   gemma3: { layer_types: null },
 }

@@ -57,6 +57,13 @@ const cases = {
     kind: 'gpt-4o',
     pre: 'gpt-4o',
   },
+  ministral: {
+    config: { ...sizes, model_type: 'ministral', sliding_window: 200, head_dim: 24, rope_theta: 1e4 },
+    kind: 'mistral-nemo-whole',
+    pre: 'tekken',
+  },
+  olmo2: { config: { ...sizes, model_type: 'olmo2', rope_theta: 1e4 }, kind: 'gpt-4o', pre: 'gpt-4o' },
+  smollm3: { config: { ...sizes, model_type: 'smollm3', num_hidden_layers: 5, rope_theta: 1e4 }, kind: 'llama3', pre: 'smaug-bpe' },
   gemma2: {
     config: {
       ...{ ...sizes, model_type: 'gemma2', head_dim: 16, query_pre_attn_scalar: 16, sliding_window: 8, rope_theta: 1e4 },
@@ -112,7 +119,7 @@ const cases = {
 type Family = keyof typeof cases
 
 /** Whether the tokenizer puts no token at a text's start. */
-const startsPlain = (family: Family): boolean => /^(qwen|gemma|gpt)/.test(family)
+const startsPlain = (family: Family): boolean => /^(qwen|gemma|gpt|olmo)/.test(family)
 
 /** Its patterns for Mistral NeMo and GPT-4o only know the capitals A to Z: it splits this word before its last letter. */
 const approximated = 'ÅNGSTRÖM'
@@ -126,6 +133,9 @@ const bounds: Readonly<Record<Family, number>> = {
   gemma2: 2e-3,
   gemma3_text: 2e-3,
   granite: 1e-5,
+  ministral: 1e-5,
+  olmo2: 1e-5,
+  smollm3: 1e-5,
   phi3: 1e-5,
   gpt2: 2e-3,
 }
@@ -211,14 +221,14 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as readonly Family[])(`a m
 
   it('is read by the parser of the hub, with the sizes, the tokenizer and a Modelfile', async () => {
     const { metadata, tensorInfos } = await parsedByHub(join(answers.reports.int8.output, 'model.gguf'))
-    const architecture = family === 'mistral' ? 'llama' : family === 'gemma3_text' ? 'gemma3' : family
+    const architecture = ['mistral', 'ministral'].includes(family) ? 'llama' : family === 'gemma3_text' ? 'gemma3' : family
     expect(metadata).toMatchObject({
       'general.architecture': architecture,
       'general.file_type': 7,
-      [`${architecture}.context_length`]: family === 'mistral' ? 200 : 256,
+      [`${architecture}.context_length`]: ['mistral', 'ministral'].includes(family) ? 200 : 256,
       ...(family === 'gpt2'
         ? {}
-        : { [`${architecture}.attention.key_length`]: ['mistral', 'qwen3', 'gemma3_text'].includes(family) ? 24 : 16 }),
+        : { [`${architecture}.attention.key_length`]: ['mistral', 'ministral', 'qwen3', 'gemma3_text'].includes(family) ? 24 : 16 }),
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': cases[family].pre,
       'tokenizer.ggml.eos_token_id': 2,
@@ -228,7 +238,7 @@ describe.skipIf(!hasLlamaCpp).each(Object.keys(cases) as readonly Family[])(`a m
     const types = new Map(tensorInfos.map(({ name, dtype }) => [name, dtype]))
     expect([
       types.get(family === 'gpt2' || family === 'phi3' ? 'blk.0.attn_qkv.weight' : 'blk.0.attn_q.weight'),
-      types.get('blk.1.ffn_norm.weight'),
+      types.get(family === 'olmo2' ? 'blk.1.post_ffw_norm.weight' : 'blk.1.ffn_norm.weight'),
       types.has('rope_freqs.weight'),
     ]).toEqual([8, 0, family === 'llama'])
     expect(await readFile(join(answers.reports.int8.output, 'Modelfile'), 'utf8')).toMatch(/^FROM \.\/model\.gguf$/m)

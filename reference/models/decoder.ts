@@ -43,12 +43,13 @@ const byHead =
     }
   }
 
-/** W_Q x or W_K x, normalized head by head where the configuration has it. x: [tokens, hidden] → [tokens, heads · headSize] */
-const beforeRotation = (model: ModelTensors, config: DecoderConfig, at: string): Layer =>
-  sequence(
-    adaptedLinear(model, `${at}_proj`),
-    ...(config.queryKeyNorms ? [byHead(config, normalization(model, config, `${at}_norm`))] : []),
-  )
+/** W_Q x or W_K x, normalized head by head or together where the configuration has it. x: [tokens, hidden] → [tokens, heads · headSize] */
+const beforeRotation = (model: ModelTensors, config: DecoderConfig, at: string): Layer => {
+  const projected = adaptedLinear(model, `${at}_proj`)
+  if (config.queryKeyNorms === false) return projected
+  const normalized = normalization(model, config, `${at}_norm`)
+  return sequence(projected, config.queryKeyNorms === 'together' ? normalized : byHead(config, normalized))
+}
 
 /** W_O attention(rotate(W_Q x), rotate(W_K x), W_V x). x: [tokens, hidden] → [tokens, hidden] */
 const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: readonly number[], n: number): Layer => {
@@ -59,7 +60,9 @@ const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: read
   const settings: CausalAttentionSettings = { heads, keyValueHeads, headSize, scale, cap, lengths, window }
   const positions = lengths.flatMap((length) => Array.from({ length }, (_, position) => position))
   const turn = (direction: 1 | -1) =>
-    rotate({ headSize, base: rotaryBase, scaling: rotaryScaling, turned: rotarySize }, positions, direction)
+    config.rotated?.[n] === false
+      ? (x: Tensor): Tensor => x
+      : rotate({ headSize, base: rotaryBase, scaling: rotaryScaling, turned: rotarySize }, positions, direction)
   const mixing: Layer = (x) => {
     const [query, key] = [
       beforeRotation(model, config, `${layer}.self_attn.q`)(x),
@@ -80,7 +83,7 @@ const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: read
 }
 
 /**
- * x ← x + attention(norm(x)); x ← x + feedForward(norm(x)). With norms of the outputs, x ← x + norm(attention(norm(x))), and so on.
+ * x ← x + attention(norm(x)); x ← x + feedForward(norm(x)). With norms of the outputs, x ← x + norm(attention(norm(x))), or norm(attention(x)), and so on.
  * x: [tokens, hidden] → [tokens, hidden]
  */
 const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: readonly number[], n: number): Layer => {
@@ -90,6 +93,7 @@ const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: reado
   const scaled = (sublayer: Layer): Layer => sequence(sublayer, scaling(config.residualScale))
   const attention = scaled(selfAttention(model, config, lengths, n))
   const feedForward = scaled(gatedFeedForward(model, config.activation, layer))
+  if (config.outputNorms === 'alone') return sequence(residual(sequence(attention, first)), residual(sequence(feedForward, second)))
   return third === undefined || fourth === undefined
     ? sequence(residual(sequence(first, attention)), residual(sequence(second, feedForward)))
     : sequence(residual(sequence(first, attention, second)), residual(sequence(third, feedForward, fourth)))

@@ -20,12 +20,14 @@ export interface DecoderConfig {
   readonly localRotary: { readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null } | null
   /** numbers of a head that are turned (default: all) */
   readonly rotarySize?: number
+  /** by layer, whether queries and keys are turned (default: in all) */
+  readonly rotated?: readonly boolean[]
   /** by layer, the tokens that each token sees, itself included; null: all before it */
   readonly windows: readonly (number | null)[]
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
-  /** whether a sublayer's output has a norm too, as in Gemma */
-  readonly outputNorms: boolean
+  /** whether a sublayer's output has a norm too, as in Gemma, or alone, as in OLMo 2 */
+  readonly outputNorms: boolean | 'alone'
   /** what norms add to their weights */
   readonly normOffset: 0 | 1
   readonly activation: GateActivation
@@ -39,8 +41,8 @@ export interface DecoderConfig {
   /** the factors of a sublayer's output and of the logits, as in Granite (default: 1) */
   readonly residualScale?: number
   readonly logitScale?: number
-  /** whether queries and keys of each head are normalized before their rotation */
-  readonly queryKeyNorms: boolean
+  /** whether queries and keys are normalized before their rotation: each head by itself, or all heads together */
+  readonly queryKeyNorms: boolean | 'together'
   /** whether the output matrix is the table of embeddings */
   readonly tied: boolean
   readonly taskType: 'causal'
@@ -52,9 +54,11 @@ const listLayers = ({ layers }: DecoderConfig): readonly string[] => Array.from(
 
 /** The norms of a layer in the order of their use. */
 export const decoderNorms = ({ outputNorms }: Pick<DecoderConfig, 'outputNorms'>): readonly string[] =>
-  outputNorms
-    ? ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']
-    : ['input_layernorm', 'post_attention_layernorm']
+  outputNorms === 'alone'
+    ? ['post_attention_layernorm', 'post_feedforward_layernorm']
+    : outputNorms
+      ? ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']
+      : ['input_layernorm', 'post_attention_layernorm']
 
 interface Matrix {
   readonly shape: readonly [number, number]
@@ -93,14 +97,18 @@ export const decoderShapes = (config: DecoderConfig): Readonly<Record<string, Sh
     return [[`${module}.weight`, shape], ...(bias ? [[`${module}.bias`, [shape[0]]] as const] : [])]
   })
   const norms = listLayers(config).flatMap((layer) => decoderNorms(config).map((name) => `${layer}.${name}.weight`))
-  const headNorms = queryKeyNorms
-    ? listLayers(config).flatMap((layer) => ['q_norm', 'k_norm'].map((name) => `${layer}.self_attn.${name}.weight`))
-    : []
+  const together = { q_norm: config.heads * config.headSize, k_norm: config.keyValueHeads * config.headSize }
+  const headNorms = listLayers(config).flatMap((layer) =>
+    Object.entries(queryKeyNorms === false ? {} : together).map(([name, size]): readonly [string, Shape] => [
+      `${layer}.self_attn.${name}.weight`,
+      [queryKeyNorms === 'together' ? size : config.headSize],
+    ]),
+  )
   return {
     'embed_tokens.weight': [vocabularySize, h],
     ...Object.fromEntries(linears),
     ...Object.fromEntries([...norms, 'norm.weight'].map((name) => [name, [h]])),
-    ...Object.fromEntries(headNorms.map((name) => [name, [config.headSize]])),
+    ...Object.fromEntries(headNorms),
     ...(tied ? {} : { 'lm_head.weight': [vocabularySize, h] }),
   }
 }

@@ -43,8 +43,11 @@ type PeftSettings = Adapted & {
  * alpha_i = alpha · r_i / r, which keeps the scale at alpha / r. rsLoRA uses the roots of the ranks. Patterns are full paths, so that each
  * matches one module.
  */
-export const peftConfigText = (settings: PeftSettings): string => {
-  const { rank, alpha, rslora, dora, dropout, modules, fanInFanOut } = settings
+export const peftConfigText = ({ rank: trained, alpha: ofTrained, ...settings }: PeftSettings): string => {
+  const { rslora, dora, dropout, modules, fanInFanOut } = settings
+  const [{ rank: first } = { rank: trained }] = modules
+  const rank = first > trained && modules.every((module) => module.rank === first) ? first : trained // PiSSA's and OLoRA's is twice that of training
+  const alpha = rslora ? ofTrained * Math.sqrt(rank / trained) : (ofTrained * rank) / trained
   const others = modules.filter((module) => module.rank !== rank)
   const computeAlpha = (r: number): number => (rslora ? alpha * Math.sqrt(r / rank) : (alpha * r) / rank)
   return configText(settings, {

@@ -1,4 +1,4 @@
-/** Gemma 2 (2024) and 3 (2025): what they have beside LLaMA's layers, and what llama.cpp's code of them assumes where its files are silent. */
+/** Gemma (2024), 2 (2024) and 3 (2025): what they have beside LLaMA's layers, and what llama.cpp's code of them assumes where its files are silent. */
 import { inputError } from '../../errors/inputError.js'
 import type { Architecture } from '../architecture.js'
 import { countKeys, fractionKeys, type WrittenKeys } from '../gguf.js'
@@ -33,6 +33,21 @@ const gemma3: FamilyDesign = {
     ...{ rope_theta: 1_000_000, rope_local_base_freq: 10_000 },
   },
   gguf: { architecture: 'gemma3', interleaved: false, windows: true },
+}
+
+/** Gemma: LLaMA with Gemma 2's embeddings, norms and activation. */
+export const gemma: FamilyDesign = {
+  ...{ ...gemma2, modelType: 'gemma', classNames: ['Gemma', 'Gemma'], windowed: 'never', norms: llama.norms },
+  activation: { key: 'hidden_act', value: 'gelu_pytorch_tanh' },
+  defaults: { hidden_act: 'gelu_pytorch_tanh', head_dim: 256, tie_word_embeddings: true, max_position_embeddings: 8_192 },
+  gguf: { architecture: 'gemma', interleaved: false, windows: false },
+}
+
+/** The first files say gelu, and mean its tanh form, by which the models were trained. */
+export const gemmaConfig = (json: object, where: string): DecoderConfig => {
+  const isOld = 'hidden_act' in json && json.hidden_act === 'gelu'
+  const config = decoderConfig(gemma, isOld ? { ...json, hidden_act: gemma.activation.value } : json, where)
+  return { ...config, embeddingScale: Math.fround(Math.sqrt(config.hiddenSize)) }
 }
 
 const cap = z.number().positive().nullish()
@@ -147,6 +162,8 @@ const gemmaKeys = (config: DecoderConfig, assumed: Assumed, where: string): Writ
     }),
   ]
 }
+
+export const gemma1Architecture: Architecture = decoderArchitecture(gemma, gemmaConfig)
 
 export const gemma2Architecture = gemmaArchitecture(gemma2, gemma2Config, { pattern: 2, largest: 46, rotaryBase: 10_000 })
 

@@ -37,7 +37,13 @@ export const parseRotary = (
 const parseScaling = (rope: Rope, base: number, maxPositions: number, where: string): RotaryScaling | null => {
   const kind = rope.rope_type ?? rope.type ?? 'default'
   if (kind === 'default') return null
-  if (kind === 'dynamic') return null // it differs from the default only beyond max_position_embeddings, which no text exceeds
+  if (kind === 'dynamic')
+    // A text's frequencies would follow from the longest text beside it. Up to max_position_embeddings they are the default ones.
+    throw inputError(
+      where,
+      'a rope_type that does not follow from the length of a batch (without it, texts up to max_position_embeddings are the same)',
+      'dynamic',
+    )
   const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = rope
   if (kind === 'linear' && factor != null) return { kind, factor }
   if (kind === 'llama3' && factor != null && low !== undefined && high !== undefined && original !== undefined && low < high)
@@ -45,7 +51,7 @@ const parseScaling = (rope: Rope, base: number, maxPositions: number, where: str
   if (kind === 'yarn' && base > 1) return parseYarn(rope, maxPositions)
   throw inputError(
     where,
-    'a rope_type of default, dynamic, linear (with factor), llama3 (with factor, low_freq_factor below high_freq_factor, original_max_position_embeddings) or yarn (with rope_theta above 1)',
+    'a rope_type of default, linear (with factor), llama3 (with factor, low_freq_factor below high_freq_factor, original_max_position_embeddings) or yarn (with rope_theta above 1)',
     `${quoted(kind)} ${JSON.stringify(rope)}`,
   )
 }

@@ -21,13 +21,14 @@ export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | 
   const biases = new Map([...new Set(config.windows)].map((window) => [window, causalBias(batch, window)]))
   const hidden = layerNames(config).reduce((x, name, i) => {
     const window = config.windows[i] ?? null
-    const at = { name, angles: window === null ? everywhere : local, bias: biases.get(window) ?? causalBias(batch, null) }
+    const angles = config.rotated?.[i] === false ? null : window === null ? everywhere : local
+    const at = { name, angles, bias: biases.get(window) ?? causalBias(batch, null) }
     return host.layer(name, decoderLayer(config, host, batch, at))(x)
   }, words)
   return norm(config, host, 'norm')(hidden)
 }
 
-type At = { readonly name: string; readonly angles: Angles; readonly bias: Expression }
+type At = { readonly name: string; readonly angles: Angles | null; readonly bias: Expression }
 
 /** x ← x + attention(norm(x)); x ← x + feedForward(norm(x)) */
 const decoderLayer =
@@ -38,7 +39,7 @@ const decoderLayer =
     return sublayer(config, host, name, config.norms.feedForward, 'mlp.down_proj', gated(config, host, name))(attended)
   }
 
-/** x + norm(linear(body(norm(x)))), where a family has the second norm */
+/** x + norm(linear(body(norm(x)))), with those norms that a family has */
 const sublayer =
   (
     config: DecoderConfig,
@@ -50,7 +51,7 @@ const sublayer =
   ) =>
   (x: Expression): Expression => {
     const around: SublayerContext = { residual: x, norm: (y) => y } // the next norm belongs to the next sublayer
-    const inner = body(norm(config, host, `${layer}.${before}`)(x))
+    const inner = body(before === null ? x : norm(config, host, `${layer}.${before}`)(x))
     const added = host.sublayer(`${layer}.${matrix}`, host.linear(`${layer}.${matrix}`, inner), around)
     return add(x, after === null ? added : norm(config, host, `${layer}.${after}`)(added))
   }
@@ -76,8 +77,9 @@ const selfAttention =
     const { heads, keyValueHeads, headSize, attentionDropout, queryKeyNorms, scoreScale, scoreCap } = config
     const rotated = (of: 'q' | 'k', count: number): Expression => {
       const heads = host.linear(`${name}.self_attn.${of}_proj`, x)
-      const normalized = queryKeyNorms ? headNorm(config, host, `${name}.self_attn.${of}_norm`)(heads) : heads
-      return rotateHeads(normalized, count, angles)
+      const normalize = queryKeyNorms === 'together' ? norm : headNorm
+      const normalized = queryKeyNorms === false ? heads : normalize(config, host, `${name}.self_attn.${of}_norm`)(heads)
+      return angles === null ? normalized : rotateHeads(normalized, count, angles)
     }
     const [query, key] = [rotated('q', heads), rotated('k', keyValueHeads)]
     const value = host.linear(`${name}.self_attn.v_proj`, x)
@@ -144,8 +146,11 @@ const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> =
   const { hiddenSize: h, vocabularySize } = config
   const names = layerNames(config)
   const { attention, feedForward } = config.norms
-  const blockNorms = [attention, feedForward].flatMap(({ before, after }) => (after === null ? [before] : [before, after]))
-  const headNorms = config.queryKeyNorms ? ['q_norm', 'k_norm'] : []
+  const blockNorms = [attention, feedForward].flatMap(({ before, after }) => [before, after].filter((name) => name !== null))
+  const normalized = { q_norm: config.heads, k_norm: config.keyValueHeads }
+  const headNorms = Object.entries(config.queryKeyNorms === false ? {} : normalized).map(
+    ([name, heads]) => [name, config.headSize * (config.queryKeyNorms === 'together' ? heads : 1)] as const,
+  )
   return new Map<string, TensorShape>([
     [wordTable, [vocabularySize, h]],
     ...names.flatMap((at) =>
@@ -156,7 +161,7 @@ const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> =
     ),
     ...names.flatMap((at): readonly [string, TensorShape][] => [
       ...blockNorms.map((name): [string, TensorShape] => [`${at}.${name}.weight`, [h]]),
-      ...headNorms.map((name): [string, TensorShape] => [`${at}.self_attn.${name}.weight`, [config.headSize]]),
+      ...headNorms.map(([name, size]): [string, TensorShape] => [`${at}.self_attn.${name}.weight`, [size]]),
     ]),
     ['norm.weight', [h]],
   ])

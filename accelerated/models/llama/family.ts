@@ -1,8 +1,8 @@
 /** Decoders of LLaMA's kind: what a family's layers are made of, and the sizes of a model. */
 import type { RotaryScaling } from '../layers/rotary.js'
 
-/** The names of a sublayer's norms: of its input and, if there is one, of its output before that is added. */
-export type SublayerNorms = { readonly before: string; readonly after: string | null }
+/** The names of a sublayer's norms: of its input, and of its output before that is added. null: it has none. */
+export type SublayerNorms = { readonly before: string | null; readonly after: string | null }
 
 export type Activation = 'silu' | 'gelu_pytorch_tanh'
 
@@ -19,8 +19,8 @@ export type FamilyDesign = {
   readonly norms: { readonly attention: SublayerNorms; readonly feedForward: SublayerNorms }
   /** 1 where a norm multiplies by 1 + its weights */
   readonly normOffset: 0 | 1
-  /** whether the queries and keys of each head are normalized before they are rotated */
-  readonly queryKeyNorms: boolean
+  /** whether queries and keys are normalized before they are rotated: each head by itself, or all heads of a token together */
+  readonly queryKeyNorms: boolean | 'together'
   /** of the gate: the key in config.json, and its only value */
   readonly activation: { readonly key: 'hidden_act' | 'hidden_activation'; readonly value: Activation }
   /** the values of keys that a file lacks */
@@ -48,13 +48,15 @@ export type DecoderConfig = Rotary & {
   readonly localRotary: Rotary | null
   /** numbers of a head that are rotated, from the first on (default: all) */
   readonly rotarySize?: number
+  /** per layer, whether queries and keys are rotated (default: in all) */
+  readonly rotated?: readonly boolean[]
   /** per layer, how many tokens a token attends to, itself included; null: all before it */
   readonly windows: readonly (number | null)[]
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
   readonly norms: FamilyDesign['norms']
   readonly normOffset: 0 | 1
-  readonly queryKeyNorms: boolean
+  readonly queryKeyNorms: FamilyDesign['queryKeyNorms']
   /** of the gate */
   readonly activation: Activation
   /** the factor of the word embeddings */

@@ -31,8 +31,8 @@ export const decoderNames = ({ norms: { attention, feedForward } }: Pick<FamilyD
   'mlp.gate_proj': 'ffn_gate',
   'mlp.up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
-  [attention.before]: 'attn_norm',
-  [feedForward.before]: 'ffn_norm',
+  ...(attention.before === null ? {} : { [attention.before]: 'attn_norm' }),
+  ...(feedForward.before === null ? {} : { [feedForward.before]: 'ffn_norm' }),
   ...(attention.after === null ? {} : { [attention.after]: 'post_attention_norm' }),
   ...(feedForward.after === null ? {} : { [feedForward.after]: 'post_ffw_norm' }),
 })

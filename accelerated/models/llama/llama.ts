@@ -44,6 +44,20 @@ const mistralEntry = decoderArchitecture(mistral)
 
 export const mistralArchitecture: Architecture = { ...mistralEntry, gguf: { ...mistralEntry.gguf, read: null } }
 
+/** Ministral (2024): windows in the layers that a file names, or in all. In llama.cpp it is LLaMA. */
+export const ministral: FamilyDesign = {
+  ...{ ...llama, modelType: 'ministral', classNames: ['Ministral', 'Ministral'], windowed: 'enabled' },
+  defaults: { ...llama.defaults, use_sliding_window: true, max_window_layers: 0, max_position_embeddings: 131_072 },
+}
+
+const ministralEntry = decoderArchitecture(ministral)
+
+export const ministralArchitecture: Architecture = {
+  ...ministralEntry,
+  unread: { ministral3: 'model_type ministral or mistral (Ministral 3 scales queries by their positions)' },
+  gguf: { ...ministralEntry.gguf, read: null },
+}
+
 /** Qwen2 (Yang et al., 2024) and Qwen3 (2025): LLaMA with windows in upper layers if a file enables them, and with biases or with norms of queries and keys. */
 export const qwen2: FamilyDesign = {
   ...{ ...llama, modelType: 'qwen2', classNames: ['Qwen2', 'Qwen2'], windowed: 'enabled', attentionBiases: 'queryKeyValue' },

@@ -12,7 +12,7 @@ import type { Precision } from '../precision.js'
 import type { MatrixLayout } from '../int8/quantizedFile.js'
 import type { Expression } from '../../graph/expression.js'
 import { weight } from '../../graph/operators.js'
-import { rowScales } from '../int8/quantize.js'
+import { roundRows, rowScales } from '../int8/quantize.js'
 
 // The matrices of the layers in four bits, for training, and the sensitive ones in eight: one copy serves both directions of a layer.
 /** Names of the parts of a matrix. */
@@ -161,6 +161,20 @@ export const computeBlockScales = ({ blockScales, scales }: FourBits): Float32Ar
   return Float32Array.from(blockScales, (k, i) => (k - zeroScale) * (scales[Math.floor(i / blocks)] ?? NaN))
 }
 
+/** The matrix that four bits stand for: s k q. W: [rows, columns] */
+const roundToFourBits = (W: Float32Array, shape: readonly number[]): Float32Array => {
+  const rounded = fourBits(W, shape)
+  const [scales, columns = 1] = [computeBlockScales(rounded), shape[1]]
+  const blocks = Math.ceil(columns / blockSize)
+  return Float32Array.from(W, (_, i) => {
+    const [row, column] = [Math.floor(i / columns), i % columns]
+    const at = row * blocks + Math.floor(column / blockSize)
+    const place = at * blockSize + (column % blockSize)
+    const level = ((rounded.levels[place >> 1] ?? 0) >> (4 * (place & 1))) & 15
+    return (level - fourBitZero) * (scales[at] ?? NaN)
+  })
+}
+
 /** For generation: matrices of the layers in four bits with a float32 scale for each block. The head and the sensitive ones are in blocks of int8. */
 const fourBitBlockLayout = (base: Pick<ModelFolder, 'model'>): MatrixLayout => {
   const eight = blockLayout(base)
@@ -221,6 +235,8 @@ export const int4: Precision = {
   speedup: async (device) => (await import('../speedup.js')).int4Speedup(device),
 
   decoding: int4Blocks,
+
+  round: (W, shape) => (hasFourBits(shape) ? roundToFourBits(W, shape) : roundRows(W, shape)),
 
   wrap: (host) => {
     const eight = int8.wrap(host)

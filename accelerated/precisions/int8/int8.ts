@@ -6,7 +6,7 @@
 import { quantizedMatMul, matchQuantized, blockSize } from '../../graph/quantizedOperators.js'
 import { withBias } from '../../models/host.js'
 import { layoutPrecision, rowLayout, blockLayout } from './matrixLayouts.js'
-import { largeLevels } from './quantize.js'
+import { largeLevels, roundRows } from './quantize.js'
 import type { Precision } from '../precision.js'
 
 /**
@@ -39,6 +39,8 @@ export const int8: Precision = {
   speedup: async (device) => (await import('../speedup.js')).int8Speedup(device),
 
   decoding: int8Blocks,
+
+  round: roundRows,
 
   wrap: (host) => ({
     ...host,

@@ -43,6 +43,13 @@ export const rowLevels = (W: Float32Array, scales: Float32Array, maxLevel = larg
   return levels
 }
 
+/** diag(s) Q. W: [rows, columns] */
+export const roundRows = (W: Float32Array, shape: readonly number[]): Float32Array => {
+  const scales = rowScales(W, shape)
+  const columns = W.length / scales.length
+  return Float32Array.from(rowLevels(W, scales), (level, i) => level * (scales[Math.floor(i / columns)] ?? NaN))
+}
+
 /** The levels around 128. */
 export const unsignedLevels = (levels: Int8Array): Uint8Array => Uint8Array.from(levels, (level) => level + unsignedZero)
 

@@ -89,6 +89,28 @@ describe("a decoder's config.json", () => {
     }
   })
 
+  it('has what SmolLM3, OLMo 2, Ministral and Gemma 1 have beside LLaMA, with the defaults of transformers', () => {
+    const { num_key_value_heads: _, ...others } = smol
+    const { rotated, keyValueHeads } = read({ ...others, model_type: 'smollm3', num_attention_heads: 16, head_dim: 64 })
+    expect([rotated?.slice(0, 8), keyValueHeads]).toEqual([[true, true, true, false, true, true, true, false], 4])
+    const layers = { ...smol, model_type: 'smollm3', num_hidden_layers: 2, no_rope_layers: [0, 1] }
+    expect(read({ ...layers, use_sliding_window: true, sliding_window: 9 })).toMatchObject({ rotated: [false, true], windows: [9, null] })
+    expect(() => read({ ...layers, no_rope_layers: [1] })).toThrow('expected no_rope_layers of 2 layers, got 1')
+    expect(read({ ...others, model_type: 'olmo2' })).toMatchObject({
+      rmsNormEpsilon: 1e-5,
+      queryKeyNorms: 'together',
+    })
+    const windows = (more: object) => read({ ...smol, num_hidden_layers: 2, model_type: 'ministral', ...more }).windows
+    expect(windows({})).toEqual([4096, 4096])
+    expect(windows({ sliding_window: null })).toEqual([null, null])
+    expect(windows({ sliding_window: 7, layer_types: ['full_attention', 'sliding_attention'] })).toEqual([null, 7])
+    const gemma1 = { ...gemma2, model_type: 'gemma', hidden_act: 'gelu', hidden_activation: undefined }
+    expect(read(gemma1)).toMatchObject({
+      ...{ activation: 'gelu_pytorch_tanh', embeddingScale: 48, normOffset: 1, scoreScale: null, scoreCap: null, logitCap: null },
+      ...{ windows: new Array(26).fill(null), headSize: 256, tied: true },
+    })
+  })
+
   it("has Gemma's scales, caps, windows and rotations, and transformers' defaults of them", () => {
     expect(read(gemma2)).toMatchObject({
       ...{ normOffset: 1, activation: 'gelu_pytorch_tanh', embeddingScale: 48, scoreScale: 1 / 16, scoreCap: 50, logitCap: 30 },
@@ -160,7 +182,7 @@ describe("a decoder's config.json", () => {
 
   it("has the reference's rotary frequencies under every scaling", () => {
     const llama3 = { rope_type: 'llama3', factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 }
-    for (const scaling of [null, { type: 'linear', factor: 4 }, { rope_type: 'dynamic', factor: 2 }, llama3]) {
+    for (const scaling of [null, { type: 'linear', factor: 4 }, llama3]) {
       const config = read({ ...llama7B, rope_theta: 500_000, rope_scaling: scaling })
       const expected = frequencies({ headSize: config.headSize, base: config.rotaryBase, scaling: config.rotaryScaling })
       assertClose(rotaryFrequencies(config), expected, { relative: 1e-15 })
@@ -172,9 +194,10 @@ describe("a decoder's config.json", () => {
     [{ num_attention_heads: 7, num_key_value_heads: 7 }, 'num_attention_heads that divides hidden_size 576 (or head_dim), got 7'],
     [{ head_dim: 63 }, 'heads of an even size, whose halves are turned against each other, got 63'],
     [{ hidden_act: 'gelu' }, 'hidden_act'],
-    [{ rope_scaling: { rope_type: 'longrope', factor: 4 } }, 'rope_type of default, dynamic, linear (with factor), llama3'],
+    [{ rope_scaling: { rope_type: 'dynamic', factor: 2 } }, 'rope_type that does not follow from the length of a batch'],
+    [{ rope_scaling: { rope_type: 'longrope', factor: 4 } }, 'rope_type of default, linear (with factor), llama3'],
     [{ rope_theta: 1, rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'or yarn (with rope_theta above 1)'],
-    [{ rope_scaling: { rope_type: 'linear' } }, 'rope_type of default, dynamic, linear (with factor)'],
+    [{ rope_scaling: { rope_type: 'linear' } }, 'rope_type of default, linear (with factor)'],
     [
       { rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 4, original_max_position_embeddings: 9 } },
       'low_freq_factor below high_freq_factor',

@@ -29,25 +29,37 @@ const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).d
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
 
 describe('a model in GGUF', () => {
-  it.each(['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2', 'phi3', 'gemma2', 'gemma3', 'granite'] as const)(
-    'of the gguf package has the weights and the probabilities of the checkpoint: %s',
-    async (family) => {
-      const original = await writeDecoder(at(family), family)
-      const model = await converted(join(fixtures, family, 'base.gguf'))
-      const [before, after] = [await openModelFolder(original), await openModelFolder(model)]
-      expect(after.frozen.size).toBe(before.frozen.size)
-      for (const [name, entry] of before.frozen) {
-        const [own, expected] = [await readTensor(after.frozen.get(name)!), await readTensor(entry)]
-        if (family.startsWith('gemma') && name.endsWith('norm.weight')) assertClose(own, expected, { relative: 0, absolute: 2e-7 })
-        else expect(own, name).toEqual(expected)
-      }
-      const prompts = [[1, 8, 34, 33, 6, 29, 11, 4, 19, 7, 40, 41, 42, 9, 3]]
-      const difference = largestDifference(await ourProbabilities(model, null, prompts), await ourProbabilities(original, null, prompts))
-      expect(difference).toBeLessThan(family.startsWith('gemma') ? 1e-6 : 2e-7) // the weights of Gemma's norms are rounded with 1 added
-    },
-  )
+  it.each([
+    'llama',
+    'mistral',
+    'qwen2',
+    'qwen3',
+    'gpt2',
+    'phi3',
+    'gemma',
+    'gemma2',
+    'gemma3',
+    'granite',
+    'ministral',
+    'olmo2',
+    'smollm3',
+  ] as const)('of the gguf package has the weights and the probabilities of the checkpoint: %s', async (family) => {
+    const original = await writeDecoder(at(family), family)
+    const model = await converted(join(fixtures, family, 'base.gguf'))
+    const [before, after] = [await openModelFolder(original), await openModelFolder(model)]
+    expect(after.frozen.size).toBe(before.frozen.size)
+    for (const [name, entry] of before.frozen) {
+      const [own, expected] = [await readTensor(after.frozen.get(name)!), await readTensor(entry)]
+      if (family.startsWith('gemma') && name.endsWith('norm.weight')) assertClose(own, expected, { relative: 0, absolute: 2e-7 })
+      else expect(own, name).toEqual(expected)
+    }
+    const prompts = [[1, 8, 34, 33, 6, 29, 11, 4, 19, 7, 40, 41, 42, 9, 3]]
+    const difference = largestDifference(await ourProbabilities(model, null, prompts), await ourProbabilities(original, null, prompts))
+    expect(difference).toBeLessThan(family.startsWith('gemma') ? 1e-6 : 2e-7) // the weights of Gemma's norms are rounded with 1 added
+  })
 
   it.each([
+    ['smollm3', { no_rope_layers: [1, 0, 1, 0] }, 'no rotation in layers 4, 8, … alone, for GGUF, got otherwise in layer 2'],
     ['gemma2', { query_pre_attn_scalar: 9 }, 'query_pre_attn_scalar 6, for GGUF, got 9'],
     [
       'gemma2',
@@ -80,7 +92,7 @@ describe('a model in GGUF', () => {
       ...{ ...sizes, model_type: 'gemma3_text', intermediate_size: 48, query_pre_attn_scalar: 24, sliding_window: 4 },
       ...{ rope_local_base_freq: 70, rope_scaling: { rope_type: 'linear', factor: 8 }, final_logit_softcapping: 9 },
     }
-    const model = await writeRandomDecoder(at('gemma'), config)
+    const model = await writeRandomDecoder(at('written'), config)
     writeFileSync(join(model, 'tokenizer.json'), JSON.stringify(kinds['qwen2']!.tokenizer))
     const adapter = await writeRandomAdapter(at('gemma-lora'), model, { method: 'lora', rank: 1 })
     const given = { model, adapter, format: 'gguf-merged', output: at('gemma-gguf'), maxLength: null, targeted: null } as const
