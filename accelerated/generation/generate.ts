@@ -12,7 +12,6 @@ import {
   type ScoreChanges,
 } from './sampling.js'
 import type { DecodedRows, Decoder, Continuation, Logits } from './decoder.js'
-import type { LimitState, TokenLimit } from './tokenLimit.js'
 
 // Beam search of one prompt, as in transformers (early_stopping = False). The score of a finished text is its log-probability over lengthᵖᵉⁿᵃˡᵗʸ. The
 // search ends when the best running text, ended now, would not beat the worst finished one.
@@ -95,13 +94,11 @@ export type GenerationSettings = ScoreChanges & {
   readonly endTokens: readonly number[]
   /** whether a text ends with its last token because of its content. tokens: those after the prompt */
   readonly stops: (tokens: readonly number[], prompt: readonly number[]) => boolean
-  /** the tokens that may come, such as those of a grammar; absent: all. Without beams. */
-  readonly limit?: TokenLimit | undefined
   /** the log-probabilities of each token and of so many likely ones in its place; absent: none. Without beams. */
   readonly logprobs?: number | undefined
 }
 
-/** end: one of endTokens, which is the last of the tokens · stop: `stops`, or the end of a grammar · length: maxNewTokens or the model's positions */
+/** end: one of endTokens, which is the last of the tokens · stop: `stops` · length: maxNewTokens or the model's positions */
 export type GenerationEnd = 'end' | 'stop' | 'length'
 
 /** Of a token, and of the likeliest ones in its place: what the model alone gives, whatever changes the scores. */
@@ -169,7 +166,6 @@ type Running = Waiting & {
   /** the row that has the logits of its next token */
   readonly row: number
   readonly tokens: number[]
-  readonly state: LimitState | undefined
 }
 /** Prompts that are being read: the running texts get tokens between their chunks. */
 type Reading = {
@@ -273,7 +269,7 @@ const read = (decoder: Decoder, requests: readonly Waiting[]): Reading => {
       for (const signal of signals) signal?.removeEventListener('abort', stopIfUnwanted)
     })
   done.catch(() => undefined) // awaited later
-  const texts = requests.map((one, i) => ({ ...one, row: unique.indexOf(keys[i] ?? ''), tokens: [], state: one.settings.limit?.start }))
+  const texts = requests.map((one, i) => ({ ...one, row: unique.indexOf(keys[i] ?? ''), tokens: [] }))
   return { texts, done, isDone: () => isDone, stop: () => stop.abort() }
 }
 
@@ -285,7 +281,7 @@ async function* chooseTokens(
 ): AsyncGenerator<BatchEvent, readonly Running[]> {
   const continuing: Running[] = []
   for (const text of texts) {
-    const { prompt, tokens, settings, state } = text
+    const { prompt, tokens, settings } = text
     const scores = logits[text.row] ?? new Float32Array(0)
     const token = chooseToken(text, scores)
     if (token instanceof Error) {
@@ -299,10 +295,9 @@ async function* chooseTokens(
       token,
       ...(settings.logprobs === undefined ? {} : { scored: scoreChoice(scores, token, settings.logprobs) }),
     }
-    const next = state === undefined ? undefined : settings.limit?.next(state, token)
-    const ended = findEndReason(tokens, text, settings) ?? (next !== undefined && settings.limit?.isOver(next) === true ? 'stop' : null)
+    const ended = findEndReason(tokens, text, settings)
     if (ended === null) {
-      continuing.push({ ...text, state: next })
+      continuing.push(text)
       continue
     }
     await decoder.checkWeights() // no answer counts whose weights changed meanwhile
@@ -312,10 +307,8 @@ async function* chooseTokens(
 }
 
 /** The next token of a text, or why there is none. */
-const chooseToken = ({ prompt, ids, tokens, settings, draw, state }: Running, logits: Logits): number | Error => {
-  const allowed = state === undefined ? undefined : settings.limit?.allowed(state)
-  if (allowed?.includes(1) === false) return inputError(`prompt ${prompt + 1}`, 'a token that continues the JSON', 'none in the vocabulary')
-  const scores = changeScores(logits, settings, ids, tokens, allowed)
+const chooseToken = ({ prompt, ids, tokens, settings, draw }: Running, logits: Logits): number | Error => {
+  const scores = changeScores(logits, settings, ids, tokens)
   const token =
     settings.sampling === null
       ? (largest(scores, 1)[0]?.token ?? NaN)

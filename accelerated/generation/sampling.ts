@@ -53,21 +53,20 @@ export type ScoreChanges = {
   readonly logitBias?: Readonly<Record<number, number>> | undefined
 }
 
-/** @param ids of the prompt @param tokens those after it @param allowed by token, 0 for one that may not come; absent: all may come */
+/** @param ids of the prompt @param tokens those after it */
 export const changeScores = (
   logits: Logits,
   { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias }: ScoreChanges,
   ids: readonly number[],
   tokens: readonly number[],
-  allowed?: Uint8Array,
 ): Logits => {
   const penalized = applyRepetitionPenalty(logits, [...ids, ...tokens], repetitionPenalty)
-  if (presencePenalty === 0 && frequencyPenalty === 0 && logitBias === undefined && allowed === undefined) return penalized
+  if (presencePenalty === 0 && frequencyPenalty === 0 && logitBias === undefined) return penalized
   const scores = Float64Array.from(penalized)
   for (const token of new Set(tokens)) scores[token] = (scores[token] ?? NaN) - presencePenalty
   for (const token of tokens) scores[token] = (scores[token] ?? NaN) - frequencyPenalty
   for (const [token, bias] of Object.entries(logitBias ?? {})) scores[Number(token)] = (scores[Number(token)] ?? NaN) + bias
-  return allowed === undefined ? scores : scores.map((score, token) => (allowed[token] === 1 ? score : -Infinity))
+  return scores
 }
 
 /** log softmax, summed in float64 */

@@ -36,8 +36,6 @@ export type Tokenizer = {
   readonly idToToken: (id: number) => string | undefined
   /** The bytes that a token adds to a text, in UTF-8; of a special token, its name. */
   readonly bytes: (id: number) => Uint8Array
-  /** whether the token is no text */
-  readonly isSpecial: (id: number) => boolean
 }
 
 type TokenizerModel = Pick<Model, 'vocabularySize' | 'specialTokens' | 'spec'>
@@ -55,7 +53,7 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   const toIds = checkedIds(library, file)
   const add = specialTokens(toIds, model.specialTokens, file)
   const ids = prefixTokenizer(toIds, parsed, settings)
-  const [toBytes, specials] = [tokenBytes(parsed), new Set(parsed.added_tokens.filter(({ special }) => special).map(({ id }) => id))]
+  const toBytes = tokenBytes(parsed)
   return {
     ids: (text, most = Infinity) => ids(text, most).slice(0, most),
     shared: sharedTokens(
@@ -76,7 +74,6 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
     },
     idToToken: (id) => library.id_to_token(id),
     bytes: (id) => toBytes(library.id_to_token(id) ?? ''),
-    isSpecial: (id) => specials.has(id) || library.id_to_token(id) === undefined,
   }
 }
 
