@@ -136,7 +136,7 @@ const speedSvg = ({ rows }) => {
 /** Accuracy by rows per class, a line for each method: the mean over the data sets that have every method's rows of the size. */
 const rowsSvg = (rows) => {
   const methods = { salora: 'salora', setfit: 'SetFit', lr: 'embeddings + regression', tfidf: 'TF-IDF + regression', trainer: 'Trainer' }
-  const draws = rows.filter(({ set, salora }) => salora !== undefined && !['de', 'pl'].includes(set))
+  const draws = rows.filter(({ set, perClass, salora }) => salora !== undefined && perClass <= 64 && !['de', 'pl'].includes(set))
   const points = Object.entries(methods).flatMap(([method, series]) =>
     [...new Set(draws.map(({ perClass }) => perClass))].flatMap((x) => {
       const bySet = [...group(draws.filter(({ perClass }) => perClass === x), ({ set }) => set).values()]

@@ -87,7 +87,7 @@ it('each table of extension points has one more entry', () => {
 describe('a new method', () => {
   it('resolves its setting from a value or its default, and refuses a value out of bounds', () => {
     expect(findMethod('shift').name).toBe('shift')
-    expect(resolveSettings(given({ method: 'shift' }))).toMatchObject({ method: 'shift', shiftScale: 2, learningRate: 4e-4 })
+    expect(resolveSettings(given({ method: 'shift' }))).toMatchObject({ method: 'shift', shiftScale: 2 })
     expect(resolveSettings(given({ method: 'shift', shiftScale: 3 }))).toMatchObject({ shiftScale: 3 })
     expect(() => resolveSettings(given({ method: 'shift', shiftScale: 0 }))).toThrow(/^shiftScale: expected a number above 0, got 0$/)
     expect(() => resolveSettings(given({ method: 'shifts' }))).toThrow(`method: expected one of ${others.join(', ')}, shift, got "shifts"`)
