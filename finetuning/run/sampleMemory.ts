@@ -24,7 +24,14 @@ export const estimateSampleMemory =
     const all = Math.min(tokens + newTokens, model.spec.maxPositions)
     const [capacity, read] = [Math.ceil(1.5 * all), Math.min(tokens, usualChunk)]
     const outputs = decodingGraph(assembly, phase, kind)
-    const sizesAt = (sequence: number, past: number) => ({ batch, sequence, past, capacity, 'past+sequence': past + sequence })
+    const sizesAt = (sequence: number, past: number) => ({
+      batch,
+      wanted: batch,
+      sequence,
+      past,
+      capacity,
+      'past+sequence': past + sequence,
+    })
     const [prompt, step] = [sizesAt(read, tokens - read), sizesAt(1, all - 1)]
     const cached = model.spec.layers.reduce((sum, { heads, headSize }) => sum + 2 * heads * headSize, 0)
     const numbers = batch * (cached * capacity * (kind === 'roomy' ? 1 : 2) + model.vocabularySize)

@@ -72,7 +72,8 @@ export const generatorOn = async (
   return {
     device: device.name,
     encode: (prompt, where = 'prompt') => {
-      const ids = 'ids' in prompt ? prompt.ids : tokenizePrompt(framed(prompt, null, where), counted)
+      const ids =
+        typeof prompt === 'object' && prompt !== null && 'ids' in prompt ? prompt.ids : tokenizePrompt(framed(prompt, null, where), counted)
       const other = ids.find((id) => id >= model.vocabularySize)
       if (other !== undefined) throw inputError(where, `token ids below ${model.vocabularySize}`, String(other))
       if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')

@@ -42,8 +42,9 @@ const kinds = [...new Set(folders.map(typeOf))].map((type) => ({ type, of: folde
 describe.each(kinds)('$type', ({ type, of }) => {
   const compared = names.filter((name) => of.some((folder) => isCompared(folder, name)))
 
-  // LLaMA's layers are Qwen2's, whose prefix is compared. PEFT has no prefix for heads that do not divide the hidden size, as the fixture's.
-  const expected = type === 'llama' ? [...new Set<Name>(['prefix', ...compared])] : compared
+  // LLaMA's layers are Qwen2's, whose prefix is compared, and what the others add comes before keys and values. PEFT has no prefix for heads that
+  // do not divide the hidden size, as the fixtures'.
+  const expected = ['llama', 'gemma', 'olmo2', 'smollm3'].includes(type) ? [...new Set<Name>(['prefix', ...compared])] : compared
 
   it.each(of)(
     `supports ${expected.join(', ') || 'low-rank adapters only'} and refuses every other method in one line (%s)`,

@@ -341,8 +341,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'accelerated/generation/cacheMemory.ts',
     mistake: 'Selected rows overwrite those that they come from.',
-    before: 'const selected = spare.length === from.length * size ? spare : new Float32Array(from.length * size)',
-    after: 'const selected = numbers.length === from.length * size ? numbers : new Float32Array(from.length * size)',
+    before: 'const selected = spare.length === size ? spare : new Float32Array(size)',
+    after: 'const selected = numbers.length === size ? numbers : new Float32Array(size)',
     tests: ['property/accelerated/decoding'],
   },
   {
@@ -353,16 +353,16 @@ export const mistakes: readonly Mutation[] = [
     tests: ['property/accelerated/decoding'],
   },
   {
-    file: 'accelerated/generation/generate.ts',
+    file: 'accelerated/generation/sampling.ts',
     mistake: 'The penalty ignores the prompt.',
-    before: 'applyRepetitionPenalty(logits[row] ?? new Float32Array(0), [...ids, ...tokens],',
-    after: 'applyRepetitionPenalty(logits[row] ?? new Float32Array(0), tokens,',
+    before: 'applyRepetitionPenalty(logits, [...ids, ...tokens],',
+    after: 'applyRepetitionPenalty(logits, tokens,',
     tests: ['golden/generation'],
   },
   {
     file: 'accelerated/generation/generate.ts',
     mistake: 'All prompts share their draws.',
-    before: 'prompt * 0x100000000 + position',
+    before: 'draw * 0x100000000 + position',
     after: 'position',
     tests: ['property/accelerated/generation'],
   },
@@ -554,13 +554,6 @@ export const mistakes: readonly Mutation[] = [
     before: "      const ids = generator.encode({ messages: asked }, 'the conversation')",
     after: "      messages = asked\n      const ids = generator.encode({ messages: asked }, 'the conversation')",
     tests: ['cli/chat'],
-  },
-  {
-    file: 'finetuning/use/serving/generationQueue.ts',
-    mistake: 'Draws by top-p share a batch.',
-    before: 'topK === null && topP === 1',
-    after: 'topK === null',
-    tests: ['serving/generationQueue'],
   },
   {
     file: 'finetuning/use/serving/microBatcher.ts',

@@ -46,8 +46,8 @@ describe('a file that is no model in GGUF', () => {
     ],
     [
       'is of another architecture',
-      ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('gemma')) }) }),
-      `expected a model of architecture ${readable} ("gemma2" is the nearest), got "gemma"`,
+      ggufFile({ keys: keys({ 'general.architecture': key('general.architecture', 8, string('gemma9')) }) }),
+      `expected a model of architecture ${readable} ("gemma" is the nearest), got "gemma9"`,
     ],
     [
       'is far from every architecture',
