@@ -309,10 +309,9 @@ async function* chooseTokens(
 /** The next token of a text, or why there is none. */
 const chooseToken = ({ prompt, ids, tokens, settings, draw }: Running, logits: Logits): number | Error => {
   const scores = changeScores(logits, settings, ids, tokens)
+  const u = drawUniform(settings.seed, draw, tokens.length)
   const token =
-    settings.sampling === null
-      ? (largest(scores, 1)[0]?.token ?? NaN)
-      : sample(samplingDistribution(scores, settings.sampling), drawUniform(settings.seed, draw, tokens.length))
+    settings.sampling === null ? (largest(scores, 1)[0]?.token ?? NaN) : sample(samplingDistribution(scores, settings.sampling, u), u)
   return Number.isNaN(scores[token] ?? NaN) || scores[token] === -Infinity ? noNumbers(prompt) : token
 }
 

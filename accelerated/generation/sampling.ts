@@ -79,8 +79,11 @@ export const logProbabilities = (logits: Logits): Float64Array => {
 
 const findLargest = (scores: Float64Array): number => scores.reduce((a, b) => Math.max(a, b), -Infinity)
 
-/** The tokens to sample from with their probabilities (as scores), which add up to 1, the most likely first. */
-export const samplingDistribution = (logits: Logits, { temperature, topK, topP }: Sampling): readonly ScoredToken[] => {
+/**
+ * The tokens to sample from with their probabilities (as scores), the most likely first.
+ * @param u without top-p, the list may end where the sum of probabilities exceeds u, since the draw u needs no more: most of a vocabulary stays unsorted
+ */
+export const samplingDistribution = (logits: Logits, { temperature, topK, topP }: Sampling, u = Infinity): readonly ScoredToken[] => {
   const scaled = Float64Array.from(logits, (logit) => logit / temperature)
   const kept = topK === null ? null : largest(scaled, topK)
   // tokens of equal scores stay together, as in transformers
@@ -88,14 +91,23 @@ export const samplingDistribution = (logits: Logits, { temperature, topK, topP }
   const most = findLargest(scaled)
   const powers = scaled.map((score) => (score >= least ? Math.exp(score - most) : 0))
   const total = powers.reduce((a, b) => a + b, 0)
-  const tail = 1 - topP
-  // a token less likely than tail / n is in the tail, whatever the order: most of a vocabulary needs no sorting
+  const needed = topP >= 1 ? u : topP
+  const rarest = (1 - topP) / powers.length // a token less likely than that is in the tail, whatever the order
+  for (const floor of [1e-3, 1e-5, 1e-8]) {
+    const probable = listDown(powers, total, Math.max(floor, rarest))
+    if (probable.reduce((sum, { score }) => sum + score, 0) > needed) return topP >= 1 ? probable : normalized(head(probable, topP))
+  }
+  const probable = listDown(powers, total, rarest)
+  return topP >= 1 ? probable : normalized(head(probable, topP))
+}
+
+/** The tokens of at least this probability, the most likely first. */
+const listDown = (powers: Float64Array, total: number, least: number): readonly ScoredToken[] => {
   const probable: ScoredToken[] = []
   powers.forEach((power, token) => {
-    if (power > 0 && power / total >= tail / powers.length) probable.push({ token, score: power / total })
+    if (power > 0 && power / total >= least) probable.push({ token, score: power / total })
   })
-  probable.sort((a, b) => b.score - a.score || a.token - b.token)
-  return topP >= 1 ? probable : normalized(head(probable, topP))
+  return probable.sort((a, b) => b.score - a.score || a.token - b.token)
 }
 
 /** The first tokens that together have the probability: at least one. */

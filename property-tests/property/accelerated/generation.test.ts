@@ -73,6 +73,16 @@ describe(`the sampling distribution (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
+  it('draws the token of the whole distribution from the part of it that a draw needs', () =>
+    fc.assert(
+      fc.property(logits, fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), fc.constantFrom(1, 3), (all, u, spread) => {
+        const wide = all.map((logit) => spread * logit) // probabilities from 1 to e^-48
+        expect(sample(samplingDistribution(wide, plain, u), u)).toBe(sample(samplingDistribution(wide, plain), u))
+        expect(samplingDistribution(wide, plain).length).toBe(wide.length)
+      }),
+      { seed: SEED, numRuns: 1000 },
+    ))
+
   it('ends top-p with the token at which the sum is exactly p', () => {
     const halves = Float64Array.of(-Math.LN2, 0, -Math.LN2) // a quarter, a half, a quarter, without rounding
     const kept = (topP: number) => samplingDistribution(halves, { ...plain, topP }).map(({ token, score }) => [token, score])
