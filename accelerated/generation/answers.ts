@@ -7,7 +7,7 @@ import type { Decoder } from './decoder.js'
 import { textBatch, type GenerationEnd, type ScoredChoice, type TextRequest } from './generate.js'
 import { generationSettings, resolveGeneration, type GenerationInput, type ResolvedGeneration } from './generationSettings.js'
 
-/** A token of an answer, and the likeliest ones in its place. bytes: in UTF-8; a letter may have several tokens */
+/** A token of an answer and its most likely alternatives. bytes: in UTF-8; one letter may take several tokens */
 export type TokenLogprob = LikelyToken & { readonly top: readonly LikelyToken[] }
 export type LikelyToken = { readonly token: string; readonly bytes: readonly number[]; readonly logprob: number }
 
@@ -25,7 +25,7 @@ export type AnswerOptions = {
   readonly lineOnly?: boolean
   /** Added to the logits of tokens, by id. */
   readonly logitBias?: Readonly<Record<number, number>>
-  /** Report the log-probability of each token, and so many of the likeliest tokens in its place. */
+  /** Also report each token's log-probability, and this many of the most likely alternatives. */
   readonly logprobs?: number
 }
 
@@ -81,8 +81,9 @@ export type AnswerBatch = {
   readonly events: () => AsyncGenerator<AnswerBatchEvent, void>
 }
 
-export const answerBatch = (decoder: Decoder, text: AnswerText): AnswerBatch => {
-  const batch = textBatch(decoder)
+/** @param overlaps as in textBatch */
+export const answerBatch = (decoder: Decoder, text: AnswerText, overlaps = false): AnswerBatch => {
+  const batch = textBatch(decoder, { overlaps })
   const open = new Map<number, OpenAnswer>()
   return {
     add: (request) => {
@@ -93,52 +94,55 @@ export const answerBatch = (decoder: Decoder, text: AnswerText): AnswerBatch => 
       const [atText, atLine] = [stopsAt(text.decode, stop), stopsAtLine(text.decode)]
       const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
       batch.add({ ...request, settings: { ...resolved, endTokens: text.endTokens, stops } })
-      open.set(request.prompt, openAnswer(text, stop, request.ids))
-      request.signal?.addEventListener('abort', () => open.delete(request.prompt), { once: true })
+      open.set(request.prompt, openAnswer(text, stop, request, resolved.logprobs !== undefined))
     },
     events: async function* () {
       for await (const event of batch.events()) {
-        const { prompt } = event
-        if (event.kind === 'failed') open.delete(prompt)
+        const answer = open.get(event.prompt)
+        if (event.kind === 'begun') for (const [prompt, { isWanted }] of open) if (!isWanted()) open.delete(prompt)
         if (event.kind === 'begun' || event.kind === 'failed') yield event
-        else if (event.kind === 'token') yield* open.get(prompt)?.push(prompt, event.token, event.scored) ?? []
-        else {
-          yield* open.get(prompt)?.end(prompt, event.tokens, event.ended) ?? []
-          open.delete(prompt)
-        }
+        else if (event.kind === 'token') yield* answer?.push(event.token, event.scored) ?? []
+        else yield* answer?.end(event.tokens, event.ended) ?? []
+        if (event.kind === 'failed' || event.kind === 'text') open.delete(event.prompt)
       }
     },
   }
 }
 
 type OpenAnswer = {
-  readonly push: (prompt: number, token: number, scored: ScoredChoice | undefined) => readonly AnswerEvent[]
-  readonly end: (prompt: number, ids: readonly number[], ended: GenerationEnd) => readonly AnswerEvent[]
+  readonly isWanted: () => boolean
+  readonly push: (token: number, scored: ScoredChoice | undefined) => readonly AnswerEvent[]
+  readonly end: (ids: readonly number[], ended: GenerationEnd) => readonly AnswerEvent[]
 }
 
 /** The events of one answer, from its tokens. */
-const openAnswer = ({ decode, bytes, endTokens }: AnswerText, stop: readonly string[], ids: readonly number[]): OpenAnswer => {
+const openAnswer = (
+  { decode, bytes, endTokens }: AnswerText,
+  stop: readonly string[],
+  { prompt, ids, signal }: Pick<AnswerRequest, 'prompt' | 'ids' | 'signal'>,
+  hasLogprobs: boolean,
+): OpenAnswer => {
   const text = streamedText(decode, stop, ids)
-  let [waiting, all]: [TokenLogprob[], TokenLogprob[]] | [] = []
+  const all: TokenLogprob[] = []
+  let sent = 0
   const likely = (id: number, logprob: number): LikelyToken => ({ token: name(bytes(id)), bytes: [...bytes(id)], logprob })
-  const piece = (prompt: number, added: string): readonly AnswerEvent[] => {
+  const logprobsFrom = (first: number) => (hasLogprobs ? { logprobs: all.slice(first) } : {})
+  const piece = (added: string): readonly AnswerEvent[] => {
     if (added === '') return []
-    const logprobs = waiting
-    if (waiting !== undefined) waiting = []
-    return [{ kind: 'piece', prompt, text: added, ...(logprobs && { logprobs }) }]
+    const event: AnswerEvent = { kind: 'piece', prompt, text: added, ...logprobsFrom(sent) }
+    sent = all.length
+    return [event]
   }
   return {
-    push: (prompt, token, scored) => {
-      if (scored !== undefined && !endTokens.includes(token)) {
-        const one = { ...likely(token, scored.logprob), top: scored.top.map((other) => likely(other.token, other.score)) }
-        ;[waiting, all] = [[...(waiting ?? []), one], all ?? []]
-        all.push(one)
-      }
-      return piece(prompt, text.push(token))
+    isWanted: () => signal?.aborted !== true,
+    push: (token, scored) => {
+      if (scored !== undefined && !endTokens.includes(token))
+        all.push({ ...likely(token, scored.logprob), top: scored.top.map((other) => likely(other.token, other.score)) })
+      return piece(text.push(token))
     },
-    end: (prompt, tokens, ended) => [
-      ...piece(prompt, text.end()),
-      { kind: 'answer', prompt, text: text.text(), tokens: tokens.length, ended, ids: tokens, ...(all && { logprobs: all }) },
+    end: (tokens, ended) => [
+      ...piece(text.end()),
+      { kind: 'answer', prompt, text: text.text(), tokens: tokens.length, ended, ids: tokens, ...logprobsFrom(0) },
     ],
   }
 }

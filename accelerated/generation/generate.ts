@@ -94,7 +94,7 @@ export type GenerationSettings = ScoreChanges & {
   readonly endTokens: readonly number[]
   /** whether a text ends with its last token because of its content. tokens: those after the prompt */
   readonly stops: (tokens: readonly number[], prompt: readonly number[]) => boolean
-  /** the log-probabilities of each token and of so many likely ones in its place; absent: none. Without beams. */
+  /** how many alternatives to report beside each token, with log-probabilities; absent: no log-probabilities. Without beams. */
   readonly logprobs?: number | undefined
 }
 
@@ -175,10 +175,17 @@ type Reading = {
   readonly stop: () => void
 }
 
-/** Bytes of a cache that several texts may share. A text alone may have more: its model's positions bound it. */
+/**
+ * bytes: of a cache that several texts may share
+ * overlaps: texts that wait are read while others get tokens, which shortens their wait. When they join then depends on the machine's speed, and so does
+ * the last bit of their logits.
+ */
+type BatchOptions = { readonly bytes?: number; readonly overlaps?: boolean }
+
+/** A text alone may have more: its model's positions bound it. */
 const mostBytes = 2 ** 30
 
-export const textBatch = (decoder: Decoder, bytes = mostBytes): TextBatch => {
+export const textBatch = (decoder: Decoder, { bytes = mostBytes, overlaps = false }: BatchOptions = {}): TextBatch => {
   let [waiting, texts, rows, reading]: [readonly Waiting[], readonly Running[], DecodedRows | null, Reading | null] = [[], [], null, null]
 
   /** Those that wait the longest, as far as there is room for them beside the others. */
@@ -211,7 +218,7 @@ export const textBatch = (decoder: Decoder, bytes = mostBytes): TextBatch => {
         const next = reading === null ? takeNext() : []
         for (const { prompt } of next) yield { kind: 'begun', prompt }
         if (next.length > 0) reading = read(decoder, next)
-        if (reading !== null && (rows === null || reading.isDone())) {
+        if (reading !== null && (rows === null || !overlaps || reading.isDone())) {
           const { texts: read, done } = reading
           const [joined, first] = [await done, rows?.logits().length ?? 0]
           reading = null

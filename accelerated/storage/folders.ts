@@ -11,11 +11,7 @@ export const makeFolder = async (path: string): Promise<void> => {
   try {
     await mkdir(path)
   } catch (thrown) {
-    const exists = await stat(path).then(
-      (stats) => stats.isDirectory(),
-      () => false,
-    )
-    if (exists) return
+    if (await isFolder(path)) return
     if (!isAbsent(thrown) || dirname(path) === path) throw thrown
     await makeFolder(dirname(path))
     await mkdir(path).catch((second: unknown) => {
@@ -23,6 +19,13 @@ export const makeFolder = async (path: string): Promise<void> => {
     })
   }
 }
+
+/** Whether there is a folder, or a link to one. */
+export const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  )
 
 /** Each use of a folder of a cache marks it by the time of this file. */
 const mark = '.used'

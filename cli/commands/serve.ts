@@ -2,6 +2,7 @@
 import { resolveFlags } from '../options/precedence.js'
 import { dropUndefined, type Values } from '../options/settingFlags.js'
 import { isModel, type MachineChoice } from '../../finetuning/use/runSource.js'
+import { isFolder } from '../../accelerated/storage/folders.js'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { countFlag, parseList, repeatableFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
@@ -20,6 +21,9 @@ import { placementNote } from '../terminal/output.js'
 /** A fixed port, so that clients need no other configuration. */
 const defaultPort = 8323
 
+/** Adapters of a base that may be open, unless the user says. */
+const usualAdapters = 32
+
 export const serve = defineCommand({
   name: 'salora serve',
   description:
@@ -36,7 +40,7 @@ export const serve = defineCommand({
     Adapters: {
       adapter: repeatableFlag('name=folder', "A run's or PEFT's LoRA adapter of the one model that is served; may be repeated"),
       adapterRoot: textFlag('folder', 'Let requests load adapters from below this folder (POST /adapters)', { defaultText: 'none' }),
-      maxAdapters: countFlag('n', 'Adapters that may be open at once', { to: 10_000, default: 32 }),
+      maxAdapters: countFlag('n', 'Adapters that may be open at once', { from: 1, to: 10_000, defaultText: `${usualAdapters}` }),
       maxRank: countFlag('rank', 'Largest rank of an adapter', { to: largestRank, defaultText: '16, or that of the first adapters' }),
     },
     Server: {
@@ -112,15 +116,15 @@ const parseOrigins = (text: string): readonly string[] => {
 type AdapterFlags = {
   readonly adapter: readonly string[]
   readonly adapterRoot: string | null
-  readonly maxAdapters: number
+  readonly maxAdapters: number | null
   readonly maxRank: number | null
 }
 
 /** The one model, if it is to have adapters or if its folder is no run's. @throws UsageError */
 const parseBase = async (models: readonly string[], flags: AdapterFlags): Promise<ServedBase | undefined> => {
-  const { adapter, adapterRoot: root, maxAdapters: most, maxRank } = flags
+  const { adapter, adapterRoot: root, maxAdapters, maxRank } = flags
   const [model = '', ...others] = models
-  const hasAdapters = adapter.length > 0 || root !== null || maxRank !== null
+  const hasAdapters = adapter.length > 0 || root !== null || maxAdapters !== null || maxRank !== null
   if (!hasAdapters && (others.length > 0 || !(await isModel(model)))) return undefined
   if (others.length > 0) throw usageError('salora serve', 'one model for all adapters', `${models.length}`)
   const pairs = adapter.map((text) => {
@@ -130,6 +134,9 @@ const parseBase = async (models: readonly string[], flags: AdapterFlags): Promis
   })
   const twice = pairs.find(([name], i) => pairs.findIndex(([other]) => other === name) !== i)
   if (twice !== undefined) throw usageError('--adapter', 'different names', `${twice[0]} twice`)
+  const most = maxAdapters ?? Math.max(usualAdapters, pairs.length)
+  if (pairs.length > most) throw usageError('--max-adapters', `at least ${pairs.length}, one for each --adapter`, `${most}`)
+  if (root !== null && !(await isFolder(root))) throw usageError('--adapter-root', 'a folder', root)
   return { model, adapters: Object.fromEntries(pairs), root, most, maxRank }
 }
 

@@ -86,7 +86,7 @@ export const generatorOn = async (
       return ids
     },
     answers: (prompts, settings = {}, signal) => answersTo(decoder, text, prompts, settings, signal),
-    batch: () => answerBatch(decoder, text),
+    batch: () => answerBatch(decoder, text, true),
     score: (ids, top, signal) => scoreTokens(decoder, tokenizer, ids, top, signal),
     release: decoder.release,
   }

@@ -12,3 +12,7 @@ export const sharedTexts = /^warning: \d+ of \d+ evaluation texts are also train
 
 export const toyFile = (count: number): string =>
   ['text\tlabel', ...toyRows(count).map(({ text, label }) => `${text}\t${label}`)].join('\n')
+
+/** Twelve instructions in words of the fixtures' vocabulary, as JSON lines. */
+export const toyInstructions = (): string =>
+  Array.from({ length: 12 }, (_, i) => JSON.stringify({ instruction: `w${i + 5} w8`, input: '', output: `w${i + 9} w6` })).join('\n')

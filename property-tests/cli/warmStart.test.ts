@@ -90,6 +90,14 @@ describe('a run that starts from an adapter', () => {
     })
   })
 
+  it('refuses an initialization that would replace the adapter', async () => {
+    const { code, stderr } = await train('pissa', '--adapter', 'adapter', ...oneStep, '--set', 'init-lora-weights=pissa')
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining('expected kaiming or gaussian in a run that begins with an adapter, got pissa') as string,
+    ])
+  })
+
   it('starts with a new head if the adapter has other classes, with a warning', async () => {
     const { code, stderr } = await train('three-classes', '--adapter', 'three', ...oneStep)
     expect(code).toBe(0)

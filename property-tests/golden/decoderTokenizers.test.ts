@@ -57,6 +57,15 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs, decod
     expect(complete.map((i) => parts[i])).toEqual(complete.map((i) => halves[i]))
   })
 
+  it('gives each token the bytes that it adds to a text', async () => {
+    const { bytes, idToToken } = await load()
+    const isSpecial = (id: number): boolean => /^<.+>$/.test(idToToken(id) ?? '') && !/^<0x..>$/.test(idToToken(id) ?? '')
+    for (const [i, tokens] of ids.entries()) {
+      const text = Buffer.concat(tokens.filter((id) => !isSpecial(id)).map(bytes)).toString()
+      expect([decoded[i], ` ${decoded[i]}`]).toContain(text) // some decoders drop the first blank
+    }
+  })
+
   it('gives every pair the same ids, and treats an empty second text as none', async () => {
     const { encode } = await load()
     for (const [i, expected] of pairs.entries()) {

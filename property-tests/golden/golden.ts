@@ -51,7 +51,6 @@ export type Golden = {
   >
 >
 
-/** Decoders whose adapters their library opened. */
 /** Decoders with fixtures. */
 export const decoderFamilies = [
   'llama',
@@ -69,6 +68,7 @@ export const decoderFamilies = [
   'phi3',
   'opt',
 ] as const
+/** Decoders whose adapters their library opened. */
 export type Decoder = 'qwen3' | 'gemma2' | 'gemma3' | 'gpt2' | 'phi3' | 'opt'
 
 export const readGolden = (family: Family | Decoder): Golden =>

@@ -13,23 +13,10 @@ import { normals } from '../../accelerated/parameters/random.js'
 import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
 import { openTextDecoder } from '../../finetuning/use/modelSessions.js'
 import { loadTextModel } from '../../finetuning/use/openModel.js'
-import { fixtures } from '../golden/golden.js'
+import { decoderFamilies, fixtures } from '../golden/golden.js'
 
-export const families = [
-  'llama',
-  'mistral',
-  'qwen2',
-  'qwen3',
-  'gpt2',
-  'phi3',
-  'gemma',
-  'gemma2',
-  'gemma3',
-  'granite',
-  'ministral',
-  'olmo2',
-  'smollm3',
-] as const
+/** Those with a file in GGUF: all but OPT. */
+export const families = decoderFamilies.filter((family) => family !== 'opt')
 export type Family = (typeof families)[number]
 
 /** What llama.cpp has no key for: Mistral's and Ministral's windows, another scale than that of a head in Gemma, and full attention before Gemma 3's sixth layer. */

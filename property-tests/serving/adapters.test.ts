@@ -8,7 +8,7 @@ import { finetuneJob, openGenerator, openRun, type TaskOptions } from '../../ind
 import { openBase, type Opened } from '../../finetuning/use/serving/openServed.js'
 import { startRunServer, type RunServer } from '../../finetuning/use/serving/http/server.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
-import { toyFile } from '../cli/toyTask.js'
+import { toyFile, toyInstructions } from '../cli/toyTask.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
@@ -27,8 +27,7 @@ beforeAll(async () => {
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
   await cp(join(fixtures, 'llama'), at('llama'), { recursive: true })
-  const rows = Array.from({ length: 12 }, (_, i) => ({ instruction: `w${i + 5} w8`, input: '', output: `w${i + 9} w6` }))
-  await writeFile(at('instructions.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'))
+  await writeFile(at('instructions.jsonl'), toyInstructions())
   await mkdir(at('runs'))
   const [toy, alpaca] = [{ task: at('toy.tsv') }, { task: 'alpaca', data: at('instructions.jsonl') } as const]
   for (const rank of [1, 4]) await train(`runs/classes-${rank}`, at('tiny'), toy, rank)

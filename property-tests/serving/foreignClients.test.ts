@@ -107,8 +107,17 @@ describe('the openai package', () => {
       best.forEach((value, i) => expect(Math.max(...Object.values(top[i + 1] ?? {}))).toBeCloseTo(value, 4))
       if (max_tokens === 1) expect(given[6]).toBe(Math.max(...Object.values(top[6] ?? {}))) // greedy
       expect(tokens.map((token, i) => scored.choices[0]?.text.slice(offsets[i]).startsWith(token))).not.toContain(false)
+      expect(offsets[1]).toBe(tokens[0]?.length)
       expect(scored.usage).toEqual({ prompt_tokens: 6, completion_tokens: max_tokens, total_tokens: 6 + max_tokens })
     }
+  })
+
+  it('gives a special token its name and no text, and without echo only the tokens of the answer', async () => {
+    const given = { model: 'llama', prompt: 'w5 w8', logprobs: 1, max_tokens: 2 }
+    const [whole, answer] = [await writer.completions.create({ ...given, echo: true }), await writer.completions.create(given)]
+    expect(whole.choices[0]?.logprobs?.tokens?.slice(0, 3)).toEqual(['<s>', 'w5', ' w8'])
+    expect(whole.choices[0]?.logprobs?.text_offset?.slice(0, 4)).toEqual([0, 0, 2, 5])
+    expect(answer.choices[0]?.logprobs?.tokens).toEqual(whole.choices[0]?.logprobs?.tokens?.slice(3))
   })
 
   it('embeds by a sentence encoder without an adapter, as floats and in base64, shortened', async () => {

@@ -278,7 +278,7 @@ describe('/v1/chat/completions', () => {
     for (const [more, line] of [
       [{ logit_bias: { five: 100 } }, 'whose logit_bias'],
       [{ top_logprobs: 2 }, 'the request: top_logprobs: expected logprobs: true beside it'],
-      [{ tool_choice: 'required' }, 'the request: tool_choice is not supported'],
+      [{ tool_choice: 'required' }, 'the request: expected a chat completion whose tool_choice is one of none, auto, got "required"'],
       [{ max_tokens: 1_000_001 }, 'whose max_tokens is a whole number of at most 1000000, got 1000001'],
       [{ reasoning_effort: 'low' }, 'the request: reasoning_effort is not supported'],
       [{ n: 129 }, 'whose n is a whole number of at most 128, got 129'],
@@ -349,6 +349,10 @@ describe('/v1/chat/completions', () => {
     expect((await ask(instructed, '/v1/chat/completions', { messages, tools })).text).toContain('expected no tools')
     expect((await ask(appOf({ chat: writer() }), '/v1/chat/completions', { messages: history, tools })).status).toBe(200)
     expect(asked).toEqual([{ tools, messages: [...messages, { role: 'assistant', content: '', tool_calls: [call] }, history[2]] }])
+    expect((await ask(appOf({ chat: writer() }), '/v1/chat/completions', { messages, tools, tool_choice: 'none' })).status).toBe(200)
+    expect(asked[1]).toEqual({ messages })
+    for (const more of [{ tool_choice: 'required' }, { parallel_tool_calls: false }])
+      expect((await ask(appOf({ chat: writer() }), '/v1/chat/completions', { messages, tools, ...more })).status).toBe(400)
   })
 
   it('takes null for any parameter, and values that change no answer', async () => {

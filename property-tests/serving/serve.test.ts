@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob, openGenerator, openRun, type TaskOptions } from '../../index.js'
 import { startRunServer, type RunServer } from '../../finetuning/use/serving/http/server.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
-import { toyFile } from '../cli/toyTask.js'
+import { toyFile, toyInstructions } from '../cli/toyTask.js'
 import { saloraIn } from '../cli/inProcess.js'
 import { fixtures } from '../golden/golden.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
@@ -23,8 +23,7 @@ beforeAll(async () => {
   await writeTinyModel(at('tiny'))
   await writeFile(at('toy.tsv'), toyFile(40))
   await cp(join(fixtures, 'llama'), at('llama'), { recursive: true })
-  const rows = Array.from({ length: 12 }, (_, i) => ({ instruction: `w${i + 5} w8`, input: '', output: `w${i + 9} w6` }))
-  await writeFile(at('instructions.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'))
+  await writeFile(at('instructions.jsonl'), toyInstructions())
   await train('one', at('tiny'), { task: at('toy.tsv') })
   await train('two', at('tiny'), { task: at('toy.tsv') }, 1)
   await train('words', at('llama'), { task: 'alpaca', data: at('instructions.jsonl') })

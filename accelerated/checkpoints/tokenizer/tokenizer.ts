@@ -34,7 +34,7 @@ export type Tokenizer = {
   readonly decode: (ids: readonly number[]) => string
   /** A token as the vocabulary writes it, special or not; undefined: no token has the id. */
   readonly idToToken: (id: number) => string | undefined
-  /** The bytes that a token adds to a text, in UTF-8; of a special token, its name. */
+  /** The bytes that a decoder's token adds to a text, in UTF-8; for a special token, its name. */
   readonly bytes: (id: number) => Uint8Array
 }
 
@@ -87,7 +87,6 @@ const tokenBytes = ({ decoder, added_tokens: added }: TokenizerFile): ((token: s
       return Uint8Array.from([...token].flatMap((letter) => letters.get(letter) ?? [...utf8.encode(letter)]))
     const [, byte] = /^<0x([0-9A-F]{2})>$/.exec(token) ?? []
     if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16))
-    if (kinds.includes('"WordPiece"')) return utf8.encode(token.startsWith('##') ? token.slice(2) : ` ${token}`)
     return utf8.encode(token.replaceAll('▁', ' '))
   }
 }

@@ -38,10 +38,9 @@ const parseScaling = (rope: Rope, base: number, maxPositions: number, where: str
   const kind = rope.rope_type ?? rope.type ?? 'default'
   if (kind === 'default') return null
   if (kind === 'dynamic')
-    // A text's frequencies would follow from the longest text beside it. Up to max_position_embeddings they are the default ones.
     throw inputError(
       where,
-      'a rope_type that does not follow from the length of a batch (without it, texts up to max_position_embeddings are the same)',
+      'a rope_type whose rotation does not depend on the longest text of a batch (remove it: up to max_position_embeddings nothing changes)',
       'dynamic',
     )
   const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = rope

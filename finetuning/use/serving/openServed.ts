@@ -49,7 +49,10 @@ export const openFolder = async (send: Send, run: string, source: RunSource, dev
   return openOne(send, { folder: run, options, ...trained }, await openModel(options, { deviceOf, writesText }))
 }
 
-/** The base and its adapters, each on the same sessions. Returns what opens one more. @param onOpen is told of the base (null: it answers nothing) and of each adapter */
+/**
+ * Opens the base and its adapters, which share sessions, and returns a function that opens another adapter.
+ * @param onOpen receives the base first (null if it answers nothing without an adapter), then each adapter
+ */
 export const openBase = async (
   send: Send,
   { model, adapters, maxRank }: BaseOptions,

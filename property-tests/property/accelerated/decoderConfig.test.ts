@@ -194,7 +194,7 @@ describe("a decoder's config.json", () => {
     [{ num_attention_heads: 7, num_key_value_heads: 7 }, 'num_attention_heads that divides hidden_size 576 (or head_dim), got 7'],
     [{ head_dim: 63 }, 'heads of an even size, whose halves are turned against each other, got 63'],
     [{ hidden_act: 'gelu' }, 'hidden_act'],
-    [{ rope_scaling: { rope_type: 'dynamic', factor: 2 } }, 'rope_type that does not follow from the length of a batch'],
+    [{ rope_scaling: { rope_type: 'dynamic', factor: 2 } }, 'rope_type whose rotation does not depend on the longest text of a batch'],
     [{ rope_scaling: { rope_type: 'longrope', factor: 4 } }, 'rope_type of default, linear (with factor), llama3'],
     [{ rope_theta: 1, rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'or yarn (with rope_theta above 1)'],
     [{ rope_scaling: { rope_type: 'linear' } }, 'rope_type of default, linear (with factor)'],

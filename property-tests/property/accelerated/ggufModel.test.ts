@@ -17,7 +17,7 @@ import { exportAdapter } from '../../../finetuning/use/exportAdapter.js'
 import { saloraHere } from '../../cli/inProcess.js'
 import { fixtures } from '../../golden/golden.js'
 import { largestDifference } from '../../llamacpp/llama.js'
-import { ourProbabilities, writeDecoder, writeRandomAdapter, writeRandomDecoder } from '../../llamacpp/decoders.js'
+import { families, ourProbabilities, writeDecoder, writeRandomAdapter, writeRandomDecoder } from '../../llamacpp/decoders.js'
 import { assertClose } from '../../support/assertClose.js'
 import { withAllMerges } from '../../support/sentencePieceJson.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -29,21 +29,7 @@ const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).d
 const converted = (file: string): Promise<string> => convertedModel(file, cache)
 
 describe('a model in GGUF', () => {
-  it.each([
-    'llama',
-    'mistral',
-    'qwen2',
-    'qwen3',
-    'gpt2',
-    'phi3',
-    'gemma',
-    'gemma2',
-    'gemma3',
-    'granite',
-    'ministral',
-    'olmo2',
-    'smollm3',
-  ] as const)('of the gguf package has the weights and the probabilities of the checkpoint: %s', async (family) => {
+  it.each(families)('of the gguf package has the weights and the probabilities of the checkpoint: %s', async (family) => {
     const original = await writeDecoder(at(family), family)
     const model = await converted(join(fixtures, family, 'base.gguf'))
     const [before, after] = [await openModelFolder(original), await openModelFolder(model)]

@@ -1,7 +1,9 @@
 /** Prompts and settings of generation in JavaScript: each form is what it says, and what is none is refused in one line before anything runs. */
+import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { finetuneJob, isExpected, openConversation, openGenerator, openRun, type Generator, type OpenRun } from '../../../index.js'
+import { toyInstructions } from '../../cli/toyTask.js'
 import { fixtures } from '../../golden/golden.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -11,8 +13,7 @@ const output = join(folder, 'run')
 
 let [run, generator]: [OpenRun, Generator] = [undefined as never, undefined as never]
 beforeAll(async () => {
-  const rows = Array.from({ length: 12 }, (_, i) => ({ instruction: `w${i + 5} w8`, output: `w${i + 9} w6` }))
-  const data = write('rows.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))
+  const data = write('rows.jsonl', toyInstructions())
   const settings = { method: 'lora', maxSteps: 2, batchSize: 4, maxLength: 32, device: 'cpu', learningRate: 0.01 } as const
   const options = { model, task: { task: 'alpaca', data }, output, settings }
   for await (const _ of finetuneJob(options, new AbortController().signal));
@@ -50,6 +51,58 @@ describe('a prompt', () => {
     const ids = generator.encode({ text: 'w5 w8' })
     expect(ids.slice(-2)).toEqual([5, 8])
     expect(generator.encode({ prompt: 'w5 w8' })).toEqual(ids)
+  })
+})
+
+describe('the log-probabilities of an answer', () => {
+  const answer = async (settings: Parameters<Generator['answers']>[1]) => {
+    const pieces: unknown[] = []
+    for await (const event of generator.answers([generator.encode({ text: 'w5 w8' })], { maxNewTokens: 6, logprobs: 1, ...settings }))
+      if (event.kind === 'piece') pieces.push(...(event.logprobs ?? []))
+      else return { pieces, ...event }
+    return expect.fail('no answer')
+  }
+
+  it('are those of its pieces together', async () => {
+    const { pieces, logprobs, tokens } = await answer({})
+    expect([pieces.length, tokens]).toEqual([6, 6])
+    expect(logprobs).toEqual(pieces)
+  })
+
+  it('have none of the token that ends the text', async () => {
+    expect(await answer({ logitBias: { 2: 100 } })).toMatchObject({ tokens: 1, ended: 'end', text: '', logprobs: [], pieces: [] })
+  })
+})
+
+describe('tools', () => {
+  const messages = [{ role: 'user', content: 'w8' }]
+  const tools = [{ type: 'function', function: { name: 'w9' } }]
+  const open = async (name: string, template: string): Promise<Generator> => {
+    await cp(model, join(folder, name), { recursive: true })
+    write(`${name}/tokenizer_config.json`, JSON.stringify({ chat_template: template }))
+    return openGenerator({ model: join(folder, name), adapter: null, device: 'cpu', threads: 1 })
+  }
+  const body = "{% for m in messages %}{{ m['content'] + ' ' }}{% endfor %}"
+
+  it('are written by a chat template that has them', async () => {
+    const opened = await open('tools', `{% if tools %}{{ tools[0]['function']['name'] + ' ' }}{% endif %}${body}`)
+    expect(opened.encode({ messages, tools }).filter((id) => id > 4)).toEqual([9, 8])
+    expect(opened.encode({ messages }).filter((id) => id > 4)).toEqual([8])
+    await opened.release()
+  })
+
+  it('are refused by one that would drop them, as are calls and their results', async () => {
+    const opened = await open('plain', body)
+    const call = { role: 'assistant', content: '', tool_calls: [{ type: 'function', function: { name: 'w9' } }] }
+    for (const [prompt, what] of [
+      [{ messages, tools }, 'tools'],
+      [{ messages: [...messages, call] }, 'tool_calls'],
+      [{ messages: [...messages, { role: 'tool', content: 'w5' }] }, 'role: tool'],
+    ] as const)
+      expect(await refusalOf(() => opened.encode(prompt))).toBe(
+        `${join(folder, 'plain')}: expected a chat template with tools, got one without: ${what} is not supported`,
+      )
+    await opened.release()
   })
 })
 

@@ -54,10 +54,10 @@ const methods: Readonly<Record<string, HttpMethod>> = {
   [paths.health]: 'GET',
   [paths.metrics]: 'GET',
 }
-/** Paths that end in a name, and the method of each. */
+/** Lists whose entries have paths of their own, and the method that an entry takes. */
 const named: Readonly<Record<string, HttpMethod>> = { [paths.models]: 'GET', [paths.adapters]: 'DELETE' }
 
-/** The list that a path's last name is of; undefined: the path ends in no such name */
+/** `/adapters/NAME` → `/adapters`; undefined for a path that is not an entry of a list */
 const findList = (path: string): string | undefined => {
   const end = path.lastIndexOf('/')
   return Object.hasOwn(named, path.slice(0, end)) && end < path.length - 1 ? path.slice(0, end) : undefined

@@ -28,15 +28,15 @@ const schema = z.strictObject({
     .array(z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) }))
     .max(128)
     .optional(),
-  parallel_tool_calls: z.boolean().optional(),
+  /** none: the template sees no tools */
+  tool_choice: z.enum(['none', 'auto']).optional(),
 })
 
 /** What clients may send, since it changes no result. */
 const neutral = {
   logit_bias: [{}],
-  tools: [[]],
   functions: [[]],
-  tool_choice: ['none', 'auto'],
+  parallel_tool_calls: [true],
   function_call: ['none', 'auto'],
   modalities: [['text']],
   response_format: [{ type: 'text' }],
@@ -64,7 +64,7 @@ export const chatRequest = (body: unknown): ChatRequest => {
   return {
     model: given.model,
     messages: given.messages.map(toMessage),
-    tools: given.tools ?? [],
+    tools: given.tool_choice === 'none' ? [] : (given.tools ?? []),
     settings: each.map((settings) => (given.logprobs === true ? { ...settings, logprobs: given.top_logprobs ?? 0 } : settings)),
     stream: given.stream === true,
     includeUsage: given.stream_options?.include_usage === true,

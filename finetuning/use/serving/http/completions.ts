@@ -67,7 +67,7 @@ export type Completed = Pick<GeneratedText, 'tokens' | 'ended'> & {
 
 const nothing: GeneratedText = { text: '', tokens: 0, ended: 'length', ids: [] }
 
-/** Writes one text, and scores what was asked for. @param listener is told of the echo too */
+/** Generates one completion, with the log-probabilities that the request asks for. The echoed prompt reaches the listener as a piece of its own. */
 export const complete = async (
   run: Pick<ServedRun, 'generate' | 'score'>,
   { prompt, settings, echo, top }: Choice,
