@@ -775,14 +775,22 @@ const describeResult = (
   seconds: number,
 ): RunResult => {
   const interrupted = trained.interrupted || test === 'stopped'
-  return toResult(task, { ...trained, interrupted }, facts, {
-    output,
-    steps,
-    seconds,
-    extended,
-    calibration,
-    test: test === 'stopped' ? null : test,
-  })
+  const { method, settings } = task
+  const found = settings.initLoraWeights === 'eva' ? method.reporting?.parameterCounts?.(trained.inference.phase, settings) : {} // its ranks
+  const trainableParameters = { ...facts.trainableParameters, ...found }
+  return toResult(
+    task,
+    { ...trained, interrupted },
+    { ...facts, trainableParameters },
+    {
+      output,
+      steps,
+      seconds,
+      extended,
+      calibration,
+      test: test === 'stopped' ? null : test,
+    },
+  )
 }
 
 /** A run without a step has no adapter. */

@@ -70,7 +70,7 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   check: ({ initLoraWeights: start, useDora, precision }) => {
     if (useDora && isDataDriven(start)) throw new SettingsError('initLoraWeights', 'kaiming, gaussian or eva with DoRA', start)
     if (start === 'loftq' && findPrecision(precision).round === undefined)
-      throw new SettingsError('initLoraWeights', 'a precision that rounds the base (int4 or int8) with loftq', precision)
+      throw new SettingsError('precision', 'int4 or int8 with loftq, which starts from what rounding removes', precision)
   },
   train: {
     tensors: ({ matrices, start }, settings) => {

@@ -110,7 +110,7 @@ describe('Ctrl-C', () => {
     const stopped = await salora(args('echoed'), {
       cwd,
       onError: (text, child) => {
-        if ((signals === 0 && text.includes('step 3')) || (signals === 1 && text.includes('stopping after this step'))) {
+        if ((signals === 0 && text.includes('step 1/')) || (signals === 1 && text.includes('stopping after this step'))) {
           signals += 1
           child.kill('SIGINT')
         }

@@ -208,7 +208,7 @@ describe('loftq', () => {
   })
 
   it.each([
-    [{ initLoraWeights: 'loftq' }, /initLoraWeights: expected a precision that rounds the base/],
+    [{ initLoraWeights: 'loftq' }, /precision: expected int4 or int8 with loftq/],
     [{ initLoraWeights: 'pissa', useDora: true }, /initLoraWeights: expected kaiming, gaussian or eva with DoRA/],
     [{ method: 'salora', initLoraWeights: 'pissa' }, /initLoraWeights/],
   ] as const)('refuses %j', (given, message) => expect(() => resolveSettings({ method: 'lora', ...given })).toThrow(message))
