@@ -47,8 +47,6 @@ export type GlueSweepOptions = SweepRequest & {
   readonly baseline: string | null
   /** learning rates to choose from, for each task and row, with a seed of its own; null: the recipe's rate */
   readonly grid: Grid | null
-  /** a zip with one row's predictions for the test files (null: the last row); null: no zip. An aborted sweep writes none */
-  readonly submission: { readonly file: string; readonly row: string | null } | null
 }
 
 export type OnSweepEvent = (
