@@ -35,7 +35,6 @@ export type ModelFolder = {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** those tensors, and the frozen ones of a head over the vocabulary that the files have: everything that a run reads and never trains */
   readonly frozen: ReadonlyMap<string, TensorEntry>
-  /** the files of the frozen tensors */
   readonly files: WeightFiles
   /** the other floating-point tensors of the files, those of heads among them, by canonical name */
   readonly others: ReadonlyMap<string, TensorEntry>
@@ -175,7 +174,6 @@ const requiredTensor = (tensors: Tensors, name: string, shape: readonly number[]
   return entry
 }
 
-/** Whether the tensor is of floating-point numbers that we read. */
 const isReal = ({ dtype }: TensorEntry): boolean => ['F32', 'F16', 'BF16', 'F64'].includes(dtype)
 
 /** Runs before a number is read. No precision takes less than one byte per number; precisions/index.ts knows what each one takes. @throws InputError */

@@ -102,7 +102,6 @@ const longestRow = 120
 
 const hashText = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12)
 
-/** A task and a row: an entry of the table. */
 type Entry = { readonly task: GlueName; readonly row: Row }
 
 const listEntries = ({ sweep, tasks, rows }: SweepRequest, spec: ModelSpec): readonly Entry[] => {

@@ -29,7 +29,6 @@ export type RunFolder = FolderPlan & {
   /** Call before each write. @throws InputError if another process uses the folder by now */
   readonly check: () => Promise<void>
   readonly writeResult: (result: RunResult) => Promise<void>
-  /** Unlocks the folder. */
   readonly release: () => Promise<void>
 }
 

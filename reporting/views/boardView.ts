@@ -22,9 +22,7 @@ import {
 export type Reader = ListChoices & {
   /** ids of the open parts that are rendered only then */
   readonly open: ReadonlySet<string>
-  /** the board's answer to stopping the run */
   readonly stopAnswer: string
-  /** the answer to a sentence */
   readonly sentenceAnswer: Html | null
   readonly isAsking: boolean
 }

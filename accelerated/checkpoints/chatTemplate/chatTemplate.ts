@@ -119,7 +119,6 @@ const nameAfter = (tokens: readonly Token[], at: number): string => {
   return next?.type === 'Identifier' ? next.value : ''
 }
 
-/** What works without a chat template. */
 const otherTemplate = words`or ${option('promptTemplate')} paper, for instructions`
 
 /**
@@ -223,7 +222,6 @@ const attempt = <T>(where: string, expected: Text, action: () => T): T => {
   }
 }
 
-/** The globals that templates have elsewhere. */
 const globals = {
   ...{ true: true, false: false, none: null, True: true, False: false, None: null },
   range: (start: number, stop?: number, step?: number) => boundedRange(start, stop, step),
@@ -232,7 +230,6 @@ const globals = {
   },
 }
 
-/** Jinja's range, within a bound. */
 const boundedRange = (start: number, stop?: number, step = 1): readonly number[] => {
   const [from, to] = stop === undefined ? [0, start] : [start, stop]
   const count = Math.max(0, Math.ceil((to - from) / step))
