@@ -59,7 +59,8 @@ const scaleGroup = (ofA: OptimizerGroup, ratio: number): OptimizerGroup => (rati
 /** Σ rᵢ (dᵢ + kᵢ) */
 export const factorCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d, k, r }) => sum + r * (d + k), 0)
 
-const isTarget = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`)
+/** A target is an end of the name, or the path of the matrix in files, which begins with the family's name. */
+const isTarget = (name: string, target: string): boolean => `.${name}`.endsWith(`.${target}`) || target.endsWith(`.${name}`)
 
 /** PEFT's word for every linear map except the output layer. BERT's pooler is excluded too: it is trained with the head. */
 export const allLinear = 'all-linear'

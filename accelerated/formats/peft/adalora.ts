@@ -215,7 +215,7 @@ const adaloraConfig = loraConfig.omit({ r: true, alpha_pattern: true, use_rslora
 type AdaloraConfig = z.infer<typeof adaloraConfig>
 
 /** Parses the text of an adapter_config.json. `where` is the file's name in messages. @throws InputError */
-const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
+export const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
   const config = validate<AdaloraConfig>(adaloraConfig, parseJson(text, where), where, 'an AdaLoRA configuration')
   const { tinit, tfinal, total_step: steps } = config
   if (tinit >= steps - tfinal) throw inputError(where, `tinit + tfinal below total_step ${steps}`, `${tinit} + ${tfinal}`)
