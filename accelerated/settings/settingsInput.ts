@@ -95,8 +95,12 @@ export type SettingsInput = {
 
   // LoRA options
 
-  /** Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer. Default: all-linear */
+  /** Adapted matrices: ends of their names (query,value), a regular expression of whole paths, or all-linear for all of each layer. Default: all-linear */
   readonly targetModules?: readonly string[] | null
+  /** Matrices that are not adapted: ends of their names, or a regular expression of whole paths. Default: none */
+  readonly excludeModules?: readonly string[] | null
+  /** Layers whose matrices are adapted, counted from 0. Default: all */
+  readonly layersToTransform?: readonly number[] | null
   /** Rank of each adapter (SaLoRA: before pruning). Default: 8 */
   readonly rank?: number
   /** Scale updates by alpha / rank (rsLoRA: alpha / √rank; AdaLoRA: alpha / init-r). Default: 16 */

@@ -151,7 +151,8 @@ const kinds: Readonly<Record<SettingKind, { readonly expected: string; readonly 
   textOrNumber: { expected: 'a string or a number', accepts: (value) => isText(value) || typeof value === 'number' },
   list: {
     expected: 'a list of strings',
-    accepts: (value) => value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string')),
+    accepts: (value) =>
+      value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string' || typeof part === 'number')),
   },
   file: { expected: 'a file name', accepts: isText },
   switch: { expected: 'true or false', accepts: (value) => typeof value === 'boolean' },

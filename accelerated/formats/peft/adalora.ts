@@ -263,7 +263,10 @@ const runConfig = (settings: AdaloraSettings, steps: number | null): Readonly<Re
 /** The settings of the run that wrote a configuration. PEFT bounds them less than we bound a user's, so they are not checked again. */
 const runSettings = (
   config: AdaloraConfig,
-): Omit<AdaloraSettings, keyof CommonSettings | 'targetModules' | 'newTokens' | 'trainableTokens'> => ({
+): Omit<
+  AdaloraSettings,
+  keyof CommonSettings | 'targetModules' | 'excludeModules' | 'layersToTransform' | 'newTokens' | 'trainableTokens'
+> => ({
   initR: config.init_r,
   targetR: config.target_r,
   loraAlpha: config.lora_alpha,

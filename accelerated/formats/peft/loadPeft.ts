@@ -1,7 +1,7 @@
 /** Reads a low-rank adapter in PEFT's format, ours or one that PEFT trained. Every tensor of the file is accounted for. */
 import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { inputError, formatValue, quoted, reason } from '../../errors/inputError.js'
-import { allLinear } from '../../methods/lowRank.js'
+import { allLinear } from '../../methods/targetedMatrices.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
 import { selectHead, type ModelOutputs } from '../../models/modelOutputs.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
@@ -128,7 +128,7 @@ const adaptedModules = (
 
 /** The matrices that the configuration adapts, with their paths in the base model. @throws InputError if there are none */
 export const targetedModules = (
-  config: Pick<PeftConfig, 'target_modules' | 'exclude_modules' | 'fan_in_fan_out'>,
+  config: Pick<PeftConfig, 'target_modules' | 'exclude_modules' | 'fan_in_fan_out' | 'layers_to_transform' | 'layers_pattern'>,
   matrices: readonly Matrix[],
   model: Model,
   tensors: Entries,
@@ -142,11 +142,33 @@ export const targetedModules = (
       ? paths.map((path) => tensors.has(pairKeys(`${peftPrefix}${path}`).A)) // PEFT skips the output and what it saves whole
       : matchModules(config.target_modules, paths, where)
   const excluded = matchModules(config.exclude_modules ?? [], paths, where)
-  const modules = matrices.flatMap((module, i) => (targeted[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
+  const inLayers = matchLayers(config, paths, where)
+  const modules = matrices.flatMap((module, i) => (targeted[i] && inLayers[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
   if (config.fan_in_fan_out === true && modules.some((module) => !fansInOut(model, [module])))
     throw inputError(where, 'a plain LoRA configuration whose fan_in_fan_out is false', 'true')
   if (modules.length > 0) return modules
-  throw inputError(where, `target_modules that match a matrix of the ${model.type} ${model.spec.kind}`, formatValue(config.target_modules))
+  throw inputError(
+    where,
+    `target_modules that match a matrix of the ${model.type} ${model.spec.kind}`,
+    `${formatValue(config.target_modules)}${config.layers_to_transform == null ? '' : ` in layers_to_transform ${formatValue(config.layers_to_transform)}`}`,
+  )
+}
+
+/** Whether each path is in a layer that PEFT adapts. Layers count for a list of names only, and a whole path in the list needs none. */
+const matchLayers = (
+  { target_modules: targets, layers_to_transform: layers, layers_pattern: patterns }: Parameters<typeof targetedModules>[0],
+  paths: readonly string[],
+  where: string,
+): readonly boolean[] => {
+  const numbers = [layers ?? []].flat()
+  if (numbers.length === 0 || typeof targets === 'string') return paths.map(() => true)
+  const before = [patterns ?? []].flat().filter((pattern) => pattern !== '')
+  const ofLayer = `\\.0*(?:${numbers.join('|')})\\.`
+  const matches =
+    before.length === 0
+      ? [paths.map((path) => numbers.includes(Number(/^.*?\.[^.]*\.(\d+)\./.exec(path)?.[1])))]
+      : matchExpressions(before, (pattern) => `^(?:.*\\.)?(?:${pattern})${ofLayer}`, paths, where)
+  return paths.map((path, i) => targets.includes(path) || matches.some((by) => by[i]))
 }
 
 /** The head's matrices without the parts that are saved whole, which PEFT does not adapt. */

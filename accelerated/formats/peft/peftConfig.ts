@@ -94,6 +94,8 @@ export const sorted = <T>(table: Readonly<Record<string, T>>): Readonly<Record<s
 
 const names = z.array(z.string().max(1_000)).max(100_000)
 const expression = z.string().min(1).max(10_000)
+const layer = z.int().min(0).max(10_000)
+const pattern = z.string().max(1_000)
 const rank = z.int().min(1).max(largestWrittenRank)
 const alpha = z.number().min(-largestWrittenAlpha).max(largestWrittenAlpha)
 const unset = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})], 'unset (null, false or empty)').optional()
@@ -122,7 +124,8 @@ export const loraConfig = z.object({
   kasa_config: unset,
   arrow_config: unset,
   lora_bias: unset,
-  layers_to_transform: unset,
+  layers_to_transform: z.union([layer, z.array(layer).max(10_000)]).nullish(),
+  layers_pattern: z.union([pattern, z.array(pattern).max(100)]).nullish(),
   layer_replication: unset,
   target_parameters: unset,
   trainable_token_indices: tokenIndices,

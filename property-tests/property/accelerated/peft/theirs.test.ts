@@ -104,7 +104,11 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
       'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_magnitude_vector [4], got none of that name',
     ],
     ['trained biases', { bias: 'all' }, /whose bias is none, got/],
-    ['chosen layers', { layers_to_transform: [1] }, /whose layers_to_transform is unset \(null, false or empty\), got \[1\]$/],
+    [
+      'layers that are none',
+      { layers_to_transform: [1] },
+      'M/adapter_config.json: expected target_modules that match a matrix of the roberta encoder, got ["query","value"] in layers_to_transform [1]',
+    ],
     [
       'an initialization that changes the frozen weights',
       { init_lora_weights: 'pissa' },
