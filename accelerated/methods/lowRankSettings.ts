@@ -29,7 +29,7 @@ export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
     placeholder: 'names',
     description:
-      'Adapted matrices: ends of their names (query,value), a regular expression of whole paths, or all-linear for all of each layer',
+      'Adapted matrices by the end of their names (such as query,value); also a regular expression of whole paths, or all-linear',
     defaultText: 'all-linear',
     common: true,
     schema: moduleList,

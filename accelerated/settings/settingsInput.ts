@@ -95,7 +95,7 @@ export type SettingsInput = {
 
   // LoRA options
 
-  /** Adapted matrices: ends of their names (query,value), a regular expression of whole paths, or all-linear for all of each layer. Default: all-linear */
+  /** Adapted matrices by the end of their names (such as query,value); also a regular expression of whole paths, or all-linear. Default: all-linear */
   readonly targetModules?: readonly string[] | null
   /** Matrices that are not adapted: ends of their names, or a regular expression of whole paths. Default: none */
   readonly excludeModules?: readonly string[] | null

@@ -100,6 +100,11 @@ const rank = z.int().min(1).max(largestWrittenRank)
 const alpha = z.number().min(-largestWrittenAlpha).max(largestWrittenAlpha)
 const unset = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})], 'unset (null, false or empty)').optional()
 
+/** What is not read yet a part of the adapter's function. */
+export const merging = "PEFT's merge_and_unload makes it a model of its own, which opens here"
+const converting =
+  "true, false, gaussian, orthogonal or eva (for the others, save it by PEFT's save_pretrained with path_initial_model_for_weight_conversion)"
+
 /** Other keys are ignored. */
 export const loraConfig = z.object({
   peft_type: z.literal('LORA'),
@@ -115,10 +120,10 @@ export const loraConfig = z.object({
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
   lora_dropout: z.number().min(0).max(1).nullish(),
-  bias: z.literal('none').nullish(),
+  bias: z.literal('none', `none (${merging})`).nullish(),
   fan_in_fan_out: z.boolean().nullish(),
   // The other initializations also change the frozen weights, so ΔW alone would not be the adapter.
-  init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'orthogonal', 'eva'])]).nullish(),
+  init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'orthogonal', 'eva'])], converting).nullish(),
   use_qalora: unset,
   use_bdlora: unset,
   kasa_config: unset,
