@@ -132,6 +132,9 @@ const lowRankNumbers = (
       padPair(pair, r).B.data.map((x) => ratio * x),
     )
     if (pair.magnitude !== undefined) numbers.set(`${name}.magnitude`, pair.magnitude.data)
+    if (pair.bias !== undefined && !places.has(`${name}.bias`))
+      throw inputError(where, words`an adapter without trained biases (or ${option('loraBias')} lora_only of method lora)`, 'one with them')
+    if (pair.bias !== undefined) numbers.set(`${name}.bias`, pair.bias.data)
   }
   return numbers
 }

@@ -119,6 +119,8 @@ export type SettingsInput = {
   readonly useRslora?: boolean
   /** Train the length of each weight row separately from its direction (DoRA). Default: false */
   readonly useDora?: boolean
+  /** Also train the biases of adapted matrices: lora_only; or none. Default: none */
+  readonly loraBias?: 'none' | 'lora_only'
   /** JSON file of ranks by matrix, as salora rank-pattern prints them; rank 0 skips a matrix. Default: the same rank everywhere */
   readonly rankPattern?: Readonly<Record<string, number>> | null
 

@@ -2,6 +2,8 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { respelled } from '../../finetuning/data/labels.js'
 import { jsonLines } from '../support/jsonLines.js'
 import type { RunConfig } from '../../finetuning/run/run.js'
@@ -106,6 +108,23 @@ describe('a run that starts from an adapter', () => {
       JSON.parse(await readFile(join(cwd, 'continued', file), 'utf8')) as Readonly<Record<string, unknown>>
     expect((await read('config.json'))['settings']).toMatchObject({ method: 'lora', rank: 3, loraAlpha: 5 })
     expect((await read('adapter/adapter_config.json'))['target_modules']).toHaveLength(4)
+  })
+
+  it('trains biases of the adapted matrices, and continues with them', async () => {
+    const first = '--rank 2 --target-modules query --set lora-bias=lora_only --max-steps 2 --learning-rate 1e-2'.split(' ')
+    expect(await train('biased', ...first)).toMatchObject({ code: 0 })
+    const { tensors } = await readSafetensors(join(cwd, 'biased', 'adapter', 'adapter_model.safetensors'))
+    const biases = [...tensors].flatMap(([key, entry]) => (key.endsWith('.query.base_layer.bias') ? [entry] : []))
+    const before = (await openModelFolder(join(cwd, 'tiny'))).tensors
+    for (const entry of biases) {
+      const name = entry.name.replace('base_model.model.roberta.', '').replace('.base_layer', '')
+      expect(await readTensor(entry)).not.toEqual(await readTensor(before.get(name) ?? expect.unreachable()))
+    }
+    expect(biases.length).toBeGreaterThan(0)
+    const scored = await saloraIn(['evaluate', ...machine, '--run', 'biased', '--task', 'toy.tsv', '--json'], { cwd })
+    expect(await train('biased-on', '--adapter', 'biased/adapter', '--max-steps', '1')).toMatchObject({ code: 0 })
+    const { loss } = (JSON.parse(scored.stdout) as { scores: { loss: number } }).scores
+    expect(await firstLoss('biased-on')).toBeCloseTo(loss, 4)
   })
 
   it('refuses an initialization that would replace the adapter', async () => {

@@ -1,4 +1,4 @@
-"""Adapters as PEFT configures them: layers_to_transform, expressions, exclude_modules. Every number of an adapter follows from its key's place.
+"""Adapters as PEFT configures them: layers_to_transform, expressions, exclude_modules, trained biases. Every number of an adapter follows from its key's place.
 
     python golden_targets.py    writes fixtures/targets.json"""
 import json
@@ -24,6 +24,7 @@ CASES = {
     'layers': dict(bert=dict(target_modules=['query', 'dense'], layers_to_transform=[1]), llama=dict(target_modules=['q_proj', 'up_proj'], layers_to_transform=[1])),
     'pattern': dict(bert=dict(target_modules=['value'], layers_to_transform=0, layers_pattern='layer'), llama=dict(target_modules=['v_proj'], layers_to_transform=[0], layers_pattern=['blocks', 'layers'])),
     'expression': dict(bert=dict(target_modules=r'bert\.encoder\..*\.(query|intermediate\.dense)'), llama=dict(target_modules=r'model\.layers\.\d+\.self_attn\.[qk]_proj', exclude_modules=r'.*\.1\..*k_proj')),
+    'biases': dict(bert=dict(target_modules=['query', 'intermediate.dense'], bias='lora_only'), llama=dict(target_modules=['v_proj'], bias='lora_only')),
     'excluded': dict(bert=dict(target_modules='all-linear', exclude_modules=['query', 'pooler.dense']), llama=dict(target_modules='all-linear', exclude_modules=['o_proj', 'layers.0.mlp.up_proj'])),
 }
 

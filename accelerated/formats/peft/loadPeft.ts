@@ -9,7 +9,7 @@ import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
 import { readWeights } from '../adapterTensors.js'
 import { openAdapterFolder } from './adapterFolder.js'
-import { type LowRankPair, pairKeys, peftPrefix } from './peft.js'
+import { type LowRankPair, pairKeys, pairParts, peftPrefix } from './peft.js'
 import { parseTokenIndices, type NamedRows } from './tokenRows.js'
 import { fansInOut, parsePeftConfig, type PeftConfig } from './peftConfig.js'
 import { matchInTime } from '../../engines/matchInTime.js'
@@ -41,7 +41,7 @@ export type LoadedLowRank = {
 
 export type ScaledPair = Matrix & LowRankPair & { readonly scale: number }
 
-type AdaptedModule = Matrix & { readonly rank: number; readonly scale: number; readonly key: string }
+type AdaptedModule = Matrix & { readonly rank: number; readonly scale: number; readonly key: string; readonly hasBias: boolean }
 
 /**
  * Loads the adapter in `folder` for this model.
@@ -64,7 +64,7 @@ export const loadLowRank = async (
   const adapted = adaptedModules(config, model, outputs, tensors, configFile)
   const tokenRows = parseTokenIndices(config.trainable_token_indices, model, outputs, tensors, configFile)
   checkTensors([...adapted.flatMap(listShapes(dora)), ...tokenRows.map(({ key, shape }) => [key, shape] as const)])
-  const pairs = await readPairs(tensors, adapted, dora)
+  const pairs = await readPairs(tensors, adapted)
   const inEncoder = new Set(model.spec.matrices.map(({ name }) => name))
   return {
     model,
@@ -85,18 +85,22 @@ export const loadLowRank = async (
 
 const listShapes =
   (dora: boolean) =>
-  ({ key, rank, d, k }: AdaptedModule): readonly (readonly [string, TensorShape])[] => {
+  ({ key, rank, d, k, hasBias }: AdaptedModule): readonly (readonly [string, TensorShape])[] => {
     const keys = pairKeys(key)
-    return [[keys.A, [rank, k]], [keys.B, [d, rank]], ...(dora ? [[keys.magnitude, [d]] as const] : [])]
+    const rows = [...(dora ? [keys.magnitude] : []), ...(hasBias ? [keys.bias] : [])]
+    return [[keys.A, [rank, k]], [keys.B, [d, rank]], ...rows.map((row) => [row, [d]] as const)]
   }
 
-const readPairs = async (tensors: Entries, adapted: readonly AdaptedModule[], dora: boolean): Promise<ReadonlyMap<string, ScaledPair>> => {
-  const weightsAt = (key: string): Promise<Weights> => readWeights(tensors.get(key) as TensorEntry)
+const readPairs = async (tensors: Entries, adapted: readonly AdaptedModule[]): Promise<ReadonlyMap<string, ScaledPair>> => {
   const pairs = new Map<string, ScaledPair>()
   for (const { name, d, k, key, scale } of adapted) {
     const keys = pairKeys(key)
-    const magnitude = dora ? { magnitude: await weightsAt(keys.magnitude) } : {}
-    pairs.set(name, { name, d, k, scale, A: await weightsAt(keys.A), B: await weightsAt(keys.B), ...magnitude })
+    const pair: Partial<Record<keyof LowRankPair, Weights>> = {}
+    for (const part of pairParts) {
+      const entry = tensors.get(keys[part])
+      if (entry !== undefined) pair[part] = await readWeights(entry)
+    }
+    pairs.set(name, { name, d, k, scale, ...(pair as LowRankPair) }) // checkTensors found A and B
   }
   return pairs
 }
@@ -122,7 +126,8 @@ const adaptedModules = (
   return modules.map(({ path, ...module }, i) => {
     const rank = ranks[i] ?? config.r
     const alpha = alphas[i] ?? config.lora_alpha
-    return { ...module, rank, scale: alpha / (config.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${path}` }
+    const hasBias = config.bias === 'lora_only' && model.spec.tensors.has(`${module.name}.bias`)
+    return { ...module, hasBias, rank, scale: alpha / (config.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${path}` }
   })
 }
 

@@ -31,6 +31,8 @@ type PeftSettings = Adapted & {
   readonly alpha: number
   readonly rslora: boolean
   readonly dora: boolean
+  /** whether the adapted matrices' own biases are trained */
+  readonly biases: boolean
   readonly dropout: number
   readonly modules: readonly RankedModule[]
   readonly fanInFanOut: boolean
@@ -58,7 +60,7 @@ export const peftConfigText = ({ rank: trained, alpha: ofTrained, ...settings }:
     alpha_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, computeAlpha(module.rank)]))),
     target_modules: modules.map(({ path }) => path),
     lora_dropout: dropout,
-    bias: 'none',
+    bias: settings.biases ? 'lora_only' : 'none',
     fan_in_fan_out: fanInFanOut,
     init_lora_weights: true,
     ...(dora ? { use_dora: true } : {}), // older versions of PEFT do not know the key
@@ -120,7 +122,7 @@ export const loraConfig = z.object({
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
   lora_dropout: z.number().min(0).max(1).nullish(),
-  bias: z.literal('none', `none (${merging})`).nullish(),
+  bias: z.enum(['none', 'lora_only'], `none or lora_only (${merging})`).nullish(),
   fan_in_fan_out: z.boolean().nullish(),
   // The other initializations also change the frozen weights, so ΔW alone would not be the adapter.
   init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'orthogonal', 'eva'])], converting).nullish(),

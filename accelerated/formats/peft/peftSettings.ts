@@ -46,6 +46,7 @@ const targetsAndRanks = async (folder: string, r: number, storage: Storage) => {
   return {
     rank: r,
     targetModules: ranks.map(([path]) => path),
+    loraBias: [...tensors.keys()].some((key) => key.endsWith('.base_layer.bias')) ? 'lora_only' : 'none',
     rankPattern: others.length === 0 ? null : Object.fromEntries(others),
   }
 }

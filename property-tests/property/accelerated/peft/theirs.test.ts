@@ -103,7 +103,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
       { use_dora: true },
       'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_magnitude_vector [4], got none of that name',
     ],
-    ['trained biases', { bias: 'lora_only' }, /whose bias is none \(PEFT's merge_and_unload .*\), got "lora_only"$/],
+    ['trained biases', { bias: 'all' }, /whose bias is none or lora_only \(PEFT's merge_and_unload .*\), got "all"$/],
     [
       'layers that are none',
       { layers_to_transform: [1] },
