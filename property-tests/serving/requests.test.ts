@@ -283,7 +283,11 @@ describe('/v1/chat/completions', () => {
       [{ reasoning_effort: 'low' }, 'the request: reasoning_effort is not supported'],
       [{ n: 129 }, 'whose n is a whole number of at most 128, got 129'],
       [{ frequency_penalty: 3 }, 'whose frequency_penalty is a number of at most 2, got 3'],
-      [{ response_format: { type: 'json_object' } }, 'the request: response_format is not supported'],
+      [{ response_format: { type: 'grammar' } }, 'whose response_format.type is'],
+      [
+        { response_format: { type: 'json_schema', json_schema: { schema: { not: {} } } } },
+        'schema: expected keywords that are supported, got not',
+      ],
       [{ temperature: 3 }, 'whose temperature is a number of at most 2, got 3'],
       [{ messages: [] }, 'whose messages is a list of at least 1 entry'],
       [{ messages: [{ role: 'tool' }] }, 'expected content in a message of tool, got none'],

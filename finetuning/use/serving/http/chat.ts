@@ -1,7 +1,8 @@
 /** The requests and answers of /v1/chat/completions, in the shapes of OpenAI's API. */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { inputError } from '../../../../accelerated/errors/inputError.js'
+import { InputError, inputError } from '../../../../accelerated/errors/inputError.js'
+import { type AnswerForm, formGrammar } from '../../../../accelerated/generation/answers.js'
 import type { PromptTemplate } from '../../../data/promptTemplates.js'
 import type { Prompt } from '../../../tasks/texts/prompts.js'
 import type { Message } from '../../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
@@ -30,6 +31,21 @@ const schema = z.strictObject({
     .optional(),
   /** none: the template sees no tools */
   tool_choice: z.enum(['none', 'auto']).optional(),
+  response_format: z
+    .discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('text') }),
+      z.strictObject({ type: z.literal('json_object') }),
+      z.strictObject({
+        type: z.literal('json_schema'),
+        json_schema: z.strictObject({
+          ...{ name: z.string().optional(), description: z.string().nullish() },
+          /** an answer always fits the schema */
+          strict: z.boolean().nullish(),
+          schema: z.unknown(),
+        }),
+      }),
+    ])
+    .optional(),
 })
 
 /** What clients may send, since it changes no result. */
@@ -39,7 +55,6 @@ const neutral = {
   parallel_tool_calls: [true],
   function_call: ['none', 'auto'],
   modalities: [['text']],
-  response_format: [{ type: 'text' }],
 }
 
 export type ChatRequest = {
@@ -61,14 +76,28 @@ export const chatRequest = (body: unknown): ChatRequest => {
   if (given.top_logprobs !== undefined && given.top_logprobs > 0 && given.logprobs !== true)
     throw new Rejection(400, `${where}: top_logprobs: expected logprobs: true beside it`, null, null, 'top_logprobs')
   const each = listSettings(given.max_completion_tokens ?? given.max_tokens, given)
+  const [logprobs, form] = [given.logprobs === true ? { logprobs: given.top_logprobs ?? 0 } : {}, readForm(given)]
   return {
     model: given.model,
     messages: given.messages.map(toMessage),
     tools: given.tool_choice === 'none' ? [] : (given.tools ?? []),
-    settings: each.map((settings) => (given.logprobs === true ? { ...settings, logprobs: given.top_logprobs ?? 0 } : settings)),
+    settings: each.map((settings) => ({ ...settings, ...logprobs, ...(form && { form }) })),
     stream: given.stream === true,
     includeUsage: given.stream_options?.include_usage === true,
   }
+}
+
+/** What the answer must look like; undefined: any text. @throws Rejection for a schema that nothing fits, or that is not supported */
+const readForm = ({ response_format: format }: z.infer<typeof schema>): AnswerForm | undefined => {
+  if (format === undefined || format.type === 'text') return undefined
+  const form: AnswerForm = [[{ schema: format.type === 'json_object' ? { type: 'object' } : (format.json_schema.schema ?? {}) }]]
+  try {
+    formGrammar(form)
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    throw new Rejection(400, thrown.message, null, null, 'response_format')
+  }
+  return form
 }
 
 const toMessage = ({ role, content, tool_calls: calls, tool_call_id: id }: z.infer<typeof message>): Message => {
