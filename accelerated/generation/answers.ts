@@ -315,14 +315,14 @@ export const stopsAtLine =
     decode(tokens).trimStart().includes('\n')
 
 /** The index of the first of `parts`; −1 if there is none. */
-const findFirst = (text: string, parts: readonly string[]): number =>
+export const findFirst = (text: string, parts: readonly string[]): number =>
   parts
     .map((part) => text.indexOf(part))
     .filter((at) => at >= 0)
     .reduce((least, at) => (least < 0 ? at : Math.min(least, at)), -1)
 
 /** The length of the longest suffix of the text that is a prefix of one of `parts`. */
-const beginning = (text: string, parts: readonly string[]): number =>
+export const beginning = (text: string, parts: readonly string[]): number =>
   parts.reduce((most, part) => {
     const lengths = Array.from({ length: Math.min(part.length - 1, text.length) }, (_, i) => i + 1)
     return Math.max(most, ...lengths.filter((length) => text.endsWith(part.slice(0, length))))

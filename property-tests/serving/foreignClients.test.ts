@@ -183,6 +183,22 @@ describe('the openai package', () => {
     )
   })
 
+  it('requires a call of a tool, whose arguments then fit its schema, as a stream too', async () => {
+    const parameters = { type: 'object', properties: { n: { enum: [1, 2] } }, required: ['n'], additionalProperties: false }
+    const tools = ['f', 'g'].map((name) => ({ type: 'function' as const, function: { name, parameters } }))
+    const given = { model: 'bytes', messages: [...messages], tools, max_tokens: 500 }
+    const read = ({ arguments: json }: { readonly arguments: string }) => z.strictObject({ n: z.literal([1, 2]) }).parse(JSON.parse(json))
+    const called = await bytes.chat.completions.create({ ...given, tool_choice: 'required' })
+    const [call] = called.choices[0]?.message.tool_calls ?? []
+    expect(called.choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: null } })
+    if (call?.type !== 'function') throw new Error('no call')
+    expect(['f', 'g']).toContain(call.function.name)
+    read(call.function)
+    const named = bytes.chat.completions.stream({ ...given, tool_choice: { type: 'function', function: { name: 'g' } } })
+    const { message, finish_reason: reason } = (await named.finalChatCompletion()).choices[0] ?? {}
+    expect([reason, message?.tool_calls?.[0]]).toMatchObject(['tool_calls', { function: { name: 'g' } }])
+  })
+
   it('embeds by a sentence encoder without an adapter, as floats and in base64, shortened', async () => {
     const given = { model: 'tiny', input: ['good film', 'bad film'] }
     const [packed, floats] = await Promise.all([
