@@ -35,6 +35,8 @@ export type Tokenizer = {
   readonly idToToken: (id: number) => string | undefined
   /** The bytes that a decoder's token adds to a text, in UTF-8; for a special token, its name. */
   readonly bytes: (id: number) => Uint8Array
+  /** Whether `decode` leaves the token out. */
+  readonly isSpecial: (id: number) => boolean
 }
 
 type TokenizerModel = Pick<Model, 'vocabularySize' | 'specialTokens' | 'spec'>
@@ -53,7 +55,9 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   const add = specialTokens(toIds, model.specialTokens, file)
   const ids = prefixTokenizer(toIds, parsed, settings)
   const toBytes = tokenBytes(parsed)
+  const specials = new Set(parsed.added_tokens.flatMap(({ id, special }) => (special === true ? [id] : [])))
   return {
+    isSpecial: (id) => specials.has(id),
     ids: (text, most = Infinity) => ids(text, most).slice(0, most),
     shared: sharedTokens(
       (text) => ids(text, Infinity),
