@@ -9,7 +9,7 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: by method and model, 0.0004 for lora */
+  /** Peak learning rate. Default: by method, model and rows: 0.0004 or 0.001 for lora */
   readonly learningRate?: number | null
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number
