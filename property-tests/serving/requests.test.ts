@@ -504,6 +504,29 @@ type Chunk = {
   readonly usage?: object
 }
 
+describe('/v1/completions', () => {
+  it('reads a prompt for its scores at most once, whatever is echoed', async () => {
+    let reads = 0
+    const token = (text: string) => ({ text, isSpecial: false, logProbability: -1, top: [] })
+    const score: ServedRun['score'] = async ({ after }) => {
+      reads++
+      return { promptTokens: 2, tokens: ['a', 'b', ...after.map(() => '!')].map(token) }
+    }
+    const scored = appOf({ alpaca: { ...writer({}, ['!']), score } })
+    const readsOf = async (body: object): Promise<readonly [number, string]> => {
+      reads = 0
+      const { json } = await ask(scored, '/v1/completions', { model: 'alpaca', ...body })
+      return [reads, (json() as { choices: { text: string }[] }).choices[0]?.text ?? 'none']
+    }
+    const [ids, text] = [[5, 6], 'ab']
+    expect(await readsOf({ prompt: ids, echo: true, logprobs: 1, max_tokens: 0 })).toEqual([1, 'ab'])
+    expect(await readsOf({ prompt: ids, echo: true, logprobs: 1, max_tokens: 1 })).toEqual([1, 'ab!'])
+    expect(await readsOf({ prompt: ids, echo: true, max_tokens: 1 })).toEqual([1, 'ab!'])
+    expect(await readsOf({ prompt: ids, max_tokens: 1 })).toEqual([0, '!'])
+    expect(await readsOf({ prompt: text, echo: true, max_tokens: 1 })).toEqual([0, 'ab!'])
+  })
+})
+
 describe('the limits', () => {
   /** Answers when the test says so. */
   const held = () => {
