@@ -222,6 +222,9 @@ describe('/v1/chat/completions', () => {
     ['of a list that is none', '[1, 2] <tool_c', undefined, []],
     ['that begins after a text, without a marker', 'Here: {"name": "f", "arguments": {}}', undefined, []],
     ['with a text after it', '<tool_call>{"name": "f"}</tool_call> done', undefined, []],
+    ['with a text before another', '<tool_call>{"name": "f"}</tool_call> or <tool_call>{"name": "g"}</tool_call>', undefined, []],
+    ['that ends twice', '<tool_call>{"name": "f"}</tool_call></tool_call>', undefined, []],
+    ['of a function beside an unknown one', '[{"name": "f"}, {"name": "h"}]', undefined, []],
   ] as const)('reads a call %s, at once and as a stream of any pieces', (_, text, content, calls) =>
     fc.assert(
       fc.asyncProperty(fc.uniqueArray(fc.nat(text.length), { maxLength: 12 }), async (cuts) => {
@@ -470,9 +473,14 @@ describe('/v1/chat/completions', () => {
     const instructed = appOf({ alpaca: writer({ promptTemplate: 'paper' }) })
     await ask(instructed, '/v1/chat/completions', { messages })
     expect(asked.at(-1)).toEqual({ template: 'paper', instruction: 'Hi', input: '' })
-    expect((await ask(instructed, '/v1/chat/completions', { messages: conversation })).text).toContain(
-      'expected one message of a user, as the run was trained on instructions (--prompt-template paper), got system, user',
-    )
+    for (const [given, roles] of [
+      [conversation, 'system, user'],
+      [[...messages, ...messages], 'user, user'],
+      [[{ role: 'assistant', content: 'a' }], 'assistant'],
+    ] as const)
+      expect((await ask(instructed, '/v1/chat/completions', { messages: given })).text).toContain(
+        `expected one message of a user, as the run was trained on instructions (--prompt-template paper), got ${roles}`,
+      )
   })
 
   it('answers an error of the run as JSON before the stream begins, and as an event after it', async () => {
