@@ -12,12 +12,13 @@ import type { Adapter, AdapterFormat } from './adapter.js'
 import { adapters } from './adapters/adapters.js'
 import { huggingFace } from './exportMerged.js'
 import { peftAdalora } from './peft/adalora.js'
+import { peftIa3 } from './peft/ia3.js'
 import { peftLora } from './peft/lora.js'
 import { adapterFiles } from './peft/peft.js'
 import { readPeftType } from './peft/peftConfig.js'
 import { peftPrefix, peftPrompt } from './peft/promptLearning.js'
 
-const formats: Readonly<Record<string, AdapterFormat>> = { peftLora, peftAdalora, peftPrefix, peftPrompt, adapters, huggingFace }
+const formats: Readonly<Record<string, AdapterFormat>> = { peftLora, peftAdalora, peftPrefix, peftPrompt, peftIa3, adapters, huggingFace }
 
 /** Writes an adapter into an existing folder, in the format of its method. @throws InputError */
 export const writeAdapter = (folder: string, adapter: Adapter, base: ModelFolder, storage: Storage = nodeFiles): Promise<void> =>

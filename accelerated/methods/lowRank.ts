@@ -59,7 +59,8 @@ const scaleGroup = (ofA: OptimizerGroup, ratio: number): OptimizerGroup => (rati
 /** Σ rᵢ (dᵢ + kᵢ) */
 export const factorCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d, k, r }) => sum + r * (d + k), 0)
 
-const isTarget = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`)
+/** Whether a target is the matrix's name, or its end after a dot. */
+export const isTarget = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`)
 
 /** PEFT's word for every linear map except the output layer. BERT's pooler is excluded too: it is trained with the head. */
 export const allLinear = 'all-linear'

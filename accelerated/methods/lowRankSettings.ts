@@ -27,7 +27,7 @@ export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
     placeholder: 'names',
     description: 'Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer',
-    defaultText: 'all-linear',
+    defaultText: 'all-linear; of ia3 keys, values and the feed-forward',
     common: true,
     schema: z.array(z.string().min(1)).min(1).nullable().default(null),
   },

@@ -31,6 +31,7 @@ export const learningRates: readonly (Sourced & { readonly methods: readonly str
   { methods: ['full'], value: 5e-5, source: "the Trainer's default; on held-out rows, within a point of the best (1e-4)" },
   { methods: ['adalora'], value: 1e-3, source: "between 5e-4 and 2.2e-3, the rates in AdaLoRA's scripts for GLUE" },
   { methods: ['houlsby', 'pfeiffer'], value: 1e-3, source: 'the best on held-out rows for houlsby, and within a point of it for pfeiffer' },
+  { methods: ['ia3'], value: 3e-3, source: "the rate of the paper's T-Few" },
   { methods: ['prefix', 'prompt'], value: 3e-3, source: 'the best on held-out rows' },
 ]
 

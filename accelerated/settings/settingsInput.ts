@@ -1,6 +1,6 @@
 /** Every setting of a run by its type and its help text. Generated from the settings' tables: see property/accelerated/settingsInput.test.ts. */
 
-export type MethodName = 'lora' | 'salora' | 'adalora' | 'houlsby' | 'pfeiffer' | 'prefix' | 'prompt' | 'full'
+export type MethodName = 'lora' | 'salora' | 'adalora' | 'houlsby' | 'pfeiffer' | 'prefix' | 'prompt' | 'ia3' | 'full'
 
 /** All settings are optional. Those of another method than `method` are refused. */
 export type SettingsInput = {
@@ -95,7 +95,7 @@ export type SettingsInput = {
 
   // LoRA options
 
-  /** Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer. Default: all-linear */
+  /** Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer. Default: all-linear; of ia3 keys, values and the feed-forward */
   readonly targetModules?: readonly string[] | null
   /** Rank of each adapter (SaLoRA: before pruning). Default: 8 */
   readonly rank?: number
@@ -182,4 +182,9 @@ export type SettingsInput = {
 
   /** Trained virtual tokens before each text. Default: 40 */
   readonly numVirtualTokens?: number
+
+  // IA³ options
+
+  /** Adapted matrices whose input is scaled instead of the output, by the end of their names. Default: the feed-forward's last matrix */
+  readonly feedforwardModules?: readonly string[] | null
 }

@@ -6,6 +6,7 @@ import { controlFeeds } from '../../accelerated/training/microBatchFeeds.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import type { Ia3Phase } from '../../accelerated/methods/ia3.js'
 import { flatten, viewTensor, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import { findPrecision } from '../../accelerated/settings/commonSettings.js'
@@ -76,6 +77,7 @@ const derive = (
   { scale = 1, settings }: MethodCase,
   numbers: ReadonlyMap<string, Numbers>,
   followed: ReturnType<typeof follow>,
+  { vectors: scaled = [] }: Partial<Ia3Phase>,
 ) => {
   const { config, base, parameters, batch } = loss.model
   const part = (name: string, like: { readonly shape: readonly number[] }) => tensor(like.shape, Array.from(numbers.get(name) ?? []))
@@ -87,10 +89,13 @@ const derive = (
   const gates: Tensors = Object.fromEntries(
     modules.flatMap(([module, { logTheta }]) => (numbers.has(`${module}.E`) ? [[module, part(`${module}.E`, logTheta)]] : [])),
   )
+  const vectors = Object.fromEntries(
+    scaled.map(({ name, size, scales }) => [name, { l: part(`${name}.l`, { shape: [size] }), scales }] as const),
+  )
   const head = loss.head ?? parameters.head
   const run = buildModel(config, { ...followed, scale, baseGradients: settings.method === 'full' })
   const runBase = buildModel(config, { ...followed.base, scale })
-  const traced = run({ base, adapters, gates, head }, batch)
+  const traced = run({ base, adapters, gates, vectors, head }, batch)
   const { value, bar } = loss.ofOutputs(traced.logits, () => runBase({ base, adapters: {}, gates: {}, head }, batch).logits)
   const pulled = traced.pullback(bar())
   const gradients = new Map<string, Numbers>([
@@ -99,6 +104,7 @@ const derive = (
       [`${module}.A`, A.data] as const,
       [`${module}.B`, B.data] as const,
     ]),
+    ...Object.entries(pulled.vectors).map(([module, { data }]) => [`${module}.l`, data] as const),
     ...Object.entries(pulled.gates).map(([module, { data }]) => [`${module}.E`, data] as const),
   ])
   return { value, gradients }
@@ -112,7 +118,7 @@ export const compareDerived = async (loss: LossCase, method: MethodCase, target:
   const step = await run(flatten(side.layout, ({ name }) => numbers.get(name), findDtype(target))).finally(release)
   const bound = boundIn(target)
   const followed = follow(side.assembly.frozen, matrixNames(side.assembly), [step.results], bound)
-  const expected = derive(loss, method, numbers, followed)
+  const expected = derive(loss, method, numbers, followed, side.phase as Partial<Ia3Phase>)
   const actual = namedParts(side.layout, step.gradient)
   return [
     compare('values', bound, number)('loss', [expected.value], [step.loss]),

@@ -59,7 +59,7 @@ async function* compareSalora(seed: number, number: number, target: Target): Asy
 
 type MethodAndLoss = { readonly method: (typeof derivedMethods)[number]; readonly loss: LossCase; readonly isDerived: boolean }
 
-/** Each method with one loss, and LoRA with each: gradients of a method do not depend on the loss above them. */
+/** Each method with one loss, those without increments also with text, and LoRA with each: gradients of a method do not depend on the loss above them. */
 const drawCases = (seed: number, number: number): readonly MethodAndLoss[] => {
   const options = drawOptions(seed, number)
   const plain = { dropout: 0, clip: null, lengths: [3, 2, 4, 3], classes: 3, rank: 2, heads: 2, headSize: 4, virtualTokens: 2 } as const
@@ -70,11 +70,11 @@ const drawCases = (seed: number, number: number): readonly MethodAndLoss[] => {
   const [text] = ofDecoder
   const [lora] = derivedMethods
   if (classification === undefined || text === undefined || lora === undefined) return []
-  const full = derivedMethods.filter(({ settings }) => settings.method === 'full')
+  const others = derivedMethods.filter(({ settings }) => settings.method === 'full' || settings.method === 'ia3')
   return [
     ...derivedMethods.map((method) => ({ method, loss: classification, isDerived: true })),
     ...[...ofEncoder.slice(1), ...ofDecoder].map((loss) => ({ method: lora, loss, isDerived: true })),
-    ...full.map((method) => ({ method, loss: text, isDerived: true })),
+    ...others.map((method) => ({ method, loss: text, isDerived: true })),
     ...methodsByDifferences.map((method) => ({ method, loss: classification, isDerived: false })),
   ]
 }
