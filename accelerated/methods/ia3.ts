@@ -6,12 +6,14 @@ import { SettingsError } from '../errors/expectedErrors.js'
 import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
 import { settingsViaSet, type SettingValues } from '../settings/setting.js'
 import { constantInitial } from '../parameters/initialization.js'
-import { isTarget, targetedMatrices } from './lowRank.js'
 import { lowRankSettings } from './lowRankSettings.js'
 import type { Method } from './method.js'
+import { isTarget, targetedMatrices } from './targetedMatrices.js'
 
 const settings = {
   targetModules: lowRankSettings.targetModules,
+  excludeModules: lowRankSettings.excludeModules,
+  layersToTransform: lowRankSettings.layersToTransform,
   ...settingsViaSet('IA³ options', {
     feedforwardModules: {
       placeholder: 'names',
@@ -68,8 +70,9 @@ export const ia3: Method<Ia3Settings, Ia3Phase> = {
   },
   phases: {
     schema,
-    start: (spec, { targetModules, feedforwardModules }) => {
-      const matrices = targetedMatrices(spec, targetModules ?? defaultTargets(spec))
+    start: (spec, { targetModules, excludeModules, layersToTransform, feedforwardModules }) => {
+      const targets = { targetModules: targetModules ?? defaultTargets(spec), excludeModules, layersToTransform }
+      const matrices = targetedMatrices(spec, targets)
       const unknown = feedforwardModules?.find((target) => !matrices.some(({ name }) => isTarget(name, target)))
       if (unknown !== undefined) throw new SettingsError('feedforwardModules', 'names of adapted matrices', JSON.stringify(unknown))
       const inputs = feedforwardModules ?? feedForward

@@ -101,7 +101,7 @@ const ia3: Case = {
   trained: { adapter: 2 * (3 * 16 + 32) },
   exact: ['peft'],
   near: ['merged', 'transformers.js'],
-  refused: ['peft-padded', 'peft-file', 'gguf'],
+  refused: ['peft-padded', 'peft-file'],
   of: 'of method ia3',
 }
 const cases: Readonly<Record<string, Case>> = {

@@ -41,7 +41,9 @@ const textsOf = ({ inputIds, targets }: Batch): readonly TextExample[] =>
   inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
 
 const cases = decoderFamilies.flatMap((family) =>
-  (['prefix', 'prompt', 'ia3'] as const).filter((method) => existsSync(join(fixtures, family, method))).map((method) => ({ family, method })),
+  (['prefix', 'prompt', 'ia3'] as const)
+    .filter((method) => existsSync(join(fixtures, family, method)))
+    .map((method) => ({ family, method })),
 )
 
 describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) => {
