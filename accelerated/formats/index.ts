@@ -41,10 +41,10 @@ export const adapterSettings = async (
   { method, targetModules }: { readonly method?: unknown; readonly targetModules?: unknown },
   storage: Storage = nodeFiles,
 ): Promise<Readonly<Record<string, unknown>>> => {
-  const { method: own, rankPattern, ...settings } = await peftSettings(folder, storage)
+  const { method: own, rankPattern, feedforwardModules, ...settings } = await peftSettings(folder, storage)
   const table = methods.find(({ name }) => name === (method ?? own))?.settings ?? {}
-  const ranks = targetModules === undefined ? { rankPattern } : {} // of the adapter's targets
-  const known = Object.entries({ ...settings, ...ranks }).filter(([name, value]) => value !== undefined && name in table)
+  const ofTargets = targetModules === undefined ? { rankPattern, feedforwardModules } : {} // of the adapter's targets
+  const known = Object.entries({ ...settings, ...ofTargets }).filter(([name, value]) => value !== undefined && name in table)
   return { ...(method === undefined && own !== undefined ? { method: own } : {}), ...Object.fromEntries(known) }
 }
 

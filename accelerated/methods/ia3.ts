@@ -81,7 +81,7 @@ export const ia3: Method<Ia3Settings, Ia3Phase> = {
     validate: (phase, start) =>
       JSON.stringify(phase) === JSON.stringify(start)
         ? null
-        : { expected: 'the vectors of its start', got: `${phase.vectors.length} others` },
+        : { expected: `vectors of ${countSides(start)}, as the run's settings have them`, got: countSides(phase) },
   },
   reporting: {
     parameterCounts: ({ vectors }) => ({ adapter: vectors.reduce((sum, { size }) => sum + size, 0) }),
@@ -93,6 +93,11 @@ export const ia3: Method<Ia3Settings, Ia3Phase> = {
       return scaling === undefined ? null : scale(tensor(), trained(vectorName(scaling.name)), scaling)
     },
   },
+}
+
+const countSides = ({ vectors }: Ia3Phase): string => {
+  const inputs = vectors.filter(({ scales }) => scales === 'input').length
+  return `${vectors.length - inputs} outputs and ${inputs} inputs`
 }
 
 /** W diag(l), or diag(l) W and l ⊙ b. numbers: [d, k] or [d] */

@@ -1,4 +1,4 @@
-/** IA³ is PEFT's, by PEFT's own choice of matrices: what it computes, how it trains, its files, and its merged model. */
+/** IA³ is PEFT's, by PEFT's own choice of matrices: what it computes, how it trains, and its files. */
 import { describeExchange } from './methodExchange.js'
 import { describeMethod } from './methodGolden.js'
 
