@@ -29,8 +29,8 @@ export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
     placeholder: 'names',
     description:
-      'Adapted matrices by the end of their names (such as query,value); also a regular expression of whole paths, or all-linear',
-    defaultText: 'all-linear; for ia3 keys, values and the feed-forward',
+      "Adapted matrices: ends of names (such as query,value), or all-linear (or a regular expression of whole paths; ia3: PEFT's choice by default)",
+    defaultText: 'all-linear',
     common: true,
     schema: moduleList,
   },

@@ -95,7 +95,7 @@ export type SettingsInput = {
 
   // LoRA options
 
-  /** Adapted matrices by the end of their names (such as query,value); also a regular expression of whole paths, or all-linear. Default: all-linear; for ia3 keys, values and the feed-forward */
+  /** Adapted matrices: ends of names (such as query,value), or all-linear (or a regular expression of whole paths; ia3: PEFT's choice by default). Default: all-linear */
   readonly targetModules?: readonly string[] | null
   /** Matrices that are not adapted: ends of their names, or a regular expression of whole paths. Default: none */
   readonly excludeModules?: readonly string[] | null
