@@ -9,7 +9,7 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: by method and model, 0.0004 for lora */
+  /** Peak learning rate. Default: by method, model, rows; lora from 4e-4 */
   readonly learningRate?: number | null
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number

@@ -220,6 +220,7 @@ describe('/v1/chat/completions', () => {
     ['of an unknown function', '<tool_call>{"name": "h", "arguments": {}}</tool_call>', undefined, []],
     ['cut off', 'So: <tool_call>{"name": "f", "argu', undefined, []],
     ['of a list that is none', '[1, 2] <tool_c', undefined, []],
+    ['that begins after a text, without a marker', 'Here: {"name": "f", "arguments": {}}', undefined, []],
     ['with a text after it', '<tool_call>{"name": "f"}</tool_call> done', undefined, []],
   ] as const)('reads a call %s, at once and as a stream of any pieces', (_, text, content, calls) =>
     fc.assert(

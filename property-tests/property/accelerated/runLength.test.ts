@@ -131,7 +131,7 @@ describe('the default learning rate', () => {
     expect(resolveSettings({ method: 'lora' }).learningRate).toBeNull() // the model decides, where the user does not
   })
 
-  it('is higher for lora and salora on a decoder of less than 700 numbers a token, unless one is set', () => {
+  it('is higher for lora and salora on a decoder or a probed encoder of less than 700 numbers a token, unless one is set', () => {
     const peak = (method: string, size: number, learningRate: number | null = null) => peakLearningRate({ method, learningRate }, size)
     expect(['lora', 'salora', 'adalora', 'full', 'prompt'].map((method) => peak(method, 576))).toEqual([1e-3, 1e-3, 1e-3, 5e-5, 3e-3])
     expect([peak('lora', 699), peak('lora', 700), peak('lora', 576, 4e-4)]).toEqual([1e-3, 4e-4, 4e-4])
