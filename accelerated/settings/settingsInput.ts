@@ -59,6 +59,8 @@ export type SettingsInput = {
   readonly maxGradNorm?: number | null
   /** Dropout probability of the model. Default: the model's config.json */
   readonly dropout?: number | null
+  /** Noise of word embeddings in training: uniform up to alpha / √(tokens of the longest text · width) (NEFTune: 5 to 15). Default: none */
+  readonly neftuneAlpha?: number | null
   /** Random seed. Default: 0 */
   readonly seed?: number
 

@@ -43,6 +43,9 @@ export type MethodCase = {
 
 const lora = { rank: 2, loraAlpha: 3 } as const
 
+/** On decoders, whose embeddings have noise in the reference. */
+export const noisyLora: MethodCase = { name: 'lora, NEFTune', settings: { method: 'lora', ...lora, neftuneAlpha: 5 }, scale: 3 / 2 }
+
 /** Methods that are low-rank increments, scale by vectors or change every weight: the reference has their gradients. AdaLoRA's penalty is compared elsewhere. */
 export const derivedMethods: readonly MethodCase[] = [
   { name: 'lora', settings: { method: 'lora', ...lora }, scale: 3 / 2 },

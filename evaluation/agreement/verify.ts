@@ -6,7 +6,7 @@ import { canFollow, compareDerived, compareDifferences, isExact } from './compar
 import { compareRun } from './compareRun.js'
 import { compareStep, compareSteps } from './compareSteps.js'
 import { drawDecoder, drawModel, type DecoderOptions, type ModelOptions } from './drawModel.js'
-import { decoderLosses, derivedMethods, methodsByDifferences, encoderLosses, type LossCase } from './methodCases.js'
+import { decoderLosses, derivedMethods, methodsByDifferences, encoderLosses, noisyLora, type LossCase } from './methodCases.js'
 import type { Row } from './rows.js'
 import type { Target } from './acceleratedSide.js'
 import { uniform } from '../../reference/index.js'
@@ -73,7 +73,7 @@ const drawCases = (seed: number, number: number): readonly MethodAndLoss[] => {
   return [
     ...derivedMethods.map((method) => ({ method, loss: classification, isDerived: true })),
     ...[...ofEncoder.slice(1), ...ofDecoder].map((loss) => ({ method: lora, loss, isDerived: true })),
-    ...others.map((method) => ({ method, loss: text, isDerived: true })),
+    ...[...others, noisyLora].map((method) => ({ method, loss: text, isDerived: true })),
     ...methodsByDifferences.map((method) => ({ method, loss: classification, isDerived: false })),
   ]
 }

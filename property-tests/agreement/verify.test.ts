@@ -21,9 +21,10 @@ describe('verification', () => {
       expect.arrayContaining([
         ...methods.map((method) => `${method}: classification`),
         ...[...losses, ...textLosses].map((loss) => `lora: ${loss}`),
+        'lora, NEFTune: text',
       ]),
     )
-    expect(compared.size).toBe(methods.length + losses.length + textLosses.length + (precision === 'int8' ? 1 : 2)) // full and ia3 with text
+    expect(compared.size).toBe(methods.length + losses.length + textLosses.length + (precision === 'int8' ? 2 : 3)) // full, ia3 and NEFTune with text
     expect(worst.length).toBeLessThan(rows.length / 5)
     expect(rows.some(({ across }) => across !== undefined)).toBe(precision === 'int8')
     expect(Math.max(...worst.map(({ difference }) => difference))).toBe(Math.max(...rows.map(({ difference }) => difference)))

@@ -66,7 +66,7 @@ const started = (initLoraWeights: string): Case => ({
 const adalora: Case = {
   settings: {
     ...{ method: 'adalora', initR: 3, targetR: 1, loraAlpha: 6, loraDropout: 0.1, tinitRatio: 0.2, tfinalRatio: 0.375 },
-    ...{ maxSteps: 16, gradientAccumulationSteps: 2, learningRate: 0.02 },
+    ...{ maxSteps: 16, gradientAccumulationSteps: 2, learningRate: 0.02, neftuneAlpha: 5 },
   },
   stopAfter: [7, 11],
   trained: { adapter: 3 * 2 * (4 * 33 + 2 * 49) },

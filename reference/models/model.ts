@@ -25,6 +25,8 @@ export interface ModelOptions {
   readonly baseGradients?: boolean
   /** Products with frozen matrices. Default: exact. */
   readonly frozenLinear?: FrozenLinear
+  /** NEFTune's noise, which is added to the word embeddings: [tokens, hidden]. Default: none. */
+  readonly embeddingNoise?: Tensor
 }
 
 /** Gradients, under the names of the operands. */
