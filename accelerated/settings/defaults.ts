@@ -32,6 +32,13 @@ export const learningRates: readonly (Sourced & { readonly methods: readonly str
   { methods: ['full'], value: 5e-5, source: "the Trainer's default; on held-out rows, within a point of the best (1e-4)" },
   { methods: ['adalora'], value: 1e-3, source: "between 5e-4 and 2.2e-3, the rates in AdaLoRA's scripts for GLUE" },
   { methods: ['houlsby', 'pfeiffer'], value: 1e-3, source: 'the best on held-out rows for houlsby, and within a point of it for pfeiffer' },
+  {
+    methods: ['ia3'],
+    value: 3e-3,
+    source:
+      "T-Few's rate, and measured: the embedded model on 400 rows of SST-2, three draws, scored on 600 other rows. Loss of the best step 0.654, beside 0.655 at 1e-3, " +
+      '0.709 at 1e-2 and 0.747 at 3e-2; accuracy of the last step 62.6, beside 61.1, 61.8 and 56.8',
+  },
   { methods: ['prefix', 'prompt'], value: 3e-3, source: 'the best on held-out rows' },
 ]
 
@@ -115,4 +122,4 @@ export const findLearningRate = (method: string, size: number | null = null): nu
 }
 
 /** The default learning rates in words, for --help. */
-export const learningRateText = `by method, model and rows: ${learningRate.value} or ${smallModelLearningRate.value} for lora`
+export const learningRateText = `by method, model, rows; lora from ${learningRate.value.toExponential()}`

@@ -122,7 +122,7 @@ describe('the window of gates', () => {
 describe('the default learning rate', () => {
   it('is the one of the method', () => {
     const expected = {
-      ...{ salora: 4e-4, lora: 4e-4, adalora: 1e-3, houlsby: 1e-3, pfeiffer: 1e-3, prefix: 3e-3, prompt: 3e-3 },
+      ...{ salora: 4e-4, lora: 4e-4, adalora: 1e-3, houlsby: 1e-3, pfeiffer: 1e-3, prefix: 3e-3, prompt: 3e-3, ia3: 3e-3 },
       full: 5e-5,
     }
     const names = Object.keys(expected) as Array<keyof typeof expected>
