@@ -243,8 +243,8 @@ export const mistakes: readonly Mutation[] = [
   {
     file: 'accelerated/training/stepGraph.ts',
     mistake: 'The parts of a step are embedded for each other without dropout.',
-    before: 'pooledDropout(dtype).wrap)',
-    after: '(model) => model)',
+    before: 'noisyEmbeddings(assembly)(pooledDropout(dtype).wrap(model)),',
+    after: 'model,',
     tests: ['agreement/spreadMicroBatches'],
   },
   {
