@@ -1,7 +1,7 @@
-/** Streams the lines of a text file: each line's number and its bytes, checked to be UTF-8 and of bounded length. */
+/** Streams a text file in UTF-8: its lines, each with its number, or its records of quoted cells, both of bounded length. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
-import { withFile, type Storage } from '../../accelerated/storage/storage.js'
+import { withFile, type OpenFile, type Storage } from '../../accelerated/storage/storage.js'
 import { isUtf8 } from '../../accelerated/storage/native.js'
 import { longestRow, rowTooLong } from './rows.js'
 import { transcoder, utf8, utf8Expected } from './encoding.js'
@@ -9,7 +9,7 @@ import { textPieces } from './textPieces.js'
 import { utf16Mark } from './textFile.js'
 import { atRow } from './dataset.js'
 
-const [lineFeed, carriageReturn] = [0x0a, 0x0d]
+const [lineFeed, carriageReturn, quotationMark] = [0x0a, 0x0d, 0x22]
 
 /**
  * Passes each line of `file` to `take`, without byte-order mark and end of line (LF or CRLF). The bytes are valid until `take` returns. Empty lines
@@ -22,7 +22,6 @@ export const eachLine = (
   storage: Storage = nodeFiles,
 ): Promise<void> =>
   withFile(storage, file, async (open) => {
-    const inUtf8 = encoding === undefined || encoding === utf8 ? null : transcoder(file, encoding)
     let [row, consumed] = [0, 0]
     const line = (bytes: Buffer): void => {
       row++
@@ -47,15 +46,47 @@ export const eachLine = (
       if (restLength > longestRow) throw rowTooLong(file, row + 1, restLength)
       if (start < bytes.length) rest.push(Buffer.from(bytes.subarray(start)))
     }
-    let isFirst = true
-    for await (const read of textPieces(file, open)) {
-      takeBytes(inUtf8 === null ? read.subarray(isFirst ? markLength(file, read, encoding !== undefined) : 0) : inUtf8(read, false))
-      isFirst = false
-    }
-    if (inUtf8 !== null) takeBytes(inUtf8(Buffer.alloc(0), true))
+    for await (const bytes of utf8Pieces(file, open, encoding)) takeBytes(bytes)
     if (restLength > 0) line(Buffer.concat(rest))
     if (consumed === 0) throw inputError(file, 'at least one row', 'an empty file')
   })
+
+/**
+ * Passes the text of `file` to `take` by whole records of quoted cells: a line feed ends a record if the quotation marks before it are even in
+ * number. A text that breaks this rule is passed at its end. @throws InputError as `eachLine`, but `take` checks for UTF-8
+ */
+export const eachRecords = (file: string, take: (records: Buffer) => void, encoding: string, storage: Storage = nodeFiles): Promise<void> =>
+  withFile(storage, file, async (open) => {
+    let rest: Buffer[] = [] // the beginning of a record whose end has not been read
+    let [restLength, isQuoted] = [0, false]
+    for await (const bytes of utf8Pieces(file, open, encoding)) {
+      let end = 0
+      for (let at = 0; at < bytes.length; at++) {
+        if (bytes[at] === quotationMark) isQuoted = !isQuoted
+        else if (bytes[at] === lineFeed && !isQuoted) end = at + 1
+      }
+      if (end > 0) {
+        take(Buffer.concat([...rest, bytes.subarray(0, end)]))
+        ;[rest, restLength] = [[], 0]
+      }
+      rest.push(bytes.subarray(end))
+      restLength += bytes.length - end
+      if (restLength > longestRow) break
+    }
+    if (restLength > 0) take(Buffer.concat(rest))
+    if (restLength > longestRow) throw inputError(file, `at most ${longestRow} bytes in a row`, 'more')
+  })
+
+/** The text, piece by piece, without byte-order mark; in UTF-8 if the file is in its encoding. @throws InputError */
+async function* utf8Pieces(file: string, open: OpenFile, encoding: string | undefined): AsyncGenerator<Buffer> {
+  const inUtf8 = encoding === undefined || encoding === utf8 ? null : transcoder(file, encoding)
+  let isFirst = true
+  for await (const read of textPieces(file, open)) {
+    yield inUtf8 === null ? read.subarray(isFirst ? markLength(file, read, encoding !== undefined) : 0) : inUtf8(read, false)
+    isFirst = false
+  }
+  if (inUtf8 !== null) yield inUtf8(Buffer.alloc(0), true)
+}
 
 /** Bytes of the byte-order mark. @throws InputError for a mark of UTF-16 */
 const markLength = (file: string, bytes: Buffer, hasFlag: boolean): number => {

@@ -85,11 +85,17 @@ const withoutMark = (file: string, bytes: Buffer, hasFlag: boolean): Buffer => {
   }
   const utf16 = utf16Mark(bytes)
   if (utf16 !== null) throw inputError(file, utf8Expected(hasFlag, utf16), 'text in UTF-16')
+  return checkUtf8(file, bytes, hasFlag)
+}
+
+/** @param firstRow the row that the bytes begin @throws InputError with the row of the first line that is not UTF-8 */
+export const checkUtf8 = (file: string, bytes: Buffer, hasFlag: boolean, firstRow = 1): Buffer => {
+  if (isUtf8(bytes)) return bytes
   for (const { row, start, end } of lines(bytes)) {
     if (!isUtf8(bytes.subarray(start, end)))
-      throw inputError(atRow(file, row), utf8Expected(hasFlag, 'windows-1252'), 'bytes that are not UTF-8')
+      throw inputError(atRow(file, firstRow + row - 1), utf8Expected(hasFlag, 'windows-1252'), 'bytes that are not UTF-8')
   }
-  throw new Error('withoutMark: bytes that are not UTF-8 must have a line that is not')
+  throw new Error('checkUtf8: bytes that are not UTF-8 must have a line that is not')
 }
 
 /** The encoding that a byte-order mark of UTF-16 says; null without one. */

@@ -29,12 +29,15 @@ export async function* textPieces(file: string, open: OpenFile): AsyncGenerator<
   }
 }
 
-/** The same at once. @throws InputError */
+/** The same at once, read piece by piece: a storage may report each. @throws InputError */
 export const readAllText = async (file: string, open: OpenFile): Promise<Buffer> => {
-  if (!(await isPacked(file, open))) return toBuffer(await open.read(0, open.size))
-  const pieces: Buffer[] = []
-  for await (const bytes of textPieces(file, open)) pieces.push(bytes)
-  return Buffer.concat(pieces)
+  let [all, length] = [Buffer.alloc(open.size), 0] // what a gzip file unpacks to is larger
+  for await (const bytes of textPieces(file, open)) {
+    if (length + bytes.length > all.length) all = Buffer.concat([all, Buffer.alloc(Math.max(all.length, bytes.length))])
+    all.set(bytes, length)
+    length += bytes.length
+  }
+  return all.subarray(0, length)
 }
 
 const isPacked = async (file: string, { size, read }: OpenFile): Promise<boolean> => {
