@@ -43,6 +43,7 @@ const release = files(
 /** Kills, outages of the queue, installations, whole sweeps, tutorials, browsers, and a process for each script. */
 const long = files(
   'board/boardInBrowser',
+  'board/pages',
   'board/stop',
   'board/watch',
   'cli/board',
@@ -60,6 +61,7 @@ const long = files(
   'documentation/examples',
   'documentation/readme',
   'documentation/walkthroughs',
+  'hostile/reportRun',
   'llamacpp/*',
   'processors/processors',
   'package/contents',

@@ -6,7 +6,7 @@ import { findDevice } from '../accelerated/engines/devices/findDevice.js'
 import { chooseDevice } from '../accelerated/engines/deviceProbe.js'
 import { InputError } from '../accelerated/errors/inputError.js'
 import { isBare } from '../accelerated/models/modelOutputs.js'
-import { findFormat } from '../accelerated/formats/index.js'
+import { adapterSettings, findFormat } from '../accelerated/formats/index.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import { checkPositions } from '../accelerated/training/runLength.js'
 import { findMethod } from '../accelerated/training/resolveSettings.js'
@@ -27,8 +27,9 @@ export const finetuneJob = (options: FinetuneOptions, signal: AbortSignal): Asyn
   runRecipe(options, nodeMachine, signal)
 
 async function* readRequest(input: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunRequest> {
-  const { settings = {} } = input
-  const parsed = resolveRunOptions({ ...input, settings: await withTokenFiles(settings) })
+  const { settings = {}, adapter, resume = false } = input
+  const ofAdapter = adapter === undefined || resume ? {} : await adapterSettings(adapter, settings)
+  const parsed = resolveRunOptions({ ...input, settings: await withTokenFiles({ ...ofAdapter, ...settings }) })
   checkStorable(parsed)
   checkExchange(parsed)
   const { options, metric } = await withMetricModule(parsed)

@@ -65,7 +65,6 @@ import { runTokens, type RunTokens } from './run/runTokens.js'
 import type { SampleMemory } from './run/sampleMemory.js'
 import { checkGenerates } from './run/samplePrompts.js'
 import type { Sampler } from './run/sampler.js'
-import { workersWriter } from './run/workersFile.js'
 import { bindWithMetric, withMetric } from './tasks/chosenMetric.js'
 import { parseClassWeights, dominantClass, singleLabel } from './tasks/classification/index.js'
 import type { LoadedTask, TaskOptions } from './tasks/task.js'
@@ -645,13 +644,12 @@ async function* trainAndRecord(
   leader: Leader | null,
   signal: AbortSignal,
 ): AsyncGenerator<FinetuneEvent, TrainingResult> {
-  const { options, task, probe, placement, base } = run
+  const { task, probe, placement } = run
   const spread = leader === null ? {} : { executor: leader.executor, answers: leader.answers }
   const planned = {
     plannedSteps: countPlannedSteps(run, folder),
     evalOnStart: probe === undefined ? folder.evalOnStart : ('candidate' as const),
   }
-  const writeWorkers = workersWriter(options.output, base.storage)
   const folded = answersByStep === undefined ? {} : { answersByStep }
   const training = train({ ...task, training: examples, ...planned, ...spread, ...folded }, start, checkpoint, signal)
   const fail = async (thrown: unknown): Promise<never> => {
@@ -664,10 +662,7 @@ async function* trainAndRecord(
     await folder.check()
     if (next.value.kind === 'evaluation' || next.value.kind === 'checkpoint') await run.checkWeights().catch(fail)
     yield* record(next.value, run, folder, log)
-    for (const news of leader?.events() ?? []) {
-      if (news.kind === 'workers') await writeWorkers(news)
-      yield news
-    }
+    for (const news of leader?.events() ?? []) yield news
   }
 }
 

@@ -75,7 +75,6 @@ export const parseCheckpointContent = (text: string | undefined, path: string): 
   return validate(schema, json, path, 'a checkpoint of this version')
 }
 
-/** Checkpoints that a folder keeps. */
 const maxCheckpoints = 2
 
 /** The name of a step's file. */
@@ -83,7 +82,6 @@ export const checkpointFileName = (step: number): string => `step-${String(step)
 
 export const checksumFile = (file: string): string => `${file}.sha256`
 
-/** Every vector of the state, and the parameters of the best evaluation. */
 const collectVectors = ({ state, best }: Checkpoint): ReadonlyMap<string, WritableTensor> =>
   new Map(
     [...Object.entries(namedVectors(state)), ...(best === null ? [] : [['best', best.parameters] as const])].map(([name, data]) => [

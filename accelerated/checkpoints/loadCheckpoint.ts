@@ -24,12 +24,10 @@ import { fileSha256 } from '../storage/digests.js'
 
 /** What every state of a run must be like, as its start determines it. A checkpoint is validated against it before anything uses it. */
 export type RunOutline = {
-  /** the method's name */
   readonly method: string
   readonly dtype: FloatType
   /** steps of the whole run */
   readonly steps: number
-  /** the state that it starts with */
   readonly start: RunState
   /** The phase as the method parses it, if it can be one after this many steps; otherwise what is wrong. */
   readonly parsePhase: (phase: unknown, step: number) => { readonly phase: unknown } | { readonly expected: string; readonly got: string }

@@ -4,13 +4,12 @@
  */
 import { z } from 'zod'
 import { inputError, quoted, type InputError } from '../errors/inputError.js'
-import { validate } from '../errors/validate.js'
 import { memoryLimit } from '../engines/memoryLimit.js'
 import { sameShape, showShape } from '../graph/expression.js'
 import type { Model, ModelSpec } from '../models/architecture.js'
 import { sentenceEncoder } from '../models/layers/classifierHead.js'
 import type { ModelOutputs } from '../models/modelOutputs.js'
-import { parseJson } from '../storage/json.js'
+import { readJson } from '../storage/json.js'
 import { readText } from '../storage/text.js'
 import { fileInFolder } from '../storage/paths.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
@@ -35,7 +34,6 @@ export type ModelFolder = {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** those tensors, and the frozen ones of a head over the vocabulary that the files have: everything that a run reads and never trains */
   readonly frozen: ReadonlyMap<string, TensorEntry>
-  /** the files of the frozen tensors */
   readonly files: WeightFiles
   /** the other floating-point tensors of the files, those of heads among them, by canonical name */
   readonly others: ReadonlyMap<string, TensorEntry>
@@ -128,14 +126,9 @@ const poolingSchema = z.looseObject({ pooling_mode_mean_tokens: z.boolean().opti
 
 /** Whether the folder is a sentence encoder's whose embeddings are means. Other ways of pooling are not read. @throws InputError */
 const averagesTokens = async (folder: string, { spec }: Model, storage: Storage): Promise<boolean> => {
-  const file = spec.kind === 'encoder' ? await fileInFolder(folder, poolingFile, storage) : undefined
-  if (file === undefined) return false
-  const modes = validate(
-    poolingSchema,
-    parseJson(await readText(file, namesLimit, storage), file),
-    file,
-    'the pooling of a sentence encoder',
-  )
+  if (spec.kind !== 'encoder') return false
+  const modes = await readJson(folder, poolingFile, poolingSchema, 'the pooling of a sentence encoder', namesLimit, storage)
+  if (modes === null) return false
   const chosen = Object.entries(modes).filter(([name, value]) => name.startsWith('pooling_mode_') && value === true)
   return modes.pooling_mode_mean_tokens === true && chosen.length === 1
 }
@@ -175,7 +168,6 @@ const requiredTensor = (tensors: Tensors, name: string, shape: readonly number[]
   return entry
 }
 
-/** Whether the tensor is of floating-point numbers that we read. */
 const isReal = ({ dtype }: TensorEntry): boolean => ['F32', 'F16', 'BF16', 'F64'].includes(dtype)
 
 /** Runs before a number is read. No precision takes less than one byte per number; precisions/index.ts knows what each one takes. @throws InputError */

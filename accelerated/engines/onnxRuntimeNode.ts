@@ -89,7 +89,6 @@ const copyOpener =
     return guardNativeCall(() => ort.InferenceSession.create(toOnnx(graph, provider.target), native))
   }
 
-/** The provider on the card of these settings. */
 const numbered = ({ provider, isCuda }: Provider, { deviceId = 0 }: EngineSettings): Provider['provider'] =>
   isCuda === true ? { ...provider, deviceId } : provider
 

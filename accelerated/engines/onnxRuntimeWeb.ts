@@ -19,7 +19,6 @@ export type WebRuntime = Pick<typeof binding, 'InferenceSession' | 'Tensor' | 'e
 
 type OutputPlaces = Pick<binding.InferenceSession.SessionOptions, 'preferredOutputLocation'>
 
-/** An execution provider of onnxruntime-web. */
 type Provider = {
   readonly name: 'wasm' | 'webgpu'
   readonly target: OnnxTarget

@@ -4,6 +4,7 @@
  */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import { inputError, formatValue } from '../errors/inputError.js'
+import { methods } from '../methods/index.js'
 import type { Method } from '../methods/method.js'
 import { requiredFile, joinPath } from '../storage/paths.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
@@ -15,6 +16,7 @@ import { peftAdalora } from './peft/adalora.js'
 import { peftLora } from './peft/lora.js'
 import { adapterFiles } from './peft/peft.js'
 import { readPeftType } from './peft/peftConfig.js'
+import { peftSettings } from './peft/peftSettings.js'
 import { peftPrefix, peftPrompt } from './peft/promptLearning.js'
 
 const formats: Readonly<Record<string, AdapterFormat>> = { peftLora, peftAdalora, peftPrefix, peftPrompt, adapters, huggingFace }
@@ -27,6 +29,22 @@ export const findFormat = ({ name, export: { format } }: Method): AdapterFormat 
   const adapterFormat = formats[format]
   if (adapterFormat === undefined) throw new Error(`${name}: expected a format among ${Object.keys(formats).join(', ')}, got ${format}`)
   return adapterFormat
+}
+
+/**
+ * What a run that begins with this adapter has unless it is told otherwise: the adapter's own method and settings, as far as its files say them.
+ * @param given settings of the run @throws InputError for a configuration that is none
+ */
+export const adapterSettings = async (
+  folder: string,
+  { method, targetModules }: { readonly method?: unknown; readonly targetModules?: unknown },
+  storage: Storage = nodeFiles,
+): Promise<Readonly<Record<string, unknown>>> => {
+  const { method: own, rankPattern, ...settings } = await peftSettings(folder, storage)
+  const table = methods.find(({ name }) => name === (method ?? own))?.settings ?? {}
+  const ranks = targetModules === undefined ? { rankPattern } : {} // of the adapter's targets
+  const known = Object.entries({ ...settings, ...ranks }).filter(([name, value]) => value !== undefined && name in table)
+  return { ...(method === undefined && own !== undefined ? { method: own } : {}), ...Object.fromEntries(known) }
 }
 
 /** Reads an adapter of any format. @throws InputError if there is none, if its format is unknown, or if it does not fit the model */

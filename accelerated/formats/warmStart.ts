@@ -12,7 +12,7 @@ import type { RunState } from '../parameters/runState.js'
 import type { Adapter, Weights } from './adapter.js'
 import { findFormat } from './index.js'
 import { toLowRankAdapter } from './peft/lora.js'
-import { padPair, pairRank } from './peft/peft.js'
+import { emptyPair, padPair, pairRank, type LowRankAdapter, type LowRankPair } from './peft/peft.js'
 
 type WarmStart = {
   readonly state: RunState
@@ -23,8 +23,9 @@ type WarmStart = {
 type Numbers = ReadonlyMap<string, ArrayLike<number>>
 
 /**
- * `start` with the adapter's tensors. A low-rank adapter may have a smaller rank than the run. The other rows of A then stay as drawn, and the other
- * columns of B are 0. @param where the adapter's name in messages @throws InputError if the adapter does not fit the run
+ * `start` with the adapter's tensors. LoRA continues an adapter at its ranks and its scale. SaLoRA may have a larger rank: the other rows of A then stay
+ * as drawn, and the other columns of B are 0.
+ * @param where the adapter's name in messages @throws InputError or SettingsError if the adapter does not fit the run
  */
 export const warmStart = (
   run: Omit<Assembly, 'frozen' | 'settings'> & { readonly settings: Settings },
@@ -103,11 +104,13 @@ const lowRankNumbers = (
   if (initLoraWeights !== 'kaiming' && initLoraWeights !== 'gaussian')
     throw new SettingsError('initLoraWeights', 'kaiming or gaussian in a run that begins with an adapter', initLoraWeights)
   if (settings.warmupGate === 'expected') throw new SettingsError('warmupGate', 'open in a run that begins with an adapter', 'expected')
-  const { modules, rank, alpha, rslora = false } = toLowRankAdapter(plain)
+  const lowRank = toLowRankAdapter(plain)
+  const { modules, rank, alpha, rslora = false } = lowRank
   const places = new Map(method.train.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
   const { rank: ownRank = NaN, loraAlpha: ownAlpha = NaN, useRslora: ownRslora = false } = settings
   const ratio =
     loraScale({ rank, loraAlpha: alpha, useRslora: rslora }) / loraScale({ rank: ownRank, loraAlpha: ownAlpha, useRslora: ownRslora })
+  if (method.name === 'lora') checkContinues(lowRank, settings, places)
   const numbers = new Map<string, ArrayLike<number>>()
   for (const [name, pair] of modules) {
     const [r = 0] = places.get(`${name}.A`) ?? []
@@ -129,8 +132,36 @@ const lowRankNumbers = (
       padPair(pair, r).B.data.map((x) => ratio * x),
     )
     if (pair.magnitude !== undefined) numbers.set(`${name}.magnitude`, pair.magnitude.data)
+    if (pair.bias !== undefined && !places.has(`${name}.bias`))
+      throw inputError(where, words`an adapter without trained biases (or ${option('loraBias')} lora_only of method lora)`, 'one with them')
+    if (pair.bias !== undefined) numbers.set(`${name}.bias`, pair.bias.data)
   }
   return numbers
+}
+
+/** @throws SettingsError for the first setting of the run that is not the adapter's */
+const checkContinues = (
+  { modules, rank, alpha, rslora = false }: LowRankAdapter,
+  settings: Settings,
+  places: ReadonlyMap<string, readonly number[]>,
+): void => {
+  const ranks = [...places].flatMap(([name, [r = 0]]) => (name.endsWith('.A') ? [[name.slice(0, -2), r] as const] : []))
+  const more = ranks.find(([name]) => !modules.has(name))?.[0]
+  const missing = [...modules].find(([name, { B }]) => !places.has(`${name}.A`) && B.data.some((x) => x !== 0))?.[0]
+  const own = more === undefined ? missing && `no ${missing}` : `${more} too`
+  const other = ranks.find(([name, r]) => r !== pairRank(modules.get(name) ?? emptyPair({ d: 0, k: 0 })))
+  const values: readonly (readonly [setting: string, theirs: unknown, ours: unknown])[] = [
+    ['rank', rank, settings.rank],
+    ['loraAlpha', alpha, settings.loraAlpha],
+    ['useRslora', rslora, settings.useRslora],
+    ['targetModules', own && `${modules.size} matrices`, own],
+    ['rankPattern', other && `${pairRank(modules.get(other[0]) as LowRankPair)} for ${other[0]}`, other?.[1]],
+  ]
+  const differing = values.find(([, theirs, ours]) => theirs !== ours)
+  if (differing === undefined) return
+  const [setting, theirs, ours] = differing
+  const remedy = 'to train another, merge the adapter into the model first: salora export --format merged'
+  throw new SettingsError(setting, `${String(theirs)}, as the adapter has it`, String(ours), remedy)
 }
 
 /** The adapter's head with its rows in the order of the run's classes; null if its classes differ or have no names. */
@@ -140,7 +171,7 @@ const headNumbers = (
   labelNames: readonly string[] | undefined,
 ): Numbers | null => {
   const regression = outputs.head === 'sequence' && outputs.problemType === 'regression' && labelNames === undefined
-  if (outputs.head === 'embedding') return new Map()
+  if (outputs.head === 'embedding' || outputs.head === 'causal') return new Map() // they have none
   const places = labelNames?.map((name) => theirs?.indexOf(name) ?? -1) ?? [0]
   const same = regression || (theirs !== undefined && theirs.length === places.length && !places.includes(-1))
   if (!same || head.size === 0) return null

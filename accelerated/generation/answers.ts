@@ -3,8 +3,11 @@ import { z } from 'zod'
 import { SettingsError } from '../errors/expectedErrors.js'
 import { inputError } from '../errors/inputError.js'
 import { refuseOtherKeys, validate } from '../errors/validate.js'
+import type { Tokenizer } from '../checkpoints/tokenizer/tokenizer.js'
 import type { Decoder } from './decoder.js'
 import { textBatch, type GenerationEnd, type ScoredChoice, type TextRequest } from './generate.js'
+import { choice, grammarLimits, literal, sequence, sortTokens, type Grammar, type TokenLimit } from './grammar.js'
+import { schemaGrammar } from './jsonSchema.js'
 import { generationSettings, resolveGeneration, type GenerationInput, type ResolvedGeneration } from './generationSettings.js'
 
 /** A token of an answer and its most likely alternatives. bytes: in UTF-8; one letter may take several tokens */
@@ -27,7 +30,18 @@ export type AnswerOptions = {
   readonly logitBias?: Readonly<Record<number, number>>
   /** Also report each token's log-probability, and this many of the most likely alternatives. */
   readonly logprobs?: number
+  /** The only texts that the answer may be. Without beams. */
+  readonly form?: AnswerForm
 }
+
+/** One of several rows of texts and of JSON that fits a schema. */
+export type AnswerForm = readonly (readonly (string | { readonly schema: unknown })[])[]
+
+/** @param where names the schema in errors @throws InputError for a schema that nothing fits, or that is not supported */
+export const formGrammar = (form: AnswerForm, where = 'schema'): Grammar =>
+  choice(
+    ...form.map((row) => sequence(...row.map((part) => (typeof part === 'string' ? literal(part) : schemaGrammar(part.schema, where))))),
+  )
 
 /** What a caller without types may give. */
 const optionsSchema = z.looseObject({
@@ -35,6 +49,7 @@ const optionsSchema = z.looseObject({
   lineOnly: z.boolean().optional(),
   logitBias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).optional(),
   logprobs: z.int().min(0).max(20).optional(),
+  form: z.array(z.array(z.union([z.string(), z.object({ schema: z.unknown() })]))).optional(),
 })
 const names = [...Object.keys(generationSettings), ...Object.keys(optionsSchema.shape)]
 
@@ -48,12 +63,21 @@ export const resolveAnswers = (given: Partial<GenerationInput> & AnswerOptions):
     lineOnly = false,
     logitBias,
     logprobs,
+    form,
     ...settings
   } = validate(optionsSchema, given, 'settings', 'settings of generation')
   refuseOtherKeys(settings, names, 'settings', 'a setting of generation')
   const resolved = resolveGeneration(settings)
-  if (resolved.numBeams > 1 && logprobs !== undefined) throw new SettingsError('numBeams', '1 with logprobs', String(resolved.numBeams))
-  return { ...resolved, stop, lineOnly, ...(logitBias && { logitBias }), ...(logprobs === undefined ? {} : { logprobs }) }
+  const beamless = logprobs !== undefined ? 'logprobs' : form !== undefined ? 'form' : null
+  if (resolved.numBeams > 1 && beamless !== null) throw new SettingsError('numBeams', `1 with ${beamless}`, String(resolved.numBeams))
+  return {
+    ...resolved,
+    stop,
+    lineOnly,
+    ...(logitBias && { logitBias }),
+    ...(form && { form }),
+    ...(logprobs === undefined ? {} : { logprobs }),
+  }
 }
 
 /** What answers need of a tokenizer. */
@@ -63,6 +87,39 @@ export type AnswerText = {
   readonly bytes: (id: number) => Uint8Array
   /** ids that end a text */
   readonly endTokens: readonly number[]
+  /** Limits an answer to a form. @throws InputError if the form or the vocabulary cannot be written */
+  readonly limit: (form: AnswerForm) => TokenLimit
+}
+
+/** Forms whose states are kept. */
+const mostForms = 8
+
+/** @param size of the vocabulary @param endTokens ids that end a text */
+export const answerText = (
+  { decode, bytes, isSpecial }: Pick<Tokenizer, 'decode' | 'bytes' | 'isSpecial'>,
+  size: number,
+  endTokens: readonly number[],
+): AnswerText => {
+  let sorted: ReturnType<typeof sortTokens> | null = null
+  const sort = () => {
+    const tokens = sortTokens(size, (id) => (isSpecial(id) || endTokens.includes(id) ? null : bytes(id)))
+    const probe = '{"a": [0]}' // the bytes of tokens must be what they add to a text
+    const ids = [...probe].map((letter) => tokens.ids[tokens.texts.indexOf(letter)])
+    if (ids.includes(undefined) || decode(ids.map((id) => id ?? 0)) !== probe)
+      throw inputError('the tokenizer', 'tokens of a byte or letter each, which can spell JSON', 'others')
+    return tokens
+  }
+  const limits = new Map<string, () => TokenLimit>()
+  const limit: AnswerText['limit'] = (form) => {
+    sorted ??= sort()
+    const key = JSON.stringify(form)
+    const start = limits.get(key) ?? grammarLimits(formGrammar(form), sorted, endTokens)
+    limits.delete(key)
+    limits.set(key, start) // the last one
+    for (const [oldest] of [...limits].slice(0, -mostForms)) limits.delete(oldest)
+    return start()
+  }
+  return { decode, bytes, endTokens, limit }
 }
 
 /** An answer to generate; `settings` and all others as in TextRequest. */
@@ -87,13 +144,14 @@ export const answerBatch = (decoder: Decoder, text: AnswerText, overlaps = false
   const open = new Map<number, OpenAnswer>()
   return {
     add: (request) => {
-      const { stop, lineOnly, ...resolved } = resolveAnswers(request.settings)
+      const { stop, lineOnly, form, ...resolved } = resolveAnswers(request.settings)
       const { vocabularySize } = decoder.assembly.model
       const other = Object.keys(resolved.logitBias ?? {}).find((id) => Number(id) >= vocabularySize)
       if (other !== undefined) throw inputError('logitBias', `token ids below ${vocabularySize}`, other)
       const [atText, atLine] = [stopsAt(text.decode, stop), stopsAtLine(text.decode)]
       const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
-      batch.add({ ...request, settings: { ...resolved, endTokens: text.endTokens, stops } })
+      const limit = form === undefined ? {} : { limit: text.limit(form) }
+      batch.add({ ...request, settings: { ...resolved, endTokens: text.endTokens, stops, ...limit } })
       open.set(request.prompt, openAnswer(text, stop, request, resolved.logprobs !== undefined))
     },
     events: async function* () {
@@ -257,14 +315,14 @@ export const stopsAtLine =
     decode(tokens).trimStart().includes('\n')
 
 /** The index of the first of `parts`; −1 if there is none. */
-const findFirst = (text: string, parts: readonly string[]): number =>
+export const findFirst = (text: string, parts: readonly string[]): number =>
   parts
     .map((part) => text.indexOf(part))
     .filter((at) => at >= 0)
     .reduce((least, at) => (least < 0 ? at : Math.min(least, at)), -1)
 
 /** The length of the longest suffix of the text that is a prefix of one of `parts`. */
-const beginning = (text: string, parts: readonly string[]): number =>
+export const beginning = (text: string, parts: readonly string[]): number =>
   parts.reduce((most, part) => {
     const lengths = Array.from({ length: Math.min(part.length - 1, text.length) }, (_, i) => i + 1)
     return Math.max(most, ...lengths.filter((length) => text.endsWith(part.slice(0, length))))

@@ -1,5 +1,5 @@
 /** Text generation: prompts in batches, token by token, until each text ends. Greedy, by beam search, or sampled. */
-import { inputError } from '../errors/inputError.js'
+import { InputError, inputError } from '../errors/inputError.js'
 import { uniforms } from '../parameters/random.js'
 import {
   changeScores,
@@ -12,6 +12,7 @@ import {
   type ScoreChanges,
 } from './sampling.js'
 import type { DecodedRows, Decoder, Continuation, Logits } from './decoder.js'
+import { limitScores, type TokenLimit } from './grammar.js'
 
 // Beam search of one prompt, as in transformers (early_stopping = False). The score of a finished text is its log-probability over lengthᵖᵉⁿᵃˡᵗʸ. The
 // search ends when the best running text, ended now, would not beat the worst finished one.
@@ -96,9 +97,11 @@ export type GenerationSettings = ScoreChanges & {
   readonly stops: (tokens: readonly number[], prompt: readonly number[]) => boolean
   /** how many alternatives to report beside each token, with log-probabilities; absent: no log-probabilities. Without beams. */
   readonly logprobs?: number | undefined
+  /** the grammar of this one text; absent: any tokens. Without beams. */
+  readonly limit?: TokenLimit
 }
 
-/** end: one of endTokens, which is the last of the tokens · stop: `stops` · length: maxNewTokens or the model's positions */
+/** end: one of endTokens, which is the last of the tokens, or the end of a grammar · stop: `stops` · length: maxNewTokens or the model's positions */
 export type GenerationEnd = 'end' | 'stop' | 'length'
 
 /** Of a token, and of the likeliest ones in its place: what the model alone gives, whatever changes the scores. */
@@ -315,7 +318,14 @@ async function* chooseTokens(
 
 /** The next token of a text, or why there is none. */
 const chooseToken = ({ prompt, ids, tokens, settings, draw }: Running, logits: Logits): number | Error => {
-  const scores = changeScores(logits, settings, ids, tokens)
+  const changed = changeScores(logits, settings, ids, tokens)
+  let scores = changed
+  try {
+    if (settings.limit !== undefined) scores = limitScores(changed, settings.limit.allowed(tokens))
+  } catch (thrown) {
+    if (thrown instanceof InputError) return thrown // of this text alone
+    throw thrown
+  }
   const u = drawUniform(settings.seed, draw, tokens.length)
   const token =
     settings.sampling === null ? (largest(scores, 1)[0]?.token ?? NaN) : sample(samplingDistribution(scores, settings.sampling, u), u)
@@ -331,10 +341,11 @@ const scoreChoice = (logits: Logits, token: number, top: number): ScoredChoice =
 const findEndReason = (
   tokens: readonly number[],
   { ids, room }: Pick<Waiting, 'ids' | 'room'>,
-  { endTokens, stops }: GenerationSettings,
+  { endTokens, stops, limit }: GenerationSettings,
 ): GenerationEnd | null => {
   if (endTokens.includes(tokens.at(-1) ?? -1)) return 'end'
   if (stops(tokens, ids)) return 'stop'
+  if (limit?.isComplete(tokens) === true) return 'end'
   return tokens.length >= room ? 'length' : null
 }
 

@@ -66,7 +66,6 @@ export const selectedRows = (x: Expression, { index, inverse }: Rows): Expressio
   return select(x)
 }
 
-/** A node and everything reachable from it. */
 const reached = (from: Expression, next: (node: Expression) => readonly Expression[]): readonly Expression[] => {
   const nodes = new Set([from])
   for (const node of nodes) for (const other of next(node)) nodes.add(other)

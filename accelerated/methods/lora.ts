@@ -1,5 +1,6 @@
 /** LoRA (Hu et al., 2022): ΔW = α / r · B A on the chosen matrices, optionally with rsLoRA's scale or DoRA's magnitudes. */
 import { z } from 'zod'
+import type { ModelSpec } from '../models/architecture.js'
 import { type TensorSource, withBias, type Wrap } from '../models/host.js'
 import { SettingsError } from '../errors/expectedErrors.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
@@ -23,7 +24,7 @@ import type { Expression } from '../graph/expression.js'
 import { add, div, matMul, mul, reduceSum, sqrt, square, stopGradient, sub } from '../graph/operators.js'
 import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
-import { constantInitial } from '../parameters/initialization.js'
+import { constantInitial, modelInitial } from '../parameters/initialization.js'
 import { flatten, viewTensor } from '../parameters/vectors.js'
 
 const loraSettings = {
@@ -41,6 +42,12 @@ const loraSettings = {
       description: 'Train the length of each weight row separately from its direction (DoRA)',
       schema: z.boolean().default(false),
     },
+    loraBias: {
+      placeholder: 'name',
+      description: 'Also train the biases of adapted matrices: lora_only; or none',
+      viaSet: true,
+      schema: z.enum(['none', 'lora_only']).default('none'),
+    },
     rankPattern: {
       placeholder: 'file',
       description: 'JSON file of ranks by matrix, as salora rank-pattern prints them; rank 0 skips a matrix',
@@ -55,8 +62,13 @@ export type LoraSettings = SettingValues<typeof loraSettings> & CommonSettings
 /**
  * residual: the base has lost the start of B A, which the state keeps (PiSSA, OLoRA); inference and files have plain LoRA of twice the rank instead
  * ranked: ranks are those that EVA finds in the inputs of the matrices
+ * biases: names of matrices whose bias is trained in the model's own place
  */
-const loraPhase = z.strictObject({ matrices: matricesSchema, start: z.enum(['residual', 'ranked']).optional() })
+const loraPhase = z.strictObject({
+  matrices: matricesSchema,
+  start: z.enum(['residual', 'ranked']).optional(),
+  biases: z.array(z.string().max(500)).max(100_000).optional(),
+})
 export type LoraPhase = z.infer<typeof loraPhase>
 
 /** α / r, or with rsLoRA α / √r (Kalajdzievski, 2023). The same for all matrices, also with a rank pattern. */
@@ -73,11 +85,15 @@ export const lora: Method<LoraSettings, LoraPhase> = {
       throw new SettingsError('precision', 'int4 or int8 with loftq, which starts from what rounding removes', precision)
   },
   train: {
-    tensors: ({ matrices, start }, settings) => {
-      const magnitudes = settings.useDora ? magnitudeTensors(matrices, buildWeightGroups(settings).undecayed) : []
+    tensors: ({ matrices, start, biases = [] }, settings) => {
+      const { undecayed } = buildWeightGroups(settings)
+      const magnitudes = settings.useDora ? magnitudeTensors(matrices, undecayed) : []
+      const inPlace = matrices.flatMap(({ name, d }): readonly Trainable[] =>
+        biases.includes(name) ? [{ name: `${name}.bias`, shape: [d], group: undecayed, initial: modelInitial }] : [],
+      )
       const factors = withStarts(factorTensors(matrices, settings), matrices, settings)
       const fixed = start !== 'residual' ? [] : factors.map((factor) => ({ ...factor, name: `${factor.name}.start`, group: fixedGroup }))
-      return [...factors, ...magnitudes, ...fixed]
+      return [...factors, ...magnitudes, ...inPlace, ...fixed]
     },
     wrap: ({ matrices, start }, settings, parameter) => {
       const each = <F>(of: (name: string) => F): ReadonlyMap<string, F> => new Map(matrices.map(({ name }) => [name, of(name)]))
@@ -102,8 +118,10 @@ export const lora: Method<LoraSettings, LoraPhase> = {
     schema: loraPhase,
     start: (spec, settings) => {
       const matrices = [...adaptedMatrices(spec, settings)]
-      if (leavesResidual(settings.initLoraWeights)) return { matrices, start: 'residual' }
-      return settings.initLoraWeights === 'eva' ? { matrices, start: 'ranked' } : { matrices }
+      const phase = { matrices, ...(settings.loraBias === 'lora_only' ? { biases: listBiases(matrices, spec) } : {}) }
+      if (phase.biases?.length === 0) throw new SettingsError('loraBias', 'none, as no adapted matrix has a bias', 'lora_only')
+      if (leavesResidual(settings.initLoraWeights)) return { ...phase, start: 'residual' }
+      return settings.initLoraWeights === 'eva' ? { ...phase, start: 'ranked' } : phase
     },
     inference: (phase, _, parameters, { buildLayout, dtype }) => {
       if (phase.start !== 'residual') return { phase, parameters }
@@ -118,18 +136,21 @@ export const lora: Method<LoraSettings, LoraPhase> = {
         start.start === 'ranked'
           ? phase.matrices.every(({ name, d, k, r }) =>
               start.matrices.some((m) => m.name === name && m.d === d && m.k === k && r <= Math.min(d, k)),
-            )
+            ) && start.biases?.join() === phase.biases?.join()
           : [start, ...(start.start === 'residual' ? [doubled(start)] : [])].some((one) => JSON.stringify(one) === JSON.stringify(phase))
       return fits ? null : { expected: 'the adapted matrices of its start', got: `${phase.matrices.length} others` }
     },
   },
   reporting: {
-    parameterCounts: ({ matrices }, { useDora }) => ({ adapter: factorCount(matrices) + (useDora ? magnitudeCount(matrices) : 0) }),
+    parameterCounts: ({ matrices, biases = [] }, { useDora }) => ({
+      adapter: factorCount(matrices) + (useDora ? rowCount(matrices) : 0) + rowCount(matrices.filter(({ name }) => biases.includes(name))),
+    }),
     result: ({ matrices }) => ({ ranks: Object.fromEntries(matrices.map(({ name, r }) => [name, r])) }),
   },
   export: {
     format: 'peftLora',
-    merge: ({ matrices }, settings, name, tensor, trained) => {
+    merge: ({ matrices, biases = [] }, settings, name, tensor, trained) => {
+      if (biases.some((matrix) => name === `${matrix}.bias`)) return trained(name)
       const matrix = findMatrix(matrices, name)
       if (matrix === undefined) return null
       const merged = mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, loraScale(settings))
@@ -164,7 +185,14 @@ const fixedGroup: OptimizerGroup = {
 }
 
 /** The phase of plain LoRA that a residual one is equal to. */
-const doubled = ({ matrices }: LoraPhase): LoraPhase => ({ matrices: matrices.map((matrix) => ({ ...matrix, r: 2 * matrix.r })) })
+const doubled = ({ matrices, start: _, ...rest }: LoraPhase): LoraPhase => ({
+  ...rest,
+  matrices: matrices.map((matrix) => ({ ...matrix, r: 2 * matrix.r })),
+})
+
+/** The matrices that have a bias. */
+export const listBiases = (matrices: readonly { readonly name: string }[], { tensors }: Pick<ModelSpec, 'tensors'>): string[] =>
+  matrices.flatMap(({ name }) => (tensors.has(`${name}.bias`) ? [name] : []))
 
 /** W − s B₀ A₀ + s B A = W + s [B, −B₀] [A; A₀], as PEFT converts it. A: [2r, k], B: [d, 2r] */
 const plainFactors = (
@@ -237,7 +265,7 @@ const magnitudeTensors = (matrices: readonly AdaptedMatrix[], group: OptimizerGr
   }))
 
 /** Σ dᵢ */
-const magnitudeCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d }) => sum + d, 0)
+const rowCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d }) => sum + d, 0)
 
 type Size = Pick<AdaptedMatrix, 'd' | 'k'>
 

@@ -8,6 +8,7 @@ import { SettingsError } from '../errors/expectedErrors.js'
 import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
 import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
+import { isTarget, targetedMatrices, type TargetSettings } from './targetedMatrices.js'
 import { factorA, factorB, type AdapterInitialization } from '../parameters/initialization.js'
 
 /** An adapted matrix and the rank of its adapter. Matrices of rank 0 are left out. */
@@ -59,39 +60,22 @@ const scaleGroup = (ofA: OptimizerGroup, ratio: number): OptimizerGroup => (rati
 /** Σ rᵢ (dᵢ + kᵢ) */
 export const factorCount = (matrices: readonly AdaptedMatrix[]): number => matrices.reduce((sum, { d, k, r }) => sum + r * (d + k), 0)
 
-const isTarget = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`)
-
-/** PEFT's word for every linear map except the output layer. BERT's pooler is excluded too: it is trained with the head. */
-export const allLinear = 'all-linear'
-
-/** The matrices whose path ends in one of `targets` (whole names, such as `query` or `output.dense`); all of them for null. @throws SettingsError for a target that no matrix has */
-export const targetedMatrices = ({ matrices }: ModelSpec, targets: readonly string[] | null): readonly Matrix[] => {
-  if (targets === null || targets.join() === allLinear) return matrices
-  const unknown = targets.find((target) => !matrices.some(({ name }) => isTarget(name, target)))
-  if (unknown !== undefined) {
-    const kinds = [...new Set(matrices.map(({ name }) => name.replace(/^.*\.\d+\./, '')))]
-    throw new SettingsError('targetModules', `${allLinear}, or endings of ${kinds.join(', ')}`, JSON.stringify(unknown))
-  }
-  return matrices.filter(({ name }) => targets.some((target) => isTarget(name, target)))
-}
-
 /** The matrices to adapt with their initial ranks. @throws SettingsError for a name that no matrix has, or for a rank above a matrix's smaller side */
 export const adaptedMatrices = (
   spec: ModelSpec,
   {
-    targetModules,
     rank,
     rankPattern = null,
     rankSetting = 'rank',
-  }: {
-    readonly targetModules: readonly string[] | null
+    ...targets
+  }: TargetSettings & {
     readonly rank: number
     readonly rankPattern?: Readonly<Record<string, number>> | null
     /** the name of the setting that `rank` is */
     readonly rankSetting?: string
   },
 ): readonly AdaptedMatrix[] => {
-  const targeted = targetedMatrices(spec, targetModules)
+  const targeted = targetedMatrices(spec, targets)
   const patterns = Object.entries(rankPattern ?? {})
   const unknown = patterns.find(([pattern]) => !targeted.some(({ name }) => isTarget(name, pattern)))
   if (unknown !== undefined) throw new SettingsError('rankPattern', 'names of adapted matrices', JSON.stringify(unknown[0]))

@@ -23,13 +23,34 @@ const tokenList = z
   .nullable()
   .default(null)
 
+const moduleList = z.array(z.string().min(1).max(1_000)).min(1).nullable().default(null)
+
 export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
     placeholder: 'names',
-    description: 'Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer',
+    description:
+      'Adapted matrices by the end of their names (such as query,value); also a regular expression of whole paths, or all-linear',
     defaultText: 'all-linear',
     common: true,
-    schema: z.array(z.string().min(1)).min(1).nullable().default(null),
+    schema: moduleList,
+  },
+  excludeModules: {
+    placeholder: 'names',
+    description: 'Matrices that are not adapted: ends of their names, or a regular expression of whole paths',
+    defaultText: 'none',
+    viaSet: true,
+    schema: moduleList,
+  },
+  layersToTransform: {
+    placeholder: 'numbers',
+    description: 'Layers whose matrices are adapted, counted from 0',
+    defaultText: 'all',
+    viaSet: true,
+    schema: z
+      .array(z.coerce.number().pipe(z.int().min(0).max(10_000)))
+      .min(1)
+      .nullable()
+      .default(null),
   },
   rank: {
     placeholder: 'r',

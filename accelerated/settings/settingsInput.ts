@@ -95,8 +95,12 @@ export type SettingsInput = {
 
   // LoRA options
 
-  /** Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer. Default: all-linear */
+  /** Adapted matrices by the end of their names (such as query,value); also a regular expression of whole paths, or all-linear. Default: all-linear */
   readonly targetModules?: readonly string[] | null
+  /** Matrices that are not adapted: ends of their names, or a regular expression of whole paths. Default: none */
+  readonly excludeModules?: readonly string[] | null
+  /** Layers whose matrices are adapted, counted from 0. Default: all */
+  readonly layersToTransform?: readonly number[] | null
   /** Rank of each adapter (SaLoRA: before pruning). Default: 8 */
   readonly rank?: number
   /** Scale updates by alpha / rank (rsLoRA: alpha / √rank; AdaLoRA: alpha / init-r). Default: 16 */
@@ -115,6 +119,8 @@ export type SettingsInput = {
   readonly useRslora?: boolean
   /** Train the length of each weight row separately from its direction (DoRA). Default: false */
   readonly useDora?: boolean
+  /** Also train the biases of adapted matrices: lora_only; or none. Default: none */
+  readonly loraBias?: 'none' | 'lora_only'
   /** JSON file of ranks by matrix, as salora rank-pattern prints them; rank 0 skips a matrix. Default: the same rank everywhere */
   readonly rankPattern?: Readonly<Record<string, number>> | null
 

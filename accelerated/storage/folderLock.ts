@@ -126,7 +126,6 @@ export const findOccupant = async (folder: string): Promise<string | null> => {
 
 /** A claim on a folder, as this process sees it. Anyone who can write there can write a claim. */
 export type Claimant = {
-  /** of the claim */
   readonly file: string
   readonly host: string
   readonly pid: number

@@ -2,13 +2,34 @@
  * JSON within bounds of depth and number of values, with each key once. Where numbers must stay as they are written, whole numbers beyond 2^53 are
  * bigints, so that they keep their digits. For templates, which may write JSON as Python does, whole floats such as 1.0 are Floats.
  */
+import type { z } from 'zod'
 import { inputError, quoted, reason } from '../errors/inputError.js'
+import { validate } from '../errors/validate.js'
+import { fileInFolder } from './paths.js'
+import type { Storage } from './storage.js'
+import { readText } from './text.js'
 
 /** Nested objects and lists. No file of a model has ten levels, and recursive readers are safe below this. */
 const depthLimit = 64
 
 /** Values in one file. 4 million small lists take 300 MB; the largest tokenizers of the hub have 2 million values. */
 const valueLimit = 4_000_000
+
+/**
+ * The JSON file of this name in a folder that other people wrote, with the schema's type; null if there is none. `what` describes it in messages.
+ * @param limit in bytes @throws InputError as `fileInFolder`, `readText`, `parseJson` and `validate`
+ */
+export const readJson = async <T>(
+  folder: string,
+  name: string,
+  schema: z.ZodType<T>,
+  what: string,
+  limit: number,
+  storage?: Storage,
+): Promise<T | null> => {
+  const file = await fileInFolder(folder, name, storage)
+  return file === undefined ? null : validate(schema, parseJson(await readText(file, limit, storage), file), file, what)
+}
 
 /**
  * JSON.parse whose errors are one line. `where` names the file in messages.

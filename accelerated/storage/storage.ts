@@ -34,7 +34,6 @@ export type Storage = {
   readonly stat: (path: string) => Promise<FileInfo | null>
   /** The names in a folder; none if the folder is absent. */
   readonly list: (folder: string) => Promise<readonly string[]>
-  /** Opens a regular file. */
   readonly open: (path: string) => Promise<OpenFile>
   /** Writes a file into an existing folder, entirely or not at all. An error of `content` itself passes through, and the old file stays. */
   readonly write: (path: string, content: Content) => Promise<void>

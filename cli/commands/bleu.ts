@@ -1,27 +1,24 @@
 /** salora bleu: how close lines of text are to references. */
+import pMap from 'p-map'
+import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
+import { openRegularFile } from '../../accelerated/storage/nodeFiles.js'
 import {
-  addStatistics,
   type BleuScore,
   type BleuSettings,
-  type BleuStatistics,
   bleuDefaults,
-  computeBleu,
   bleuSignature,
   bleuSmoothings,
-  bleuStatistics,
   bleuTokenizers,
-  noStatistics,
+  corpusBleu,
   smoothValues,
 } from '../../evaluation/bleu/bleu.js'
 import { choiceFlag, numberFlag, required, severalFlag, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
 import { versions } from '../../finetuning/run/versions.js'
 import { counted, plural } from '../format/numbers.js'
-import { pairedLines } from '../input/pairedFiles.js'
+import { lineText, textLines, unchanged } from '../input/textLines.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exit.js'
-import type { Terminal } from '../terminal/output.js'
-import { countProgress } from '../terminal/progress.js'
 
 const tokenizers = Object.keys(bleuTokenizers) as readonly BleuSettings['tokenize'][]
 const { floor, 'add-k': added } = smoothValues
@@ -69,64 +66,52 @@ export const bleu = defineCommand({
     if (smoothValue !== null && smoothValues[smoothing] === undefined)
       throw usageError('--smooth-value', `--smooth-method ${Object.keys(smoothValues).join(' or ')} beside it`, smoothing)
     const settings: BleuSettings = { tokenize, lowercase, smoothing, ...(smoothValue === null ? {} : { smoothValue }), effectiveOrder }
-    const { statistics, files } = await readStatistics({ hypotheses, references, settings }, terminal)
-    for (const { file, lines, empty, firstEmpty } of files)
-      if (empty > 0)
-        terminal.warn(`${file}: ${counted(empty)} of ${plural(lines, 'line')} empty (first: line ${firstEmpty}), scored as empty`)
-    const [{ lines, empty: emptyHypotheses } = noLines, ...others] = files
-    const score = computeBleu(statistics, settings)
+    const files = [hypotheses, ...references]
+    const [outputs = [], ...others] = await readAligned(files)
+    const empty = [outputs, ...others].map(listEmpty)
+    for (const [i, { length, 0: first = 0 }] of empty.entries())
+      if (length > 0)
+        terminal.warn(
+          `${files[i]}: ${counted(length)} of ${plural(outputs.length, 'line')} empty (first: line ${first + 1}), scored as empty`,
+        )
+    const score = corpusBleu(outputs, others, settings)
     const signature = `${bleuSignature(references.length, settings)}|version:salora-${versions['salora']}`
-    const emptyReferences = others.map(({ empty }) => empty)
+    const [emptyHypotheses, ...emptyReferences] = empty.map(({ length }) => length)
+    const lines = outputs.length
     terminal.result(scoreText(score, signature, lines), { ...score, lines, emptyHypotheses, emptyReferences, signature })
     return exitCodes.success
   },
 })
 
-type Request = { readonly hypotheses: string; readonly references: readonly string[]; readonly settings: BleuSettings }
+/** The numbers of the lines without a word, from 0. */
+const listEmpty = (lines: readonly string[]): readonly number[] =>
+  lines.flatMap((line, i) => (bleuTokenizers.none(line).length === 0 ? [i] : []))
 
-type LineCount = { readonly lines: number; readonly empty: number; readonly firstEmpty: number | null }
-const noLines: LineCount = { lines: 0, empty: 0, firstEmpty: null }
+/** Lines of a file, and bytes of a line: far more than evaluations have. */
+const [mostLines, longestLine] = [1_000_000, 1_000_000]
 
-const addLines = ({ lines, empty, firstEmpty }: LineCount, more: readonly string[]): LineCount => {
-  const isEmpty = more.map((line) => bleuTokenizers.none(line).length === 0)
-  const first = isEmpty.indexOf(true)
-  return {
-    lines: lines + more.length,
-    empty: empty + isEmpty.filter((it) => it).length,
-    firstEmpty: firstEmpty ?? (first < 0 ? null : lines + first + 1),
-  }
+/** The lines of each file, as many of each. @throws InputError for a file that is unreadable, empty, too long, not UTF-8, or has other numbers of lines */
+const readAligned = async (files: readonly string[]): Promise<readonly (readonly string[])[]> => {
+  const [first, ...others] = await pMap(files, readLines, { concurrency: 1 })
+  const other = others.findIndex(({ length }) => length !== first?.length)
+  if (other >= 0)
+    throw inputError(
+      files[other + 1] ?? '',
+      `${counted(first?.length ?? 0)} lines, as many as ${oneLine(files[0] ?? '')} has`,
+      counted(others[other]?.length ?? 0),
+    )
+  return [first ?? [], ...others]
 }
 
-type Read = { readonly statistics: BleuStatistics; readonly files: readonly (LineCount & { readonly file: string })[] }
-
-const readStatistics = async ({ hypotheses, references, settings }: Request, terminal: Terminal): Promise<Read> => {
-  const progress = readingProgress(terminal)
-  let statistics = noStatistics
-  let files: Read['files'] = [hypotheses, ...references].map((file) => ({ file, ...noLines }))
-  try {
-    for await (const [outputs = [], ...others] of pairedLines([hypotheses, ...references], progress.show)) {
-      statistics = addStatistics(statistics, bleuStatistics(outputs, others, settings))
-      files = files.map(({ file, ...count }, i) => ({ file, ...addLines(count, (i === 0 ? outputs : others[i - 1]) ?? []) }))
-    }
-  } finally {
-    progress.close()
+const readLines = async (file: string): Promise<readonly string[]> => {
+  const lines: string[] = []
+  const { handle } = await openRegularFile(file)
+  for await (const group of textLines(handle.createReadStream(), unchanged, longestLine)) {
+    for (const line of group) lines.push(lineText(file, line))
+    if (lines.length > mostLines) throw inputError(file, `at most ${counted(mostLines)} lines`, 'more')
   }
-  return { statistics, files }
-}
-
-/** Megabytes; fewer take only seconds and show no bar. */
-const longWork = 10
-
-const readingProgress = (terminal: Terminal): { readonly show: (bytes: number, of: number) => void; readonly close: () => void } => {
-  const bars: ReturnType<typeof countProgress>[] = [] // empty until the size is known, and for small files
-  return {
-    show: (bytes, of) => {
-      if (of < longWork * 1e6) return
-      if (bars.length === 0) bars.push(countProgress('scoring (MB)', Math.ceil(of / 1e6), terminal))
-      bars[0]?.show(Math.ceil(bytes / 1e6))
-    },
-    close: () => bars[0]?.close(),
-  }
+  if (lines.length === 0) throw inputError(file, 'at least one line', 'an empty file')
+  return lines
 }
 
 const scoreText = (score: BleuScore, signature: string, lines: number): string =>

@@ -1,8 +1,7 @@
 /** salora board: runs and sweeps of a folder, live, in a browser on this machine. */
 import { hostname } from 'node:os'
 import { startBoard } from '../../reporting/board/server.js'
-import { readRedisAddress } from '../../finetuning/machines/redis.js'
-import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { countFlag } from '../../finetuning/commandLine/flag.js'
 import { inShell } from '../../finetuning/commandLine/shell.js'
 import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exit.js'
@@ -19,21 +18,19 @@ export const board = defineCommand({
   flags: {
     Server: {
       port: countFlag('n', 'Port; 0 takes any free one', { from: 0, to: 65_535, default: defaultPort }),
-      redis: textFlag('url', 'Also show the queue of salora glue and salora worker; @FILE or env (SALORA_REDIS) to hide a password'),
     },
   },
   examples: [
     { command: 'salora board runs', result: 'Prints the URL to open.' },
     { command: 'ssh -t -L 8322:127.0.0.1:8322 trainer salora board runs', result: 'Shows the runs of another machine at the printed URL.' },
   ],
-  run: async ({ port, redis: given }, terminal, [folder = '']) => {
-    const redis = given === null ? null : await readRedisAddress(given)
+  run: async ({ port }, terminal, [folder = '']) => {
     const interrupt = watchInterrupt(
       () => terminal.note('closing'),
       () => undefined,
     )
     try {
-      const server = await startBoard({ folder, port, redis })
+      const server = await startBoard({ folder, port })
       terminal.result(`open it     ${server.url}`, { folder: server.folder, port: server.port, url: server.url })
       if (process.stderr.isTTY === true) {
         terminal.note(`from another machine: ssh -L ${server.port}:127.0.0.1:${server.port} ${inShell(hostname())}, then open the same URL`)

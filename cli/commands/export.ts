@@ -1,5 +1,6 @@
 /** salora export: a trained adapter for other tools. */
-import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
+import { targetedMatrices } from '../../accelerated/methods/targetedMatrices.js'
+import type { Settings } from '../../accelerated/training/resolveSettings.js'
 import { largestRank } from '../../accelerated/methods/lowRankSettings.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
@@ -88,7 +89,7 @@ export const exportCommand = defineCommand({
     if (adapter.adapter === null) throw requiredError('--adapter', 'the adapter to export')
     const labeled = runTask === null ? null : await loadEvaluationData(runTask, terminal)
     terminal.note(`writing ${output} …`)
-    const targeted = runSettings === null ? null : await listTargets(adapter, runSettings.targetModules ?? null)
+    const targeted = runSettings === null ? null : await listTargets(adapter, runSettings)
     const release = onInterrupt(removeStages)
     let progress: ReturnType<typeof countProgress> | null = null
     const report = await exportAdapter({
@@ -129,10 +130,10 @@ const loadEvaluationData = async (task: TaskOptions, { warn }: Terminal): Promis
 
 const listTargets = async (
   { model, revision }: Pick<TrainedAdapterOptions, 'model' | 'revision'>,
-  targets: readonly string[] | null = null,
+  settings: Pick<Settings, 'targetModules' | 'excludeModules' | 'layersToTransform'>,
 ): Promise<readonly string[]> => {
   const { model: base } = await openModelFolder((await resolveModel(model, revision === undefined ? {} : { revision })).folder)
-  return targetedMatrices(base.spec, targets).map(({ name }) => name)
+  return targetedMatrices(base.spec, { targetModules: null, ...settings }).map(({ name }) => name)
 }
 
 const formatReport = ({

@@ -98,11 +98,6 @@ const tableFlags = {
     default: 'last',
   }),
   baseline: textFlag('row', 'Row that the others are compared with, seed by seed', { defaultText: 'lora, if present' }),
-  submission: textFlag(
-    'file',
-    "Zip file for gluebenchmark.com: predictions of one row on GLUE's test files, each task by its best seed on dev",
-  ),
-  submissionRow: textFlag('row', 'Row of --submission', { defaultText: 'the last row' }),
 } as const
 
 export const glue = defineCommand({
@@ -186,7 +181,6 @@ const sweepOptions = (flags: SweepFlags): GlueSweepOptions => {
     jobs: jobs ?? 1,
     reported: score,
     baseline,
-    submission: parseSubmission(flags),
     grid: parseGrid(flags),
   }
 }
@@ -202,13 +196,6 @@ const parseGrid = ({ grid, selectOn, learningRate }: SweepFlags): Grid | null =>
   if (grid === null) return null
   if (learningRate !== undefined) throw usageError('--learning-rate', 'either a rate or --grid', 'both')
   return { rates: grid, on: selectOn ?? 'train' }
-}
-
-const parseSubmission = ({ submission: file, submissionRow: row }: SweepFlags): GlueSweepOptions['submission'] => {
-  if (row !== null && file === null) throw usageError('--submission-row', '--submission beside it', 'none')
-  if (file === null) return null
-  if (!file.endsWith('.zip')) throw usageError('--submission', 'a file whose name ends in .zip', file)
-  return { file, row }
 }
 
 /** Checks the folder before the first run; workers may see another disk. @throws InputError */
@@ -228,12 +215,8 @@ const openExecutor = async (flags: SweepFlags, { sweep }: GlueSweepOptions): Pro
   return openQueue(flags)
 }
 
-const resultText = ({ table, done, cells, failed, submission }: GlueSweepResult, output: string): string =>
+const resultText = ({ table, done, cells, failed }: GlueSweepResult, output: string): string =>
   [
     sweepMarkdown(table),
     `${done} of ${plural(cells, 'run')} done${failed.length > 0 ? `, ${failed.length} failed` : ''}; table.md, table.csv, table.tex and sweep.json are in ${output}`,
-    ...(submission === null ? [] : [submissionLine(submission)]),
   ].join('\n')
-
-const submissionLine = ({ file, row, missing }: NonNullable<GlueSweepResult['submission']>): string =>
-  `${file} has the predictions of ${row}${missing.length === 0 ? '' : `; GLUE also requires ${missing.join(', ')}`}`

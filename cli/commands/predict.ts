@@ -161,14 +161,9 @@ type Request = {
   readonly columns: TextColumns
 }
 
-type Given = {
-  readonly words: readonly string[]
-  readonly input: string | null
+type Given = Omit<Request, 'from' | 'to'> & {
   readonly from: InputFormat | null
   readonly to: (typeof outputFormats)[number] | null
-  readonly escapeFormulas: boolean
-  readonly keepTexts: boolean
-  readonly columns: TextColumns
 }
 
 /** A path without --run was meant for it. @throws UsageError */
@@ -178,7 +173,8 @@ const checkModel = ({ run, adapter, model }: Values, [word, ...others]: readonly
 }
 
 /** @throws UsageError for flags that exclude each other */
-const parseRequest = ({ words, input, from, to, escapeFormulas, keepTexts, columns }: Given, { json }: Terminal): Request => {
+const parseRequest = (given: Given, { json }: Terminal): Request => {
+  const { words, input, from, to, escapeFormulas, columns } = given
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
   if (words.length > 0 && (input !== null || from !== null))
     throw usageError(input === null ? '--from' : '--input', 'texts from one source', 'some on the command line too')
@@ -189,7 +185,7 @@ const parseRequest = ({ words, input, from, to, escapeFormulas, keepTexts, colum
       ? usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
       : usageError('--input', 'a file with named columns', 'lines of text')
   if (escapeFormulas && to !== 'csv') throw usageError('--escape-formulas', 'it with --to csv', to ?? (json ? 'json' : 'jsonl'))
-  return { words, input, from: from ?? 'lines', escapeFormulas, keepTexts, to: json ? 'json' : (to ?? 'jsonl'), columns }
+  return { ...given, from: from ?? 'lines', to: json ? 'json' : (to ?? 'jsonl') }
 }
 
 const texts = (

@@ -149,7 +149,6 @@ const openSource = async (flags: SourceFlags): Promise<{ readonly source: Transf
   }
 }
 
-/** A bar for each direction in turn. */
 const makeProgressBars = (terminal: Terminal) => {
   const bars = new Map<string, ReturnType<typeof countProgress>>()
   const close = (): void => {

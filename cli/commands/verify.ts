@@ -97,7 +97,6 @@ const roundings = (rows: readonly VerifiedRow[]): readonly string[] => {
 
 const quantities = ['values', 'gradients', 'steps', 'run', 'adapter'] as const
 
-/** A line for each precision, method and loss, with the worst difference of each kind of quantity. */
 const formatTable = (rows: readonly VerifiedRow[]): readonly string[] => {
   const lines = [...group(rows, ({ precision, method, loss }) => JSON.stringify([precision, method, loss])).values()]
   return alignedTable(

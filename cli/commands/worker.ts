@@ -84,7 +84,6 @@ const checkFolder = async (flag: '--root' | '--local-root', folder: string | nul
 
 type OnEvent = Parameters<typeof workQueue>[0]['onEvent']
 
-/** A line per event, and how many runs ended. */
 const eventLog = ({ note, warn }: Terminal): { readonly onEvent: OnEvent; readonly counts: () => { done: number; failed: number } } => {
   let [done, failed, parts] = [0, 0, 0]
   const waiting = new Set<string>() // each is reported once

@@ -85,7 +85,6 @@ const namesInOutput = (names: readonly string[], answers: readonly string[]): re
   })
 }
 
-/** The columns but those of `others`. */
 const selectColumns = ({ names, values }: WholeRow, others: readonly string[], answers: readonly string[]) => {
   const texts = others.map((name) => findColumn(names, name))
   const kept = namesInOutput(names, answers).map((name, i) => [name, values[i]] as const)

@@ -42,7 +42,6 @@ const baselineLine = ({ label, share }: NonNullable<RunResult['majority']>, accu
   return accuracy !== undefined && accuracy <= share ? `${line}: this model is no better. More rows or a larger model will help most` : line
 }
 
-/** The scores of the step that was kept. */
 const savedScores = ({ kept, best, last }: RunResult): Scores => (kept?.which === 'last' || best === null ? last.scores : best.scores)
 
 /** What an accuracy is worth on so few rows. */
@@ -71,7 +70,6 @@ const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDo
   return (interrupted ? `stopped after step ${stepsDone} of ${steps}` : `trained ${counted(steps)} steps`) + longer
 }
 
-/** The step of the saved adapter. */
 const savedStepText = ({ kept, selectedBy, examples }: RunResult): string => {
   if (kept === undefined) return ''
   return kept.which === 'last'
@@ -122,7 +120,6 @@ const densityLines = ({ targetDensity, expectedDensity, retainedDensity }: RunRe
   return [`budget      ${[`target ${percent(targetDensity)}`, ...found].join(', ')}`, '']
 }
 
-/** Trained parameters by part, and what pruning retained of the adapter. */
 const parameterLines = ({ trainableParameters, retainedParameters }: RunResult): readonly string[] => {
   const left =
     retainedParameters === undefined || retainedParameters === trainableParameters['adapter']

@@ -60,7 +60,7 @@ export const aliases: Readonly<Record<string, Readonly<Record<string, OurName>>>
   // peft's configurations, and the arguments of its example scripts
   PEFT: {
     ...asOurs(
-      'delta_t init_lora_weights init_r lora_alpha lora_dropout loraplus_lr_ratio num_virtual_tokens orth_reg_weight ' +
+      'delta_t exclude_modules init_lora_weights init_r layers_to_transform lora_alpha lora_dropout loraplus_lr_ratio num_virtual_tokens orth_reg_weight ' +
         'rank_pattern target_modules target_r use_dora use_rslora',
     ),
     base_model_name_or_path: 'model',
@@ -153,10 +153,11 @@ export const aliases: Readonly<Record<string, Readonly<Record<string, OurName>>>
   },
 }
 
-/** Options that left, and what to write instead. */
+/** Options that left, or that other tools need and salora does not: why, and what to write instead. */
 export const removedOptions: Readonly<Record<string, string>> = {
   device_id: 'the card is part of the device: --device cuda:1',
   tf32: 'TF32 is part of the device: --device cuda:tf32, or cuda:1:tf32',
+  save_total_limit: 'a run keeps its newest two checkpoints, and the adapter of the best one',
   strict_device: 'a warning says which nodes run on the CPU',
   sample_max_new_tokens: 'samples have at most 64 tokens; salora generate --run writes longer texts',
   sample_temperature: 'samples are greedy; salora generate --run --temperature samples',

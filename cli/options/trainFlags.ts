@@ -66,7 +66,7 @@ export const trainFlags = {
         )}`,
       ),
     ),
-    adapter: advanced(text('folder', 'Adapter to start from: of the same method, or any low-rank adapter of at most this rank')),
+    adapter: advanced(text('folder', 'Adapter to start from; its method, targets, ranks and scale are the defaults')),
   },
   Run: {
     output: text('folder', 'Run folder', 'runs/<task>-<method>-<n>'),

@@ -1,6 +1,7 @@
 /** From flags, a --config file and (with --resume) the run's config.json to the options of one fine-tuning run. */
 import { join } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { adapterSettings } from '../../accelerated/formats/index.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { readRankPattern } from '../../finetuning/use/rankPattern.js'
 import { parseChoice, parseList } from '../../finetuning/commandLine/flag.js'
@@ -79,7 +80,7 @@ const reportOptions = ({ tensorboard, reportTo }: Values): Pick<RunOptions, 'ten
   }
 }
 
-/** The earlier run < the preset < the rank pattern < the --config file < flags. A pattern ranks directly below what names it. */
+/** The adapter < the earlier run < the preset < the rank pattern < the --config file < flags. A pattern ranks directly below what names it. */
 const collectLayers = async (flags: Values, defaults: Values): Promise<readonly Layer[]> => {
   const file = asString(flags['config'])
   const config = file === null ? {} : await configValues(file)
@@ -89,8 +90,10 @@ const collectLayers = async (flags: Values, defaults: Values): Promise<readonly 
   const method = asked['method'] ?? earlier.values['method']
   checkMethod(earlier, method)
   const task = String(asked['task'] ?? earlier.values['task'])
+  const adapter = asked['resume'] === true ? null : asString(asked['adapter'])
   return [
     layer(null, defaults),
+    ...(adapter === null ? [] : [layer(`--adapter ${adapter}`, await adapterSettings(absolutePath(adapter), { ...asked, method }))]),
     earlier,
     layer(null, overrideMaxSteps(asked)),
     layer(`--preset ${asked['preset']}`, presetValues(asked['preset'], method === undefined ? null : String(method), task)),
@@ -148,7 +151,8 @@ const kinds: Readonly<Record<SettingKind, { readonly expected: string; readonly 
   textOrNumber: { expected: 'a string or a number', accepts: (value) => isText(value) || typeof value === 'number' },
   list: {
     expected: 'a list of strings',
-    accepts: (value) => value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string')),
+    accepts: (value) =>
+      value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string' || typeof part === 'number')),
   },
   file: { expected: 'a file name', accepts: isText },
   switch: { expected: 'true or false', accepts: (value) => typeof value === 'boolean' },

@@ -251,7 +251,6 @@ const eventLines = (): ((event: FinetuneEvent) => string | null) => {
   }
 }
 
-/** The line of an event; null if it has none. */
 const formatEvent = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
     case 'preparing':

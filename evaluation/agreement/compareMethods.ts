@@ -47,7 +47,6 @@ const drawNumbers = ({ model }: LossCase, { entries }: ParameterLayout): Readonl
 
 type Step = { readonly loss: number; readonly gradient: Vector; readonly results: Results }
 
-/** Opens the graph, and runs it on parameters. */
 const openStep = async (loss: LossCase, side: Side, target: Target) => {
   const { assembly, phase, layout } = side
   const dtype = findDtype(target)

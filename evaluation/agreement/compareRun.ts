@@ -171,7 +171,6 @@ const predicted = async (
   return { logits: logits.flat(), ...followStep(model, target, stepResults) }
 }
 
-/** The parameters of a model without adapters. */
 const headOnly = (model: Model, { accelerated }: LockstepResult, bare: SaloraPhase, target: Target): Vector => {
   const from = layoutFor(model, phaseIn(accelerated))
   return flatten(layoutFor(model, bare), ({ name }) => viewTensor(from, accelerated.parameters, name), findDtype(target))

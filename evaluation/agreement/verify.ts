@@ -31,7 +31,6 @@ export async function* verify({ seed, cases, device, precisions }: VerifySetting
 
 type Compared = Pick<VerifiedRow, 'method' | 'loss'> & { readonly rows: readonly Row[] }
 
-/** All comparisons of one encoder and one decoder. */
 async function* compareAll(seed: number, number: number, target: Target): AsyncGenerator<Compared> {
   yield* compareSalora(seed, number, target)
   for (const { method, loss, isDerived } of drawCases(seed, number)) {

@@ -113,7 +113,6 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
 /** What our side and the peer are started with, but for method and precision. */
 type Requests = Readonly<Record<'ours' | 'theirs', Omit<SideRequest, 'method' | 'precision'>>>
 
-/** Writes the batches beside the model. */
 const writeRequests = async ({ kind, dropout, batches, epoch }: BenchmarkCase, model: string, threads: number): Promise<Requests> => {
   const write = async (name: string, content: Batches): Promise<string> => {
     await writeFile(join(model, name), JSON.stringify(content))

@@ -13,7 +13,6 @@ import type { BenchmarkKind, PeerMode } from './cases.js'
 
 /** What a side is started with, as its one argument: a JSON text. */
 export type SideRequest = {
-  /** folder of the model */
   readonly model: string
   /** encoder: classifies · decoder: learns every next token */
   readonly kind: BenchmarkKind

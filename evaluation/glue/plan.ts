@@ -10,10 +10,7 @@ import { buildRecipe, type PaperSize } from '../../finetuning/tasks/datasets/glu
 import { basename, isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson } from '../../accelerated/storage/json.js'
-import { readText } from '../../accelerated/storage/text.js'
-import { fileInFolder } from '../../accelerated/storage/paths.js'
+import { readJson } from '../../accelerated/storage/json.js'
 
 export type SweepRequest = {
   readonly sweep: Sweep
@@ -47,8 +44,6 @@ export type GlueSweepOptions = SweepRequest & {
   readonly baseline: string | null
   /** learning rates to choose from, for each task and row, with a seed of its own; null: the recipe's rate */
   readonly grid: Grid | null
-  /** a zip with one row's predictions for the test files (null: the last row); null: no zip. An aborted sweep writes none */
-  readonly submission: { readonly file: string; readonly row: string | null } | null
 }
 
 export type OnSweepEvent = (
@@ -104,7 +99,6 @@ const longestRow = 120
 
 const hashText = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12)
 
-/** A task and a row: an entry of the table. */
 type Entry = { readonly task: GlueName; readonly row: Row }
 
 const listEntries = ({ sweep, tasks, rows }: SweepRequest, spec: ModelSpec): readonly Entry[] => {
@@ -217,7 +211,4 @@ export const writePlan = (output: string, plan: SweepPlan): Promise<void> =>
   writeFileAtomically(join(output, planFile), `${JSON.stringify(plan)}\n`)
 
 /** plan.json of a sweep's folder; null if it has none. @throws InputError if the file is no plan */
-export const readPlan = async (folder: string): Promise<SweepPlan | null> => {
-  const file = await fileInFolder(folder, planFile)
-  return file === undefined ? null : validate(schema, parseJson(await readText(file, fileLimit), file), file, 'the plan of a sweep')
-}
+export const readPlan = (folder: string): Promise<SweepPlan | null> => readJson(folder, planFile, schema, 'the plan of a sweep', fileLimit)

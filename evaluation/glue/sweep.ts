@@ -102,7 +102,6 @@ const parseValue = (row: string, { kind }: Setting, value: string): unknown => {
   return value
 }
 
-/** Table 4: time and memory of LoRA and SaLoRA at three batch sizes, one run after another. */
 const table4: Sweep = {
   name: 'table4',
   summary: 'time and memory of LoRA and SaLoRA by batch size, one run after another',
@@ -114,7 +113,6 @@ const table4: Sweep = {
   inTurn: true,
 }
 
-/** Table 3: SaLoRA without the density constraint (λ = 0), and without the orthogonality term (β = 0). */
 const table3: Sweep = {
   name: 'table3',
   summary: 'the ablations λ = 0 and β = 0',
@@ -126,7 +124,6 @@ const table3: Sweep = {
   ],
 }
 
-/** Table 1: every method on every task. */
 const table1Methods = ['full', 'houlsby', 'pfeiffer', 'prefix', 'prompt', 'lora', 'adalora', 'salora']
 
 export const table1: Sweep = {
@@ -136,7 +133,6 @@ export const table1: Sweep = {
   rows: (_, requested) => requested ?? table1Methods.map(parseRow),
 }
 
-/** Figure 5: SaLoRA at several densities, and LoRA. */
 const figure5: Sweep = {
   name: 'figure5',
   summary: 'SaLoRA by density, and LoRA',
@@ -150,7 +146,6 @@ const figure5: Sweep = {
   ],
 }
 
-/** Figure 4: LoRA and SaLoRA at several ranks. */
 const figure4: Sweep = {
   name: 'figure4',
   summary: 'LoRA and SaLoRA by rank',

@@ -78,7 +78,6 @@ export type SweepTable = Readonly<z.infer<typeof sweepTableSchema>>
 
 /** A cell and how it ended. */
 export type EndedCell = { readonly cell: Cell; readonly outcome: CellOutcome }
-/** What the table needs of it. */
 type TabulatedCell = { readonly cell: Pick<Cell, 'row' | 'task' | 'seed'>; readonly outcome: CellOutcome }
 
 export type TableOptions = {

@@ -222,7 +222,6 @@ export type Turns = {
 export type RunParts = {
   /** Serves runs until the signal aborts. */
   readonly work: (turns: Turns) => Promise<void>
-  /** Whether a run asks for workers. */
   readonly isAsked: () => Promise<boolean>
   /** Leaves the run, and stops serving. */
   readonly stop: () => void

@@ -21,7 +21,6 @@ import { versions } from '../../finetuning/run/versions.js'
 import { published, csvTable, transferLatex, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 
 // The configuration that the outputs of a style transfer depend on; all outputs in one folder share it.
-/** Everything that the outputs depend on. */
 const describeInputs = async (
   { source, dataset }: StyleTransferOptions,
   { directions }: TransferData,

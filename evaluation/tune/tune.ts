@@ -45,7 +45,6 @@ export type TuneEvent =
   | ExecutorEvent
   /** what the rows that judge the candidates are worth */
   | { readonly kind: 'judges'; readonly message: string; readonly warns: boolean }
-  /** a rung begins */
   | {
       readonly kind: 'rung'
       readonly rung: number
@@ -172,7 +171,6 @@ type Plan = {
 }
 type Context = { readonly signal: AbortSignal; readonly onEvent: (event: TuneEvent) => void; readonly execute: Executor }
 
-/** The rounds of the search, one after another. tune.json is written when the last has ended. */
 const search = async (options: TuneOptions, { candidates, parts, rungs, metric }: Plan, context: Context): Promise<TuneResult> => {
   const { signal, onEvent, execute } = context
   const trials: Trial[] = []

@@ -4,7 +4,6 @@ import { basename, join } from 'node:path'
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hub.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset, type Example, atRow } from './dataset.js'
-import type { TextColumns } from './delimited.js'
 import { glueLabelNames, type GlueSplit } from './glue.js'
 import { GLUE_TASKS, type GlueName } from './glueTasks.js'
 import { parquetRows } from './parquetRows.js'
@@ -23,12 +22,6 @@ const texts: Readonly<Record<GlueName, readonly [string, string?]>> = {
   mnli: ['premise', 'hypothesis'],
 }
 
-/** The text columns, for `readTexts`. */
-export const parquetColumns = (name: GlueName): TextColumns => {
-  const [text, textPair] = texts[name]
-  return { text, ...(textPair === undefined ? {} : { textPair }) }
-}
-
 const splitName = (name: GlueName, split: GlueSplit): string =>
   ({ train: 'train', dev: name === 'mnli' ? 'validation_matched' : 'validation', second: GLUE_TASKS[name].second?.split ?? '' })[split]
 
@@ -39,7 +32,7 @@ export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: strin
 }
 
 /** The parts of a split by its name on the hub; empty if the folder does not exist. @throws InputError if some are missing */
-export const parquetParts = (folder: string, split: string): readonly string[] => {
+const parquetParts = (folder: string, split: string): readonly string[] => {
   if (!isFolder(folder)) return []
   const partName = new RegExp(`^${split}-(\\d{5})-of-(\\d{5})\\.parquet$`)
   const files = readdirSync(folder)

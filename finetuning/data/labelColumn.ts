@@ -161,7 +161,6 @@ const classReader = (
   }
 }
 
-/** Counts the spellings of each class. */
 const spellingCounts = () => {
   const counts = new Map<string, Map<string, number>>()
   return {

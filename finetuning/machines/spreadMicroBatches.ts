@@ -22,7 +22,6 @@ export type Leading = {
   readonly exchange: Exchange
   /** the share of a trusted worker's parts that are computed here too */
   readonly checkedShare?: number
-  /** the run's id */
   readonly id: string
   readonly queue: Queue
   readonly paces: Readonly<Record<Work, Pace>>

@@ -94,7 +94,6 @@ const summary = ({ options: { model, settings }, hubId, result }: CardFacts): st
   return `${code(hubId ?? lastName(model))} fine-tuned by salora with the method ${code(settings.method)}: step ${step} of ${result.steps}, ${chosen}${stopped}.${extended}`
 }
 
-/** The rows of each file in an epoch. */
 const drawnText = ({ files = [] }: CardFacts['data']['train']): string =>
   files.length === 0
     ? ''

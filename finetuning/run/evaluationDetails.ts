@@ -4,10 +4,8 @@
  * The texts are the user's data. They are in this file of the run's folder and nowhere else: not in the model card, and not in adapter/.
  */
 import { z } from 'zod'
-import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson } from '../../accelerated/storage/json.js'
-import { readText } from '../../accelerated/storage/text.js'
-import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
+import { readJson } from '../../accelerated/storage/json.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
 import { exampleStore } from '../data/compactExamples.js'
@@ -118,12 +116,12 @@ export const writeDetails = (output: string, details: EvaluationDetails, storage
 
 /** evaluation.json of a run; null if it has none. @throws InputError if the file is invalid */
 export const readDetails = async (output: string, storage: Storage = nodeFiles): Promise<EvaluationDetails | null> => {
-  if ((await fileInFolder(output, detailsFile, storage)) === undefined) return null
-  const file = joinPath(output, detailsFile)
-  return validate(
+  return (await readJson(
+    output,
+    detailsFile,
     schema,
-    parseJson(await readText(file, detailsLimit, storage), file),
-    file,
     'the evaluation of a run',
-  ) as object as EvaluationDetails
+    detailsLimit,
+    storage,
+  )) as object as EvaluationDetails | null
 }

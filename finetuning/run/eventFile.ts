@@ -14,7 +14,7 @@ import { readBytes, withRegularFile } from '../../accelerated/storage/nodeFiles.
 import { appendedFile } from './appendedFile.js'
 import type { MetricsLog } from './metricsLog.js'
 import { toScalars } from './metricsLine.js'
-import type * as tensorBoard from './tensorBoardEvents.js'
+import { openingRecords, openings, scalarRecord, wallTimes } from './tensorBoardEvents.js'
 
 /** Names of event files: TensorBoard requires the prefix, and reads files in the order of the number, seconds since 1970. */
 export const eventFile = /^events\.out\.tfevents\.(\d{10})\.salora$/
@@ -26,16 +26,15 @@ export const withEventFile = async (log: MetricsLog, output: string, tensorboard
     .map(({ name }) => name)
     .sort()
   if (!tensorboard && earlier.length === 0) return log
-  const events = await import('./tensorBoardEvents.js')
   const file = join(output, nameAfter(earlier.at(-1)))
-  await writeFileAtomically(file, await encodeRecords(output, log.lines(), earlier.at(-1), events))
+  await writeFileAtomically(file, await encodeRecords(output, log.lines(), earlier.at(-1)))
   for (const name of earlier) await rm(join(output, name), { force: true })
   const { append, flush } = appendedFile(file)
   return {
     ...log,
     append: (event) => {
       log.append(event)
-      append(encodeRecord(JSON.stringify(event), seconds(), events))
+      append(encodeRecord(JSON.stringify(event), seconds()))
     },
     flush: async () => {
       await log.flush()
@@ -43,9 +42,6 @@ export const withEventFile = async (log: MetricsLog, output: string, tensorboard
     },
   }
 }
-
-/** Loaded only where there is an event file: with it comes all of protobufjs. */
-type Events = typeof tensorBoard
 
 const seconds = (): number => Date.now() / 1000
 
@@ -55,13 +51,12 @@ const nameAfter = (earlier: string | undefined): string => {
 }
 
 /** The records of the lines in metrics.jsonl, with the wall times of the earlier event file. */
-const encodeRecords = async (output: string, lines: number, earlier: string | undefined, events: Events): Promise<Uint8Array> => {
-  const times = earlier === undefined ? [] : events.wallTimes(await read(join(output, earlier)))
+const encodeRecords = async (output: string, lines: number, earlier: string | undefined): Promise<Uint8Array> => {
+  const times = earlier === undefined ? [] : wallTimes(await read(join(output, earlier)))
   const now = seconds()
-  const records = [events.openingRecords(times[0] ?? now)]
+  const records = [openingRecords(times[0] ?? now)]
   const text = lines === 0 ? '' : String(await read(join(output, 'metrics.jsonl')))
-  for (const line of text.split('\n').slice(0, lines))
-    records.push(encodeRecord(line, times[records.length - 1 + events.openings] ?? now, events))
+  for (const line of text.split('\n').slice(0, lines)) records.push(encodeRecord(line, times[records.length - 1 + openings] ?? now))
   return Buffer.concat(records)
 }
 
@@ -77,7 +72,7 @@ const read = (file: string): Promise<Buffer> =>
 const lineSchema = z.looseObject({ kind: z.string(), step: z.int().min(0), scores: z.record(z.string(), z.unknown()).optional() })
 
 /** The record of a line of metrics.jsonl. A malformed line becomes an empty record, so that record n belongs to line n. */
-const encodeRecord = (line: string, wallTime: number, { scalarRecord }: Events): Uint8Array => {
+const encodeRecord = (line: string, wallTime: number): Uint8Array => {
   const { success, data } = lineSchema.safeParse(parsed(line))
   return success ? scalarRecord(wallTime, data.step, toScalars(data)) : scalarRecord(wallTime, 0, [])
 }

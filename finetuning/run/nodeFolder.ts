@@ -18,7 +18,6 @@ import { finishedResult, hasAdapter, planFolder, usedFolder, type FolderContent,
 import { rowsFile, writeRunRows } from './runRows.js'
 import { trackerFile, trackerNames } from './tracking/service.js'
 import { versions } from './versions.js'
-import { workersFile } from './workersFile.js'
 
 /** Changes nothing. @throws InputError if a new run's folder has a run, or the folder has foreign files */
 export const examineFolder = async ({ output, resume }: Pick<RunOptions, 'output' | 'resume'>): Promise<FolderContent> => {
@@ -68,7 +67,6 @@ const lockedFolder = (
       await lock.clear()
       for (const folder of [output, adapter, checkpoints]) await removeTemporaries(folder)
       await rm(result, { force: true }) // before config.json: a run that is made longer is no longer finished
-      await rm(join(output, workersFile), { force: true }) // of an earlier process
       await writeFileAtomically(join(output, 'config.json'), plan.config)
       await writeRunRows(output, sources.rows)
       return withEventFile(await openMetricsLog(output, lines), output, tensorboard)
@@ -98,7 +96,6 @@ const runFileNames = [
   detailsFile,
   foldsFile,
   negativesFile,
-  workersFile,
   ...trackerNames.map(trackerFile),
   'adapter_config.json',
   'adapter_model.safetensors',

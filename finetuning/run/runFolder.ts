@@ -1,6 +1,6 @@
 /**
  * The folder of a run: new, resumed or refused. Its layout is public: config.json, metrics.jsonl, result.json, rows.json, evaluation.json,
- * workers.json, adapter/, checkpoints/ and events.out.tfevents.*. These rules hold in every storage; nodeFolder.ts adds what a disk needs.
+ * adapter/, checkpoints/ and events.out.tfevents.*. These rules hold in every storage; nodeFolder.ts adds what a disk needs.
  */
 import { differing, newDefaults, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
 import { inputError, type InputError } from '../../accelerated/errors/inputError.js'
@@ -29,7 +29,6 @@ export type RunFolder = FolderPlan & {
   /** Call before each write. @throws InputError if another process uses the folder by now */
   readonly check: () => Promise<void>
   readonly writeResult: (result: RunResult) => Promise<void>
-  /** Unlocks the folder. */
   readonly release: () => Promise<void>
 }
 

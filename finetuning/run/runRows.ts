@@ -1,10 +1,8 @@
 /** rows.json: hashes of the texts that a run was trained and evaluated on, since the data file may change later. */
 import { z } from 'zod'
-import { validate } from '../../accelerated/errors/validate.js'
-import { parseJson } from '../../accelerated/storage/json.js'
-import { readText } from '../../accelerated/storage/text.js'
+import { readJson } from '../../accelerated/storage/json.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { fileInFolder, joinPath } from '../../accelerated/storage/paths.js'
+import { joinPath } from '../../accelerated/storage/paths.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
 import { sha256 } from '../../accelerated/storage/native.js'
 import type { Storage } from '../../accelerated/storage/storage.js'
@@ -79,10 +77,9 @@ export const writeRunRows = async (output: string, rows: string, storage: Storag
 
 /** rows.json of a run; null in a folder of a version that wrote none. @throws InputError if the file is invalid */
 export const readRunRows = async (output: string): Promise<RunRows | null> => {
-  if ((await fileInFolder(output, rowsFile)) === undefined) return null
-  const file = joinPath(output, rowsFile)
-  const { heldOut, training, evaluation } = validate(schema, parseJson(await readText(file, rowsLimit), file), file, 'the rows of a run')
-  return { heldOut, training: keysIn(training, file), evaluation: keysIn(evaluation, file) }
+  const stored = await readJson(output, rowsFile, schema, 'the rows of a run', rowsLimit)
+  const keys = (base64: string): BigUint64Array => keysIn(base64, joinPath(output, rowsFile))
+  return stored && { heldOut: stored.heldOut, training: keys(stored.training), evaluation: keys(stored.evaluation) }
 }
 
 const keysIn = (base64: string, file: string): BigUint64Array => {

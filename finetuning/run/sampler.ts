@@ -4,7 +4,7 @@ import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosTok
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
-import { answersTo } from '../../accelerated/generation/answers.js'
+import { answersTo, answerText } from '../../accelerated/generation/answers.js'
 import { openDecoder } from '../../accelerated/generation/decoder.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
 import type { Sample, TrainingTask } from '../../accelerated/training/events.js'
@@ -46,7 +46,7 @@ export const openSampler = async ({ assembly, runtime, base, task }: SampledRun,
     const decoder = await openDecoder(assembly, phase, parameters, runtime)
     try {
       const samples = new Map<number, Sample>()
-      const text = { decode: tokenizer.decode, bytes: tokenizer.bytes, endTokens }
+      const text = answerText(tokenizer, decoder.assembly.model.vocabularySize, endTokens)
       for await (const event of answersTo(decoder, text, ids, { maxNewTokens: sampleTokens }, signal)) {
         if (event.kind !== 'answer') continue
         const { prompt, text: answer, tokens, ended } = event

@@ -1,29 +1,9 @@
 /** The bytes of TensorBoard's event files: TFRecords (length, its checksum, data, its checksum), each with an Event in protocol buffers. */
-import protobuf from 'protobufjs'
+import protobuf from 'protobufjs/minimal.js'
 import type { Scalars } from './metricsLine.js'
 
-const { Event } = ((root) => ({ Event: root.lookupType('Event') }))(
-  protobuf.Root.fromJSON({
-    nested: {
-      Event: {
-        fields: {
-          wallTime: { id: 1, type: 'double' },
-          step: { id: 2, type: 'int64' },
-          fileVersion: { id: 3, type: 'string' },
-          summary: { id: 5, type: 'Summary' },
-          sessionLog: { id: 7, type: 'SessionLog' },
-        },
-      },
-      Summary: { fields: { value: { id: 1, type: 'Value', rule: 'repeated' } } },
-      // a oneof in the original, so that 0 is written too
-      Value: {
-        oneofs: { value: { oneof: ['simpleValue'] } },
-        fields: { tag: { id: 1, type: 'string' }, simpleValue: { id: 2, type: 'float' } },
-      },
-      SessionLog: { fields: { status: { id: 1, type: 'int32' } } },
-    },
-  }),
-)
+/** The keys of the fields of Event and of its messages: number · 8 + wire type. */
+const key = { wallTime: 9, step: 16, fileVersion: 26, summary: 42, sessionLog: 58, status: 8, value: 10, tag: 10, simpleValue: 21 }
 
 /** SessionLog.SessionStatus */
 const start = 1
@@ -33,8 +13,8 @@ const start = 1
  */
 export const openingRecords = (wallTime: number): Uint8Array =>
   Buffer.concat([
-    framed({ wallTime, fileVersion: 'brain.Event:2' }), //
-    framed({ wallTime, step: 0, sessionLog: { status: start } }),
+    framed(wallTime, 0, (event) => event.uint32(key.fileVersion).string('brain.Event:2')),
+    framed(wallTime, 0, (event) => event.uint32(key.sessionLog).fork().uint32(key.status).int32(start).ldelim()),
   ])
 
 /** The number of opening records. */
@@ -42,10 +22,15 @@ export const openings = 2
 
 /** The record of one step. @param wallTime seconds since 1970 */
 export const scalarRecord = (wallTime: number, step: number, scalars: Scalars): Uint8Array =>
-  framed({ wallTime, step, summary: { value: scalars.map(([tag, simpleValue]) => ({ tag, simpleValue })) } })
+  framed(wallTime, step, (event) => {
+    const summary = event.uint32(key.summary).fork()
+    for (const [tag, value] of scalars)
+      summary.uint32(key.value).fork().uint32(key.tag).string(tag).uint32(key.simpleValue).float(value).ldelim()
+    return summary.ldelim()
+  })
 
-const framed = (event: Readonly<Record<string, unknown>>): Uint8Array => {
-  const data = Event.encode(event).finish()
+const framed = (wallTime: number, step: number, write: (event: protobuf.Writer) => protobuf.Writer): Uint8Array => {
+  const data = write(protobuf.Writer.create().uint32(key.wallTime).double(wallTime).uint32(key.step).int64(step)).finish()
   const record = Buffer.alloc(8 + 4 + data.length + 4)
   record.writeBigUInt64LE(BigInt(data.length), 0)
   record.writeUInt32LE(maskedCrc32c(record.subarray(0, 8)), 8)
@@ -62,11 +47,8 @@ export const wallTimes = (file: Buffer): readonly number[] => {
     if (at + 16 + length > file.length) break
     const data = file.subarray(at + 12, at + 12 + length)
     if (maskedCrc32c(data) !== file.readUInt32LE(at + 12 + length)) break
-    try {
-      times.push((Event.decode(data) as protobuf.Message & { readonly wallTime?: number }).wallTime ?? 0)
-    } catch {
-      break // complete, but not an Event
-    }
+    if (data.length < 9 || data[0] !== key.wallTime) break // complete, but not an Event
+    times.push(data.readDoubleLE(1))
     at += 16 + length
   }
   return times

@@ -75,7 +75,6 @@ const findSource = (options: TaskOptions): TaskSource => {
   return source
 }
 
-/** All names, and descriptions of the tasks without a name. */
 const listTasks = (): string =>
   [alternatives(taskNames, Infinity), ...taskSources.filter(({ names }) => names.length === 0).map(({ help }) => help)].join(', or ')
 

@@ -6,6 +6,7 @@ import { keepingCache } from '../../accelerated/generation/decoder.js'
 import {
   answerBatch,
   answersTo,
+  answerText,
   type AnswerBatch,
   type AnswerOptions,
   type AnswerEvent,
@@ -67,7 +68,7 @@ export const generatorOn = async (
   const opened = await openTextDecoder(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder
-  const text = { decode: tokenizer.decode, bytes: tokenizer.bytes, endTokens }
+  const text = answerText(tokenizer, model.vocabularySize, endTokens)
   const counted = 2 * positions // a prompt that is much longer is refused without reading it all
   return {
     device: device.name,

@@ -1,4 +1,5 @@
 /** Merges low-rank adapters of one base model into one adapter, or into the base. The formulas are methods/mergeUpdates.ts. */
+import { hasBiases } from '../../accelerated/formats/peft/lora.js'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
@@ -176,6 +177,7 @@ const readInput = async ({ where, folder, run }: Source, base: ModelFolder, weig
   if (plain === undefined)
     throw inputError(where, 'an adapter of low rank (LoRA, SaLoRA or AdaLoRA)', `one of method ${adapter.method.name}`)
   if (adapter.method.tokens !== undefined) throw inputError(where, 'an adapter of matrices and a head', 'one with rows of tokens')
+  if (hasBiases(plain.phase)) throw inputError(where, 'an adapter of matrices and a head', 'one with trained biases')
   return { where, folder, isRun: run !== null, weight, adapter: plain }
 }
 

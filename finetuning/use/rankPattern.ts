@@ -6,6 +6,7 @@ import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
+import { filePrefixes } from '../../accelerated/methods/targetedMatrices.js'
 import { findMethod, parseSettings, type Settings } from '../../accelerated/training/resolveSettings.js'
 import { readRunConfig, readRunResult } from '../run/runFiles.js'
 
@@ -83,4 +84,4 @@ export const readRankPattern = async (file: string): Promise<Pick<Settings, 'ran
 }
 
 /** The path inside the encoder or decoder. */
-const within = (name: string): string => name.replace(/^(roberta|bert|distilbert|electra|mpnet|model)\./, '')
+const within = (name: string): string => name.slice(filePrefixes.findLast((prefix) => name.startsWith(prefix))?.length)

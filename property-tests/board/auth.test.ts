@@ -16,7 +16,7 @@ beforeAll(async () => {
   await mkdir(join(root, 'runs'))
   await writeRun(join(root, 'runs/secretive'), {})
   await writeFile(join(root, 'runs/secretive/notes.txt'), 'secret')
-  board = await startBoard({ folder: join(root, 'runs'), port: 0, redis: null })
+  board = await startBoard({ folder: join(root, 'runs'), port: 0 })
 })
 afterAll(async () => {
   await board.close()
@@ -29,7 +29,7 @@ describe('the URL of a board', () => {
   })
 
   it('has a new token for each board', async () => {
-    const other = await startBoard({ folder: root, port: 0, redis: null })
+    const other = await startBoard({ folder: root, port: 0 })
     expect(tokenOf(other)).not.toBe(tokenOf(board))
     expect((await send(board, '/events?view=list', { headers: pageHeaders(other) })).status).toBe(403)
     await other.close()

@@ -41,7 +41,7 @@ beforeAll(async () => {
       errors: [{ row: 3, label: 'good', predicted: hostile, loss: 2.5, text: hostile }],
     }),
   )
-  board = await startBoard({ folder: at('runs'), port: 0, redis: null })
+  board = await startBoard({ folder: at('runs'), port: 0 })
   browser = await launchChromium()
 }, 120_000)
 afterAll(async () => {
@@ -260,7 +260,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     expect(await lineOf(page, 'salora-0').count()).toBe(1)
     await listen(port)
     await page.locator('#status', { hasText: /^live$/ }).waitFor()
-    const other = await startBoard({ folder: at('runs'), port: 0, redis: null })
+    const other = await startBoard({ folder: at('runs'), port: 0 })
     await cut()
     target.port = other.port
     await listen(port)
@@ -288,7 +288,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)'
     await rm(at('many/grows/result.json'))
     const lock = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 5, born: '1', thread: 1 }
     await writeFile(at('many/grows/lock-0123456789ab.json'), JSON.stringify(lock))
-    const many = await startBoard({ folder: at('many'), port: 0, redis: null })
+    const many = await startBoard({ folder: at('many'), port: 0 })
     const began = performance.now()
     const { page, errors } = await opened(many.url, desktop)
     await page.getByRole('heading', { name: 'Runs: 1 running, 501 finished' }).waitFor({ timeout: 60_000 })

@@ -31,7 +31,7 @@ const opened = (view: View = { kind: 'list', ids: [] }) => {
     reads++
     return watch.refresh()
   }
-  const pages = openPages({ ...watch, refresh }, null)
+  const pages = openPages({ ...watch, refresh })
   const app = new Hono().get('/', (c) => streamSSE(c, (stream) => pages.serve(stream, view, () => undefined)))
   const open = async () => {
     const { body } = await app.request('/')

@@ -47,7 +47,7 @@ beforeAll(async () => {
   }
   await writeRun(join(cwd, 'runs/empty'), {}) // a run without an adapter
   await writeRun(join(cwd, 'runs/writes'), { result: { taskType: 'causal' } })
-  board = await startBoard({ folder: join(cwd, 'runs'), port: 0, redis: null })
+  board = await startBoard({ folder: join(cwd, 'runs'), port: 0 })
 })
 afterAll(() => board.close())
 

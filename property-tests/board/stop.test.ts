@@ -25,7 +25,7 @@ const at = (...path: readonly string[]): string => join(cwd, ...path)
 let board: Board
 beforeAll(async () => {
   await mkdir(at('runs'))
-  board = await startBoard({ folder: at('runs'), port: 0, redis: null })
+  board = await startBoard({ folder: at('runs'), port: 0 })
 })
 afterAll(() => board.close())
 

@@ -22,7 +22,7 @@ describe('salora report', () => {
     const { code, stdout, stderr } = await saloraHere('report', at('runs'), '--output', at('page.html'), '--quiet')
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout.split('\n')).toEqual([
-      `report      ${at('page.html')}: 2 runs, 2 tables, 11 figures`,
+      `report      ${at('page.html')}: 2 runs, 2 tables, 10 figures`,
       `open it     ${pathToFileURL(at('page.html')).href}`,
       '',
     ])

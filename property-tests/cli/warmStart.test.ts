@@ -1,9 +1,13 @@
-/** --adapter: a run starts with the function of an adapter, whatever its rank, scale and order of classes. */
+/** --adapter: a run starts with the function of an adapter, whatever the order of its classes, and by default with its method, ranks and scale. */
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { respelled } from '../../finetuning/data/labels.js'
 import { jsonLines } from '../support/jsonLines.js'
+import type { RunConfig } from '../../finetuning/run/run.js'
+import { fixtures } from '../golden/golden.js'
 import { saloraIn } from './inProcess.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { toyFile } from './toyTask.js'
@@ -45,17 +49,19 @@ const oneStep = ['--method', 'lora', '--rank', '4', '--lora-alpha', '8', '--max-
 describe('a run that starts from an adapter', () => {
   it.each([
     ['lora of its rank and scale', ['--method', 'lora', '--rank', '4', '--lora-alpha', '8', '--max-steps', '1']],
-    [
-      'lora of a larger rank and another scale',
-      ['--method', 'lora', '--rank', '6', '--lora-alpha', '30', '--use-rslora', '--max-steps', '1'],
-    ],
+    ['whatever the adapter is', ['--max-steps', '1']],
     ['salora, before its gates', ['--method', 'salora', '--rank', '8', '--max-steps', '6', '--set', 'gate-start=0.5,gate-end=0.9']],
   ])('starts with the function of the adapter: %s', async (name, flags) => {
     const output = name.replaceAll(/\W+/g, '-')
     const { code, stderr } = await train(output, '--adapter', 'adapter', ...flags)
     expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
     expect(await firstLoss(output)).toBeCloseTo(expected, 4)
-    expect(JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8'))).toMatchObject({ adapter: join(cwd, 'adapter') })
+    const { adapter, settings } = JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8')) as Pick<
+      RunConfig,
+      'adapter' | 'settings'
+    >
+    expect(adapter).toBe(join(cwd, 'adapter'))
+    if (settings.method === 'lora') expect(settings).toMatchObject({ rank: 4, loraAlpha: 8 })
   })
 
   describe('once it is finished', () => {
@@ -88,6 +94,37 @@ describe('a run that starts from an adapter', () => {
       const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'ended', '--quiet'], { cwd })
       expect([code, stderr]).toEqual([1, expect.stringMatching(/the adapter's .*\.json was "[0-9a-f]{12}…" and is /)])
     })
+  })
+
+  it('continues a PEFT adapter of a decoder at its rank and targets, without a word about a head', async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => JSON.stringify({ instruction: `w${3 + i}`, output: 'w10 w11' }))
+    await writeFile(join(cwd, 'rows.jsonl'), rows.join('\n'))
+    const task = `train --model ${join(fixtures, 'llama')} --task alpaca --data rows.jsonl --max-steps 1`.split(' ')
+    const first = ['--rank', '3', '--lora-alpha', '5', '--target-modules', 'q_proj,up_proj', '--output', 'decoder']
+    expect((await saloraIn([...task, ...machine, ...first], { cwd })).code).toBe(0)
+    const { code, stderr } = await saloraIn([...task, ...machine, '--adapter', 'decoder/adapter', '--output', 'continued'], { cwd })
+    expect([code, stderr]).toEqual([0, expect.not.stringContaining('head')])
+    const read = async (file: string) =>
+      JSON.parse(await readFile(join(cwd, 'continued', file), 'utf8')) as Readonly<Record<string, unknown>>
+    expect((await read('config.json'))['settings']).toMatchObject({ method: 'lora', rank: 3, loraAlpha: 5 })
+    expect((await read('adapter/adapter_config.json'))['target_modules']).toHaveLength(4)
+  })
+
+  it('trains biases of the adapted matrices, and continues with them', async () => {
+    const first = '--rank 2 --target-modules query --set lora-bias=lora_only --max-steps 2 --learning-rate 1e-2'.split(' ')
+    expect(await train('biased', ...first)).toMatchObject({ code: 0 })
+    const { tensors } = await readSafetensors(join(cwd, 'biased', 'adapter', 'adapter_model.safetensors'))
+    const biases = [...tensors].flatMap(([key, entry]) => (key.endsWith('.query.base_layer.bias') ? [entry] : []))
+    const before = (await openModelFolder(join(cwd, 'tiny'))).tensors
+    for (const entry of biases) {
+      const name = entry.name.replace('base_model.model.roberta.', '').replace('.base_layer', '')
+      expect(await readTensor(entry)).not.toEqual(await readTensor(before.get(name) ?? expect.unreachable()))
+    }
+    expect(biases.length).toBeGreaterThan(0)
+    const scored = await saloraIn(['evaluate', ...machine, '--run', 'biased', '--task', 'toy.tsv', '--json'], { cwd })
+    expect(await train('biased-on', '--adapter', 'biased/adapter', '--max-steps', '1')).toMatchObject({ code: 0 })
+    const { loss } = (JSON.parse(scored.stdout) as { scores: { loss: number } }).scores
+    expect(await firstLoss('biased-on')).toBeCloseTo(loss, 4)
   })
 
   it('refuses an initialization that would replace the adapter', async () => {

@@ -11,7 +11,7 @@ import type { FloatType } from '../../accelerated/graph/expression.js'
 import { offsetName, poolName } from '../../accelerated/models/layers/dropout.js'
 import { floatFeed, type Feeds } from '../../accelerated/engines/feeds.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
-import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
+import { targetedMatrices } from '../../accelerated/methods/targetedMatrices.js'
 import { openGoldenRun } from './acceleratedGolden.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
 import { predictGolden, randomAdapter } from './exportGolden.js'
@@ -144,9 +144,11 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
   it("adapts the matrices of PEFT's `all-linear`, except the pooler, which is trained with the head", async () => {
     const { modules } = readMethod<Pick<Dropped, 'modules'>>(family, 'all-linear')
     const { spec } = (await openModelFolder(folderOf(family))).model
-    const ours = targetedMatrices(spec, ['all-linear']).map(({ name }) => name)
+    const ours = targetedMatrices(spec, { targetModules: ['all-linear'] }).map(({ name }) => name)
     expect(ours).toEqual(modules.filter((name) => name !== 'pooler.dense'))
-    expect(() => targetedMatrices(spec, ['all-linear', 'query'])).toThrow(/^targetModules: expected all-linear, or endings of /)
+    expect(() => targetedMatrices(spec, { targetModules: ['all-linear', 'query'] })).toThrow(
+      /^targetModules: expected all-linear, or endings of /,
+    )
   })
 
   it.each(Object.keys(exported))('gives the same logits with %s merged into its weights', (name) =>

@@ -105,7 +105,7 @@ describe.skipIf(!existsSync('/proc/self/fd'))('one process does not grow', { tim
     )
     try {
       while (!existsSync(join(folder, 'growing', 'metrics.jsonl')) && training.exitCode === null) await pause(200)
-      const board = await startBoard({ folder, port: 0, redis: null })
+      const board = await startBoard({ folder, port: 0 })
       const pages = [await follow(board, 'view=list'), await follow(board, 'view=run&id=growing')]
       const states = new Set<string>()
       const visit = async (rounds: number): Promise<void> => {

@@ -86,7 +86,6 @@ describe('without bullmq and ioredis', () => {
       'salora glue --redis',
       ['glue', '--model', 'm', '--data', 'd', '--tasks', 'cola', '--output', 'out', '--redis', 'redis://127.0.0.1:1', '--quiet'],
     ],
-    ['salora board --redis', ['board', '.', '--redis', 'redis://127.0.0.1:1', '--quiet']],
   ])('%s says how to install them', async (_, args) => {
     expect(await salora(...args)).toEqual({ code: 2, stdout: '', stderr: line })
     expect((await readdir(root)).sort()).toEqual(['dist', 'finetuning', 'node_modules', 'package.json'])

@@ -1,13 +1,15 @@
 /** Clients that others wrote for OpenAI's API, against the server with random models: the openai package, and the AI SDK. */
-import { cp, mkdir, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { embed, generateText, streamText } from 'ai'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startRunServer, type RunServer } from '../../finetuning/use/serving/http/server.js'
+import { z } from 'zod'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { fixtures } from '../golden/golden.js'
+import { writeRandomCheckpoint } from '../support/randomCheckpoint.js'
 import { temporaryFolder } from '../support/temporaryFolder.js'
 
 const { folder } = temporaryFolder('clients')
@@ -19,7 +21,34 @@ const serveBase = async (model: string): Promise<string> => {
   return `${server.url}/v1`
 }
 
+/** A random decoder whose tokens are bytes, with a template of tools. */
+const writeByteModel = async (to: string): Promise<void> => {
+  const config = JSON.parse(await readFile(join(fixtures, 'llama/config.json'), 'utf8')) as object
+  const wide = {
+    ...config,
+    vocab_size: 257,
+    max_position_embeddings: 2_048,
+    rope_parameters: { rope_theta: 1e4, rope_type: 'default' },
+    eos_token_id: 256,
+  }
+  await writeRandomCheckpoint(to, wide, { seed: 3, shardBytes: 1e9 })
+  const isVisible = (byte: number): boolean => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173)
+  let next = 256
+  const letters = Array.from({ length: 256 }, (_, byte) => [String.fromCodePoint(isVisible(byte) ? byte : next++), byte])
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
+  const tokenizer = {
+    ...{ version: '1.0', truncation: null, padding: null, normalizer: null, post_processor: null },
+    added_tokens: [{ id: 256, content: '<|end|>', single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }],
+    ...{ pre_tokenizer: byteLevel, decoder: byteLevel },
+    model: { type: 'BPE', vocab: Object.fromEntries(letters), merges: [] },
+  }
+  await writeFile(join(to, 'tokenizer.json'), JSON.stringify(tokenizer))
+  const template = '{% if tools %}<tool_call>{{ tools | tojson }}{% endif %}{% for one in messages %}{{ one.content }}\n{% endfor %}'
+  await writeFile(join(to, 'chat_template.jinja'), template)
+}
+
 let writer: OpenAI
+let bytes: OpenAI
 let encoder: OpenAI
 let vercel: ReturnType<typeof createOpenAICompatible>
 beforeAll(async () => {
@@ -31,6 +60,8 @@ beforeAll(async () => {
   const options = { apiKey: 'none', maxRetries: 0 }
   const baseURL = await serveBase('llama')
   writer = new OpenAI({ ...options, baseURL })
+  await writeByteModel(join(folder, 'bytes'))
+  bytes = new OpenAI({ ...options, baseURL: await serveBase('bytes') })
   encoder = new OpenAI({ ...options, baseURL: await serveBase('tiny') })
   vercel = createOpenAICompatible({ name: 'salora', baseURL, includeUsage: true })
 })
@@ -118,6 +149,54 @@ describe('the openai package', () => {
     expect(whole.choices[0]?.logprobs?.tokens?.slice(0, 3)).toEqual(['<s>', 'w5', ' w8'])
     expect(whole.choices[0]?.logprobs?.text_offset?.slice(0, 4)).toEqual([0, 0, 2, 5])
     expect(answer.choices[0]?.logprobs?.tokens).toEqual(whole.choices[0]?.logprobs?.tokens?.slice(3))
+  })
+
+  it('asks for JSON and for a schema, several answers at once and as a stream, and reads why a schema is refused', async () => {
+    const given = { model: 'bytes', messages: [...messages], max_tokens: 1_000 }
+    const schema = {
+      type: 'object',
+      properties: { ok: { type: 'boolean' }, kind: { enum: ['é', 'b'] } },
+      required: ['ok', 'kind'],
+      additionalProperties: false,
+    }
+    const format = { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } } as const
+    const read = z.strictObject({ ok: z.boolean(), kind: z.enum(['é', 'b']) })
+    const [whole, stream, free] = await Promise.all([
+      bytes.chat.completions.create({ ...given, n: 3, temperature: 1, seed: 5, response_format: format }),
+      bytes.chat.completions.create({ ...given, stream: true, response_format: format }),
+      bytes.chat.completions.create({ ...given, max_tokens: 30, response_format: { type: 'json_object' } }),
+    ])
+    for (const { message, finish_reason: reason } of whole.choices) {
+      expect(reason).toBe('stop')
+      read.parse(JSON.parse(message.content ?? ''))
+    }
+    let streamed = ''
+    for await (const chunk of stream) streamed += chunk.choices[0]?.delta.content ?? ''
+    read.parse(JSON.parse(streamed))
+    expect(free.choices[0]?.message.content).toMatch(/^\{/)
+    const refused = { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'integer', multipleOf: 2 } } } as const
+    await expect(bytes.chat.completions.create({ ...given, response_format: refused })).rejects.toMatchObject({
+      ...{ status: 400, param: 'response_format', error: { message: 'schema: expected keywords that are supported, got multipleOf' } },
+    })
+    await expect(writer.chat.completions.create({ ...chat, response_format: { type: 'json_object' } })).rejects.toThrow(
+      'tokens of a byte or letter each',
+    )
+  })
+
+  it('requires a call of a tool, whose arguments then fit its schema, as a stream too', async () => {
+    const parameters = { type: 'object', properties: { n: { enum: [1, 2] } }, required: ['n'], additionalProperties: false }
+    const tools = ['f', 'g'].map((name) => ({ type: 'function' as const, function: { name, parameters } }))
+    const given = { model: 'bytes', messages: [...messages], tools, max_tokens: 500 }
+    const read = ({ arguments: json }: { readonly arguments: string }) => z.strictObject({ n: z.literal([1, 2]) }).parse(JSON.parse(json))
+    const called = await bytes.chat.completions.create({ ...given, tool_choice: 'required' })
+    const [call] = called.choices[0]?.message.tool_calls ?? []
+    expect(called.choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: null } })
+    if (call?.type !== 'function') throw new Error('no call')
+    expect(['f', 'g']).toContain(call.function.name)
+    read(call.function)
+    const named = bytes.chat.completions.stream({ ...given, tool_choice: { type: 'function', function: { name: 'g' } } })
+    const { message, finish_reason: reason } = (await named.finalChatCompletion()).choices[0] ?? {}
+    expect([reason, message?.tool_calls?.[0]]).toMatchObject(['tool_calls', { function: { name: 'g' } }])
   })
 
   it('embeds by a sentence encoder without an adapter, as floats and in base64, shortened', async () => {

@@ -190,7 +190,68 @@ describe('/classify', () => {
 
 const text = (value: unknown): string => JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? Number(each) : each)) ?? ''
 
+type Called = {
+  readonly content?: string | null
+  readonly tool_calls?: readonly { readonly function: { readonly name: string; readonly arguments: string } }[]
+}
+
 describe('/v1/chat/completions', () => {
+  it.each([
+    [
+      'of Hermes, two after a text',
+      'I look.\n<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>\n<tool_call>{"name": "g"}</tool_call>',
+      'I look.\n',
+      [
+        ['f', '{"a":1}'],
+        ['g', '{}'],
+      ],
+    ],
+    ['of Llama 3', ' {"name": "f", "parameters": {"x": "{"}}', null, [['f', '{"x":"{"}']]],
+    [
+      'of Mistral',
+      '[TOOL_CALLS] [{"name": "f", "arguments": {}}, {"name": "g", "arguments": {"b": []}}]',
+      null,
+      [
+        ['f', '{}'],
+        ['g', '{"b":[]}'],
+      ],
+    ],
+    ['of Mistral, whose marker has no text', '[{"name": "f", "arguments": {}}]', null, [['f', '{}']]],
+    ['of an unknown function', '<tool_call>{"name": "h", "arguments": {}}</tool_call>', undefined, []],
+    ['cut off', 'So: <tool_call>{"name": "f", "argu', undefined, []],
+    ['of a list that is none', '[1, 2] <tool_c', undefined, []],
+    ['with a text after it', '<tool_call>{"name": "f"}</tool_call> done', undefined, []],
+  ] as const)('reads a call %s, at once and as a stream of any pieces', (_, text, content, calls) =>
+    fc.assert(
+      fc.asyncProperty(fc.uniqueArray(fc.nat(text.length), { maxLength: 12 }), async (cuts) => {
+        const at = [0, ...cuts.sort((a, b) => a - b), text.length]
+        const caller = appOf({
+          a: writer(
+            {},
+            at.slice(1).map((to, i) => text.slice(at[i], to)),
+          ),
+        })
+        const tools = ['f', 'g'].map((name) => ({ type: 'function', function: { name } }))
+        const given = { messages: [{ role: 'user', content: 'x' }], tools }
+        const whole = (await ask(caller, '/v1/chat/completions', given)).json() as { choices: { message: Called; finish_reason: string }[] }
+        const events = (await ask(caller, '/v1/chat/completions', { ...given, stream: true })).text
+          .split('\n\n')
+          .filter((one) => one.startsWith('data: {'))
+        const chunks = events.map(
+          (one) => (JSON.parse(one.slice(6)) as { choices: { delta: Called; finish_reason: string | null }[] }).choices[0],
+        )
+        const list = (given?: Called) => (given?.tool_calls ?? []).map(({ function: { name, arguments: json } }) => [name, json])
+        const [choice, streamed] = [whole.choices[0], chunks.map((one) => one?.delta.content ?? '').join('')]
+        expect(choice?.message.content).toBe(content === undefined ? text : content)
+        expect([streamed, ...chunks.flatMap((one) => list(one?.delta))]).toEqual([choice?.message.content ?? '', ...calls])
+        expect(list(choice?.message)).toEqual(calls)
+        const reason = calls.length > 0 ? 'tool_calls' : 'stop'
+        expect([choice?.finish_reason, chunks.at(-1)?.finish_reason]).toEqual([reason, reason])
+      }),
+      { seed: SEED, numRuns: 15 },
+    ),
+  )
+
   const both = appOf({ reviews: classifier(), alpaca: writer(), second: writer({}, ['Other']) })
   const messages = [{ role: 'user', content: 'Hi' }]
 
@@ -278,12 +339,17 @@ describe('/v1/chat/completions', () => {
     for (const [more, line] of [
       [{ logit_bias: { five: 100 } }, 'whose logit_bias'],
       [{ top_logprobs: 2 }, 'the request: top_logprobs: expected logprobs: true beside it'],
-      [{ tool_choice: 'required' }, 'the request: expected a chat completion whose tool_choice is one of none, auto, got "required"'],
+      [{ tool_choice: 'required' }, 'the request: tool_choice: expected one of tools, got none'],
+      [{ tool_choice: { type: 'function', function: { name: 'f' } } }, 'the request: tool_choice: expected one of tools, got "f"'],
       [{ max_tokens: 1_000_001 }, 'whose max_tokens is a whole number of at most 1000000, got 1000001'],
       [{ reasoning_effort: 'low' }, 'the request: reasoning_effort is not supported'],
       [{ n: 129 }, 'whose n is a whole number of at most 128, got 129'],
       [{ frequency_penalty: 3 }, 'whose frequency_penalty is a number of at most 2, got 3'],
-      [{ response_format: { type: 'json_object' } }, 'the request: response_format is not supported'],
+      [{ response_format: { type: 'grammar' } }, 'whose response_format.type is'],
+      [
+        { response_format: { type: 'json_schema', json_schema: { schema: { not: {} } } } },
+        'schema: expected keywords that are supported, got not',
+      ],
       [{ temperature: 3 }, 'whose temperature is a number of at most 2, got 3'],
       [{ messages: [] }, 'whose messages is a list of at least 1 entry'],
       [{ messages: [{ role: 'tool' }] }, 'expected content in a message of tool, got none'],
@@ -351,7 +417,7 @@ describe('/v1/chat/completions', () => {
     expect(asked).toEqual([{ tools, messages: [...messages, { role: 'assistant', content: '', tool_calls: [call] }, history[2]] }])
     expect((await ask(appOf({ chat: writer() }), '/v1/chat/completions', { messages, tools, tool_choice: 'none' })).status).toBe(200)
     expect(asked[1]).toEqual({ messages })
-    for (const more of [{ tool_choice: 'required' }, { parallel_tool_calls: false }])
+    for (const more of [{ parallel_tool_calls: false }])
       expect((await ask(appOf({ chat: writer() }), '/v1/chat/completions', { messages, tools, ...more })).status).toBe(400)
   })
 

@@ -102,26 +102,9 @@ export type SweepView = {
   readonly table: CaptionedTable | null
 }
 
-export const jobKinds = ['active', 'waiting', 'delayed', 'failed'] as const
-export type JobKind = (typeof jobKinds)[number]
-
-/** The queue of sweeps in Redis. */
-export type QueueState = {
-  readonly address: string
-  readonly counts: Readonly<Record<JobKind, number>> | null
-  /** jobs by the folder of their sweep */
-  readonly sweeps: readonly ({ readonly folder: string } & Readonly<Record<JobKind, number>>)[]
-  /** the newest failed jobs */
-  readonly failures: readonly { readonly cell: string; readonly reason: string }[]
-  /** number of inspected jobs; null if all jobs were inspected */
-  readonly inspected: number | null
-  /** why the queue's state is unknown */
-  readonly problem: string | null
-}
-
 /** Everything that a view shows. The first event has all parts, and later events have the changed ones. */
 export type BoardState = {
-  readonly board?: { readonly problem: string | null; readonly queue: QueueState | null }
+  readonly board?: { readonly problem: string | null }
   readonly sweeps?: readonly SweepLine[]
   /** ids of the listed runs, in order */
   readonly order?: readonly string[]

@@ -9,16 +9,15 @@ import { reason } from '../../accelerated/errors/inputError.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { escapeText } from '../text/html.js'
 import { openContent } from './content.js'
-import type { BoardState, QueueState, View } from './events.js'
-import type { WatchedQueue } from './queueState.js'
+import type { BoardState, View } from './events.js'
 import { findRunProcess } from './runProcess.js'
 import { compareView, runLine, runView, sweepLine, sweepView } from './views.js'
 import type { Watch } from './watch.js'
 
 /** Maximum number of open pages. */
 export const clientLimit = 16
-/** Milliseconds between two updates of a page, two reads of the queue, two signs of life, and until a page that reads nothing is disconnected. */
-const [updateInterval, queueInterval, heartbeatInterval, stallTimeout] = [1_000, 2_000, 10_000, 60_000]
+/** Milliseconds between two updates of a page, two signs of life, and until a page that reads nothing is disconnected. */
+const [updateInterval, heartbeatInterval, stallTimeout] = [1_000, 10_000, 60_000]
 /** Reading rests for this multiple of its own time. */
 const readRestFactor = 3
 
@@ -28,15 +27,12 @@ export type Pages = {
   readonly serve: (stream: SSEStreamingApi, view: View, disconnect: () => void) => Promise<void>
 }
 
-export const openPages = (watch: Watch, queue: WatchedQueue | null): Pages => {
+export const openPages = (watch: Watch): Pages => {
   const open = new Set<SSEStreamingApi>()
   const content = openContent()
-  let [problem, queueState]: [string | null, QueueState | null] = [null, null]
+  let problem: string | null = null
   const readFolder = atMostEvery(updateInterval, async () => {
     problem = await watch.refresh().then(() => null, reason)
-  })
-  const readQueue = atMostEvery(queueInterval, async () => {
-    queueState = (await queue?.read()) ?? null
   })
   return {
     hasCapacity: () => open.size < clientLimit,
@@ -52,10 +48,10 @@ export const openPages = (watch: Watch, queue: WatchedQueue | null): Pages => {
       }
       await send(() => stream.write(': connected\n\n'))
       while (!stream.aborted) {
-        await Promise.race([Promise.all([readFolder(), readQueue()]), pause(updateInterval, undefined, { ref: false })])
-        const board = { problem: problem ?? watch.problem(), queue: queueState }
+        await Promise.race([readFolder(), pause(updateInterval, undefined, { ref: false })])
+        const board = { problem: problem ?? watch.problem() }
         const next: ViewState = await viewState(view, watch, content, version).catch((thrown: unknown) => ({
-          state: { board: { ...board, problem: reason(thrown) } },
+          state: { board: { problem: reason(thrown) } },
           version: null,
         }))
         version = next.version

@@ -19,7 +19,6 @@ import { readPageFiles } from '../report/pageFiles.js'
 import { escapeText, html } from '../text/html.js'
 import { compareLimit, viewKinds, type View } from './events.js'
 import { clientLimit, openPages, type Pages } from './pages.js'
-import { watchQueue } from './queueState.js'
 import { stopRunProcess } from './runProcess.js'
 import { stopEffect } from './views.js'
 import { openSentenceModel, sentenceLimit, type SentenceModel } from './sentenceModel.js'
@@ -29,8 +28,6 @@ export type BoardOptions = {
   readonly folder: string
   /** 0: any free port */
   readonly port: number
-  /** also show the queue at this address */
-  readonly redis: string | null
 }
 
 export type Board = {
@@ -65,22 +62,18 @@ const securityHeaders = {
   'Cache-Control': 'no-store',
 } as const
 
-/** @throws InputError if `folder` is not a folder, the port is in use, or `redis` is not the address of a Redis server */
-export const startBoard = async ({ folder: path, port, redis }: BoardOptions): Promise<Board> => {
+/** @throws InputError if `folder` is not a folder, or the port is in use */
+export const startBoard = async ({ folder: path, port }: BoardOptions): Promise<Board> => {
   const folder = await resolveFolder(path)
   const { script, style } = await readPageFiles('board')
-  const queue = redis === null ? null : await watchQueue(redis)
   const [token, watch, model, strangers] = [randomBytes(32).toString('hex'), openWatch(folder), openSentenceModel(), new Set<Socket>()]
   const files = {
     '/': { type: 'text/html', text: pageHtml(escapeText(basename(folder) || folder)) },
     '/board.js': { type: 'text/javascript', text: script },
     '/board.css': { type: 'text/css', text: style },
   }
-  const app = boardApp({ token, files, watch, model, pages: openPages(watch, queue), onToken: (socket) => strangers.delete(socket) })
-  const server = await listen(app.fetch, port, strangers).catch(async (thrown: unknown) => {
-    await queue?.close()
-    throw thrown
-  })
+  const app = boardApp({ token, files, watch, model, pages: openPages(watch), onToken: (socket) => strangers.delete(socket) })
+  const server = await listen(app.fetch, port, strangers)
   const address = server.address()
   const actualPort = typeof address === 'object' && address !== null ? address.port : port
   return {
@@ -91,7 +84,6 @@ export const startBoard = async ({ folder: path, port, redis }: BoardOptions): P
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
       await Promise.all([closed, model.close()])
-      await queue?.close()
     },
   }
 }

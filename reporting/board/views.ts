@@ -1,7 +1,6 @@
 /** What the board sends of runs and sweeps: as a line of a list, in detail, side by side. Names are escaped here; numbers are those of the files. */
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunConfig, Scores } from '../../finetuning/run/run.js'
-import type { RunWorkers } from '../../finetuning/run/workersFile.js'
 import { runColumns } from '../../finetuning/use/runSource.js'
 import { findTaskTypeByName } from '../../finetuning/tasks/findTaskType.js'
 import { chooseMetric, taskName } from '../runs/series.js'
@@ -74,15 +73,12 @@ const describeSentence = ({ config, result }: WatchedRun): Pick<RunView, 'senten
   return { sentence: runColumns(config).textPair === undefined ? 'text' : 'pair', sentenceObstacle: null }
 }
 
-const listNumbers = ({ metrics, result, workers }: WatchedRun): RunView['numbers'] => {
+const listNumbers = ({ metrics, result }: WatchedRun): RunView['numbers'] => {
   const evaluations = result ?? metrics
   const scores = (name: string, of: Scores = {}) =>
     Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, formatOptional(value, (score) => scoreText(metric, score))] as const)
   const trained = Object.entries(result?.trainableParameters ?? {})
   const numbers: readonly (readonly [string, number | string | null | undefined])[] = [
-    ['workers', workers?.workers],
-    ['parts per second', workers?.partsPerSecond],
-    ['slowest worker', formatOptional(workers?.slowest, slowestText)],
     ['λ', result?.lambda ?? metrics.lambda],
     ...scores('best', evaluations.best?.scores),
     ...scores('last', evaluations.last?.scores),
@@ -97,9 +93,6 @@ const listNumbers = ({ metrics, result, workers }: WatchedRun): RunView['numbers
   ]
   return numbers.flatMap(([name, value]) => (value === null || value === undefined ? [] : [[escapeText(name), value] as const]))
 }
-
-const slowestText = ({ worker, seconds }: NonNullable<RunWorkers['slowest']>): string =>
-  escapeText(`${seconds.toFixed(2)} s a part (${worker})`)
 
 /** A score may be null in result.json, where JSON has no NaN. */
 const formatOptional = <Value>(value: Value | null | undefined, text: (value: Value) => string): string | null =>

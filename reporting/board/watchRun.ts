@@ -5,7 +5,6 @@ import { listClaimants, patience, type Claimant } from '../../accelerated/storag
 import type { CellFailure } from '../../evaluation/jobs/jobFolder.js'
 import type { RunConfig, RunResult } from '../../finetuning/run/run.js'
 import { readRunConfig, readRunResult } from '../../finetuning/run/runFiles.js'
-import { readWorkers, workersFile, type RunWorkers } from '../../finetuning/run/workersFile.js'
 import { resultOrMessage } from '../runs/resultOrMessage.js'
 import { plural } from '../text/units.js'
 import type { SparkPoint } from '../charts/drawChart.js'
@@ -29,8 +28,6 @@ export type WatchedRun = {
   readonly config: RunConfig | null
   readonly result: RunResult | null
   readonly metrics: MetricsSummary
-  /** who computes parts of it; null if the run is not running, or on one machine */
-  readonly workers: RunWorkers | null
   /** planned steps; null if unknown */
   readonly steps: number | null
   /** null if the run is not running, or its speed is unknown */
@@ -43,7 +40,7 @@ export type RunPlace = Pick<WatchedRun, 'id' | 'folder' | 'name' | 'sweep'> & { 
 /** Bytes at the end of a finished run's metrics.jsonl that contain its last step, and of most runs all evaluations. Everything else is in its result.json. */
 const lastStepBytes = 262_144
 
-type RunFiles = Pick<WatchedRun, 'config' | 'result' | 'workers'> & {
+type RunFiles = Pick<WatchedRun, 'config' | 'result'> & {
   readonly stamps: string
   /** message for an invalid file */
   readonly damage: string | null
@@ -52,12 +49,12 @@ type RunFiles = Pick<WatchedRun, 'config' | 'result' | 'workers'> & {
 /** @returns a function that reads what has changed since its last call */
 export const openRunFiles = (): ((place: RunPlace) => Promise<WatchedRun>) => {
   const [metrics, eta] = [metricsSummarizer(), etaEstimator()]
-  let files: RunFiles = { stamps: '', config: null, result: null, workers: null, damage: null }
+  let files: RunFiles = { stamps: '', config: null, result: null, damage: null }
   let tail: (TailedFile & { readonly isPartial: boolean }) | null = null
   return async ({ failure, ...place }) => {
     const locks = await readLocks(place.folder, files)
     files = locks.stamps === files.stamps ? files : await readFiles(place.folder, locks.stamps)
-    const { config, result, workers, damage } = files
+    const { config, result, damage } = files
     const isFinished = result?.interrupted === false
     const file = join(place.folder, 'metrics.jsonl')
     if (tail === null || (tail.isPartial && !isFinished)) {
@@ -75,7 +72,6 @@ export const openRunFiles = (): ((place: RunPlace) => Promise<WatchedRun>) => {
     return {
       ...{ ...place, status, config, result, metrics: summary, steps },
       reason: unreadable ?? damage ?? explainStatus(status, locks.claimants, failure, summary),
-      workers: status === 'running' ? workers : null,
       secondsLeft: isRunning && steps !== null ? eta.secondsFor(Math.max(0, steps - summary.step), summary) : null,
     }
   }
@@ -84,7 +80,7 @@ export const openRunFiles = (): ((place: RunPlace) => Promise<WatchedRun>) => {
 /** Locks, and stamps of the files, of one moment. Otherwise a run that starts or ends in between would look like a failed one. */
 const readLocks = async (folder: string, { stamps: before, result }: RunFiles) => {
   const stampsNow = async (): Promise<string> =>
-    (await Promise.all(['config.json', 'result.json', workersFile].map((file) => readStamp(join(folder, file))))).join()
+    (await Promise.all(['config.json', 'result.json'].map((file) => readStamp(join(folder, file))))).join()
   for (let attempt = 1; ; attempt++) {
     const stamps = await stampsNow()
     if (stamps === before && result?.interrupted === false) return { stamps, claimants: [] }
@@ -93,14 +89,12 @@ const readLocks = async (folder: string, { stamps: before, result }: RunFiles) =
   }
 }
 
-/** A damaged workers.json counts as none: the run itself is not damaged. */
 const readFiles = async (folder: string, stamps: string): Promise<RunFiles> => {
   const read = <Content>(file: string, parse: (folder: string) => Promise<Content>) =>
     resultOrMessage(() => readSmallFile(join(folder, file), () => parse(folder)))
   const [config, configDamage] = await read('config.json', readRunConfig)
   const [result, resultDamage] = await read('result.json', readRunResult)
-  const [workers] = await read(workersFile, readWorkers)
-  return { stamps, config, result, workers, damage: configDamage ?? resultDamage }
+  return { stamps, config, result, damage: configDamage ?? resultDamage }
 }
 
 const explainStatus = (

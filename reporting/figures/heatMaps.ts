@@ -1,5 +1,5 @@
-/** Figures as heat maps: ranks by layer and matrix (Figure 7), their agreement between seeds, and confusion matrices. */
-import { mean, sampleCorrelation } from 'simple-statistics'
+/** Figures as heat maps: ranks by layer and matrix (Figure 7), and confusion matrices. */
+import { mean } from 'simple-statistics'
 import type { EvaluationDetails } from '../../finetuning/run/evaluationDetails.js'
 import type { HeatMapAxis, HeatMapCell, HeatMapChart } from '../charts/chart.js'
 import { escapeText } from '../text/html.js'
@@ -101,95 +101,6 @@ const rankPanel = ({ task, label }: RankedSeries, means: readonly MeanRank[], i:
       means.map(({ layer, column, value }) => ({ row: rowName(layer), column: columnTitle(column), value })),
       { title: 'layer', order: layers.map(rowName) },
       { title: '', order: columns.map(columnTitle) },
-    ),
-  }
-}
-
-export type Agreement = {
-  readonly seeds: readonly [number, number]
-  /** Pearson's r of the ranks; null if all ranks of one run are equal, or the runs share fewer than two matrices */
-  readonly correlation: number | null
-  /** share of matrices with equal ranks */
-  readonly equal: number
-  /** Σ min / Σ max of the two ranks: 1 if all ranks are equal, 0 if no matrix has a rank in both runs. Null if all ranks are zero. */
-  readonly overlap: number | null
-}
-
-/** The agreement of each pair of runs of a series, over the matrices of both runs. */
-export const agreements = ({ ranks: byRun, seeds }: Pick<RankedSeries, 'ranks' | 'seeds'>): readonly Agreement[] =>
-  byRun.flatMap((first, i) =>
-    byRun.slice(i + 1).flatMap((second, j) => {
-      const measures = compareRanks(first, second)
-      return measures === null ? [] : [{ seeds: [seeds[i] ?? i, seeds[i + 1 + j] ?? i + 1 + j] as const, ...measures }]
-    }),
-  )
-
-const compareRanks = (first: Ranks, second: Ranks): Omit<Agreement, 'seeds'> | null => {
-  const names = Object.keys(first).filter((name) => Object.hasOwn(second, name))
-  if (names.length === 0) return null
-  const [a, b] = [names.map((name) => first[name] ?? 0), names.map((name) => second[name] ?? 0)]
-  const sumPairs = (choose: (x: number, y: number) => number): number => a.reduce((sum, x, k) => sum + choose(x, b[k] ?? 0), 0)
-  const varies = (values: readonly number[]): boolean => values.some((value) => value !== values[0])
-  const sumOfMaxima = sumPairs(Math.max)
-  return {
-    correlation: varies(a) && varies(b) ? sampleCorrelation(a, b) : null,
-    equal: a.filter((x, k) => x === b[k]).length / a.length,
-    overlap: sumOfMaxima === 0 ? null : sumPairs(Math.min) / sumOfMaxima,
-  }
-}
-
-/** Maximum number of compared runs in a series: more pairs are neither legible nor listed quickly. */
-const runLimit = 20
-
-/** The first run of each seed: folds share one, and read other rows. */
-const distinctSeeds = ({ ranks: byRun, seeds, ...series }: RankedSeries): RankedSeries => {
-  const chosen = seeds.flatMap((seed, i) => (seeds.indexOf(seed) === i ? [i] : [])).slice(0, runLimit)
-  return { ...series, ranks: chosen.map((i) => byRun[i] ?? {}), seeds: chosen.map((i) => seeds[i] ?? i) }
-}
-
-type PairedSeries = RankedSeries & { readonly pairs: readonly Agreement[] }
-
-export const agreement: Figure = {
-  name: 'agreement',
-  title: 'Rank agreement between seeds',
-  plot: (series) => {
-    const paired = rankedSeries(series)
-      .map(distinctSeeds)
-      .map((one): PairedSeries => ({ ...one, pairs: agreements(one) }))
-      .filter(({ pairs }) => pairs.length > 0)
-    if (paired.length === 0) return null
-    return {
-      caption:
-        'Overlap of the ranks of two seeds in percent: Σ min / Σ max over matrices, 100 if all ranks are equal.' +
-        ` The numbers below add the correlation and the share of equal ranks. At most ${runLimit} runs of a series are compared.` +
-        omittedSentence(paired.length - panelLimit, 'series'),
-      panels: paired.slice(0, panelLimit).map(agreementPanel),
-      table: {
-        columns: ['task', 'series', 'first seed', 'second seed', 'overlap', 'correlation', 'share equal'],
-        rows: paired.flatMap(({ task, label, pairs }) =>
-          pairs.map(({ seeds: [a, b], overlap, correlation, equal }) => [task, label, a, b, overlap, correlation, equal]),
-        ),
-      },
-    }
-  },
-}
-
-const agreementPanel = ({ task, label, pairs }: PairedSeries, i: number): Panel => {
-  const seeds = [...new Set(pairs.flatMap((pair) => pair.seeds))].map(String)
-  const percents = pairs.flatMap(({ overlap }) => (overlap === null ? [] : [100 * overlap]))
-  const [low, high] = [Math.min(...percents), Math.max(...percents)]
-  const values =
-    percents.length === 0 ? '.' : `: mean ${spokenNumber(mean(percents))} %, from ${spokenNumber(low)} to ${spokenNumber(high)} %.`
-  return {
-    name: `agreement-${i + 1}-${slug(task)}`,
-    title: `${task}: ${label}`,
-    alternative: `Overlap of ranks between ${seeds.length} seeds, ${task}, ${label}${values}`,
-    chart: heatMap(
-      pairs.flatMap(({ seeds: [a, b], overlap }) =>
-        overlap === null ? [] : [{ row: String(b), column: String(a), value: Math.round(100 * overlap) }],
-      ),
-      { title: 'seed', order: seeds.slice(1) },
-      { title: 'seed', order: seeds.slice(0, -1) },
     ),
   }
 }

@@ -2,7 +2,7 @@
 import { reason } from '../../accelerated/errors/inputError.js'
 import { curveFigure, losses, score, steps } from './curveFigures.js'
 import type { Figure, PlottedFigure, PlottedSeries } from './figure.js'
-import { agreement, ranks } from './heatMaps.js'
+import { ranks } from './heatMaps.js'
 import { settingFigures } from './settingFigures.js'
 import { sizes } from './sizeFigure.js'
 
@@ -13,11 +13,10 @@ const figures: readonly Figure[] = [
   sizes,
   ...settingFigures,
   ...steps.map(curveFigure),
-  agreement,
 ]
 
 /** Whether a figure shows how training went, instead of how good its result is: the report folds these. */
-export const isDiagnostic = (name: string): boolean => steps.some((figure) => figure.name === name) || name === agreement.name
+export const isDiagnostic = (name: string): boolean => steps.some((figure) => figure.name === name)
 
 /** The figures that have something to show, and one line for each that failed. */
 export const plotFigures = (

@@ -1,14 +1,6 @@
 /** The views of the board: all runs, one run, several runs, and a sweep. Figures, tables and lists are those of the report. */
 import { formatNumber } from '../../evaluation/tables/tableText.js'
-import {
-  runStatuses,
-  type BoardState,
-  type CaptionedTable,
-  type QueueState,
-  type RunView,
-  type View,
-  type SentenceAnswer,
-} from '../board/events.js'
+import { runStatuses, type BoardState, type CaptionedTable, type RunView, type View, type SentenceAnswer } from '../board/events.js'
 import type { PlottedFigure } from '../figures/figure.js'
 import { figureSection, tableRegion, tableSection, taggedText, drawBar, type TextPiece } from '../report/sections.js'
 import { html, type Html } from '../text/html.js'
@@ -30,9 +22,7 @@ import {
 export type Reader = ListChoices & {
   /** ids of the open parts that are rendered only then */
   readonly open: ReadonlySet<string>
-  /** the board's answer to stopping the run */
   readonly stopAnswer: string
-  /** the answer to a sentence */
   readonly sentenceAnswer: Html | null
   readonly isAsking: boolean
 }
@@ -41,10 +31,7 @@ export type Reader = ListChoices & {
 export const viewHtml = ({ kind }: View, state: BoardState, reader: Reader): Html => {
   const content = { list: listView, run: runView, compare: compareView, sweep: sweepView }[kind](state, reader)
   const problem = state.board?.problem ?? null
-  const queue = state.board?.queue ?? null
-  return html`${problem === null ? null : html`<p role="alert">${problem}</p>`}${kind === 'list' ? null : html`<p><a href="#/">← All runs</a></p>`}${content}${
-    kind === 'compare' || queue === null ? null : queueSection(queue)
-  }`
+  return html`${problem === null ? null : html`<p role="alert">${problem}</p>`}${kind === 'list' ? null : html`<p><a href="#/">← All runs</a></p>`}${content}`
 }
 
 /** The page's title. */
@@ -158,24 +145,6 @@ const sweepView = ({ sweep }: BoardState, reader: Reader): Html | null => {
   return html`<h2>${line.name}</h2>${sweepTable([line], false)}${
     table === null ? null : html`<section><h2>Table so far</h2>${captioned(table, 'Table so far')}</section>`
   }<section><h2>Runs</h2>${runList(cells, reader)}</section>`
-}
-
-const queueSection = (state: QueueState): Html => {
-  const { sweeps, failures, problem } = state
-  const rows = sweeps.map(({ folder, active, waiting, delayed, failed }) => [folder, active, waiting, delayed, failed])
-  const columns = ['sweep', 'active', 'waiting', 'delayed', 'failed']
-  const newest = { columns: ['run', 'error'], rows: failures.map(({ cell, reason }) => [cell, reason]) }
-  return html`<section><h2>Queue</h2><p class="queue">${problem ?? countsText(state)}</p>${rows.length === 0 ? null : tableRegion({ columns, rows }, 'Queue by sweep')}${
-    failures.length === 0
-      ? null
-      : html`<details id="failures"><summary>Newest failed jobs</summary>${tableRegion(newest, 'Failed jobs')}</details>`
-  }</section>`
-}
-
-const countsText = ({ address, counts, inspected }: QueueState): string => {
-  const jobs = Object.entries(counts ?? {}).map(([kind, count]) => `${formatNumber(count)} ${kind}`)
-  const limit = inspected === null ? '' : `. The table shows the first ${formatNumber(inspected)} jobs.`
-  return `${address}: ${jobs.join(', ')}${limit}`
 }
 
 /** What the sentence field shows of a prediction, for every type of task. */

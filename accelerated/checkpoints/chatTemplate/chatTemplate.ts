@@ -1,8 +1,7 @@
 /** Chat templates: the Jinja template beside a model's tokenizer, rendered within bounds. */
 import { Template, tokenize } from '@huggingface/jinja'
 import { z } from 'zod'
-import { validate } from '../../errors/validate.js'
-import { parseJson, parseExact } from '../../storage/json.js'
+import { readJson, parseExact } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath, fileInFolder } from '../../storage/paths.js'
@@ -81,18 +80,9 @@ export const readChatTemplate = async (
   folder: string,
   storage: Storage = nodeFiles,
 ): Promise<{ readonly text: string | null; readonly special: Readonly<Record<string, string>>; readonly where: string }> => {
-  const configFile = await fileInFolder(folder, 'tokenizer_config.json', storage)
-  const config =
-    configFile === undefined
-      ? {}
-      : validate(
-          settings,
-          parseJson(await readText(configFile, tokenizerConfigLimit, storage), configFile),
-          configFile,
-          'settings of a tokenizer',
-        )
+  const config = await readJson(folder, 'tokenizer_config.json', settings, 'settings of a tokenizer', tokenizerConfigLimit, storage)
   const file = await fileInFolder(folder, 'chat_template.jinja', storage)
-  const { chat_template: stored, ...tokens } = config as z.infer<typeof settings>
+  const { chat_template: stored, ...tokens } = config ?? {}
   const named = Array.isArray(stored) ? stored.find(({ name }) => name === 'default')?.template : stored
   const text = file === undefined ? named : await readText(file, longestTemplate, storage)
   const where = file ?? joinPath(folder, 'tokenizer_config.json')
@@ -119,7 +109,6 @@ const nameAfter = (tokens: readonly Token[], at: number): string => {
   return next?.type === 'Identifier' ? next.value : ''
 }
 
-/** What works without a chat template. */
 const otherTemplate = words`or ${option('promptTemplate')} paper, for instructions`
 
 /**
@@ -223,7 +212,6 @@ const attempt = <T>(where: string, expected: Text, action: () => T): T => {
   }
 }
 
-/** The globals that templates have elsewhere. */
 const globals = {
   ...{ true: true, false: false, none: null, True: true, False: false, None: null },
   range: (start: number, stop?: number, step?: number) => boundedRange(start, stop, step),
@@ -232,7 +220,6 @@ const globals = {
   },
 }
 
-/** Jinja's range, within a bound. */
 const boundedRange = (start: number, stop?: number, step = 1): readonly number[] => {
   const [from, to] = stop === undefined ? [0, start] : [start, stop]
   const count = Math.max(0, Math.ceil((to - from) / step))

@@ -165,7 +165,6 @@ export class PythonJinja extends JinjaInterpreter {
     return super.evaluateCallExpression({ ...node, callee: { ...callee, object: toValueNode(object) } as Node }, environment)
   }
 
-  /** Takes steps from those that the template may do. */
   protected spend(_steps: number): void {}
 
   override applyFilter(operand: Value, filter: Node, environment: unknown): Value {

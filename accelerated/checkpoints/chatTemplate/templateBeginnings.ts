@@ -182,7 +182,6 @@ class OnePass extends CountingInterpreter {
     }
   }
 
-  /** The iteration of the message that the loop is at. */
   private visit(top: Environment, { value: name }: Loop['loopvar'], loop: Value, body: Statements): Iteration {
     const scope = new Environment(top)
     scope.variables.set('loop', loop as never)

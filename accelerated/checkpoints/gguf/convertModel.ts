@@ -198,7 +198,6 @@ const convertedTensor = (tensors: GgufHeader['tensors'], model: Model, name: str
   }
 }
 
-/** Bytes of a tensor that are converted at a time. */
 const pieceBytes = 1 << 22
 
 /** Whole heads at a time: rows move within their head. A matrix that is transposed is read as a whole. */

@@ -25,7 +25,6 @@ export type Remote = RequestContext & {
   readonly onProgress: (progress: DownloadProgress) => void
 }
 
-/** A file of a repository, and its address for errors. */
 type Wanted = { readonly remote: Remote; readonly file: string; readonly url: string }
 
 /** Attempts of an interrupted download. Two in a row without a byte are the last ones. */

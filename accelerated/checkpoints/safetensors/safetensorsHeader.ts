@@ -29,7 +29,6 @@ export type StoredType = keyof typeof bytesPerElement
 
 /** Where the data of one tensor is: `length` bytes from byte `offset` of `file`, row-major, little-endian. */
 export type HeaderEntry = {
-  /** the tensor's name in the file */
   readonly name: string
   readonly dtype: StoredType
   readonly shape: readonly number[]

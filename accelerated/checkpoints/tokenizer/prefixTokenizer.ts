@@ -48,7 +48,6 @@ const cutsBeforeSpaces = (parts: readonly Part[]): boolean => {
   return first.every(({ type }) => type === 'Digits')
 }
 
-/** The parts of a component that may be a sequence. */
 const listParts = (component: object | null, list: 'normalizers' | 'pretokenizers'): readonly Part[] => {
   if (component === null) return []
   const parts = (component as Readonly<Record<typeof list, readonly Part[] | undefined>>)[list]

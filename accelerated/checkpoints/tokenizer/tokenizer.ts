@@ -2,9 +2,8 @@
 import { z } from 'zod'
 import { SettingsError } from '../../errors/expectedErrors.js'
 import { inputError, quoted } from '../../errors/inputError.js'
-import { validate } from '../../errors/validate.js'
 import type { Model, SpecialTokenTemplate } from '../../models/architecture.js'
-import { parseJson } from '../../storage/json.js'
+import { readJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
 import { fileInFolder, joinPath } from '../../storage/paths.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
@@ -36,6 +35,8 @@ export type Tokenizer = {
   readonly idToToken: (id: number) => string | undefined
   /** The bytes that a decoder's token adds to a text, in UTF-8; for a special token, its name. */
   readonly bytes: (id: number) => Uint8Array
+  /** Whether `decode` leaves the token out. */
+  readonly isSpecial: (id: number) => boolean
 }
 
 type TokenizerModel = Pick<Model, 'vocabularySize' | 'specialTokens' | 'spec'>
@@ -54,7 +55,9 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   const add = specialTokens(toIds, model.specialTokens, file)
   const ids = prefixTokenizer(toIds, parsed, settings)
   const toBytes = tokenBytes(parsed)
+  const specials = new Set(parsed.added_tokens.flatMap(({ id, special }) => (special === true ? [id] : [])))
   return {
+    isSpecial: (id) => specials.has(id),
     ids: (text, most = Infinity) => ids(text, most).slice(0, most),
     shared: sharedTokens(
       (text) => ids(text, Infinity),
@@ -140,11 +143,8 @@ const checkedIds =
 /** The settings of tokenizer_config.json that change ids. Chat templates and all others are not passed on. */
 const settingsSchema = z.object({ remove_space: z.boolean().nullish(), do_lowercase_and_remove_accent: z.boolean().nullish() })
 
-const readSettings = async (folder: string, storage: Storage): Promise<z.infer<typeof settingsSchema>> => {
-  const file = await fileInFolder(folder, 'tokenizer_config.json', storage)
-  if (file === undefined) return {}
-  return validate(settingsSchema, parseJson(await readText(file, tokenizerConfigLimit, storage), file), file, 'settings of a tokenizer')
-}
+const readSettings = async (folder: string, storage: Storage): Promise<z.infer<typeof settingsSchema>> =>
+  (await readJson(folder, 'tokenizer_config.json', settingsSchema, 'settings of a tokenizer', tokenizerConfigLimit, storage)) ?? {}
 
 /** Special tokens around one or two texts, checked against those that the folder's own tokenizer adds. */
 type Ids = readonly number[]

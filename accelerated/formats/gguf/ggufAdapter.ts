@@ -20,7 +20,7 @@ import { readWeights } from '../adapterTensors.js'
 import { checkFloat16 } from '../mergedWeights.js'
 import type { WrittenPrecision } from '../modelConfig.js'
 import { emptyPair, padPair, pairRank, type LowRankPair } from '../peft/peft.js'
-import { toLowRankAdapter } from '../peft/lora.js'
+import { hasBiases, toLowRankAdapter } from '../peft/lora.js'
 
 /** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */
 export const findLlamaCppObstacle = ({ model, outputs }: Pick<Adapter, 'model' | 'outputs'>): string | null => {
@@ -36,6 +36,7 @@ export const notForLlamaCpp = (adapter: Adapter, asLora: Adapter | undefined): s
   if (ofModel !== null) return ofModel
   if (asLora === undefined) return `an adapter of method ${method.name}: llama.cpp reads LoRA only`
   if (asLora.settings['useDora'] === true) return 'an adapter with magnitudes (DoRA), which llama.cpp does not read'
+  if (hasBiases(asLora.phase)) return 'an adapter with trained biases, which llama.cpp does not read'
   if (method.tokens !== undefined) return 'an adapter with rows of tokens, which llama.cpp does not read'
   return head.size > 0 ? `an adapter with whole matrices (${[...head.keys()].join(', ')}), which llama.cpp does not read` : null
 }

@@ -215,7 +215,7 @@ const adaloraConfig = loraConfig.omit({ r: true, alpha_pattern: true, use_rslora
 type AdaloraConfig = z.infer<typeof adaloraConfig>
 
 /** Parses the text of an adapter_config.json. `where` is the file's name in messages. @throws InputError */
-const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
+export const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
   const config = validate<AdaloraConfig>(adaloraConfig, parseJson(text, where), where, 'an AdaLoRA configuration')
   const { tinit, tfinal, total_step: steps } = config
   if (tinit >= steps - tfinal) throw inputError(where, `tinit + tfinal below total_step ${steps}`, `${tinit} + ${tfinal}`)
@@ -263,7 +263,10 @@ const runConfig = (settings: AdaloraSettings, steps: number | null): Readonly<Re
 /** The settings of the run that wrote a configuration. PEFT bounds them less than we bound a user's, so they are not checked again. */
 const runSettings = (
   config: AdaloraConfig,
-): Omit<AdaloraSettings, keyof CommonSettings | 'targetModules' | 'newTokens' | 'trainableTokens'> => ({
+): Omit<
+  AdaloraSettings,
+  keyof CommonSettings | 'targetModules' | 'excludeModules' | 'layersToTransform' | 'newTokens' | 'trainableTokens'
+> => ({
   initR: config.init_r,
   targetR: config.target_r,
   loraAlpha: config.lora_alpha,

@@ -11,6 +11,7 @@ import type { Weights } from '../adapter.js'
 import { headShapesIn, outputsIn, checkKeys, readAll } from '../adapterTensors.js'
 import { adapterConfigLimit, readNames } from '../saloraJson.js'
 import { adapterFiles, headKey } from './peft.js'
+import { merging } from './peftConfig.js'
 
 type CommonConfig = { readonly task_type?: string | null | undefined; readonly modules_to_save?: readonly string[] | null | undefined }
 
@@ -79,6 +80,9 @@ const weightsIn = async (folder: string, storage: Storage): Promise<string> => {
 /** @param others keys of tensors that neither matrices nor head have @throws InputError if modules_to_save describes one of them */
 const refuseOtherModules = ({ modules_to_save: saved }: CommonConfig, others: readonly string[], configFile: string): void => {
   const name = saved?.find((module) => others.some((key) => key.includes(`.${module}.`)))
-  if (name === undefined) return
-  throw inputError(configFile, 'only modules_to_save of a classification head', `${quoted(name)} (PEFT's merge_and_unload merges it)`)
+  if (name !== undefined) throw inputError(configFile, 'only modules_to_save of a classification head', `${quoted(name)} (${merging})`)
+  const [, table] = others.flatMap(
+    (key) => /([^.]+)\.lora_embedding_[AB]$|(?:\.)(lm_head)\.lora_[AB]\.weight$/.exec(key)?.filter(Boolean) ?? [],
+  )
+  if (table !== undefined) throw inputError(configFile, 'target_modules within the layers', `${quoted(table)} (${merging})`)
 }

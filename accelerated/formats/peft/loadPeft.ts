@@ -1,7 +1,7 @@
 /** Reads a low-rank adapter in PEFT's format, ours or one that PEFT trained. Every tensor of the file is accounted for. */
 import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { inputError, formatValue, quoted, reason } from '../../errors/inputError.js'
-import { allLinear } from '../../methods/lowRank.js'
+import { allLinear } from '../../methods/targetedMatrices.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
 import { selectHead, type ModelOutputs } from '../../models/modelOutputs.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
@@ -9,7 +9,7 @@ import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
 import { readWeights } from '../adapterTensors.js'
 import { openAdapterFolder } from './adapterFolder.js'
-import { type LowRankPair, pairKeys, peftPrefix } from './peft.js'
+import { type LowRankPair, pairKeys, pairParts, peftPrefix } from './peft.js'
 import { parseTokenIndices, type NamedRows } from './tokenRows.js'
 import { fansInOut, parsePeftConfig, type PeftConfig } from './peftConfig.js'
 import { matchInTime } from '../../engines/matchInTime.js'
@@ -41,7 +41,7 @@ export type LoadedLowRank = {
 
 export type ScaledPair = Matrix & LowRankPair & { readonly scale: number }
 
-type AdaptedModule = Matrix & { readonly rank: number; readonly scale: number; readonly key: string }
+type AdaptedModule = Matrix & { readonly rank: number; readonly scale: number; readonly key: string; readonly hasBias: boolean }
 
 /**
  * Loads the adapter in `folder` for this model.
@@ -64,7 +64,7 @@ export const loadLowRank = async (
   const adapted = adaptedModules(config, model, outputs, tensors, configFile)
   const tokenRows = parseTokenIndices(config.trainable_token_indices, model, outputs, tensors, configFile)
   checkTensors([...adapted.flatMap(listShapes(dora)), ...tokenRows.map(({ key, shape }) => [key, shape] as const)])
-  const pairs = await readPairs(tensors, adapted, dora)
+  const pairs = await readPairs(tensors, adapted)
   const inEncoder = new Set(model.spec.matrices.map(({ name }) => name))
   return {
     model,
@@ -85,18 +85,22 @@ export const loadLowRank = async (
 
 const listShapes =
   (dora: boolean) =>
-  ({ key, rank, d, k }: AdaptedModule): readonly (readonly [string, TensorShape])[] => {
+  ({ key, rank, d, k, hasBias }: AdaptedModule): readonly (readonly [string, TensorShape])[] => {
     const keys = pairKeys(key)
-    return [[keys.A, [rank, k]], [keys.B, [d, rank]], ...(dora ? [[keys.magnitude, [d]] as const] : [])]
+    const rows = [...(dora ? [keys.magnitude] : []), ...(hasBias ? [keys.bias] : [])]
+    return [[keys.A, [rank, k]], [keys.B, [d, rank]], ...rows.map((row) => [row, [d]] as const)]
   }
 
-const readPairs = async (tensors: Entries, adapted: readonly AdaptedModule[], dora: boolean): Promise<ReadonlyMap<string, ScaledPair>> => {
-  const weightsAt = (key: string): Promise<Weights> => readWeights(tensors.get(key) as TensorEntry)
+const readPairs = async (tensors: Entries, adapted: readonly AdaptedModule[]): Promise<ReadonlyMap<string, ScaledPair>> => {
   const pairs = new Map<string, ScaledPair>()
   for (const { name, d, k, key, scale } of adapted) {
     const keys = pairKeys(key)
-    const magnitude = dora ? { magnitude: await weightsAt(keys.magnitude) } : {}
-    pairs.set(name, { name, d, k, scale, A: await weightsAt(keys.A), B: await weightsAt(keys.B), ...magnitude })
+    const pair: Partial<Record<keyof LowRankPair, Weights>> = {}
+    for (const part of pairParts) {
+      const entry = tensors.get(keys[part])
+      if (entry !== undefined) pair[part] = await readWeights(entry)
+    }
+    pairs.set(name, { name, d, k, scale, ...(pair as LowRankPair) }) // checkTensors found A and B
   }
   return pairs
 }
@@ -122,13 +126,14 @@ const adaptedModules = (
   return modules.map(({ path, ...module }, i) => {
     const rank = ranks[i] ?? config.r
     const alpha = alphas[i] ?? config.lora_alpha
-    return { ...module, rank, scale: alpha / (config.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${path}` }
+    const hasBias = config.bias === 'lora_only' && model.spec.tensors.has(`${module.name}.bias`)
+    return { ...module, hasBias, rank, scale: alpha / (config.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${path}` }
   })
 }
 
 /** The matrices that the configuration adapts, with their paths in the base model. @throws InputError if there are none */
 export const targetedModules = (
-  config: Pick<PeftConfig, 'target_modules' | 'exclude_modules' | 'fan_in_fan_out'>,
+  config: Pick<PeftConfig, 'target_modules' | 'exclude_modules' | 'fan_in_fan_out' | 'layers_to_transform' | 'layers_pattern'>,
   matrices: readonly Matrix[],
   model: Model,
   tensors: Entries,
@@ -142,11 +147,33 @@ export const targetedModules = (
       ? paths.map((path) => tensors.has(pairKeys(`${peftPrefix}${path}`).A)) // PEFT skips the output and what it saves whole
       : matchModules(config.target_modules, paths, where)
   const excluded = matchModules(config.exclude_modules ?? [], paths, where)
-  const modules = matrices.flatMap((module, i) => (targeted[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
+  const inLayers = matchLayers(config, paths, where)
+  const modules = matrices.flatMap((module, i) => (targeted[i] && inLayers[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
   if (config.fan_in_fan_out === true && modules.some((module) => !fansInOut(model, [module])))
     throw inputError(where, 'a plain LoRA configuration whose fan_in_fan_out is false', 'true')
   if (modules.length > 0) return modules
-  throw inputError(where, `target_modules that match a matrix of the ${model.type} ${model.spec.kind}`, formatValue(config.target_modules))
+  throw inputError(
+    where,
+    `target_modules that match a matrix of the ${model.type} ${model.spec.kind}`,
+    `${formatValue(config.target_modules)}${config.layers_to_transform == null ? '' : ` in layers_to_transform ${formatValue(config.layers_to_transform)}`}`,
+  )
+}
+
+/** Whether each path is in a layer that PEFT adapts. Layers count for a list of names only, and a whole path in the list needs none. */
+const matchLayers = (
+  { target_modules: targets, layers_to_transform: layers, layers_pattern: patterns }: Parameters<typeof targetedModules>[0],
+  paths: readonly string[],
+  where: string,
+): readonly boolean[] => {
+  const numbers = [layers ?? []].flat()
+  if (numbers.length === 0 || typeof targets === 'string') return paths.map(() => true)
+  const before = [patterns ?? []].flat().filter((pattern) => pattern !== '')
+  const ofLayer = `\\.0*(?:${numbers.join('|')})\\.`
+  const matches =
+    before.length === 0
+      ? [paths.map((path) => numbers.includes(Number(/^.*?\.[^.]*\.(\d+)\./.exec(path)?.[1])))]
+      : matchExpressions(before, (pattern) => `^(?:.*\\.)?(?:${pattern})${ofLayer}`, paths, where)
+  return paths.map((path, i) => targets.includes(path) || matches.some((by) => by[i]))
 }
 
 /** The head's matrices without the parts that are saved whole, which PEFT does not adapt. */

@@ -31,8 +31,12 @@ export const peftLora: AdapterFormat = {
   asLora: (adapter) => adapter,
 }
 
+/** Whether the phase is LoRA's, with trained biases of the adapted matrices. */
+export const hasBiases = (phase: unknown): boolean => (phase as Partial<LoraPhase>).biases !== undefined
+
 /** What is not in a file of one rank, for servers that ignore patterns; null if all of the adapter is. It takes an adapter as plain LoRA. */
-export const notForPadded = ({ method, settings }: Adapter): string | null => {
+export const notForPadded = ({ method, settings, phase }: Adapter): string | null => {
+  if (hasBiases(phase)) return 'an adapter with trained biases'
   if (settings['useDora'] === true) return 'an adapter with magnitudes (DoRA)'
   return method.tokens === undefined ? null : 'an adapter with rows of tokens'
 }
@@ -72,6 +76,7 @@ export const toLowRankAdapter = (adapter: Adapter): LowRankAdapter => {
     A: tensor(`${name}.A`),
     B: tensor(`${name}.B`),
     ...(useDora ? { magnitude: tensor(`${name}.magnitude`) } : {}),
+    ...((phase as LoraPhase).biases?.includes(name) ? { bias: tensor(`${name}.bias`) } : {}),
   })
   return {
     model,
@@ -99,8 +104,13 @@ const toAdapter = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
     useRslora: rslora,
     useDora: dora,
     loraDropout: dropout,
+    loraBias: [...modules.values()].some(({ bias }) => bias !== undefined) ? 'lora_only' : 'none',
   }
-  const phase: LoraPhase = { matrices: model.spec.matrices.flatMap(({ name }) => toAdaptedMatrices(modules.get(name))) }
+  const biases = model.spec.matrices.flatMap(({ name }) => (modules.get(name)?.bias === undefined ? [] : [name]))
+  const phase: LoraPhase = {
+    matrices: model.spec.matrices.flatMap(({ name }) => toAdaptedMatrices(modules.get(name))),
+    ...(biases.length > 0 ? { biases } : {}),
+  }
   return {
     model,
     outputs,
@@ -120,10 +130,11 @@ const toAdaptedMatrices = (pair: ScaledPair | undefined): readonly AdaptedMatrix
 /** A factor in B brings all pairs to one scale. It is exactly 1 for our own adapters. */
 const collectTensors = (pairs: ReadonlyMap<string, ScaledPair>, scale: number): ReadonlyMap<string, Weights> =>
   new Map(
-    [...pairs].flatMap(([name, { A, B, magnitude, scale: pairScale }]): readonly (readonly [string, Weights])[] => [
+    [...pairs].flatMap(([name, { A, B, magnitude, bias, scale: pairScale }]): readonly (readonly [string, Weights])[] => [
       [`${name}.A`, A],
       [`${name}.B`, pairScale === scale ? B : { ...B, data: B.data.map((x) => (x * pairScale) / scale) }],
       ...(magnitude === undefined ? [] : [[`${name}.magnitude`, magnitude] as const]),
+      ...(bias === undefined ? [] : [[`${name}.bias`, bias] as const]),
     ]),
   )
 

@@ -11,8 +11,8 @@ import { namesFile, namesText } from '../saloraJson.js'
 import { fansInOut, peftConfigText } from './peftConfig.js'
 import { peftPrefix } from './tokenRows.js'
 
-/** ΔW = scale · B A with A [r_i, k] and B [d, r_i]; r_i = 0 leaves W unchanged. All pairs of an adapter have DoRA's magnitude [d], or none. */
-export type LowRankPair = { readonly A: Weights; readonly B: Weights; readonly magnitude?: Weights }
+/** ΔW = scale · B A with A [r_i, k] and B [d, r_i]; r_i = 0 leaves W unchanged. All pairs of an adapter have DoRA's magnitude [d], or none. bias [d]: the matrix's own, trained */
+export type LowRankPair = { readonly A: Weights; readonly B: Weights; readonly magnitude?: Weights; readonly bias?: Weights }
 
 /** An adapter after training: every pair has the same scale, whatever its remaining rank. */
 export type LowRankAdapter = {
@@ -101,6 +101,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       alpha,
       rslora,
       dora: kept.some(([, { magnitude }]) => magnitude !== undefined),
+      biases: kept.some(([, { bias }]) => bias !== undefined),
       dropout,
       modules: kept.map(([name, pair]) => ({ path: modulePath(model, outputs, name), rank: pairRank(pair) })),
       modulesToSave: isBare(model, outputs) ? [] : modulesToSave(head),
@@ -123,9 +124,9 @@ export const peftFile = (adapter: LowRankAdapter, metadata: Readonly<Record<stri
 
 const listTensors = (adapter: LowRankAdapter): readonly NamedTensor[] => {
   const { model, outputs, head, tokens } = adapter
-  const pairs = remainingModules(adapter).flatMap(([name, { A, B, magnitude }]): readonly NamedTensor[] => {
+  const pairs = remainingModules(adapter).flatMap(([name, pair]): readonly NamedTensor[] => {
     const keys = pairKeys(`${peftPrefix}${modulePath(model, outputs, name)}`)
-    return [[keys.A, A], [keys.B, B], ...(magnitude === undefined ? [] : [[keys.magnitude, magnitude] as const])]
+    return pairParts.flatMap((part) => (pair[part] === undefined ? [] : [[keys[part], pair[part]] as const]))
   })
   return [...pairs, ...headTensors(model, head), ...(tokens?.tensors ?? [])]
 }
@@ -156,7 +157,9 @@ export const pairKeys = (at: string): Readonly<Record<keyof LowRankPair, string>
   A: `${at}.lora_A.weight`,
   B: `${at}.lora_B.weight`,
   magnitude: `${at}.lora_magnitude_vector`,
+  bias: `${at}.base_layer.bias`,
 })
+export const pairParts = ['A', 'B', 'magnitude', 'bias'] as const satisfies readonly (keyof LowRankPair)[]
 
 /** The tensor names of AdaLoRA's triplets, given that of their matrix. */
 export const tripletKeys = (at: string) => ({ A: `${at}.lora_A`, B: `${at}.lora_B`, E: `${at}.lora_E` }) as const

@@ -31,6 +31,8 @@ type PeftSettings = Adapted & {
   readonly alpha: number
   readonly rslora: boolean
   readonly dora: boolean
+  /** whether the adapted matrices' own biases are trained */
+  readonly biases: boolean
   readonly dropout: number
   readonly modules: readonly RankedModule[]
   readonly fanInFanOut: boolean
@@ -58,7 +60,7 @@ export const peftConfigText = ({ rank: trained, alpha: ofTrained, ...settings }:
     alpha_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, computeAlpha(module.rank)]))),
     target_modules: modules.map(({ path }) => path),
     lora_dropout: dropout,
-    bias: 'none',
+    bias: settings.biases ? 'lora_only' : 'none',
     fan_in_fan_out: fanInFanOut,
     init_lora_weights: true,
     ...(dora ? { use_dora: true } : {}), // older versions of PEFT do not know the key
@@ -94,9 +96,16 @@ export const sorted = <T>(table: Readonly<Record<string, T>>): Readonly<Record<s
 
 const names = z.array(z.string().max(1_000)).max(100_000)
 const expression = z.string().min(1).max(10_000)
+const layer = z.int().min(0).max(10_000)
+const pattern = z.string().max(1_000)
 const rank = z.int().min(1).max(largestWrittenRank)
 const alpha = z.number().min(-largestWrittenAlpha).max(largestWrittenAlpha)
 const unset = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})], 'unset (null, false or empty)').optional()
+
+/** What is not read yet a part of the adapter's function. */
+export const merging = "PEFT's merge_and_unload makes it a model of its own, which opens here"
+const converting =
+  "true, false, gaussian, orthogonal or eva (for the others, save it by PEFT's save_pretrained with path_initial_model_for_weight_conversion)"
 
 /** Other keys are ignored. */
 export const loraConfig = z.object({
@@ -113,16 +122,17 @@ export const loraConfig = z.object({
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
   lora_dropout: z.number().min(0).max(1).nullish(),
-  bias: z.literal('none').nullish(),
+  bias: z.enum(['none', 'lora_only'], `none or lora_only (${merging})`).nullish(),
   fan_in_fan_out: z.boolean().nullish(),
   // The other initializations also change the frozen weights, so ΔW alone would not be the adapter.
-  init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'orthogonal', 'eva'])]).nullish(),
+  init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'orthogonal', 'eva'])], converting).nullish(),
   use_qalora: unset,
   use_bdlora: unset,
   kasa_config: unset,
   arrow_config: unset,
   lora_bias: unset,
-  layers_to_transform: unset,
+  layers_to_transform: z.union([layer, z.array(layer).max(10_000)]).nullish(),
+  layers_pattern: z.union([pattern, z.array(pattern).max(100)]).nullish(),
   layer_replication: unset,
   target_parameters: unset,
   trainable_token_indices: tokenIndices,

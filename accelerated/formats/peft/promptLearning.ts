@@ -80,12 +80,16 @@ const describeSizes = (name: Name, { spec: { embeddingSize, layers, kind } }: Mo
     : { token_dim: embeddingSize, num_layers: layers.length, num_attention_heads: kind === 'decoder' ? null : heads }
 }
 
+/** Parses the text of an adapter_config.json. @throws InputError */
+export const parsePromptConfig = (name: Name, text: string, file: string): Config =>
+  validate<Config>(schemas[name], parseJson(text, file), file, `a ${name} configuration`)
+
 const readPrompt = async (folder: string, name: Name, base: ModelFolder, storage: Storage): Promise<Adapter> => {
   const { model } = base
   const method = findMethod(name)
   const toSettings = ({ num_virtual_tokens: count }: Config): Settings => resolveSettings({ method: name, numVirtualTokens: count })
   const parse = (text: string, file: string): Config => {
-    const config = validate<Config>(schemas[name], parseJson(text, file), file, `a ${name} configuration`)
+    const config = parsePromptConfig(name, text, file)
     checkSizes(name, config, model, file)
     checkPositions(method, toSettings(config), model, file)
     return config

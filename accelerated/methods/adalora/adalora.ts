@@ -72,8 +72,8 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
   },
   phases: {
     schema: adaloraPhase,
-    start: (spec, { targetModules, initR }) => ({
-      matrices: [...adaptedMatrices(spec, { targetModules, rank: initR, rankSetting: 'initR' })],
+    start: (spec, settings) => ({
+      matrices: [...adaptedMatrices(spec, { ...settings, rank: settings.initR, rankSetting: 'initR' })],
       steps: null,
       fixed: null,
     }),

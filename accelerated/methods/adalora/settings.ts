@@ -17,6 +17,8 @@ const decay = z.number().gt(0).lt(1)
  */
 export const adaloraSettings = {
   targetModules: lowRankSettings.targetModules,
+  excludeModules: lowRankSettings.excludeModules,
+  layersToTransform: lowRankSettings.layersToTransform,
   loraAlpha: lowRankSettings.loraAlpha,
   loraDropout: lowRankSettings.loraDropout,
   newTokens: lowRankSettings.newTokens,

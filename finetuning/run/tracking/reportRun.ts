@@ -1,4 +1,4 @@
-/** Reports the events of a run to experiment trackers, beside what the run writes itself. The run does not depend on them. */
+/** Reports the events of a run to an experiment tracker, beside what the run writes itself. The run does not depend on it. */
 import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { Environment } from '../../../accelerated/storage/nodeFiles.js'
@@ -11,11 +11,13 @@ import type { FinetuneEvent, FinetuneOptions, RunConfig, RunResult } from '../ru
 import { readRunConfig } from '../runFiles.js'
 import { toMetricsLine, pickNumbers, toScalars, type Scalars } from '../metricsLine.js'
 import { senderLimits, startSender, type Sender, type SenderLimits } from './sender.js'
-import { type RunStatus, type StoredRun, type TrackerService, trackerFile, trackerNames, type TrackerName } from './service.js'
+import { type RunStatus, type StoredRun, type TrackerService, trackerFile, trackerNames } from './service.js'
 import { mlflowService } from './mlflow.js'
 
+const [trackerName] = trackerNames
+
 /**
- * The events of the run, with the trackers' notices among them. A resumed run continues the trackers' runs that its folder names.
+ * The events of the run, with the tracker's notices among them. A resumed run continues the tracker's run that its folder names.
  * @throws InputError before the first event if a requested tracker has no server
  */
 export async function* reportRun(
@@ -24,84 +26,80 @@ export async function* reportRun(
   environment: Environment = process.env,
   limits: SenderLimits = senderLimits,
 ): AsyncGenerator<FinetuneEvent, void> {
-  const { reported, warnings } = await reportedTrackers(options, environment)
-  for (const message of warnings) yield { kind: 'warning', message }
-  if (reported.length === 0) {
+  const tracker = await openTracker(options, environment)
+  if (typeof tracker === 'string') yield { kind: 'warning', message: tracker }
+  if (tracker === null || typeof tracker === 'string') {
     yield* events
     return
   }
-  const senders: Tracked[] = []
+  let sender: Sender | null = null
   let status: RunStatus = 'KILLED' // the loop was left early
+  let isClosed = false
+  const close = async (): Promise<void> => {
+    if (isClosed) return
+    isClosed = true
+    await sender?.close(status)
+  }
+  function* notices(): Generator<FinetuneEvent> {
+    for (const { kind, text } of sender?.takeNotices() ?? [])
+      yield kind === 'url' ? { kind: 'tracking', tracker: trackerName, url: text } : { kind: 'warning', message: text }
+  }
   try {
     for await (const event of events) {
-      if (event.kind === 'start') for (const one of reported) senders.push(await startTracked(options, one, limits))
-      for (const { sender } of senders) sender.add(toPoints(event))
+      if (event.kind === 'start') sender = await startReport(options, tracker, limits)
+      sender?.add(toPoints(event))
       if (event.kind === 'result') {
         status = event.result.interrupted ? 'KILLED' : 'FINISHED'
-        await closeAll(senders, status)
+        await close()
       }
-      yield* drainNotices(senders)
+      yield* notices()
       yield event
     }
   } catch (error) {
     status = 'FAILED'
-    await closeAll(senders, status)
-    yield* drainNotices(senders)
+    await close()
+    yield* notices()
     throw error
   } finally {
-    await closeAll(senders, status)
+    await close()
   }
 }
 
-type Reported = { readonly name: TrackerName; readonly service: TrackerService; readonly earlier: StoredRun | null }
-type Tracked = { readonly name: TrackerName; readonly sender: Sender; closed: boolean }
+type Tracker = { readonly service: TrackerService; readonly earlier: StoredRun | null }
 
-/** The trackers that are asked for, and with `resume` those that the folder names. */
-const reportedTrackers = async (
+/** The tracker that is asked for, or with `resume` that the folder names; null without one, and a warning where it is no longer known. */
+const openTracker = async (
   { output, resume = false, reportTo = [] }: FinetuneOptions,
   environment: Environment,
-): Promise<{ readonly reported: readonly Reported[]; readonly warnings: readonly string[] }> => {
-  const [reported, warnings]: [Reported[], string[]] = [[], []]
-  for (const name of trackerNames) {
-    const isRequested = reportTo.includes(name)
-    try {
-      const earlier = resume ? await storedRun(output, name) : null
-      if (isRequested || earlier !== null) reported.push({ name, service: trackers[name](environment), earlier })
-    } catch (error) {
-      if (isRequested || !(error instanceof InputError)) throw error
-      warnings.push(`${reason(error)}; the run is no longer reported to ${name}`)
-    }
+): Promise<Tracker | string | null> => {
+  const isRequested = reportTo.includes(trackerName)
+  try {
+    const earlier = resume ? await storedRun(output) : null
+    return isRequested || earlier !== null ? { service: mlflowService(environment), earlier } : null
+  } catch (error) {
+    if (isRequested || !(error instanceof InputError)) throw error
+    return `${reason(error)}; the run is no longer reported to ${trackerName}`
   }
-  return { reported, warnings }
 }
 
 const storedSchema = z.record(z.string().max(100), z.string().max(10_000))
 
 /** @throws InputError for a file that is damaged */
-const storedRun = async (output: string, name: TrackerName): Promise<StoredRun | null> => {
-  const file = await fileInFolder(output, trackerFile(name))
+const storedRun = async (output: string): Promise<StoredRun | null> => {
+  const file = await fileInFolder(output, trackerFile(trackerName))
   if (file === undefined) return null
   const { data } = storedSchema.safeParse(parseJson(await readText(file, 100_000), file))
   return data ?? {}
 }
 
 /** At the event `start`, the folder is the run's own, and config.json is written. */
-const startTracked = async ({ output }: FinetuneOptions, { name, service, earlier }: Reported, limits: SenderLimits): Promise<Tracked> => {
+const startReport = async ({ output }: FinetuneOptions, { service, earlier }: Tracker, limits: SenderLimits): Promise<Sender> => {
   const config = await readRunConfig(output)
-  const sender = startSender(
-    service,
-    {
-      name: basename(resolve(output)),
-      params: config === null ? {} : toParams(config),
-      earlier,
-      store: (run) => writeFileAtomically(join(output, trackerFile(name)), `${JSON.stringify(run, null, 2)}\n`),
-    },
-    limits,
-  )
-  return { name, sender, closed: false }
+  const store = (run: StoredRun): Promise<void> =>
+    writeFileAtomically(join(output, trackerFile(trackerName)), `${JSON.stringify(run, null, 2)}\n`)
+  return startSender(service, { name: basename(resolve(output)), params: config === null ? {} : toParams(config), earlier, store }, limits)
 }
 
-/** Every setting, each as a text. */
 const toParams = ({ model, revision, adapter, task, device, settings }: RunConfig): Readonly<Record<string, string>> => {
   const all: Readonly<Record<string, unknown>> = { model, revision, adapter, ...task, ...settings, device }
   return Object.fromEntries(
@@ -124,28 +122,7 @@ const steppedScalars = (event: FinetuneEvent): readonly { readonly step: number;
   return event.kind === 'result' ? resultScalars(event.result) : []
 }
 
-/** The best scores, and what the budget left. */
 const resultScalars = ({ best, stepsDone, retainedDensity, interrupted }: RunResult) => [
   ...(best === null ? [] : [{ step: best.step, scalars: pickNumbers('best', best.scores) }]),
   ...(interrupted ? [] : [{ step: stepsDone, scalars: pickNumbers('result', { retainedDensity }) }]),
 ]
-
-const closeAll = async (senders: readonly Tracked[], status: RunStatus): Promise<void> => {
-  await Promise.all(
-    senders.map(async (one) => {
-      if (one.closed) return
-      one.closed = true
-      await one.sender.close(status)
-    }),
-  )
-}
-
-function* drainNotices(senders: readonly Tracked[]): Generator<FinetuneEvent> {
-  for (const { name, sender } of senders)
-    for (const { kind, text } of sender.takeNotices())
-      yield kind === 'url' ? { kind: 'tracking', tracker: name, url: text } : { kind: 'warning', message: text }
-}
-
-// The experiment trackers by their names in --report-to.
-/** @throws InputError if the environment does not name a server */
-const trackers: Readonly<Record<TrackerName, (environment: Environment) => TrackerService>> = { mlflow: mlflowService }

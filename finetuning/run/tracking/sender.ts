@@ -4,15 +4,7 @@
  * follows at the end.
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import {
-  TrackerError,
-  type Point,
-  type RunDescription,
-  type RunStatus,
-  type StoredRun,
-  type TrackedRun,
-  type TrackerService,
-} from './service.js'
+import { TrackerError, type Point, type RunDescription, type RunStatus, type StoredRun, type TrackerService } from './service.js'
 
 export type SenderLimits = {
   /** points that wait at most; the oldest are dropped */
@@ -40,136 +32,108 @@ export type Sender = {
 }
 
 export const startSender = (service: TrackerService, run: RunDescription, limits: SenderLimits = senderLimits): Sender => {
-  const state: State = { queue: [], lost: 0, notices: [], hasWarned: false, status: null }
+  let [queue, notices]: [readonly Point[], readonly Notice[]] = [[], []]
+  let lost = 0
+  let [status, earlier]: [RunStatus | null, StoredRun | null] = [null, run.earlier]
+  // the run is over, so nothing pauses · no time is left for points · no time is left at all
   const [closing, drained, ended] = [new AbortController(), new AbortController(), new AbortController()]
-  const sending = send({ service, run, limits, state, closing: closing.signal, drained: drained.signal, ended: ended.signal })
+
+  const drop = (count: number): void => {
+    queue = queue.slice(count)
+    lost += count
+  }
+
+  const warn = (text: string): void => {
+    notices = [...notices, { kind: 'warning', text }]
+  }
+
+  const { attempt, repeat } = makeRequests(service.address, limits, closing.signal, drained.signal, warn)
+
+  // what a failed attempt to open a run created, the next one uses
+  const store = async (stored: StoredRun): Promise<void> => {
+    await run.store(stored)
+    earlier = stored
+  }
+
+  /** Never throws. */
+  const send = async (): Promise<void> => {
+    const tracked = await repeat((signal) => service.open({ ...run, earlier, store }, signal))
+    if (tracked === null) return
+    notices = [...notices, { kind: 'url', text: tracked.url }]
+    for (;;) {
+      const batch = queue.slice(0, service.batchSize)
+      queue = queue.slice(batch.length)
+      const points = batch.filter(({ key, step }) => step > (tracked.lastSteps.get(key) ?? -1))
+      if (points.length > 0 && (await repeat((signal) => tracked.log(points, signal).then(() => true))) === null) lost += points.length
+      if ((queue.length === 0 && closing.signal.aborted) || drained.signal.aborted) break
+      if (queue.length === 0) await pauseUntil(limits.gather, closing.signal)
+    }
+    const last = status
+    if (last !== null) await attempt(ended.signal, (signal) => tracked.finish(last, signal))
+  }
+
+  const sending = send()
   return {
     add: (points) => {
-      state.queue = [...state.queue, ...points]
-      drop(state, Math.max(0, state.queue.length - limits.queue))
+      queue = [...queue, ...points]
+      drop(Math.max(0, queue.length - limits.queue))
     },
-    close: async (status) => {
-      state.status = status
+    close: async (last) => {
+      status = last
       closing.abort()
       // a fifth of the time is the status's own, so that a long queue cannot use it up
       const timers = [setTimeout(() => drained.abort(), 0.8 * limits.flush), setTimeout(() => ended.abort(), limits.flush)]
       await sending
       for (const timer of timers) clearTimeout(timer)
-      drop(state, state.queue.length)
-      if (state.lost > 0)
-        warn(state, `${service.address}: ${state.lost} points of the run were not recorded; metrics.jsonl has all of them`)
+      drop(queue.length)
+      if (lost > 0) warn(`${service.address}: ${lost} points of the run were not recorded; metrics.jsonl has all of them`)
     },
     takeNotices: () => {
-      const { notices } = state
-      state.notices = []
-      return notices
+      const taken = notices
+      notices = []
+      return taken
     },
   }
 }
 
-type State = {
-  queue: readonly Point[]
-  lost: number
-  notices: readonly Notice[]
-  hasWarned: boolean
-  status: RunStatus | null
-}
-
-type Sending = {
-  readonly service: TrackerService
-  readonly run: RunDescription
-  readonly limits: SenderLimits
-  readonly state: State
-  /** the run is over: no pause any more */
-  readonly closing: AbortSignal
-  /** no time is left for points */
-  readonly drained: AbortSignal
-  /** no time is left at all */
-  readonly ended: AbortSignal
-}
-
-const drop = (state: State, count: number): void => {
-  state.queue = state.queue.slice(count)
-  state.lost += count
-}
-
-const warn = (state: State, text: string): void => {
-  state.notices = [...state.notices, { kind: 'warning', text }]
-}
-
-/** Never throws. */
-const send = async (sending: Sending): Promise<void> => {
-  const { service, state, closing, drained, ended } = sending
-  const tracked = await opened(sending)
-  if (tracked === null) return
-  state.notices = [...state.notices, { kind: 'url', text: tracked.url }]
-  for (;;) {
-    const isNew = ({ key, step }: Point): boolean => step > (tracked.lastSteps.get(key) ?? -1)
-    const batch = state.queue.slice(0, service.batchSize)
-    state.queue = state.queue.slice(batch.length)
-    const points = batch.filter(isNew)
-    if (points.length > 0 && !(await logged(sending, tracked, points))) state.lost += points.length
-    if (state.queue.length === 0 && closing.aborted) break
-    if (drained.aborted) break
-    if (state.queue.length === 0) await pauseUntil(sending.limits.gather, closing)
+/** Requests within their time. @param closing ends long pauses @param drained ends repetitions */
+const makeRequests = (address: string, limits: SenderLimits, closing: AbortSignal, drained: AbortSignal, warn: (text: string) => void) => {
+  let hasWarned = false
+  /** The first failure of a run warns. */
+  const attempt = async <T>(end: AbortSignal, request: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> => {
+    const outcome = await withinTime(limits.request, end, request)
+    if ('value' in outcome || hasWarned) return outcome
+    hasWarned = true
+    const got = outcome.failure.message === 'silence' ? 'no answer in time' : outcome.failure.message
+    warn(`${address}: expected the tracker to record the run, got ${got}; training continues`)
+    return outcome
   }
-  const { status } = state
-  if (status !== null) await attempt(sending, ended, (signal) => tracked.finish(status, signal))
-}
 
-/** The tracker's run, or null if the server refuses, or does not answer before the end. What a failed attempt created, the next one uses. */
-const opened = async (sending: Sending): Promise<TrackedRun | null> => {
-  const { service, run } = sending
-  let { earlier } = run
-  const store = async (stored: StoredRun): Promise<void> => {
-    await run.store(stored)
-    earlier = stored
-  }
-  return repeated(sending, (signal) => service.open({ ...run, earlier, store }, signal))
-}
-
-/** Whether the server took the points. */
-const logged = async (sending: Sending, tracked: TrackedRun, points: readonly Point[]): Promise<boolean> =>
-  (await repeated(sending, async (signal) => {
-    await tracked.log(points, signal)
-    return true
-  })) ?? false
-
-/** Repeats a request that fails, with longer and longer pauses. null: the server refuses, or the run ended. */
-const repeated = async <T>(sending: Sending, request: (signal: AbortSignal) => Promise<T>): Promise<T | null> => {
-  const { limits, closing, drained } = sending
-  for (let wait = limits.retry[0]; ; wait = Math.min(2 * wait, limits.retry[1])) {
-    const outcome = await attempt(sending, drained, request)
-    if ('value' in outcome) return outcome.value
-    if (!outcome.temporary || drained.aborted) return null
-    await pauseUntil(wait, closing.aborted ? drained : closing)
-  }
-}
-
-type Outcome<T> = { readonly value: T } | { readonly temporary: boolean }
-
-/** One request within its time. The first failure of a run warns. */
-const attempt = async <T>(
-  { service, limits, state }: Sending,
-  end: AbortSignal,
-  request: (signal: AbortSignal) => Promise<T>,
-): Promise<Outcome<T>> => {
-  const timer = new AbortController()
-  const timeout = setTimeout(() => timer.abort(), limits.request)
-  try {
-    return { value: await request(AbortSignal.any([timer.signal, end])) }
-  } catch (thrown) {
-    const failure = thrown instanceof TrackerError ? thrown : new TrackerError(String(thrown), false)
-    if (!state.hasWarned) {
-      state.hasWarned = true
-      const got = failure.message === 'silence' ? 'no answer in time' : failure.message
-      warn(state, `${service.address}: expected the tracker to record the run, got ${got}; training continues`)
+  /** Repeats a request that fails, with longer and longer pauses. null: the server refuses, or the run ended. */
+  const repeat = async <T>(request: (signal: AbortSignal) => Promise<T>): Promise<T | null> => {
+    for (let wait = limits.retry[0]; ; wait = Math.min(2 * wait, limits.retry[1])) {
+      const outcome = await attempt(drained, request)
+      if ('value' in outcome) return outcome.value
+      if (!outcome.failure.temporary || drained.aborted) return null
+      await pauseUntil(wait, closing.aborted ? drained : closing)
     }
-    return { temporary: failure.temporary }
-  } finally {
-    clearTimeout(timeout)
   }
+  return { attempt, repeat }
 }
 
 const pauseUntil = (milliseconds: number, signal: AbortSignal): Promise<void> =>
   pause(milliseconds, undefined, { signal, ref: false }).catch(() => undefined)
+
+type Outcome<T> = { readonly value: T } | { readonly failure: TrackerError }
+
+const withinTime = async <T>(milliseconds: number, end: AbortSignal, request: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> => {
+  const timer = new AbortController()
+  const timeout = setTimeout(() => timer.abort(), milliseconds)
+  try {
+    return { value: await request(AbortSignal.any([timer.signal, end])) }
+  } catch (thrown) {
+    return { failure: thrown instanceof TrackerError ? thrown : new TrackerError(String(thrown), false) }
+  } finally {
+    clearTimeout(timeout)
+  }
+}

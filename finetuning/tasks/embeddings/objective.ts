@@ -24,7 +24,6 @@ export type EmbeddingLoss = 'ranking' | 'triplets' | 'similarity'
 /** The cosines of a ranking loss are multiplied by this, as in sentence-transformers. */
 export const rankingScale = 20
 
-/** The texts of an example. */
 const splitTexts = ({ inputIds, tokenTypeIds, ends }: PairExample): readonly TokenizedExample[] =>
   ends.map((end, i) => {
     const part = (all: ArrayLike<number>): readonly number[] => Array.from(all).slice(ends[i - 1] ?? 0, end)

@@ -1,7 +1,4 @@
 /** Tokenizes answers with their prompts: pairs of a chosen and a rejected answer, and rated answers for KTO. The loss covers the answers alone. */
-import { loadChatTemplate } from '../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
-import { eosTokenIds } from '../../../accelerated/checkpoints/tokenizer/eosToken.js'
-import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { option, words } from '../../../accelerated/errors/words.js'
@@ -10,7 +7,7 @@ import { preferenceText, type PreferenceText } from './examples.js'
 import type { ChosenTemplate } from '../../data/promptTemplates.js'
 import { conversationSegments } from '../texts/conversationTokens.js'
 import { segmentTokens, withEnd, type Segment } from '../texts/learnedTokens.js'
-import { asExample } from '../texts/tokens.js'
+import { asExample, openTemplateTokenizer } from '../texts/tokens.js'
 import { preferenceExample, type PreferenceExample } from './objective.js'
 import type { Example } from '../../data/dataset.js'
 import type { ExampleTokenizer } from '../exampleTokenizer.js'
@@ -18,17 +15,10 @@ import { ratedExample, type RatedExample } from './kto.js'
 
 /** @returns the tokens of a stored text @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openAnswerTokens = async (
-  { folder, model, storage }: ModelFolder,
-  { promptTemplate, templateDate }: ChosenTemplate,
+  base: ModelFolder,
+  template: ChosenTemplate,
 ): Promise<(json: string, row: number) => LabeledText> => {
-  const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
-  const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder, { date: templateDate }) : null
-  if (promptTemplate === 'chat' && chat === null)
-    throw inputError(
-      folder,
-      words`a chat template (in tokenizer_config.json or chat_template.jinja), for ${option('promptTemplate')} chat`,
-      'none',
-    )
+  const { tokenizer, ends, chat } = await openTemplateTokenizer(base, template)
   const splitSegments = (text: PreferenceText): readonly Segment[] => {
     if ('prompt' in text)
       return [

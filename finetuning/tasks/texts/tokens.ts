@@ -76,13 +76,11 @@ export type ExplainedText = { readonly example: TextExample; readonly cuts: read
 /** `explained`: the examples of one text, before packing: several for a long plain text, otherwise one. */
 export type TextTokenizer = ExampleTokenizer<TextExample> & { readonly explained: (example: Example) => Iterable<ExplainedText> }
 
-/** Opens the tokenizer of a language modeling task. @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
-export const openTextTokens = async (
-  base: ModelFolder,
-  { promptTemplate, templateDate, truncation, trainOnInputs, packing }: TextTokenOptions,
-  maxLength: number,
-): Promise<TextTokenizer> => {
-  const { folder, model, storage } = base
+/** The tokenizer, the ids that end a text, and the chat template where it is asked for. @throws InputError if the model has none */
+export const openTemplateTokenizer = async (
+  { folder, model, storage }: ModelFolder,
+  { promptTemplate, templateDate }: Pick<TextTokenOptions, 'promptTemplate' | 'templateDate'>,
+) => {
   const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder, { date: templateDate }) : null
   if (promptTemplate === 'chat' && chat === null)
@@ -91,6 +89,17 @@ export const openTextTokens = async (
       words`a chat template (in tokenizer_config.json or chat_template.jinja), for ${option('promptTemplate')} chat`,
       'none',
     )
+  return { tokenizer, ends, chat }
+}
+
+/** Opens the tokenizer of a language modeling task. @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
+export const openTextTokens = async (
+  base: ModelFolder,
+  { truncation, trainOnInputs, packing, ...template }: TextTokenOptions,
+  maxLength: number,
+): Promise<TextTokenizer> => {
+  const { promptTemplate } = template
+  const { tokenizer, ends, chat } = await openTemplateTokenizer(base, template)
   let [texts, truncated, withoutTokens] = [0, 0, 0]
   const lost = lostParts()
   const truncatedTokens = (example: Example): TruncatedTokens => {

@@ -14,7 +14,6 @@ import { withEventFile } from '../../../finetuning/run/eventFile.js'
 import { readPrompts } from '../../../cli/input/promptInput.js'
 import { readDetails } from '../../../finetuning/run/evaluationDetails.js'
 import { readRunRows } from '../../../finetuning/run/runRows.js'
-import { readWorkers } from '../../../finetuning/run/workersFile.js'
 import { readSmallFile } from '../../../reporting/board/tailFile.js'
 import { openMetricsLog } from '../../../finetuning/run/metricsLog.js'
 import { readRunConfig } from '../../../finetuning/run/runFiles.js'
@@ -130,11 +129,10 @@ describe("the log of a run's steps", () => {
 })
 
 describe('a file of a run', () => {
-  it('is refused unread if it holds too many rows, or too large an evaluation or report of workers', async () => {
+  it('is refused unread if it holds too many rows, or too large an evaluation', async () => {
     for (const [name, limit, read] of [
       ['rows.json', 400_000_000, readRunRows],
       ['evaluation.json', 8_000_000, readDetails],
-      ['workers.json', 10_000, readWorkers],
     ] as const) {
       await sized(name, Buffer.from('{'), limit + 1)
       expect(await refusal(() => read(place.folder))).toBe(`F/${name}: expected at most ${limit} bytes, got ${limit + 1}`)

@@ -9,10 +9,10 @@ import type { FinetuneEvent, RunOptions, RunResult } from '../../../finetuning/r
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { runFormatVersion } from '../../../finetuning/run/runFiles.js'
 import { readSweep } from '../../../reporting/runs/readStored.js'
-import { glueSweep, formatAnswer, bestRun } from '../../../evaluation/glue/glueSweep.js'
+import { glueSweep } from '../../../evaluation/glue/glueSweep.js'
 import { type GlueSweepOptions, planCells, gridCells } from '../../../evaluation/glue/plan.js'
 import { parseRow, sweeps } from '../../../evaluation/glue/sweep.js'
-import { sweepTable, type EndedCell } from '../../../evaluation/glue/sweepTable.js'
+import { sweepTable } from '../../../evaluation/glue/sweepTable.js'
 import { runCells, type ExecutorEvent } from '../../../evaluation/jobs/executor.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -39,7 +39,6 @@ const request = (change: Partial<GlueSweepOptions> = {}): GlueSweepOptions => ({
   reported: 'last',
   baseline: 'lora',
   grid: null,
-  submission: null,
   ...change,
 })
 
@@ -255,24 +254,6 @@ describe('a sweep', () => {
     expect((await readSweep(output))?.table).toEqual(table)
   })
 
-  it('submits the predictions of the best seed', async () => {
-    const options = request({ output: join(root, 'submitted') })
-    const ended: EndedCell[] = []
-    await glueSweep(
-      options,
-      new AbortController().signal,
-      () => undefined,
-      async (cells, context) => {
-        const outcomes = await runCells(cells, { ...context, jobs: 1, run: fakeRun([]) })
-        ended.push(...cells.map((cell, i) => ({ cell, outcome: outcomes[i]! })))
-        return outcomes
-      },
-    )
-    expect(bestRun(ended, 'salora', 'mrpc', 'last')?.cell.id).toBe('mrpc.salora.seed-2')
-    expect(bestRun(ended, 'salora', 'mrpc', 'best')?.cell.id).toBe('mrpc.salora.seed-0')
-    expect(bestRun(ended, 'full', 'mrpc', 'last')).toBeNull()
-  })
-
   it('names the reduced settings in the title of each readable table', async () => {
     const output = join(root, 'shortened')
     await runSweep(request({ output, maxTrainSamples: 10, overrides: { epochs: 2 }, seeds: [0] }), fakeRun([]))
@@ -413,13 +394,4 @@ it('the table of a sweep looks at each cell as often, however many rows it has',
     return count
   }
   expect(looks(160) / looks(20)).toBeLessThan(9)
-})
-
-it('the predictions of a submission are labels as GLUE writes them, and similarities between 0 and 5', () => {
-  expect([[-0.2], [2.34567], [5.1]].map((logits) => formatAnswer('stsb', logits))).toEqual(['0.000', '2.346', '5.000'])
-  expect([formatAnswer('rte', [1, 3]), formatAnswer('mnli', [0, -1, 2]), formatAnswer('cola', [2, 1])]).toEqual([
-    'not_entailment',
-    'contradiction',
-    '0',
-  ])
 })

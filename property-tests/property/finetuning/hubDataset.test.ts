@@ -10,7 +10,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { resolveDataset } from '../../../accelerated/checkpoints/hub/hub.js'
 import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
-import { loadTests } from '../../../evaluation/glue/glueSweep.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
 const stored = join(import.meta.dirname, 'fixtures/glue-parquet')
@@ -98,24 +97,6 @@ describe('GLUE on the hub', () => {
     )
     vi.stubEnv('HF_HUB_OFFLINE', '')
     expect((await load('mnli')).evaluation.second?.name).toBe('mismatched') // of the same commit, beside what is there
-  })
-
-  it('downloads the test files only for a submission', async () => {
-    await load('mnli')
-    expect(requests.filter((url) => url.includes('/test'))).toEqual([])
-    requests = []
-    const tests = await loadTests(data, ['mnli'])
-    expect(tests.get('mnli')?.map(({ name, files }) => [name, files.length])).toEqual([
-      ['MNLI-m.tsv', 2],
-      ['MNLI-mm.tsv', 1],
-      ['AX.tsv', 1],
-    ])
-    expect(requests.filter((url) => url.includes('resolve')).map((url) => url.split(`${commit}/`)[1])).toEqual(
-      inRepository.filter((path) => /^(mnli|ax)\/test/.test(path)),
-    )
-    requests = []
-    expect((await loadTests(data, ['mnli'])).get('mnli')?.length).toBe(3)
-    expect(requests).toEqual([])
   })
 
   it('resumes an interrupted download with only the missing files', async () => {

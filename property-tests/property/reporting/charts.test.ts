@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bestSeries } from '../../../reporting/runs/scores.js'
 import { lineChart, seriesColors, type HeatMapChart } from '../../../reporting/charts/chart.js'
 import { mergeBands, bucketWidth, coarsen, downSampler } from '../../../reporting/runs/downSample.js'
-import { agreements, ranksContent } from '../../../reporting/figures/heatMaps.js'
+import { ranksContent } from '../../../reporting/figures/heatMaps.js'
 import { plotFigures } from '../../../reporting/figures/index.js'
 import { bytesText, durationText, scoreText } from '../../../reporting/text/units.js'
 import { readRunCurves } from '../../../reporting/runs/runCurves.js'
@@ -16,7 +16,7 @@ import type { Series } from '../../../reporting/runs/series.js'
 import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
 import { lineFrame, smoothed } from '../../../reporting/charts/lineSvg.js'
 import { SEED } from '../../support/seed.js'
-import { ranksOf, writeRun } from './reportRuns.js'
+import { writeRun } from './reportRuns.js'
 
 let root = ''
 beforeAll(async () => {
@@ -79,26 +79,6 @@ describe('down-sampling', () => {
     const { steps: curves } = await readRunCurves(join(root, 'long'), steps, bucketWidth(steps, 240))
     expect(curves.taskLoss.length).toBe(240)
     expect(curves.taskLoss.filter(({ high }) => high === 99).map(({ from, to }) => from <= 54_321 && 54_321 <= to)).toEqual([true])
-  })
-})
-
-describe('the agreement of ranks', () => {
-  it('is 1 for equal ranks, and follows its definitions', () => {
-    const of = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) => agreements({ ranks: [a, b], seeds: [0, 1] })[0]
-    expect(of(ranksOf(1, 2, 3, 4), ranksOf(1, 2, 3, 4))).toEqual({
-      seeds: [0, 1],
-      correlation: expect.closeTo(1, 12),
-      equal: 1,
-      overlap: 1,
-    })
-    // r of (0, 2, 4, 6) and (6, 4, 2, 0) is −1; Σ min = 0 + 2 + 2 + 0, Σ max = 6 + 4 + 4 + 6
-    expect(of(ranksOf(0, 2, 4, 6), ranksOf(6, 4, 2, 0))).toEqual({
-      seeds: [0, 1],
-      correlation: expect.closeTo(-1, 12),
-      equal: 0,
-      overlap: 0.2,
-    })
-    expect(of(ranksOf(0, 0, 0, 0), ranksOf(0, 0, 0, 0))).toEqual({ seeds: [0, 1], correlation: null, equal: 1, overlap: null })
   })
 })
 

@@ -1,14 +1,13 @@
-/** Figures from runs by hand: scores by rank, the agreement of seeds, and the places of lines, bands, levels and intervals. */
+/** Figures from runs by hand: scores by rank, and the places of lines, bands, levels and intervals. */
 import { describe, expect, it } from 'vitest'
 import { lineChart, seriesColor } from '../../../reporting/charts/chart.js'
 import type { PlottedSeries } from '../../../reporting/figures/figure.js'
-import { agreement } from '../../../reporting/figures/heatMaps.js'
 import { settingFigures } from '../../../reporting/figures/settingFigures.js'
 import { groupSeries } from '../../../reporting/runs/series.js'
 import { drawChart, drawSparkline, fileLayout } from '../../../reporting/charts/drawChart.js'
 import { lineFrame } from '../../../reporting/charts/lineSvg.js'
 import type { FinishedRun } from '../../../reporting/runs/collectRuns.js'
-import { madeRun, ranksOf, type MadeRun } from './reportRuns.js'
+import { madeRun, type MadeRun } from './reportRuns.js'
 
 const plotted = (...made: readonly MadeRun[]): readonly PlottedSeries[] => {
   const runs = made.map((one) => {
@@ -42,32 +41,6 @@ describe('the figure of scores by rank', () => {
   })
 
   it('is none for runs of one rank', () => expect(byRank?.plot(plotted(ofRank(4, 0.5, 1), ofRank(4, 1, 2)))).toBe(null))
-})
-
-describe('the figure of the agreement of seeds', () => {
-  it('has the earlier seed across and the later one down, and the overlap in percent', () => {
-    const ranks = [ranksOf(4, 0, 2, 2), ranksOf(2, 2, 2, 2), ranksOf(4, 0, 2, 2)]
-    const content = agreement.plot(plotted(...ranks.map((of, seed) => ({ seed: 10 + seed, ranks: of }))))
-    const [panel] = content?.panels ?? []
-    if (panel?.chart.kind !== 'heatMap') throw new Error('expected a heat map')
-    // Σ min / Σ max of (4, 0, 2, 2) and (2, 2, 2, 2) is 6 / 10
-    expect(panel.chart.cells.map(({ row, column, value }) => [column, row, value])).toEqual([
-      ['10', '11', 60],
-      ['10', '12', 100],
-      ['11', '12', 60],
-    ])
-    expect([panel.chart.columns.order, panel.chart.rows.order]).toEqual([
-      ['10', '11'],
-      ['11', '12'],
-    ])
-  })
-
-  it('is none for the folds of a search, which have one seed', () => {
-    const ranks = [ranksOf(4, 0, 2, 2), ranksOf(2, 2, 2, 2)]
-    const folds = ranks.map((of, index) => ({ ranks: of, config: { task: { task: 'a.csv', fold: { index, of: 2 } } } }))
-    expect(plotted(...folds).map(({ label, runs }) => [label, runs.length])).toEqual([['lora', 2]])
-    expect(agreement.plot(plotted(...folds))).toBe(null)
-  })
 })
 
 describe('a sparkline', () => {

@@ -87,15 +87,13 @@ describe('a report', () => {
     expect(recordsIn(page, 'learning-rate').map((record) => Number(record['mean']))).toEqual([1, 2, 3, 4].map((step) => 0.001 / step))
     expect(recordsIn(page, 'gradient-norm').map((record) => Number(record['mean']))).toEqual([1, 2, 3, 4])
     expect(recordsIn(page, 'evaluation-loss').map((record) => Number(record['mean']))).toEqual([0.5])
-    const [pair] = recordsIn(page, 'agreement')
-    expect([pair?.['overlap'], pair?.['share equal']]).toEqual([String(6 / 7), '0.75'])
   })
 
   it('has a chart for each task, with an alternative text, and with text in the color of the page', async () => {
     const { page } = await reportOf(at('whole'))
     expect(page).toMatch(/role="img" aria-label="Training loss, mrpc: task loss over steps\. salora: from 2 at step 1 to 0\.5 at step 4\."/)
     const charts = (page.split('<script')[0] ?? '').match(/<svg xmlns[\s\S]*?<\/svg>/g) ?? []
-    expect(charts.length).toBe(11) // score, two losses, learning rate, gradient norm, four of Figure 6, ranks, agreement
+    expect(charts.length).toBe(10) // score, two losses, learning rate, gradient norm, four of Figure 6, ranks
     for (const chart of charts) {
       expect(chart).toContain('currentColor')
       expect(chart).not.toMatch(/fill="(#000|black)"/)

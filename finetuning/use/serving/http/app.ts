@@ -11,7 +11,7 @@ import { isUtf8 } from '../../../../accelerated/storage/native.js'
 import type { Text } from '../../../tasks/taskType.js'
 import { findTaskTypeByName } from '../../../tasks/findTaskType.js'
 import { checkTextCount, type RunPrediction } from '../openRun.js'
-import type { Answered, GenerationListener, ServedRun } from '../openRuns.js'
+import type { Answered, ServedRun } from '../openRuns.js'
 import type { Adapters, ServedModel } from './adapters.js'
 import { type ChatAnswer, chatRequest, completion, toPrompt } from './chat.js'
 import { classifyRequest } from './classify.js'
@@ -235,7 +235,7 @@ const chat = async (c: Context, state: State): Promise<Response> => {
   const request = chatRequest(await jsonBody(c))
   const [name, run] = runFor(request.model, state, 'generate')
   const prompt = toPrompt(request, run.info.promptTemplate ?? 'chat')
-  const [answer, places] = [completion(name), request.settings.length]
+  const [answer, places] = [completion(name, request.callable), request.settings.length]
   checkTexts(places, state)
   const generate: Generate<object, readonly ChatAnswer[]> = async ({ onPiece, onStart }, signal) => {
     const each = request.settings.map(async (settings, index) => {
@@ -244,9 +244,9 @@ const chat = async (c: Context, state: State): Promise<Response> => {
         promptTokens = tokens
         onStart()
       }
-      const send: GenerationListener['onPiece'] = (text, logprobs) => onPiece(answer.piece(index, text, logprobs))
-      const text = await run.generate(prompt, settings, { onPiece: send, onStart: begin }, signal)
-      onPiece(answer.last(index, text))
+      const chunks = answer.stream(index, onPiece)
+      const text = await run.generate(prompt, settings, { onPiece: chunks.piece, onStart: begin }, signal)
+      chunks.last(text)
       return { ...text, promptTokens }
     })
     const all = await Promise.all(each)

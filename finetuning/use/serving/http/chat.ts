@@ -1,13 +1,15 @@
 /** The requests and answers of /v1/chat/completions, in the shapes of OpenAI's API. */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { inputError } from '../../../../accelerated/errors/inputError.js'
+import { InputError, inputError } from '../../../../accelerated/errors/inputError.js'
+import { type AnswerForm, formGrammar } from '../../../../accelerated/generation/answers.js'
 import type { PromptTemplate } from '../../../data/promptTemplates.js'
 import type { Prompt } from '../../../tasks/texts/prompts.js'
 import type { Message } from '../../../../accelerated/checkpoints/chatTemplate/chatTemplate.js'
 import type { TokenLogprob } from '../../generator.js'
 import type { GeneratedText, GenerationChoice } from '../protocol.js'
 import { Rejection } from './limits.js'
+import { readCalls, streamedCalls, type ToolCall } from './toolCalls.js'
 import { finishReason, largest, listSettings, openaiRequest, samplingShape, toUsage, type Usage } from './openaiRequest.js'
 
 const part = z.looseObject({ type: z.literal('text'), text: z.string() })
@@ -25,11 +27,33 @@ const schema = z.strictObject({
   logprobs: z.boolean().optional(),
   top_logprobs: z.int().min(0).max(20).optional(),
   tools: z
-    .array(z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) }))
+    .array(
+      z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string(), parameters: z.unknown().optional() }) }),
+    )
     .max(128)
     .optional(),
   /** none: the template sees no tools */
-  tool_choice: z.enum(['none', 'auto']).optional(),
+  tool_choice: z
+    .union([
+      z.enum(['none', 'auto', 'required']),
+      z.strictObject({ type: z.literal('function'), function: z.strictObject({ name: z.string() }) }),
+    ])
+    .optional(),
+  response_format: z
+    .discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('text') }),
+      z.strictObject({ type: z.literal('json_object') }),
+      z.strictObject({
+        type: z.literal('json_schema'),
+        json_schema: z.strictObject({
+          ...{ name: z.string().optional(), description: z.string().nullish() },
+          /** an answer always fits the schema */
+          strict: z.boolean().nullish(),
+          schema: z.unknown().optional(),
+        }),
+      }),
+    ])
+    .optional(),
 })
 
 /** What clients may send, since it changes no result. */
@@ -39,7 +63,6 @@ const neutral = {
   parallel_tool_calls: [true],
   function_call: ['none', 'auto'],
   modalities: [['text']],
-  response_format: [{ type: 'text' }],
 }
 
 export type ChatRequest = {
@@ -47,6 +70,8 @@ export type ChatRequest = {
   readonly messages: readonly Message[]
   /** functions that the assistant may call */
   readonly tools: readonly object[]
+  /** those whose calls are read from an answer */
+  readonly callable: readonly string[]
   /** of each answer */
   readonly settings: readonly GenerationChoice[]
   readonly stream: boolean
@@ -61,14 +86,60 @@ export const chatRequest = (body: unknown): ChatRequest => {
   if (given.top_logprobs !== undefined && given.top_logprobs > 0 && given.logprobs !== true)
     throw new Rejection(400, `${where}: top_logprobs: expected logprobs: true beside it`, null, null, 'top_logprobs')
   const each = listSettings(given.max_completion_tokens ?? given.max_tokens, given)
+  const [logprobs, form] = [given.logprobs === true ? { logprobs: given.top_logprobs ?? 0 } : {}, readForm(given)]
+  const tools = given.tool_choice === 'none' ? [] : (given.tools ?? [])
   return {
     model: given.model,
     messages: given.messages.map(toMessage),
-    tools: given.tool_choice === 'none' ? [] : (given.tools ?? []),
-    settings: each.map((settings) => (given.logprobs === true ? { ...settings, logprobs: given.top_logprobs ?? 0 } : settings)),
+    tools,
+    callable: (given.response_format?.type ?? 'text') === 'text' ? tools.map((tool) => tool.function.name) : [],
+    settings: each.map((settings) => ({ ...settings, ...logprobs, ...(form && { form }) })),
     stream: given.stream === true,
     includeUsage: given.stream_options?.include_usage === true,
   }
+}
+
+type Given = z.infer<typeof schema>
+
+/** What the answer must look like; undefined: any text. @throws Rejection for a schema that nothing fits, or that is not supported */
+const readForm = (given: Given): AnswerForm | undefined => {
+  const format = given.response_format
+  const calls = requiredCalls(given)
+  const isJson = format !== undefined && format.type !== 'text'
+  if (calls !== undefined && isJson) throw wrongParameter('response_format', 'expected no response_format beside a required tool, got one')
+  if (calls !== undefined) return checkedForm('tools', calls)
+  if (!isJson) return undefined
+  return checkedForm('response_format', [
+    [{ schema: format.type === 'json_object' ? { type: 'object' } : (format.json_schema.schema ?? {}) }],
+  ])
+}
+
+const wrongParameter = (name: string, line: string): Rejection => new Rejection(400, `${where}: ${line}`, null, null, name)
+
+const checkedForm = (parameter: string, form: AnswerForm): AnswerForm => {
+  try {
+    formGrammar(form)
+    return form
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    throw new Rejection(400, thrown.message, null, null, parameter)
+  }
+}
+
+/** A call of any tool, or of the one that is named; undefined: the model is free. */
+const requiredCalls = ({ tool_choice: choice, tools = [] }: Given): AnswerForm | undefined => {
+  if (choice === undefined || choice === 'none' || choice === 'auto') return undefined
+  const wanted = tools.filter((tool) => choice === 'required' || tool.function.name === choice.function.name)
+  if (wanted.length === 0)
+    throw wrongParameter(
+      'tool_choice',
+      `tool_choice: expected one of tools, got ${choice === 'required' ? 'none' : JSON.stringify(choice.function.name)}`,
+    )
+  return wanted.map(({ function: { name, parameters } }) => [
+    `{"name": ${JSON.stringify(name)}, "arguments": `,
+    { schema: parameters ?? { type: 'object' } },
+    '}',
+  ])
 }
 
 const toMessage = ({ role, content, tool_calls: calls, tool_call_id: id }: z.infer<typeof message>): Message => {
@@ -108,13 +179,18 @@ export type ChatAnswer = GeneratedText & { readonly promptTokens: number }
 const toLogprobs = (tokens: readonly TokenLogprob[] | undefined) =>
   tokens === undefined ? null : { content: tokens.map(({ top, ...token }) => ({ ...token, top_logprobs: top })), refusal: null }
 
-/** The whole answer and its chunks, which share an id. */
-export const completion = (model: string, now: () => number = () => Date.now()) => {
+const toCalls = (calls: readonly ToolCall[]) =>
+  calls.map((call) => ({ id: `call_${randomUUID()}`, type: 'function' as const, function: call }))
+
+const finish = (ended: GeneratedText['ended'], calls: readonly ToolCall[]) => (calls.length > 0 ? 'tool_calls' : finishReason(ended))
+
+/** The whole answer and its chunks, which share an id. @param callable functions whose calls are read from an answer */
+export const completion = (model: string, callable: readonly string[] = [], now: () => number = () => Date.now()) => {
   const common = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(now() / 1000), model }
-  const chunk = (index: number, delta: object, finish: 'stop' | 'length' | null = null, logprobs?: readonly TokenLogprob[]) => ({
+  const chunk = (index: number, delta: object, reason: ReturnType<typeof finish> | null = null, logprobs?: readonly TokenLogprob[]) => ({
     ...common,
     object: 'chat.completion.chunk' as const,
-    choices: [{ index, delta, logprobs: toLogprobs(logprobs), finish_reason: finish }],
+    choices: [{ index, delta, logprobs: toLogprobs(logprobs), finish_reason: reason }],
   })
   const usage = (all: readonly ChatAnswer[]): Usage =>
     toUsage(
@@ -126,17 +202,39 @@ export const completion = (model: string, now: () => number = () => Date.now()) 
     whole: (all: readonly ChatAnswer[]) => ({
       ...common,
       object: 'chat.completion' as const,
-      choices: all.map((text, index) => ({
-        index,
-        message: { role: 'assistant' as const, content: text.text, refusal: null },
-        logprobs: toLogprobs(text.logprobs),
-        finish_reason: finishReason(text.ended),
-      })),
+      choices: all.map(({ text, ended, logprobs }, index) => {
+        const { content, calls } = readCalls(text, callable)
+        const called = calls.length > 0 ? { content: content === '' ? null : content, tool_calls: toCalls(calls) } : { content }
+        return {
+          ...{ index, message: { role: 'assistant' as const, refusal: null, ...called } },
+          ...{ logprobs: toLogprobs(logprobs), finish_reason: finish(ended, calls) },
+        }
+      }),
       usage: usage(all),
     }),
     first: (index: number) => chunk(index, { role: 'assistant', content: '' }),
-    piece: (index: number, content: string, logprobs?: readonly TokenLogprob[]) => chunk(index, { content }, null, logprobs),
-    last: (index: number, text: GeneratedText) => chunk(index, {}, finishReason(text.ended)),
+    /** The chunks of one answer. A call comes as one, once it is complete. */
+    stream: (index: number, send: (chunk: object) => void) => {
+      const text = streamedCalls(callable)
+      let waiting: readonly TokenLogprob[] | undefined
+      const sendDelta = (delta: object): void => {
+        send(chunk(index, delta, null, waiting))
+        waiting = undefined
+      }
+      return {
+        piece: (piece: string, logprobs?: readonly TokenLogprob[]): void => {
+          if (logprobs !== undefined) waiting = [...(waiting ?? []), ...logprobs]
+          const content = text.push(piece)
+          if (content !== '') sendDelta({ content })
+        },
+        last: ({ ended }: GeneratedText): void => {
+          const { content, calls } = text.end()
+          if (content !== '') sendDelta({ content })
+          if (calls.length > 0) sendDelta({ tool_calls: toCalls(calls).map((call, i) => ({ index: i, ...call })) })
+          send(chunk(index, {}, finish(ended, calls)))
+        },
+      }
+    },
     lastUsage: (all: readonly ChatAnswer[]) => ({ ...common, object: 'chat.completion.chunk' as const, choices: [], usage: usage(all) }),
   }
 }

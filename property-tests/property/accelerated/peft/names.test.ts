@@ -1,7 +1,7 @@
 /** Names of modules: lists and expressions of PEFT, patterns of ranks, and the names of --target-modules. */
 import { describe, expect, it } from 'vitest'
 import { lookUpPattern, matchModules } from '../../../../accelerated/formats/peft/loadPeft.js'
-import { targetedMatrices } from '../../../../accelerated/methods/lowRank.js'
+import { targetedMatrices } from '../../../../accelerated/methods/targetedMatrices.js'
 import type { ModelSpec } from '../../../../accelerated/models/architecture.js'
 
 describe("PEFT's rules for names", () => {
@@ -33,7 +33,8 @@ describe("PEFT's rules for names", () => {
 
 const names = ['query', 'layer.0.query', 'layer.0.query_proj', 'layer.0.myquery', 'layer.0.query.dense', 'layer.0.output.dense', 'dense']
 const spec = { matrices: names.map((name) => ({ name, d: 2, k: 3 })) } as unknown as ModelSpec
-const targeted = (...targets: readonly string[]): readonly string[] => targetedMatrices(spec, targets).map(({ name }) => name)
+const targeted = (...targets: readonly string[]): readonly string[] =>
+  targetedMatrices(spec, { targetModules: targets }).map(({ name }) => name)
 
 describe('a target', () => {
   it('matches whole names at the end of a path, and no part of a name or of the middle of a path', () => {

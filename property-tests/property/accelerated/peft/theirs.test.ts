@@ -103,12 +103,16 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
       { use_dora: true },
       'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_magnitude_vector [4], got none of that name',
     ],
-    ['trained biases', { bias: 'all' }, /whose bias is none, got/],
-    ['chosen layers', { layers_to_transform: [1] }, /whose layers_to_transform is unset \(null, false or empty\), got \[1\]$/],
+    ['trained biases', { bias: 'all' }, /whose bias is none or lora_only \(PEFT's merge_and_unload .*\), got "all"$/],
+    [
+      'layers that are none',
+      { layers_to_transform: [1] },
+      'M/adapter_config.json: expected target_modules that match a matrix of the roberta encoder, got ["query","value"] in layers_to_transform [1]',
+    ],
     [
       'an initialization that changes the frozen weights',
       { init_lora_weights: 'pissa' },
-      /whose init_lora_weights is true or false or one of gaussian, orthogonal, eva, got/,
+      /whose init_lora_weights is true, false, gaussian, orthogonal or eva \(.* with path_initial_model_for_weight_conversion\), got "pissa"$/,
     ],
     ['a rank of 0', { r: 0 }, /whose r is a whole number of at least 1, got 0$/],
     [
@@ -158,7 +162,12 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     const table = new Map([['base_model.model.roberta.embeddings.word_embeddings.weight', weights([4, 4], 0)]])
     await write({ ...peft, modules_to_save: ['word_embeddings'] }, modules, table)
     expect(await messageFor(roberta)).toBe(
-      'M/adapter_config.json: expected only modules_to_save of a classification head, got "word_embeddings" (PEFT\'s merge_and_unload merges it)',
+      'M/adapter_config.json: expected only modules_to_save of a classification head, got "word_embeddings" (PEFT\'s merge_and_unload makes it a model of its own, which opens here)',
+    )
+    const factor = new Map([['base_model.model.roberta.embeddings.word_embeddings.lora_embedding_A', weights([2, 4], 0)]])
+    await write({ ...peft, target_modules: ['query', 'value', 'word_embeddings'] }, modules, factor)
+    expect(await messageFor(roberta)).toBe(
+      'M/adapter_config.json: expected target_modules within the layers, got "word_embeddings" (PEFT\'s merge_and_unload makes it a model of its own, which opens here)',
     )
     await rename(join(place.folder, 'adapter_model.safetensors'), join(place.folder, 'adapter_model.bin'))
     expect(await messageFor(roberta)).toBe(
