@@ -7,7 +7,6 @@ import { longestRow, rowTooLong, type RowFormat, type TakeRow } from './rows.js'
 import { checkColumns, findColumn, renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
 import { columnCount, describeColumns, type RequestedColumn } from './table.js'
-import { checkUtf8 } from './textFile.js'
 import { atRow } from './dataset.js'
 
 type Separated = Omit<RowFormat, 'quote'>
@@ -44,8 +43,6 @@ export const quotedRows = async (
   take: TakeRow,
 ): Promise<void> => {
   let opened: { readonly delimiter: string; readonly row: RowTaker } | null = null
-  // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
-  let number = 1
   let empty: number[] = [] // they count once a row that is not empty follows
   const openHeader = (bytes: Buffer) => {
     const delimiter = given ?? delimiterIn(bytes, requested)
@@ -53,12 +50,11 @@ export const quotedRows = async (
       note?.(`${file}: the header has ${delimiterName(delimiter)} between its cells, and so are rows read`)
     return { delimiter, row: rowTaker(file, requested, { delimiter, note, whole }, take) }
   }
-  const takeRecords = (bytes: Buffer): void => {
-    checkUtf8(file, bytes, true, number)
+  const takeRecords = (bytes: Buffer, first: number): void => {
     opened ??= openHeader(bytes)
     const { delimiter, row } = opened
-    const first = number
-    let start = 0
+    // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
+    let [number, start] = [first, 0]
     const takeRecord = (cells: readonly string[], end: number): void => {
       if (cells.length === 1 && cells[0] === '') empty.push(number)
       else {
@@ -84,7 +80,7 @@ export const quotedRows = async (
       throw thrown instanceof CsvError ? quoteError(file, thrown, first) : thrown
     }
   }
-  await eachRecords(file, takeRecords, encoding, storage)
+  await eachRecords(file, takeRecords, { isQuoted: true, encoding }, storage)
   ;(opened ?? openHeader(Buffer.alloc(0))).row.end()
 }
 

@@ -31,13 +31,13 @@ describe(`round trips of delimited files, seed ${SEED}`, () => {
   })
 
   it('a quoted .csv that is read in several pieces returns every text, and an error has its row', async () => {
-    const written = Array.from({ length: 50_000 }, (_, i) => [`${i} "é",\n${'日本'.repeat(i % 50)}`, i % 3] as const)
+    const written = Array.from({ length: 60_000 }, (_, i) => [`${i} "é",\n${'日本'.repeat(i % 50)}`, i % 3] as const)
     const content = `text,label\n${written.map(([cell, label]) => `${quoted(cell)},${label}\n`).join('')}`
     expect(Buffer.byteLength(content)).toBeGreaterThan(2 * 2 ** 22)
     expect(rowsOf(await read('large.csv', content, { labelNames }))).toEqual(written)
-    expect(await refusalOf(() => read('large.csv', `${content}stray"quote,1\n`, { labelNames }))).toContain('row 100002: expected a quoted')
+    expect(await refusalOf(() => read('large.csv', `${content}stray"quote,1\n`, { labelNames }))).toContain('row 120002: expected a quoted')
     const latin = Buffer.concat([Buffer.from(content), Buffer.from('\xe9,1\n', 'latin1')])
-    expect(await refusalOf(() => read('large.csv', latin, { labelNames }))).toContain('row 100002: expected text in UTF-8')
+    expect(await refusalOf(() => read('large.csv', latin, { labelNames }))).toContain('row 120002: expected text in UTF-8')
   })
 
   it('a .jsonl returns every text that was written', async () => {
