@@ -27,7 +27,7 @@ import type { RunState } from '../accelerated/parameters/runState.js'
 import { checkWeightsFit } from '../accelerated/precisions/memoryCheck.js'
 import { checkDevice, type Precision } from '../accelerated/precisions/precision.js'
 import { findPrecision } from '../accelerated/settings/commonSettings.js'
-import { leastChoosingRows } from '../accelerated/settings/defaults.js'
+import { leastChoosingRows, mostFoldedRows } from '../accelerated/settings/defaults.js'
 import { joinPath } from '../accelerated/storage/paths.js'
 import { assemble } from '../accelerated/training/assembly.js'
 import { evaluateState } from '../accelerated/training/evaluation.js'
@@ -206,7 +206,7 @@ export async function* prepareRun(
     { machine, device, precision },
     signal,
   )
-  const given = withLearningRate(asked, split, base)
+  const given = withLearningRate(asked, split, base, outputs)
   const { data, folds } = chooseFolds(given, split, base, outputs)
   const contrast = chooseContrast(given, split, base, outputs)
   const options = { ...given, settings: { ...resolveBestModelChoice(given, data), classWeights, contrast } }
@@ -278,9 +278,12 @@ const resolveBestModelChoice = ({ settings, task }: RunOptions, { heldOut, evalu
 }
 
 /** The learning rate, where the user leaves it to the method and the model. */
-const withLearningRate = (options: RunOptions, { taskType }: RunData, { model }: ModelFolder): RunOptions => {
-  const decoderSize = taskType.name === 'causal' ? model.spec.hiddenSize : null
-  return { ...options, settings: { ...options.settings, learningRate: peakLearningRate(options.settings, decoderSize) } }
+const withLearningRate = (options: RunOptions, { taskType, train }: RunData, base: ModelFolder, outputs: ModelOutputs): RunOptions => {
+  const { settings } = options
+  const isProbed = () => wantsProbe(base, settings, outputs, findFormat(findMethod(settings.method)))
+  const isSized = taskType.name === 'causal' || (train.examples.length >= mostFoldedRows.value && isProbed())
+  const size = isSized ? base.model.spec.hiddenSize : null
+  return { ...options, settings: { ...settings, learningRate: peakLearningRate(settings, size) } }
 }
 
 const warning = (message: string): FinetuneEvent => ({ kind: 'warning', message })

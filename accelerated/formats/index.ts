@@ -13,13 +13,14 @@ import type { Adapter, AdapterFormat } from './adapter.js'
 import { adapters } from './adapters/adapters.js'
 import { huggingFace } from './exportMerged.js'
 import { peftAdalora } from './peft/adalora.js'
+import { peftIa3 } from './peft/ia3.js'
 import { peftLora } from './peft/lora.js'
 import { adapterFiles } from './peft/peft.js'
 import { readPeftType } from './peft/peftConfig.js'
 import { peftSettings } from './peft/peftSettings.js'
 import { peftPrefix, peftPrompt } from './peft/promptLearning.js'
 
-const formats: Readonly<Record<string, AdapterFormat>> = { peftLora, peftAdalora, peftPrefix, peftPrompt, adapters, huggingFace }
+const formats: Readonly<Record<string, AdapterFormat>> = { peftLora, peftAdalora, peftPrefix, peftPrompt, peftIa3, adapters, huggingFace }
 
 /** Writes an adapter into an existing folder, in the format of its method. @throws InputError */
 export const writeAdapter = (folder: string, adapter: Adapter, base: ModelFolder, storage: Storage = nodeFiles): Promise<void> =>
@@ -40,10 +41,10 @@ export const adapterSettings = async (
   { method, targetModules }: { readonly method?: unknown; readonly targetModules?: unknown },
   storage: Storage = nodeFiles,
 ): Promise<Readonly<Record<string, unknown>>> => {
-  const { method: own, rankPattern, ...settings } = await peftSettings(folder, storage)
+  const { method: own, rankPattern, feedforwardModules, ...settings } = await peftSettings(folder, storage)
   const table = methods.find(({ name }) => name === (method ?? own))?.settings ?? {}
-  const ranks = targetModules === undefined ? { rankPattern } : {} // of the adapter's targets
-  const known = Object.entries({ ...settings, ...ranks }).filter(([name, value]) => value !== undefined && name in table)
+  const ofTargets = targetModules === undefined ? { rankPattern, feedforwardModules } : {} // of the adapter's targets
+  const known = Object.entries({ ...settings, ...ofTargets }).filter(([name, value]) => value !== undefined && name in table)
   return { ...(method === undefined && own !== undefined ? { method: own } : {}), ...Object.fromEntries(known) }
 }
 

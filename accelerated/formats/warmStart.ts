@@ -57,18 +57,20 @@ const sameNumbers = (
   if (adapter.method.name !== method.name) throw inputError(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
   const ofRows = new Set(method.tokens?.map(({ table }) => rowsName(table)))
   const own = method.train.tensors(phase, settings).filter(({ name }) => !ofRows.has(name))
-  return new Map(
-    own.map(({ name, shape }): readonly [string, ArrayLike<number>] => {
-      const weights = adapter.tensors.get(name)
-      if (weights?.shape.join() !== shape.join())
-        throw inputError(
-          where,
-          `${name} ${showShape(shape)}, as the settings of the run have it`,
-          weights === undefined ? 'none' : showShape(weights.shape),
-        )
-      return [name, weights.data]
-    }),
-  )
+  const numbers = own.map(({ name, shape }): readonly [string, ArrayLike<number>] => {
+    const weights = adapter.tensors.get(name)
+    if (weights?.shape.join() !== shape.join())
+      throw inputError(
+        where,
+        `${name} ${showShape(shape)}, as the settings of the run have it`,
+        weights === undefined ? 'none' : showShape(weights.shape),
+      )
+    return [name, weights.data]
+  })
+  // A phase that advances is not the adapter's, and its tensors say all. One that stays may differ where tensors do not.
+  const other = method.phases.advance === undefined ? method.phases.validate?.(adapter.phase, phase, { step: 0, steps: 0 }) : null
+  if (other != null) throw inputError(where, other.expected, other.got)
+  return new Map(numbers)
 }
 
 /** The run's rows of tokens with those of the adapter, which must be among them. Other rows stay as they begin. */

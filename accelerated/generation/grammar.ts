@@ -75,9 +75,9 @@ const afterByte = ({ grammar, at, rest }: Frame, byte: number, frame: MakeFrame)
 type State = {
   /** those that read a byte next */
   readonly frames: readonly Frame[]
-  /** whether the language has the bytes so far */
+  /** whether the bytes so far are a text of the language */
   readonly accepts: boolean
-  /** by byte, as far as they have been asked for; null: the language has no such beginning */
+  /** by byte, filled in when a byte is first asked for; null: no text of the language begins so */
   readonly next: (State | null)[]
   /** states of one age are of one table */
   readonly age: number

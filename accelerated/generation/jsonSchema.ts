@@ -16,13 +16,16 @@ const blanks = choice(empty, literal(' '), sequence(literal('\n'), repeat(byteIn
 
 const hex = byteIn([0x30, 0x39], [0x41, 0x46], [0x61, 0x66])
 const rest = byteIn([0x80, 0xbf])
+/** A character from \uD000 on, escaped. @param third its next digit */
+const escapedHigh = (third: Grammar): Grammar => sequence(literal('\\u'), byteIn([0x44, 0x44], [0x64, 0x64]), third, hex, hex)
 /** A character of a string: in UTF-8, or escaped. Half a surrogate pair is none. */
 const character = choice(
-  byteIn([0x20, 0x21], [0x23, 0x5b], [0x5d, 0x7e]),
+  byteIn([0x20, 0x21], [0x23, 0x5b], [0x5d, 0x7f]),
   sequence(byteIn([0xc2, 0xdf]), rest),
   sequence(literal('\\'), byteIn(...[...'"\\/', 'b', 'f', 'n', 'r', 't'].map((one) => [one.charCodeAt(0), one.charCodeAt(0)] as const))),
   sequence(literal('\\u'), byteIn([0x30, 0x39], [0x41, 0x43], [0x45, 0x46], [0x61, 0x63], [0x65, 0x66]), hex, hex, hex),
-  sequence(literal('\\u'), byteIn([0x44, 0x44], [0x64, 0x64]), byteIn([0x30, 0x37]), hex, hex),
+  escapedHigh(byteIn([0x30, 0x37])), // no surrogate
+  sequence(escapedHigh(byteIn([0x38, 0x39], [0x41, 0x42], [0x61, 0x62])), escapedHigh(byteIn([0x43, 0x46], [0x63, 0x66]))),
   sequence(byteIn([0xe0, 0xe0]), byteIn([0xa0, 0xbf]), rest),
   sequence(byteIn([0xe1, 0xec], [0xee, 0xef]), rest, rest),
   sequence(byteIn([0xed, 0xed]), byteIn([0x80, 0x9f]), rest),

@@ -29,7 +29,7 @@ export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
     placeholder: 'names',
     description:
-      'Adapted matrices by the end of their names (such as query,value); also a regular expression of whole paths, or all-linear',
+      "Adapted matrices: ends of names (such as query,value), or all-linear (or a regular expression of whole paths; ia3: PEFT's choice by default)",
     defaultText: 'all-linear',
     common: true,
     schema: moduleList,

@@ -40,7 +40,8 @@ export const targetedMatrices = (
   const count = Math.max(...matrices.map(({ name }) => layerOf(name) + 1))
   if (absent !== undefined) throw new SettingsError('layersToTransform', `layers below ${count}`, String(absent))
   const left = targeted.filter((matrix) => !excluded.includes(matrix) && layers?.includes(layerOf(matrix.name)) !== false)
-  if (left.length === 0) throw new SettingsError('excludeModules', 'a targeted matrix that is left', 'none')
+  if (left.length === 0)
+    throw new SettingsError(excludeModules === null ? 'layersToTransform' : 'excludeModules', 'a targeted matrix that is left', 'none')
   return left
 }
 

@@ -50,6 +50,8 @@ export type ModelSpec = {
   readonly kind: 'encoder' | 'decoder'
   /** the hook points of this family that are tested against a library */
   readonly supportedHooks: readonly HookPoint[]
+  /** ends of the names of the matrices whose outputs IA³ scales by default in PEFT, where these are not keys and values */
+  readonly ia3Targets?: readonly string[]
 }
 
 /** Layers on top of the hidden states, with their own tensors. */

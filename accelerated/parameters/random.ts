@@ -16,6 +16,7 @@ export const streams = {
   generation: 9,
   mixture: 10,
   merging: 11,
+  embeddings: 12,
 } as const
 export type Stream = keyof typeof streams
 

@@ -122,6 +122,13 @@ export const trainingSettings = settingGroup('Training', {
     defaultText: "the model's config.json",
     schema: share.nullable().default(null),
   },
+  neftuneAlpha: {
+    placeholder: 'alpha',
+    description: 'Noise of word embeddings in training: uniform up to alpha / √(tokens of the longest text · width) (NEFTune: 5 to 15)',
+    defaultText: 'none',
+    viaSet: true,
+    schema: positive.max(1e4).nullable().default(null),
+  },
   seed: { placeholder: 'n', description: 'Random seed', common: true, schema: z.int().min(0).default(0) },
 })
 

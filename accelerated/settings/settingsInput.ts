@@ -1,6 +1,6 @@
 /** Every setting of a run by its type and its help text. Generated from the settings' tables: see property/accelerated/settingsInput.test.ts. */
 
-export type MethodName = 'lora' | 'salora' | 'adalora' | 'houlsby' | 'pfeiffer' | 'prefix' | 'prompt' | 'full'
+export type MethodName = 'lora' | 'salora' | 'adalora' | 'houlsby' | 'pfeiffer' | 'prefix' | 'prompt' | 'ia3' | 'full'
 
 /** All settings are optional. Those of another method than `method` are refused. */
 export type SettingsInput = {
@@ -9,7 +9,7 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: by method and model, 0.0004 for lora */
+  /** Peak learning rate. Default: by method, model, rows; lora from 4e-4 */
   readonly learningRate?: number | null
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number
@@ -59,6 +59,8 @@ export type SettingsInput = {
   readonly maxGradNorm?: number | null
   /** Dropout probability of the model. Default: the model's config.json */
   readonly dropout?: number | null
+  /** Noise of word embeddings in training: uniform up to alpha / √(tokens of the longest text · width) (NEFTune: 5 to 15). Default: none */
+  readonly neftuneAlpha?: number | null
   /** Random seed. Default: 0 */
   readonly seed?: number
 
@@ -95,7 +97,7 @@ export type SettingsInput = {
 
   // LoRA options
 
-  /** Adapted matrices by the end of their names (such as query,value); also a regular expression of whole paths, or all-linear. Default: all-linear */
+  /** Adapted matrices: ends of names (such as query,value), or all-linear (or a regular expression of whole paths; ia3: PEFT's choice by default). Default: all-linear */
   readonly targetModules?: readonly string[] | null
   /** Matrices that are not adapted: ends of their names, or a regular expression of whole paths. Default: none */
   readonly excludeModules?: readonly string[] | null
@@ -188,4 +190,9 @@ export type SettingsInput = {
 
   /** Trained virtual tokens before each text. Default: 40 */
   readonly numVirtualTokens?: number
+
+  // IA³ options
+
+  /** Adapted matrices whose input is scaled instead of the output, by the end of their names. Default: the feed-forward's last matrix */
+  readonly feedforwardModules?: readonly string[] | null
 }

@@ -9,11 +9,11 @@ type LearningRateSettings = Pick<
   'learningRate' | 'lrSchedulerType' | 'lrSchedulerNumCycles' | 'lrSchedulerPower' | 'lrEnd' | 'warmupRatio' | 'warmupSteps'
 > & { readonly method: string }
 
-/** The peak: as set, or the default for the method and the model. @param decoderSize as in findLearningRate */
+/** The peak: as set, or the default for the method and the model. @param size as in findLearningRate */
 export const peakLearningRate = (
   { method, learningRate }: Pick<LearningRateSettings, 'method' | 'learningRate'>,
-  decoderSize: number | null = null,
-): number => learningRate ?? findLearningRate(method, decoderSize)
+  size: number | null = null,
+): number => learningRate ?? findLearningRate(method, size)
 
 /** @param steps of the whole run */
 export const makeLearningRate = (settings: LearningRateSettings, steps: number): ((step: number) => number) => {

@@ -3,6 +3,8 @@ import type { Controls, TrainingProgress } from '../methods/method.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import { floatFeed, scalarFeed, type Feeds } from '../engines/feeds.js'
 import type { Results } from '../engines/engine.js'
+import type { PackedBatch } from '../models/packing.js'
+import { uniforms } from '../parameters/random.js'
 import type { RunState } from '../parameters/runState.js'
 import type { Assembly } from './assembly.js'
 import { batchFeeds, pickDimensions } from './batchFeeds.js'
@@ -60,8 +62,27 @@ const separateFeeds = <E extends TrainingExample>(
     if (part === undefined) throw new Error(`microBatchFeeds: expected a part below ${parts.length}, got ${i}`)
     const { packed, feeds } = batchFeeds(assembly, part, whole)
     const offsets = dropoutOffsets(settings.seed, drawIndex(i), sites, pools, pickDimensions(packed))
-    return { feeds: { ...constant, ...feeds, ...offsets }, tokens: packed.tokens }
+    return { feeds: { ...constant, ...feeds, ...offsets, ...noiseFeeds(assembly, packed, drawIndex(i)) }, tokens: packed.tokens }
   }
+}
+
+/** NEFTune's noise, uniform within α / √(L d) where the longest text has L tokens: [tokens, d]. Virtual tokens have none. @param draw a number that no other part of the run has */
+export const noiseFeeds = (
+  { settings, model, precision }: Pick<Assembly, 'settings' | 'model' | 'precision'>,
+  packed: PackedBatch,
+  draw: number,
+): Feeds => {
+  const { neftuneAlpha: alpha, seed } = settings
+  if (alpha === null) return {}
+  const [{ tokens, firstTokens, lastTokens }, d] = [packed, model.spec.embeddingSize]
+  const places = packed.feeds['virtualToken']?.data ?? []
+  const virtual = Number(places[tokens - 1]) // the last token is a text's, and its place is their number
+  const longest = lastTokens.reduce((most, last, i) => Math.max(most, last - (firstTokens[i] ?? 0) + 1), 0) - virtual
+  const bound = alpha / Math.sqrt(longest * d)
+  const noise = uniforms(seed, 'embeddings', draw, tokens * d).map((u, i) =>
+    Number(places[Math.floor(i / d)]) === virtual ? bound * (2 * u - 1) : 0,
+  )
+  return { embeddingNoise: floatFeed(noise, [tokens, d], precision.dtype) }
 }
 
 /** What the method feeds to every graph of a step, such as the noise of its gates. */

@@ -30,6 +30,14 @@ export type StepGraph = {
   readonly sites: readonly DropoutSite[]
 }
 
+/** NEFTune (Jain et al., 2023): noise that the step feeds is added to the word embeddings, in training alone. */
+const noisyEmbeddings =
+  ({ settings, precision }: Assembly): Wrap =>
+  (host) =>
+    settings.neftuneAlpha === null
+      ? host
+      : { ...host, embedded: (x, batch) => host.embedded(add(x, input('embeddingNoise', x.shape, precision.dtype)), batch) }
+
 /** The graph of a step in this phase. @param more further outputs to report */
 export const stepGraph = (
   assembly: Assembly,
@@ -44,7 +52,7 @@ export const stepGraph = (
   const loss: Loss = (parameters) => {
     const parameter = trainedTensor(parameters)
     const host = adaptedHost(assembly, phase, parameters, (model) =>
-      settings.gradientCheckpointing ? checkpointedLayers(dropout.wrap(model)) : dropout.wrap(model),
+      noisyEmbeddings(assembly)(settings.gradientCheckpointing ? checkpointedLayers(dropout.wrap(model)) : dropout.wrap(model)),
     )
     const taskLoss = (stepLoss(assembly) ?? objective).loss(buildForwards(assembly, host), batchInputs(dtype, assembly.inBlocks))
     const penalty = method.train.penalty?.(phase, settings, parameter) ?? null
@@ -69,7 +77,9 @@ export const rowsGraph = (assembly: Assembly, phase: unknown): Outputs | null =>
   const { dtype } = assembly.precision
   const compared = stepLoss(assembly)
   if (compared === undefined) return null
-  const host = adaptedHost(assembly, phase, parameterInputs(buildLayout(assembly, phase), dtype), pooledDropout(dtype).wrap)
+  const host = adaptedHost(assembly, phase, parameterInputs(buildLayout(assembly, phase), dtype), (model) =>
+    noisyEmbeddings(assembly)(pooledDropout(dtype).wrap(model)),
+  )
   return { rows: compared.rows(buildForwards(assembly, host), batchInputs(dtype, assembly.inBlocks)) }
 }
 

@@ -13,8 +13,6 @@ import { exitCodes } from '../terminal/exit.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import { printable, type Terminal } from '../terminal/output.js'
 
-const templateNames = [...promptTemplates, 'none'] as const
-
 export const generate = defineCommand({
   name: 'salora generate',
   description:
@@ -32,9 +30,9 @@ export const generate = defineCommand({
         'JSON lines, each {"prompt"}, {"instruction", "input"} or {"messages"}, instead of --prompt; - reads standard input',
       ),
       promptTemplate: choiceFlag(
-        templateNames,
+        promptTemplates,
         'name',
-        `Template of prompts: ${promptTemplates.join(', ')}; none continues them as texts`,
+        `Template of prompts: ${promptTemplates.join(', ')}, which continues them as texts`,
         {
           defaultText: 'the run\'s; without a run only {"instruction"} has one: chat if the model has a chat template, else paper',
         },
@@ -83,14 +81,13 @@ export const generate = defineCommand({
   },
 })
 
-type Asked = Omit<Parameters<typeof readPrompts>[0], 'template'> & { readonly template: (typeof templateNames)[number] | null }
+type Asked = Omit<Parameters<typeof readPrompts>[0], 'template'> & { readonly template: PromptTemplate | null }
 
 /** --prompt and each {"prompt"} as the run was trained, {"instruction"} in a template in any case. */
 const framedPrompts = async ({ template, ...given }: Asked, runTask: TaskOptions | null): Promise<readonly GivenPrompt[]> => {
   const ofRun = runTask === null ? null : parseTemplate(runTask)
   const ofPrompts = template ?? (runTask !== null && takesPromptTemplate(runTask.task) ? ofRun : null)
-  const ofInstructions: PromptTemplate | null = template === 'none' ? null : (template ?? ofRun)
-  return (await readPrompts({ ...given, template: null }, ofInstructions)).map((one) => ({
+  return (await readPrompts({ ...given, template: null }, template ?? ofRun)).map((one) => ({
     ...one,
     prompt: framed('text' in one.prompt ? one.prompt.text : one.prompt, ofPrompts, one.where),
   }))

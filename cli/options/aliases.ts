@@ -48,6 +48,7 @@ export const aliases: Readonly<Record<string, Readonly<Record<string, OurName>>>
     test_file: 'testData',
     validation_file: 'evalData',
     validation_split_percentage: 'evalShare',
+    neftune_noise_alpha: 'neftuneAlpha',
   },
   // methods and arguments of its models and tokenizers
   transformers: {

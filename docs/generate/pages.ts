@@ -151,7 +151,10 @@ const sourcedDefaults = (): readonly string[] => {
   const rows: readonly (readonly [string, Sourced<number | string>])[] = [
     ['`method`', defaults.method],
     ['`learningRate`', defaults.learningRate],
-    ['`learningRate` of lora and salora on a small decoder', defaults.decoderLearningRate],
+    [
+      '`learningRate` of lora and salora on a small decoder, or on a small sentence encoder with 500 training rows or more',
+      defaults.smallModelLearningRate,
+    ],
     ...defaults.learningRates.map((rate) => [`\`learningRate\` of ${rate.methods.join(' and ')}`, rate] as const),
     ['`gateStart` of salora', defaults.gateStart],
     ['`gateEnd` of salora', defaults.gateEnd],

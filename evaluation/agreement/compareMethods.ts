@@ -1,11 +1,13 @@
 /** One step of every method and of every loss: its loss and its gradients, against the reference or, where that has none, central differences. */
+import type { Feeds } from '../../accelerated/engines/feeds.js'
 import { noWeights, type Results } from '../../accelerated/engines/engine.js'
 import { buildLayout, type Assembly } from '../../accelerated/training/assembly.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
-import { controlFeeds } from '../../accelerated/training/microBatchFeeds.js'
+import { controlFeeds, noiseFeeds } from '../../accelerated/training/microBatchFeeds.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { findMethod, resolveSettings } from '../../accelerated/training/resolveSettings.js'
+import type { Ia3Phase } from '../../accelerated/methods/ia3.js'
 import { flatten, viewTensor, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import { findPrecision } from '../../accelerated/settings/commonSettings.js'
@@ -53,20 +55,23 @@ const openStep = async (loss: LossCase, side: Side, target: Target) => {
   const session = await openRuntime(target).engine.open(withLevels(assembly, stepGraph(assembly, phase, 'add').outputs), noWeights)
   const objective = loss.objective(assembly.model, assembly.method)
   const prepared = objective.prepare(loss.examples as readonly never[], { seed: 0, step: 0 })
+  const { feeds: batch, packed } = batchFeeds(assembly, prepared, prepared.weight)
+  const noise = noiseFeeds(assembly, packed, 0)
   const run = async (parameters: Vector): Promise<Step> => {
     const gradient = zeros(layout.size, dtype)
     const moments = { firstMoment: zeros(layout.size, dtype), secondMoment: zeros(layout.size, dtype) }
     const feeds = {
       ...controlFeeds(assembly, phase, progress),
       ...stateFeeds(layout, { parameters, ...moments, memory: {} }, dtype),
-      ...batchFeeds(assembly, prepared, prepared.weight).feeds,
+      ...batch,
+      ...noise,
       ...blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype),
     }
     const results = await session.run(feeds, resultsInto(layout, { gradientSum: gradient }))
     collect(layout, { gradientSum: gradient }, results)
     return { loss: Number(results['loss']?.[0]), gradient, results }
   }
-  return { run, release: session.release }
+  return { run, release: session.release, noise: noise['embeddingNoise'] }
 }
 
 /** Loss and gradient by the hand-derived rules. AdaLoRA's E is a gate that may have any value. */
@@ -75,6 +80,8 @@ const derive = (
   { scale = 1, settings }: MethodCase,
   numbers: ReadonlyMap<string, Numbers>,
   followed: ReturnType<typeof follow>,
+  { vectors: scaled = [] }: Partial<Ia3Phase>,
+  noise: Feeds[string] | undefined,
 ) => {
   const { config, base, parameters, batch } = loss.model
   const part = (name: string, like: { readonly shape: readonly number[] }) => tensor(like.shape, Array.from(numbers.get(name) ?? []))
@@ -86,10 +93,14 @@ const derive = (
   const gates: Tensors = Object.fromEntries(
     modules.flatMap(([module, { logTheta }]) => (numbers.has(`${module}.E`) ? [[module, part(`${module}.E`, logTheta)]] : [])),
   )
+  const vectors = Object.fromEntries(
+    scaled.map(({ name, size, scales }) => [name, { l: part(`${name}.l`, { shape: [size] }), scales }] as const),
+  )
   const head = loss.head ?? parameters.head
-  const run = buildModel(config, { ...followed, scale, baseGradients: settings.method === 'full' })
+  const noisy = noise === undefined ? {} : { embeddingNoise: tensor(noise.shape, Array.from(noise.data, Number)) }
+  const run = buildModel(config, { ...followed, ...noisy, scale, baseGradients: settings.method === 'full' })
   const runBase = buildModel(config, { ...followed.base, scale })
-  const traced = run({ base, adapters, gates, head }, batch)
+  const traced = run({ base, adapters, gates, vectors, head }, batch)
   const { value, bar } = loss.ofOutputs(traced.logits, () => runBase({ base, adapters: {}, gates: {}, head }, batch).logits)
   const pulled = traced.pullback(bar())
   const gradients = new Map<string, Numbers>([
@@ -98,6 +109,7 @@ const derive = (
       [`${module}.A`, A.data] as const,
       [`${module}.B`, B.data] as const,
     ]),
+    ...Object.entries(pulled.vectors).map(([module, { data }]) => [`${module}.l`, data] as const),
     ...Object.entries(pulled.gates).map(([module, { data }]) => [`${module}.E`, data] as const),
   ])
   return { value, gradients }
@@ -107,11 +119,11 @@ const derive = (
 export const compareDerived = async (loss: LossCase, method: MethodCase, target: Target, number: number): Promise<readonly Row[]> => {
   const side = buildSide(loss, method, target.precision)
   const numbers = drawNumbers(loss, side.layout)
-  const { run, release } = await openStep(loss, side, target)
+  const { run, release, noise } = await openStep(loss, side, target)
   const step = await run(flatten(side.layout, ({ name }) => numbers.get(name), findDtype(target))).finally(release)
   const bound = boundIn(target)
   const followed = follow(side.assembly.frozen, matrixNames(side.assembly), [step.results], bound)
-  const expected = derive(loss, method, numbers, followed)
+  const expected = derive(loss, method, numbers, followed, side.phase as Partial<Ia3Phase>, noise)
   const actual = namedParts(side.layout, step.gradient)
   return [
     compare('values', bound, number)('loss', [expected.value], [step.loss]),

@@ -43,11 +43,15 @@ export type MethodCase = {
 
 const lora = { rank: 2, loraAlpha: 3 } as const
 
-/** Methods that are low-rank increments or change every weight: the reference has their gradients. AdaLoRA's penalty is compared elsewhere. */
+/** On decoders, whose embeddings have noise in the reference. */
+export const noisyLora: MethodCase = { name: 'lora, NEFTune', settings: { method: 'lora', ...lora, neftuneAlpha: 5 }, scale: 3 / 2 }
+
+/** Methods that are low-rank increments, scale by vectors or change every weight: the reference has their gradients. AdaLoRA's penalty is compared elsewhere. */
 export const derivedMethods: readonly MethodCase[] = [
   { name: 'lora', settings: { method: 'lora', ...lora }, scale: 3 / 2 },
   { name: 'lora, rsLoRA', settings: { method: 'lora', ...lora, useRslora: true }, scale: 3 / Math.SQRT2 },
   { name: 'adalora', settings: { method: 'adalora', initR: 2, targetR: 1, loraAlpha: 3, orthRegWeight: 0 }, scale: 3 / (2 + 1e-5) },
+  { name: 'ia3', settings: { method: 'ia3' } },
   { name: 'full', settings: { method: 'full' }, scale: 1 },
 ]
 

@@ -6,7 +6,7 @@ import { canFollow, compareDerived, compareDifferences, isExact } from './compar
 import { compareRun } from './compareRun.js'
 import { compareStep, compareSteps } from './compareSteps.js'
 import { drawDecoder, drawModel, type DecoderOptions, type ModelOptions } from './drawModel.js'
-import { decoderLosses, derivedMethods, methodsByDifferences, encoderLosses, type LossCase } from './methodCases.js'
+import { decoderLosses, derivedMethods, methodsByDifferences, encoderLosses, noisyLora, type LossCase } from './methodCases.js'
 import type { Row } from './rows.js'
 import type { Target } from './acceleratedSide.js'
 import { uniform } from '../../reference/index.js'
@@ -58,7 +58,7 @@ async function* compareSalora(seed: number, number: number, target: Target): Asy
 
 type MethodAndLoss = { readonly method: (typeof derivedMethods)[number]; readonly loss: LossCase; readonly isDerived: boolean }
 
-/** Each method with one loss, and LoRA with each: gradients of a method do not depend on the loss above them. */
+/** Each method with one loss, those without increments also with text, and LoRA with each: gradients of a method do not depend on the loss above them. */
 const drawCases = (seed: number, number: number): readonly MethodAndLoss[] => {
   const options = drawOptions(seed, number)
   const plain = { dropout: 0, clip: null, lengths: [3, 2, 4, 3], classes: 3, rank: 2, heads: 2, headSize: 4, virtualTokens: 2 } as const
@@ -69,11 +69,11 @@ const drawCases = (seed: number, number: number): readonly MethodAndLoss[] => {
   const [text] = ofDecoder
   const [lora] = derivedMethods
   if (classification === undefined || text === undefined || lora === undefined) return []
-  const full = derivedMethods.filter(({ settings }) => settings.method === 'full')
+  const others = derivedMethods.filter(({ settings }) => settings.method === 'full' || settings.method === 'ia3')
   return [
     ...derivedMethods.map((method) => ({ method, loss: classification, isDerived: true })),
     ...[...ofEncoder.slice(1), ...ofDecoder].map((loss) => ({ method: lora, loss, isDerived: true })),
-    ...full.map((method) => ({ method, loss: text, isDerived: true })),
+    ...[...others, noisyLora].map((method) => ({ method, loss: text, isDerived: true })),
     ...methodsByDifferences.map((method) => ({ method, loss: classification, isDerived: false })),
   ]
 }

@@ -195,7 +195,7 @@ PEERS = {
     "trainer": lambda: trainer_side(None),
     "peft": lambda: trainer_side({}),
     "peft-same": lambda: trainer_side(
-        {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}, learning_rate=4e-4, per_device_train_batch_size=16, warmup_steps=0.06
+        {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}, learning_rate=1e-3, per_device_train_batch_size=16, warmup_steps=0.06
     ),
 }
 

@@ -4,8 +4,8 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { parseDate } from '../../accelerated/checkpoints/chatTemplate/templateDate.js'
 
-/** paper: SaLoRA's Appendix C, one preamble with or without input · alpaca: Stanford's, whose preamble mentions an input · chat: the model's own */
-export const promptTemplates = ['paper', 'alpaca', 'chat'] as const
+/** paper: SaLoRA's Appendix C, one preamble with or without input · alpaca: Stanford's, whose preamble mentions an input · chat: the model's own · none: the prompt as it is */
+export const promptTemplates = ['paper', 'alpaca', 'chat', 'none'] as const
 export type PromptTemplate = (typeof promptTemplates)[number]
 
 /** A template, and the date that a chat template writes; undefined: today. */
@@ -36,6 +36,7 @@ export const promptFormats: Readonly<Record<Exclude<PromptTemplate, 'chat'>, (of
   paper: (of) => `${task}. ${request}\n\n${sections(of)}`,
   alpaca: (of) =>
     `${of.input === '' ? `${task}.` : `${task}, paired with an input that provides further context.`} ${request}\n\n${sections(of)}`,
+  none: ({ instruction, input }) => (input === '' ? instruction : `${instruction}\n\n${input}`),
 }
 
 const sections = ({ instruction, input }: Instruction): string =>

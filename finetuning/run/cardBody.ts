@@ -43,15 +43,17 @@ export const cardBody = (facts: CardFacts): string =>
 /** The first section, so that an export can replace it by its own. */
 export const useSection = (usage: Usage): string => `## Use\n\n${codeBlock(usage.language, usageCode(usage))}`
 
-/** Scores before and after the weights were rounded. */
-export type RoundedScores = {
-  readonly precision: string
+/** Scores on labeled rows: those of model and adapter in float32, and those of an export. */
+export type ScoreComparison = {
   readonly rows: number
+  /** rows of the data; of more than a thousand, every n-th is scored */
   readonly ofRows: number
   readonly source: string
   readonly before: Scores
   readonly after: Scores
 }
+
+export type RoundedScores = ScoreComparison & { readonly precision: string }
 
 /** The section after `Use` in the card of an export that loses something. */
 export const precisionSection = ({ precision, rows, ofRows, source, before, after }: RoundedScores): string =>

@@ -17,6 +17,8 @@ import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { parseJson } from '../../accelerated/storage/json.js'
 import { readText } from '../../accelerated/storage/text.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import type { ScoreComparison } from '../run/cardBody.js'
+import type { Scores } from '../run/run.js'
 import type { Evaluation } from '../tasks/index.js'
 import type { ExportFormat } from './exportFormats.js'
 import { resolveMaxLength, type OnProgress, openReading, openPredictions, openTextDecoder } from './modelSessions.js'
@@ -141,18 +143,6 @@ const ggufLogits = async (folder: string, trained: TrainedModel, texts: readonly
   } finally {
     await rm(converted, { recursive: true, force: true })
   }
-}
-
-export type Scores = Readonly<Record<string, number>>
-
-/** Scores on labeled rows: those of model and adapter in float32, and those of the export. */
-export type ScoreComparison = {
-  readonly rows: number
-  /** rows of the data; of more than a thousand, every n-th is scored */
-  readonly ofRows: number
-  readonly source: string
-  readonly before: Scores
-  readonly after: Scores
 }
 
 /** Rows that both are scored on; of more, every n-th. */

@@ -16,14 +16,15 @@ describe('verification', () => {
     const losses = ['classification', 'multi-label', 'regression', 'tokens', 'embeddings, ranking', 'embeddings, similarity']
     const textLosses = ['text', 'choice', 'orpo', 'simpo', 'dpo', 'ipo', 'kto']
     const inFloats = ['full', 'lora, DoRA', 'adalora, R', 'houlsby', 'pfeiffer', 'prefix', 'prompt']
-    const methods = ['salora', 'lora', 'lora, rsLoRA', 'adalora', ...(precision === 'int8' ? [] : inFloats)]
+    const methods = ['salora', 'lora', 'lora, rsLoRA', 'adalora', 'ia3', ...(precision === 'int8' ? [] : inFloats)]
     expect([...compared]).toEqual(
       expect.arrayContaining([
         ...methods.map((method) => `${method}: classification`),
         ...[...losses, ...textLosses].map((loss) => `lora: ${loss}`),
+        'lora, NEFTune: text',
       ]),
     )
-    expect(compared.size).toBe(methods.length + losses.length + textLosses.length + (precision === 'int8' ? 0 : 1))
+    expect(compared.size).toBe(methods.length + losses.length + textLosses.length + (precision === 'int8' ? 2 : 3)) // full, ia3 and NEFTune with text
     expect(worst.length).toBeLessThan(rows.length / 5)
     expect(rows.some(({ across }) => across !== undefined)).toBe(precision === 'int8')
     expect(Math.max(...worst.map(({ difference }) => difference))).toBe(Math.max(...rows.map(({ difference }) => difference)))

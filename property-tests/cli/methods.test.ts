@@ -66,7 +66,7 @@ const started = (initLoraWeights: string): Case => ({
 const adalora: Case = {
   settings: {
     ...{ method: 'adalora', initR: 3, targetR: 1, loraAlpha: 6, loraDropout: 0.1, tinitRatio: 0.2, tfinalRatio: 0.375 },
-    ...{ maxSteps: 16, gradientAccumulationSteps: 2, learningRate: 0.02 },
+    ...{ maxSteps: 16, gradientAccumulationSteps: 2, learningRate: 0.02, neftuneAlpha: 5 },
   },
   stopAfter: [7, 11],
   trained: { adapter: 3 * 2 * (4 * 33 + 2 * 49) },
@@ -94,11 +94,22 @@ const virtual = (method: string, family: 'roberta' | 'bert', width: number): Cas
   refused: ['merged', 'peft-padded', 'peft-file'],
   of: `of method ${method}`,
 })
+/** of each tiny layer: keys, values and the inputs of both blocks' last matrices, of width 16, 16, 16 and 32 */
+const ia3: Case = {
+  settings: { method: 'ia3', learningRate: 0.02, dropout: 0.1 },
+  stopAfter: [3],
+  trained: { adapter: 2 * (3 * 16 + 32) },
+  exact: ['peft'],
+  near: ['merged', 'transformers.js'],
+  refused: ['peft-padded', 'peft-file'],
+  of: 'of method ia3',
+}
 const cases: Readonly<Record<string, Case>> = {
   variants,
   pissa: started('pissa'),
   eva: { ...started('eva'), trained: {} }, // by the ranks that it finds
   adalora,
+  ia3,
   houlsby: bottleneck('houlsby', 4),
   pfeiffer: bottleneck('pfeiffer', 2),
   'prefix-roberta': virtual('prefix', 'roberta', 2 * 2 * 32),

@@ -262,6 +262,20 @@ describe('the start of a run', () => {
     expect(await bits('contrast-0', '--set', 'contrast=0')).not.toBe(usual)
   })
 
+  it.each([
+    [['--model', 'sentences', '--task', 'many.tsv'], 1e-3],
+    [['--model', 'sentences', '--task', 'many.tsv', '--head', 'transformers'], 4e-4],
+    [['--model', 'plain', '--task', 'many.tsv'], 4e-4],
+    [['--model', 'sentences', '--task', 'fewer.tsv'], 4e-4],
+  ] as const)('a small sentence encoder learns faster from 500 training rows on: %j at %d', async (args, rate) => {
+    write('many.tsv', toyFile(500))
+    write('fewer.tsv', toyFile(499))
+    const output = `rate-${args.length}-${args[1]}-${args[3]}`
+    await run('train', ...args, '--eval-data', 'toy.tsv', '--output', output, '--max-length', '16', '--max-steps', '1')
+    const { settings } = JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8')) as { readonly settings: object }
+    expect(settings).toMatchObject({ method: 'lora', learningRate: rate })
+  })
+
   it('is not calibrated on soft labels, whose most probable class is a guess', async () => {
     const soft = toyRows(60).map(({ text, label }) => ({
       text,

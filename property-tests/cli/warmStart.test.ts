@@ -127,6 +127,33 @@ describe('a run that starts from an adapter', () => {
     expect(await firstLoss('biased-on')).toBeCloseTo(loss, 4)
   })
 
+  it("continues IA³ that PEFT saved, and refuses other vectors than the adapter's", async () => {
+    const [model, saved] = [join(fixtures, 'gpt2'), join(fixtures, 'gpt2', 'ia3', 'saved')]
+    await writeFile(
+      join(cwd, 'ia3.jsonl'),
+      ['w3', 'w4'].map((instruction) => JSON.stringify({ instruction, output: 'w10 w11' })).join('\n'),
+    )
+    const task = `train --model ${model} --task alpaca --data ia3.jsonl --max-steps 1 --learning-rate 1e-12`.split(' ')
+    const run = (...flags: readonly string[]) => saloraIn([...task, ...machine, '--adapter', saved, '--output', 'ia3', ...flags], { cwd })
+    const refused = async (...flags: readonly string[]) => {
+      const { code, stderr } = await run('--method', 'ia3', ...flags)
+      return [code, stderr]
+    }
+    const line = (expected: string, got: string) => [1, `--adapter ${saved}: expected ${expected}, got ${got}\n`]
+    expect(await refused('--target-modules', 'c_attn')).toEqual(
+      line("vectors of 2 outputs and 0 inputs, as the run's settings have them", '2 outputs and 2 inputs'),
+    )
+    expect(await refused('--target-modules', 'c_attn,mlp.c_proj', '--set', 'feedforward-modules=c_attn')).toEqual(
+      line('h.0.attn.c_attn.l [32], as the settings of the run have it', '[96]'),
+    )
+    expect(await run()).toMatchObject({ code: 0, stderr: expect.not.stringContaining('head') as string })
+    const numbers = async (folder: string) => {
+      const { tensors } = await readSafetensors(join(folder, 'adapter_model.safetensors'))
+      return Object.fromEntries(await Promise.all([...tensors].map(async ([key, entry]) => [key, [entry.shape, await readTensor(entry)]])))
+    }
+    expect(await numbers(join(cwd, 'ia3', 'adapter'))).toEqual(await numbers(saved))
+  })
+
   it('refuses an initialization that would replace the adapter', async () => {
     const { code, stderr } = await train('pissa', '--adapter', 'adapter', ...oneStep, '--set', 'init-lora-weights=pissa')
     expect([code, stderr]).toEqual([

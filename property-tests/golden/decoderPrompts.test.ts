@@ -1,4 +1,4 @@
-/** Prefixes and prompts of decoders train as PEFT trains them, and open what it saved: losses of next tokens, gradients, twenty steps. */
+/** Prefixes, prompts and IA³ of decoders train as PEFT trains them, and open what it saved: losses of next tokens, gradients, twenty steps. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -32,7 +32,7 @@ import {
 
 type Batch = { readonly inputIds: readonly (readonly number[])[]; readonly targets: readonly (readonly number[])[] }
 type Golden = Readonly<Record<'float64' | 'float32', { readonly losses: readonly number[] }>> & {
-  readonly settings: Readonly<Record<'virtualTokens' | 'steps' | 'learningRate' | 'weightDecay', number>>
+  readonly settings: Readonly<Record<'steps' | 'learningRate' | 'weightDecay', number>> & { readonly virtualTokens?: number }
   readonly saved: number
   readonly greedy: readonly (readonly number[])[]
 }
@@ -41,7 +41,9 @@ const textsOf = ({ inputIds, targets }: Batch): readonly TextExample[] =>
   inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
 
 const cases = decoderFamilies.flatMap((family) =>
-  (['prefix', 'prompt'] as const).filter((method) => existsSync(join(fixtures, family, method))).map((method) => ({ family, method })),
+  (['prefix', 'prompt', 'ia3'] as const)
+    .filter((method) => existsSync(join(fixtures, family, method)))
+    .map((method) => ({ family, method })),
 )
 
 describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) => {
@@ -51,8 +53,8 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
 
   it.each(dtypes)('has our gradients of the first step, and our losses and parameters through twenty (%s)', async (dtype) => {
     const base = await openModelFolder(join(fixtures, family))
-    const { steps, virtualTokens, ...own } = golden.settings
-    const given = { method: name, precision: dtype, dropout: 0, numVirtualTokens: virtualTokens, ...own }
+    const { steps, virtualTokens: numVirtualTokens, ...own } = golden.settings
+    const given = { method: name, precision: dtype, dropout: 0, ...own, ...(numVirtualTokens === undefined ? {} : { numVirtualTokens }) }
     const [method, settings] = [findMethod(name), resolveSettings(given)]
     const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: findPrecision(dtype) }
     const assembly = assemble(parts, causalLM)

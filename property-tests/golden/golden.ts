@@ -85,6 +85,7 @@ export const methods = [
   'all-linear',
   'prefix',
   'prompt',
+  'ia3',
   'houlsby',
   'pfeiffer',
 ] as const

@@ -22,6 +22,11 @@ def adalora(model):
     return peft_model(model, AdaLoraConfig(task_type='SEQ_CLS', init_r=12, target_r=8, total_step=100, target_modules=TARGETS))
 
 
+def ia3(model):
+    from peft import IA3Config
+    return peft_model(model, IA3Config(task_type='SEQ_CLS'))
+
+
 def virtual(name):
     def tuned(model):
         import peft
@@ -42,7 +47,7 @@ def bottleneck(name):
 METHODS = {
     'full': lambda model: model, 'lora': lora, 'rslora': lambda model: lora(model, use_rslora=True), 'dora': lambda model: lora(model, use_dora=True),
     'all-linear': lambda model: lora(model, target_modules='all-linear'), 'adalora': adalora,
-    'prefix': virtual('PrefixTuningConfig'), 'prompt': virtual('PromptTuningConfig'), 'houlsby': bottleneck('DoubleSeqBnConfig'), 'pfeiffer': bottleneck('SeqBnConfig'),
+    'ia3': ia3, 'prefix': virtual('PrefixTuningConfig'), 'prompt': virtual('PromptTuningConfig'), 'houlsby': bottleneck('DoubleSeqBnConfig'), 'pfeiffer': bottleneck('SeqBnConfig'),
 }
 
 

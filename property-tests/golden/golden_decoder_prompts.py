@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from golden_decoders import draw_batches, in_float64
-from golden_training import descend, in_both, optimization, randomize, versions, well_conditioned
+from golden_training import descend, in_both, optimization, optimizer, randomize, versions, well_conditioned
 
 TOKENS = 3
 CONFIGS = {'prefix': PrefixTuningConfig, 'prompt': PromptTuningConfig}
@@ -46,28 +46,32 @@ def written(model, ids, tokens=8):
 
 
 def make(family, base, _):
+    for method in METHODS[family]:
+        record(family, base, base / method, lambda: build(base, method), {'virtualTokens': TOKENS})
+
+
+def record(family, base, folder, build, settings, optimizer_of=optimizer):
+    """Twenty steps of a method on a decoder, the folder that PEFT saves, and what that writes."""
     in_float64(family)
     batches = draw_batches()
-    for method in METHODS[family]:
-        folder = base / method
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
-        def run(model, _):
-            losses, gradients = descend(model, lambda batch: loss_of(model, batch), batches)
-            return {'losses': losses}, gradients
+    def run(model, _):
+        losses, gradients = descend(model, lambda batch: loss_of(model, batch), batches, optimizer_of=optimizer_of)
+        return {'losses': losses}, gradients
 
-        recorded, tensors, model = in_both(lambda: build(base, method), run)
-        golden = {'versions': versions(peft), 'settings': {'virtualTokens': TOKENS, **optimization()}, **recorded}
-        model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
-        model.eval().save_pretrained(folder / 'saved')
-        (folder / 'saved' / 'README.md').unlink(missing_ok=True)
-        with torch.no_grad():
-            saved = PeftModel.from_pretrained(opened(base), folder / 'saved').eval()
-            golden['saved'] = loss_of(saved, batches[0]).item()
-            golden['greedy'] = [written(saved, ids) for ids in batches[0]['inputIds']]
-        well_conditioned(tensors)
-        save_file(tensors, folder / 'golden.safetensors')
-        (folder / 'golden.json').write_text(json.dumps(golden, indent=1) + '\n')
-        for file in folder.rglob('*'):
-            if file.is_file():
-                file.chmod(0o644)
+    recorded, tensors, model = in_both(build, run)
+    golden = {'versions': versions(peft), 'settings': {**settings, **optimization()}, **recorded}
+    model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
+    model.eval().save_pretrained(folder / 'saved')
+    (folder / 'saved' / 'README.md').unlink(missing_ok=True)
+    with torch.no_grad():
+        saved = PeftModel.from_pretrained(opened(base), folder / 'saved').eval()
+        golden['saved'] = loss_of(saved, batches[0]).item()
+        golden['greedy'] = [written(saved, ids) for ids in batches[0]['inputIds']]
+    well_conditioned(tensors)
+    save_file(tensors, folder / 'golden.safetensors')
+    (folder / 'golden.json').write_text(json.dumps(golden, indent=1) + '\n')
+    for file in folder.rglob('*'):
+        if file.is_file():
+            file.chmod(0o644)

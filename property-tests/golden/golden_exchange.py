@@ -91,7 +91,7 @@ def open_peft(family, base, exported):
     model = get_peft_model(open_model(family, base), PeftConfig.from_pretrained(exported))
     weights = load_peft_weights(str(exported), device='cpu')
     result = set_peft_model_state_dict(model, weights)
-    own = [name for name, _ in model.named_parameters() if any(part in name for part in ('lora_', 'modules_to_save', 'prompt_encoder'))]
+    own = [name for name, _ in model.named_parameters() if any(part in name for part in ('lora_', 'ia3_l', 'modules_to_save', 'prompt_encoder'))]
     # PEFT gives virtual tokens to their encoder itself, strictly, and its account of the rest knows nothing of that.
     virtual = {'prompt_embeddings', 'prompt_encoder.default.embedding.weight'} if 'prompt_embeddings' in weights else set()
     account(exported, missing_keys=(set(result.missing_keys) & set(own)) - virtual, unexpected_keys=set(result.unexpected_keys) - virtual)

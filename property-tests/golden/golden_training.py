@@ -19,6 +19,7 @@ WRAPPINGS = [
     ('base_model.model.', ''), ('base_model.', ''), ('roberta.', ''), ('distilbert.', ''), ('electra.', ''), ('mpnet.', ''), ('deberta.', ''), ('bert.', ''), ('transformer.h.', 'h.'), ('modules_to_save.default.', ''),
     ('lora_A.default.weight', 'A'), ('lora_B.default.weight', 'B'), ('lora_magnitude_vector.default.weight', 'magnitude'),
     ('lora_A.default', 'A'), ('lora_B.default', 'B'), ('lora_E.default', 'E'),
+    ('ia3_l.default', 'l'),
     ('prompt_encoder.default.embedding.weight', 'prompt_embeddings'),
     ('.attention_adapters.', '.attention.'), ('.output_adapters.', '.ffn.'),  # DistilBERT's
     ('adapters.golden.adapter_down.0.', 'adapter.down.'), ('adapters.golden.adapter_up.', 'adapter.up.'),

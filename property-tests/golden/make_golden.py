@@ -2,7 +2,7 @@
 
 Needs Python 3.11 and, from PyPI: torch, transformers, safetensors, tokenizers, and by environment:
 
-    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-plus, lora-dropout, all-linear, prompt, decoders, generation, encoders
+    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-plus, lora-dropout, all-linear, prompt, ia3, decoders, generation, encoders
     prefix     peft 0.21, transformers 4.53         prefix (later transformers refuse PEFT's prefix on RoBERTa, BERT and ELECTRA)
     adapters   adapters 1.3, transformers 4.57      houlsby, pfeiffer
 
@@ -53,7 +53,7 @@ SCRIPTS = {
     'lora': 'golden_lora', 'full': 'golden_full', 'adalora': 'golden_adalora',
     'rslora': 'golden_variants', 'dora': 'golden_variants', 'lora-plus': 'golden_variants', 'lora-dropout': 'golden_variants', 'all-linear': 'golden_variants',
     'decoders': 'golden_decoders', 'decoder-prompts': 'golden_decoder_prompts', 'generation': 'golden_generation', 'encoders': 'golden_lora',
-    'prompt': 'golden_virtual', 'prefix': 'golden_virtual', 'houlsby': 'golden_bottleneck', 'pfeiffer': 'golden_bottleneck',
+    'prompt': 'golden_virtual', 'prefix': 'golden_virtual', 'houlsby': 'golden_bottleneck', 'pfeiffer': 'golden_bottleneck', 'ia3': 'golden_ia3',
 }
 
 # Methods that are not made of RoBERTa and BERT alone.
@@ -64,6 +64,7 @@ FAMILIES = {
     'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'),
     'prompt': ('roberta', 'bert', 'distilbert', 'electra', 'modernbert', 'mpnet', 'deberta-v2', 'deberta-v2-plain'),
     'prefix': ('roberta', 'bert', 'electra'),
+    'ia3': ('roberta', 'bert', 'deberta-v2', 'qwen3', 'gpt2', 'opt'),
     'houlsby': ('roberta', 'bert', 'distilbert', 'electra', 'deberta-v2'),
     'pfeiffer': ('roberta', 'bert', 'distilbert', 'electra', 'deberta-v2'),
 }

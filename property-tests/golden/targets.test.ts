@@ -90,6 +90,10 @@ it.each([
   ],
   [{ targetModules: null, excludeModules: ['q'] }, /^excludeModules: expected .*, got "q"/],
   [{ targetModules: ['q_proj'], excludeModules: ['q_proj'] }, /^excludeModules: expected a targeted matrix that is left, got none/],
+  [
+    { targetModules: ['0.self_attn.q_proj'], layersToTransform: [1] },
+    /^layersToTransform: expected a targeted matrix that is left, got none/,
+  ],
   [{ targetModules: null, layersToTransform: [1, 2] }, /^layersToTransform: expected layers below 2, got 2/],
 ] as const)('%j is refused', async (settings, message) => {
   const { spec } = (await openModelFolder(join(fixtures, 'llama'))).model

@@ -52,7 +52,7 @@ describe.each(kinds)('$type', ({ type, of }) => {
       const { spec } = (await openModelFolder(join(fixtures, folder))).model
       const refusals = names.map((name) => [name, refusalOf(spec, name)] as const)
       expect(refusals.filter(([, refusal]) => refusal === null).map(([name]) => name)).toEqual(expected)
-      const others = ['lora', 'salora', 'adalora', ...expected].join(', ')
+      const others = ['lora', 'salora', 'adalora', ...expected, 'ia3'].join(', ')
       for (const [name, refusal] of refusals)
         if (refusal !== null) expect(refusal).toBe(`method: expected ${others} or full on a model of this family, got ${name}`)
     },

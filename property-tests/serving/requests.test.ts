@@ -220,7 +220,11 @@ describe('/v1/chat/completions', () => {
     ['of an unknown function', '<tool_call>{"name": "h", "arguments": {}}</tool_call>', undefined, []],
     ['cut off', 'So: <tool_call>{"name": "f", "argu', undefined, []],
     ['of a list that is none', '[1, 2] <tool_c', undefined, []],
+    ['that begins after a text, without a marker', 'Here: {"name": "f", "arguments": {}}', undefined, []],
     ['with a text after it', '<tool_call>{"name": "f"}</tool_call> done', undefined, []],
+    ['with a text before another', '<tool_call>{"name": "f"}</tool_call> or <tool_call>{"name": "g"}</tool_call>', undefined, []],
+    ['that ends twice', '<tool_call>{"name": "f"}</tool_call></tool_call>', undefined, []],
+    ['of a function beside an unknown one', '[{"name": "f"}, {"name": "h"}]', undefined, []],
   ] as const)('reads a call %s, at once and as a stream of any pieces', (_, text, content, calls) =>
     fc.assert(
       fc.asyncProperty(fc.uniqueArray(fc.nat(text.length), { maxLength: 12 }), async (cuts) => {
@@ -469,9 +473,14 @@ describe('/v1/chat/completions', () => {
     const instructed = appOf({ alpaca: writer({ promptTemplate: 'paper' }) })
     await ask(instructed, '/v1/chat/completions', { messages })
     expect(asked.at(-1)).toEqual({ template: 'paper', instruction: 'Hi', input: '' })
-    expect((await ask(instructed, '/v1/chat/completions', { messages: conversation })).text).toContain(
-      'expected one message of a user, as the run was trained on instructions (--prompt-template paper), got system, user',
-    )
+    for (const [given, roles] of [
+      [conversation, 'system, user'],
+      [[...messages, ...messages], 'user, user'],
+      [[{ role: 'assistant', content: 'a' }], 'assistant'],
+    ] as const)
+      expect((await ask(instructed, '/v1/chat/completions', { messages: given })).text).toContain(
+        `expected one message of a user, as the run was trained on instructions (--prompt-template paper), got ${roles}`,
+      )
   })
 
   it('answers an error of the run as JSON before the stream begins, and as an event after it', async () => {
@@ -502,6 +511,29 @@ type Chunk = {
   readonly choices: readonly { readonly delta: object; readonly finish_reason: string | null }[]
   readonly usage?: object
 }
+
+describe('/v1/completions', () => {
+  it('reads a prompt for its scores at most once, whatever is echoed', async () => {
+    let reads = 0
+    const token = (text: string) => ({ text, isSpecial: false, logProbability: -1, top: [] })
+    const score: ServedRun['score'] = async ({ after }) => {
+      reads++
+      return { promptTokens: 2, tokens: ['a', 'b', ...after.map(() => '!')].map(token) }
+    }
+    const scored = appOf({ alpaca: { ...writer({}, ['!']), score } })
+    const readsOf = async (body: object): Promise<readonly [number, string]> => {
+      reads = 0
+      const { json } = await ask(scored, '/v1/completions', { model: 'alpaca', ...body })
+      return [reads, (json() as { choices: { text: string }[] }).choices[0]?.text ?? 'none']
+    }
+    const [ids, text] = [[5, 6], 'ab']
+    expect(await readsOf({ prompt: ids, echo: true, logprobs: 1, max_tokens: 0 })).toEqual([1, 'ab'])
+    expect(await readsOf({ prompt: ids, echo: true, logprobs: 1, max_tokens: 1 })).toEqual([1, 'ab!'])
+    expect(await readsOf({ prompt: ids, echo: true, max_tokens: 1 })).toEqual([1, 'ab!'])
+    expect(await readsOf({ prompt: ids, max_tokens: 1 })).toEqual([0, '!'])
+    expect(await readsOf({ prompt: text, echo: true, max_tokens: 1 })).toEqual([0, 'ab!'])
+  })
+})
 
 describe('the limits', () => {
   /** Answers when the test says so. */

@@ -2,6 +2,7 @@
 import { applyIncrement, applyIncrementVjp, type Factors } from './lowRank.js'
 import { add, named, type Tensors } from '../tensor/tensor.js'
 import type { Layer } from './layer.js'
+import { scaledLinear, type ModuleVector } from './ia3.js'
 import { layerNorm, layerNormVjp } from './layerNorm.js'
 import { exactLinear, linearBiasVjp, linearWeightVjp, type FrozenLinear } from './linear.js'
 
@@ -14,6 +15,8 @@ export interface ModelTensors {
   /** Each [r]; one for each module in `factors`. */
   readonly gates: Tensors
   readonly scale: number
+  /** IA³'s; a module that is absent here has none. */
+  readonly vectors: Readonly<Record<string, ModuleVector>>
   /** Whether to compute the gradient of the weight of this name. */
   readonly wanted: (name: string) => boolean
   /** The computation of layers with a frozen weight. */
@@ -47,7 +50,7 @@ const baseLinear =
   }
 
 /** h = W x + bias + scale · B (g ⊙ (A x)). x: [n, k] → [n, d]; gradients of A, B and g are called MODULE.A, .B and .g */
-export const adaptedLinear =
+const lowRankLinear =
   (model: ModelTensors, module: string): Layer =>
   (x) => {
     const base = baseLinear(model, module)(x)
@@ -66,6 +69,10 @@ export const adaptedLinear =
       },
     }
   }
+
+/** The same between IA³'s vector, if there is one, and what it scales; the gradient of the vector is called MODULE.l */
+export const adaptedLinear = (model: ModelTensors, module: string): Layer =>
+  scaledLinear(lowRankLinear(model, module), model.vectors[module], `${module}.l`)
 
 /** Layer normalization with the weights of this name. x: [n, width] → [n, width] */
 export const normalization =

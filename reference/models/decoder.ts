@@ -124,10 +124,11 @@ export const decoder =
   (operands: Operands, { inputIds }: Tokens): TracedModel => {
     const lengths = inputIds.map((ids) => ids.length)
     const model = toModelTensors(operands, options)
+    const noisy = (x: Tensor): Tensor => (options.embeddingNoise === undefined ? x : add(x, options.embeddingNoise))
     const body = sequence(
       ...Array.from({ length: config.layers }, (_, n) => decoderLayer(model, config, lengths, n)),
       normalization(model, config, 'norm'),
-    )(scaleBy(config.embeddingScale)(embedding(named(model.weights, table), inputIds.flat())))
+    )(noisy(scaleBy(config.embeddingScale)(embedding(named(model.weights, table), inputIds.flat()))))
     const capped = plainLayer(softCap(config.logitCap), softCapVjp(config.logitCap))
     const logits = sequence(output(model, config.tied ? table : 'lm_head.weight'), scaling(config.logitScale), capped)(body.value)
     return {

@@ -41,10 +41,10 @@ export const fusedDecoderModules = (config: DecoderConfig): readonly string[] =>
 
 const rows = (x: Tensor, { from, to }: Part): Tensor => slice(x, [from, 0], [to, x.shape[1]!])
 
-/** As `decoder`, on fused matrices. They have no biases. @throws Error if shapes do not fit */
+/** As `decoder`, on fused matrices. They have no biases, and no vectors. @throws Error if shapes do not fit */
 export const fusedDecoder =
   (config: DecoderConfig, options: ModelOptions) =>
-  ({ base, adapters, gates, head }: Operands, tokens: Tokens): TracedModel => {
+  ({ base, adapters, gates, head }: Omit<Operands, 'vectors'>, tokens: Tokens): TracedModel => {
     const parts = listParts(config)
     const adapted = parts.filter(({ whole }) => adapters[whole] !== undefined)
     const weight = (module: string): string => `${module}.weight`
@@ -78,6 +78,7 @@ export const fusedDecoder =
           base: { ...Object.fromEntries(Object.entries(found.base).filter(([name]) => !partWeights.has(name))), ...stacked },
           adapters: Object.fromEntries(wholes.map((whole) => [whole, joinFactors(whole)])),
           gates: Object.fromEntries(wholes.map((whole) => [whole, summed(findParts(whole).map((part) => named(found.gates, part)))])),
+          vectors: {},
           head: found.head,
         }
       },

@@ -1,5 +1,6 @@
 /** A model as the objective uses it: the operands of a forward pass, the logits, and the gradients. */
 import type { ModelTensors } from '../layers/adaptedLinear.js'
+import type { ModuleVector } from '../layers/ia3.js'
 import { exactLinear, type FrozenLinear } from '../layers/linear.js'
 import { openGates, type Factors } from '../layers/lowRank.js'
 import { named, type Tensor, type Tensors } from '../tensor/tensor.js'
@@ -12,6 +13,8 @@ export interface Operands {
   readonly adapters: Readonly<Record<string, Factors>>
   /** By module, each [r]; an absent module has every gate open. */
   readonly gates: Tensors
+  /** IA³'s, by module. Default: none. */
+  readonly vectors?: Readonly<Record<string, ModuleVector>>
   readonly head: Tensors
 }
 
@@ -22,6 +25,8 @@ export interface ModelOptions {
   readonly baseGradients?: boolean
   /** Products with frozen matrices. Default: exact. */
   readonly frozenLinear?: FrozenLinear
+  /** NEFTune's noise, which is added to the word embeddings: [tokens, hidden]. Default: none. */
+  readonly embeddingNoise?: Tensor
 }
 
 /** Gradients, under the names of the operands. */
@@ -30,6 +35,7 @@ export interface ModelGradients {
   readonly base: Tensors
   readonly adapters: Readonly<Record<string, Factors>>
   readonly gates: Tensors
+  readonly vectors: Tensors
   readonly head: Tensors
 }
 
@@ -44,13 +50,14 @@ export interface TracedModel {
 
 /** Operands as layers take them: the head's tensors override the base's, and gates default to open. */
 export const toModelTensors = (
-  { base, adapters, gates, head }: Operands,
+  { base, adapters, gates, vectors = {}, head }: Operands,
   { scale, baseGradients = false, frozenLinear = exactLinear }: ModelOptions,
 ): ModelTensors => ({
   weights: { ...base, ...head },
   factors: adapters,
   gates: Object.fromEntries(Object.entries(adapters).map(([module, factors]) => [module, gates[module] ?? openGates(factors)])),
   scale,
+  vectors,
   wanted: (name) => baseGradients || head[name] !== undefined,
   frozen: frozenLinear,
 })
@@ -59,7 +66,7 @@ const pick = (gradients: Tensors, names: readonly string[]): Tensors =>
   Object.fromEntries(names.filter((name) => gradients[name] !== undefined).map((name) => [name, named(gradients, name)]))
 
 /** Groups gradients by operand. */
-export const sortGradients = (gradients: Tensors, { base, adapters, head }: Operands): ModelGradients => {
+export const sortGradients = (gradients: Tensors, { base, adapters, vectors = {}, head }: Operands): ModelGradients => {
   const modules = Object.keys(adapters)
   const gradient = (name: string): Tensor => named(gradients, name)
   return {
@@ -69,6 +76,7 @@ export const sortGradients = (gradients: Tensors, { base, adapters, head }: Oper
     ),
     adapters: Object.fromEntries(modules.map((module) => [module, { A: gradient(`${module}.A`), B: gradient(`${module}.B`) }])),
     gates: Object.fromEntries(modules.map((module) => [module, gradient(`${module}.g`)])),
+    vectors: Object.fromEntries(Object.keys(vectors).map((module) => [module, gradient(`${module}.l`)])),
     head: pick(gradients, Object.keys(head)),
   }
 }

@@ -131,20 +131,21 @@ const adaptedModules = (
   })
 }
 
-/** The matrices that the configuration adapts, with their paths in the base model. @throws InputError if there are none */
+/** The matrices that the configuration adapts, with their paths in the base model. @param keyOf the key of a tensor of the matrix with this path @throws InputError if there are none */
 export const targetedModules = (
   config: Pick<PeftConfig, 'target_modules' | 'exclude_modules' | 'fan_in_fan_out' | 'layers_to_transform' | 'layers_pattern'>,
   matrices: readonly Matrix[],
   model: Model,
   tensors: Entries,
   where: string,
+  keyOf = (path: string): string => pairKeys(`${peftPrefix}${path}`).A,
 ): readonly (Matrix & { readonly path: string })[] => {
   // An adapter that was trained on the bare model has paths without the family's name.
-  const bare = matrices.some(({ name }) => tensors.has(pairKeys(`${peftPrefix}${name}`).A))
+  const bare = matrices.some(({ name }) => tensors.has(keyOf(name)))
   const paths = matrices.map(({ name }) => (bare ? name : model.naming.stored(name)))
   const targeted =
     config.target_modules === allLinear
-      ? paths.map((path) => tensors.has(pairKeys(`${peftPrefix}${path}`).A)) // PEFT skips the output and what it saves whole
+      ? paths.map((path) => tensors.has(keyOf(path))) // PEFT skips the output and what it saves whole
       : matchModules(config.target_modules, paths, where)
   const excluded = matchModules(config.exclude_modules ?? [], paths, where)
   const inLayers = matchLayers(config, paths, where)

@@ -23,9 +23,23 @@ export const peftSettings = async (folder: string, storage: Storage): Promise<Re
     const own = { useRslora: useRslora === true, useDora: useDora === true, loraDropout: dropout ?? 0, loraAlpha: alpha || r }
     return { method: 'lora', ...own, ...(await targetsAndRanks(folder, r, storage)) }
   }
+  if (type === 'IA3') return { method: 'ia3', ...(await scaledMatrices(folder, storage)) }
   if (type !== 'ADALORA') return {}
   const { init_r: initR, target_r: targetR, lora_alpha: loraAlpha, lora_dropout: loraDropout } = parseAdaloraConfig(await read(), file)
   return { method: 'lora', initR, targetR, loraAlpha, loraDropout: loraDropout ?? 0, ...(await targetsAndRanks(folder, initR, storage)) }
+}
+
+/** The matrices with vectors, by the paths in the file: a row scales inputs, a column outputs. */
+const scaledMatrices = async (folder: string, storage: Storage) => {
+  const { tensors } = await readSafetensors(await requiredFile(folder, adapterFiles.weights, storage), storage)
+  const vectors = [...tensors].flatMap(([key, { shape }]) => {
+    const path = /^base_model\.model\.(.+)\.ia3_l$/.exec(key)?.[1]
+    return path === undefined ? [] : [{ path, isInput: shape[0] === 1 }]
+  })
+  return {
+    targetModules: vectors.map(({ path }) => path),
+    feedforwardModules: vectors.flatMap(({ path, isInput }) => (isInput ? [path] : [])),
+  }
 }
 
 /** The adapted matrices of layers, by the paths in the file, and the ranks that differ from r. Matrices of a head are not the method's. */

@@ -2,7 +2,7 @@
 import { inputError } from '../../errors/inputError.js'
 import type { Architecture } from '../architecture.js'
 import { countKeys, fractionKeys, type WrittenKeys } from '../gguf.js'
-import { type DecoderConfig, type FamilyDesign, llama } from '../llama/family.js'
+import { type DecoderConfig, type FamilyDesign, llama, queriesAndValues } from '../llama/family.js'
 import { decoderArchitecture } from '../llama/llama.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
@@ -18,6 +18,7 @@ export const gemma2: FamilyDesign = {
     feedForward: { before: 'pre_feedforward_layernorm', after: 'post_feedforward_layernorm' },
   },
   normOffset: 1,
+  ia3Targets: queriesAndValues,
   activation: { key: 'hidden_activation', value: 'gelu_pytorch_tanh' },
   defaults: {
     ...{ hidden_activation: 'gelu_pytorch_tanh', head_dim: 256, query_pre_attn_scalar: 256, tie_word_embeddings: true },

@@ -48,20 +48,21 @@ export type GptNames = {
 }
 
 /** What differs between families beside sizes. */
-export type GptFamily = Pick<Model, 'type' | 'transposed' | 'ignored'> & {
-  readonly names: GptNames
-  /** whether words and positions have dropout before the first layer */
-  readonly embeddingDropout: boolean
-  /** of its tensors in files */
-  readonly prefix: string
-  /** in transformers */
-  readonly classes: { readonly sequenceClassifier: string; readonly causal: string }
-}
+export type GptFamily = Pick<Model, 'type' | 'transposed' | 'ignored'> &
+  Pick<ModelSpec, 'ia3Targets'> & {
+    readonly names: GptNames
+    /** whether words and positions have dropout before the first layer */
+    readonly embeddingDropout: boolean
+    /** of its tensors in files */
+    readonly prefix: string
+    /** in transformers */
+    readonly classes: { readonly sequenceClassifier: string; readonly causal: string }
+  }
 
 export const gptModel = (family: GptFamily, config: GptConfig): Model => ({
   ...decoderParts(config, { prefix: family.prefix, ...family.classes }, `${family.names.words}.weight`),
   type: family.type,
-  spec: buildSpec(config, family.names),
+  spec: { ...buildSpec(config, family.names), ...(family.ia3Targets === undefined ? {} : { ia3Targets: family.ia3Targets }) },
   transposed: family.transposed,
   ignored: family.ignored,
   hidden: (host, batch) => decoder(config, family.names, host, batch),

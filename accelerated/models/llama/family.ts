@@ -1,4 +1,5 @@
 /** Decoders of LLaMA's kind: what a family's layers are made of, and the sizes of a model. */
+import type { ModelSpec } from '../architecture.js'
 import type { RotaryScaling } from '../layers/rotary.js'
 
 /** The names of a sublayer's norms: of its input, and of its output before that is added. null: it has none. */
@@ -25,6 +26,8 @@ export type FamilyDesign = {
   readonly activation: { readonly key: 'hidden_act' | 'hidden_activation'; readonly value: Activation }
   /** the values of keys that a file lacks */
   readonly defaults: Readonly<Record<string, unknown>>
+  /** what IA³ scales by default (default: keys and values) */
+  readonly ia3Targets?: ModelSpec['ia3Targets']
   /** llama.cpp's name of the family, whether it rotates neighboring rows of a head there, and whether it has windows there */
   readonly gguf: { readonly architecture: string; readonly interleaved: boolean; readonly windows: boolean }
 }
@@ -71,6 +74,9 @@ export type DecoderConfig = Rotary & {
   readonly paddingIndex: number
   readonly attentionDropout: number
 }
+
+/** PEFT's default for IA³ on Qwen and Gemma. */
+export const queriesAndValues = ['q_proj', 'v_proj']
 
 export const llama: FamilyDesign = {
   modelType: 'llama',

@@ -5,19 +5,23 @@ import { isRotaryBuffer } from '../layers/rotary.js'
 import { softCapped } from '../layers/gelu.js'
 import { decoderConfig } from './config.js'
 import { decoder, buildSpec, wordTable } from './decoder.js'
-import { llama, type DecoderConfig, type FamilyDesign } from './family.js'
+import { llama, queriesAndValues, type DecoderConfig, type FamilyDesign } from './family.js'
 import { decoderGguf } from './gguf.js'
 
 type Decoder = Model & Required<Pick<Model, 'causalHead'>>
 
 /** The model of these sizes. */
-export const decoderModel = (config: DecoderConfig, family: Pick<FamilyDesign, 'modelType' | 'classNames'> = llama): Decoder => {
-  const [causal, classifier] = family.classNames
+export const decoderModel = (
+  config: DecoderConfig,
+  family: Pick<FamilyDesign, 'modelType' | 'classNames' | 'ia3Targets'> = llama,
+): Decoder => {
+  const { classNames, ia3Targets } = family
+  const [causal, classifier] = classNames
   const naming = { prefix: 'model.', sequenceClassifier: `${classifier}ForSequenceClassification`, causal: `${causal}ForCausalLM` }
   return {
     ...decoderParts(config, naming, wordTable, (products) => softCapped(products, config.logitCap)),
     type: family.modelType,
-    spec: buildSpec(config),
+    spec: { ...buildSpec(config), ...(ia3Targets === undefined ? {} : { ia3Targets }) },
     ignored: isRotaryBuffer,
     hidden: (host, batch) => decoder(config, host, batch),
     withDropout: (p) => decoderModel({ ...config, attentionDropout: p }, family),
@@ -61,11 +65,13 @@ export const ministralArchitecture: Architecture = {
 /** Qwen2 (Yang et al., 2024) and Qwen3 (2025): LLaMA with windows in upper layers if a file enables them, and with biases or with norms of queries and keys. */
 export const qwen2: FamilyDesign = {
   ...{ ...llama, modelType: 'qwen2', classNames: ['Qwen2', 'Qwen2'], windowed: 'enabled', attentionBiases: 'queryKeyValue' },
+  ia3Targets: queriesAndValues,
   gguf: { architecture: 'qwen2', interleaved: false, windows: false },
 }
 
 export const qwen3: FamilyDesign = {
   ...{ ...llama, modelType: 'qwen3', classNames: ['Qwen3', 'Qwen3'], windowed: 'enabled', queryKeyNorms: true },
+  ia3Targets: queriesAndValues,
   defaults: { ...llama.defaults, head_dim: 128 },
   gguf: { architecture: 'qwen3', interleaved: false, windows: false },
 }

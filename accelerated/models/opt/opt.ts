@@ -71,6 +71,7 @@ const family: GptFamily = {
   names,
   prefix: 'model.',
   embeddingDropout: false,
+  ia3Targets: ['q_proj', 'k_proj'], // as in PEFT
   classes: { sequenceClassifier: 'OPTForSequenceClassification', causal: 'OPTForCausalLM' },
 }
 

@@ -38,7 +38,7 @@ export const evalShare: TaskFlag = {
 export const promptTemplate: TaskFlag = {
   name: 'promptTemplate',
   placeholder: 'name',
-  description: "Prompt template of instructions: paper (SaLoRA's Appendix C), alpaca (Stanford's) or chat (the model's own)",
+  description: "Prompt template: paper (SaLoRA's Appendix C), alpaca (Stanford's), chat (the model's own) or none (prompts as they are)",
   defaultText: 'chat if the model has a chat template, else paper',
 }
 

@@ -25,21 +25,17 @@ export type FramedPrompt =
   | { readonly messages: readonly Message[]; readonly tools?: readonly object[] }
 
 /**
- * @param template of a run: frames instructions that name none, and plain prompts too. none: instructions are texts to continue
+ * @param template of a run: frames instructions that name none, and plain prompts too
  * @throws InputError with one line for a prompt of another form, which a caller without types may give
  */
-export const framed = (given: string | Prompt, template: PromptTemplate | 'none' | null, where: Text): FramedPrompt => {
+export const framed = (given: string | Prompt, template: PromptTemplate | null, where: Text): FramedPrompt => {
   const prompt = typeof given === 'string' ? { prompt: given } : checked(given, where)
   if ('text' in prompt || 'messages' in prompt) return prompt
   if ('prompt' in prompt && template === null) return { text: prompt.prompt }
   const [instruction, input] = 'prompt' in prompt ? [prompt.prompt, ''] : [prompt.instruction, prompt.input ?? '']
   const own = ('template' in prompt ? prompt.template : undefined) ?? template
-  if (own === 'none') return { text: joinInput({ instruction, input }) }
   return { ...(own === null ? {} : { template: own }), instruction, input }
 }
-
-/** An instruction and its input as one text. */
-const joinInput = ({ instruction, input }: Instruction): string => (input === '' ? instruction : `${instruction}\n\n${input}`)
 
 const text = z.string()
 /** The forms of a prompt by the key that each has. */
@@ -100,7 +96,7 @@ export const promptTokens = async (folder: string, { ids, start }: Tokenizer, da
     }
     const { template: name = own } = prompt
     if (name !== 'chat') return [...start, ...ids(promptFormats[name](prompt), most)]
-    return ids(chat([{ role: 'user', content: joinInput(prompt) }], true), most)
+    return ids(chat([{ role: 'user', content: promptFormats.none(prompt) }], true), most)
   }
 }
 

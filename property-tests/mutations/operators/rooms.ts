@@ -47,6 +47,14 @@ export const rooms: Readonly<Record<string, Room>> = {
       ...agreement('int8', 'quantizedMatMul', 'blockMatMul', 'halfMatMul'),
     ],
   },
+  answers: {
+    sources: [
+      ...['grammar', 'jsonSchema'].map((name) => `accelerated/generation/${name}.ts`),
+      ...['chat', 'toolCalls'].map((name) => `finetuning/use/serving/http/${name}.ts`),
+      'accelerated/methods/targetedMatrices.ts',
+    ],
+    tests: [...property('accelerated/answerForm'), 'property-tests/serving/requests.test.ts', ...golden('targets')],
+  },
   metrics: {
     sources: [
       'finetuning/metrics',

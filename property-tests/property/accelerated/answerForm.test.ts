@@ -164,6 +164,57 @@ describe(`an answer of a form (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 60 },
     ))
 
+  const bytes = sortTokens(257, (id) => (id < 256 ? Uint8Array.of(id) : null))
+  /** Whether a text may be written byte by byte, and end. */
+  const canWrite = (schema: unknown, json: string): boolean => {
+    const limit = grammarLimits(formGrammar([[{ schema }]]), bytes, [256])()
+    const written = [...utf8.encode(json)]
+    return [...written, 256].every((next, i) => (((limit.allowed(written.slice(0, i))[next >>> 5] ?? 0) >>> (next & 31)) & 1) === 1)
+  }
+  const numbers = fc.oneof(
+    fc.integer(),
+    fc.integer({ min: -9_999, max: 9_999 }).map((x) => x / 100),
+    fc.constantFrom(0, 1e-7, 2.5e21, 999_999_999_999_999),
+  )
+  const { any } = fc.letrec<{ any: unknown }>((tie) => ({
+    any: fc.oneof(
+      { maxDepth: 4, depthSize: 'small' },
+      fc.oneof(fc.string({ unit: 'binary', maxLength: 6 }), fc.string({ maxLength: 6 }), numbers, fc.boolean(), fc.constant(null)),
+      fc.array(tie('any'), { maxLength: 3 }),
+      fc.dictionary(fc.string({ unit: 'binary', maxLength: 4 }), tie('any'), { maxKeys: 3 }),
+    ),
+  }))
+
+  it('may be any JSON, as JSON.stringify writes it, with blanks or without, but no deeper than 24 levels where no schema says more', () => {
+    const object = fc.dictionary(fc.string({ unit: 'binary', maxLength: 4 }), any, { maxKeys: 3 })
+    fc.assert(
+      fc.property(object, fc.constantFrom(undefined, 1, 2), (value, indentation) => {
+        const json = JSON.stringify(value, null, indentation)
+        expect(canWrite({ type: 'object' }, json), json).toBe(true)
+      }),
+      { seed: SEED, numRuns: 60 },
+    )
+    const nested = (levels: number): string => (levels % 2 === 0 ? `{"a":${nestedRest(levels)}}` : `[${nestedRest(levels)}]`)
+    const nestedRest = (levels: number): string => (levels === 1 ? '' : nested(levels - 1))
+    expect([canWrite({}, nested(24)), canWrite({}, nested(25))]).toEqual([true, false])
+    for (const escaped of ['\\u00e9', '\\uD83D\\uDE00', '\\/', '\\b', '\u007f', '\u{10ffff}'])
+      expect(canWrite({}, `"${escaped}"`), escaped).toBe(true)
+  })
+
+  it.each<readonly [schema: unknown, fitting: readonly string[], others: readonly string[]]>([
+    [{}, ['3', '"x"', '[]', 'null', '"\\ud83d\\uDE00"'], ['nul', '03', '+1', '.5', '1.', "'x'", '"\\ud83d"', '"\\udc00"', '"\n"', '[1,]']],
+    [{ type: 'array', items: { type: 'integer' }, minItems: 1, maxItems: 2 }, ['[0]', '[ -1, 2 ]', '[\n 1\n]'], ['[]', '[1,2,3]', '[1.5]']],
+    [{ type: 'array', items: false, maxItems: 0 }, ['[]', '[ ]'], ['[null]']],
+    [{ type: 'string', minLength: 1, maxLength: 2 }, ['"é"', '"\\n日"'], ['""', '"abc"']],
+    [{ required: ['a'] }, ['{"a":[]}'], ['{}', '{"b":1}']],
+    [{ properties: { a: {}, b: {} }, required: ['b'] }, ['{"b":1}', '{"a": 1, "b": 2}'], ['{"a":1}', '{"b":2,"a":1}']],
+    [{ oneOf: [{ const: 1 }, { enum: ['b', null] }] }, ['1', '"b"', 'null'], ['2', '"1"']],
+    [{ type: 'integer', enum: [1, 'a', 2.5] }, ['1'], ['"a"', '2.5']],
+  ])('of %j may be what fits, and nothing else', (schema, fitting, others) => {
+    for (const json of fitting) expect(canWrite(schema, json), json).toBe(true)
+    for (const json of others) expect(canWrite(schema, json), json).toBe(false)
+  })
+
   it('is any JSON object, or is cut off where the room for tokens or a stop text ends it', async () => {
     const form = [[{ schema: { type: 'object' } }]]
     const all = await answersTo(
@@ -237,6 +288,10 @@ describe(`an answer of a form (seed ${SEED})`, () => {
     [{ required: ['a'], additionalProperties: false }, 'properties for all that is required'],
     [{ type: 'array', minItems: 2, maxItems: 1 }, 'minItems of at most maxItems'],
     [{ type: 'string', enum: [1] }, 'enum with a value of the type'],
+    [{ enum: 3 }, 'enum with a value of the type'],
+    [{ properties: { a: {} }, required: 'a' }, 'schema.required: expected a list of names, got "a"'],
+    [{ required: ['a', 1] }, 'schema.required: expected a list of names, got ["a",1]'],
+    [{ oneOf: [{ const: 1 }, { enum: [2, 1] }] }, 'numbers 0 and 1, which may overlap'],
     [{ type: 'text' }, 'schema.type: expected one of object, array'],
     [{ type: 'object', properties: { a: false } }, 'schema.properties.a: expected a schema that some value fits, got false'],
     [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'numbers 0 and 1, which may overlap'],

@@ -34,7 +34,7 @@ const logitsOf = async (adapter: string, precision: string, texts: readonly { re
 
 describe.each([
   ['int8', int8, methods.map(({ name }) => name as string).filter((name) => name !== 'full')],
-  ['int4', int4, ['salora', 'adalora', 'pfeiffer', 'prefix']],
+  ['int4', int4, ['salora', 'adalora', 'pfeiffer', 'prefix', 'ia3']],
 ] as const)('a run in %s', (precision, { runsOn }, names) => {
   const flags = (method: string, more: Readonly<Record<string, string | boolean>> = {}) => ({
     ...{ model: at('tiny'), task: at('toy.tsv'), output: at(`${precision}-${method}`), maxSteps: '6', batchSize: '4', maxLength: '16' },

@@ -122,7 +122,7 @@ describe('the window of gates', () => {
 describe('the default learning rate', () => {
   it('is the one of the method', () => {
     const expected = {
-      ...{ salora: 4e-4, lora: 4e-4, adalora: 1e-3, houlsby: 1e-3, pfeiffer: 1e-3, prefix: 3e-3, prompt: 3e-3 },
+      ...{ salora: 4e-4, lora: 4e-4, adalora: 1e-3, houlsby: 1e-3, pfeiffer: 1e-3, prefix: 3e-3, prompt: 3e-3, ia3: 3e-3 },
       full: 5e-5,
     }
     const names = Object.keys(expected) as Array<keyof typeof expected>
@@ -131,7 +131,7 @@ describe('the default learning rate', () => {
     expect(resolveSettings({ method: 'lora' }).learningRate).toBeNull() // the model decides, where the user does not
   })
 
-  it('is higher for lora and salora on a decoder of less than 700 numbers a token, unless one is set', () => {
+  it('is higher for lora and salora on a decoder or a probed encoder of less than 700 numbers a token, unless one is set', () => {
     const peak = (method: string, size: number, learningRate: number | null = null) => peakLearningRate({ method, learningRate }, size)
     expect(['lora', 'salora', 'adalora', 'full', 'prompt'].map((method) => peak(method, 576))).toEqual([1e-3, 1e-3, 1e-3, 5e-5, 3e-3])
     expect([peak('lora', 699), peak('lora', 700), peak('lora', 576, 4e-4)]).toEqual([1e-3, 4e-4, 4e-4])

@@ -51,6 +51,7 @@ describe('the number of trained parameters, for two classes', () => {
     pfeiffer: [894_528, 3_171_840],
     prefix: [737_280, 1_966_080],
     prompt: [30_720, 40_960],
+    ia3: [12 * (3 * 768 + 3072), 24 * (3 * 1024 + 4096)], // keys, values and the inputs of both blocks' last matrices
   }
   it.each(methods.map((method) => [method.name, method] as const))(
     'is that of the paper or of the library for %s, and is reported',

@@ -119,7 +119,7 @@ const wrongPrompts: readonly (readonly [unknown, string])[] = [
     { instruction: 'w5', inptu: 'w8' },
     'prompt: expected only "instruction", "input" or "template" in a prompt (did you mean "input"?), got "inptu"',
   ],
-  [{ instruction: 'w5', template: 'vicuna' }, 'prompt: expected a prompt whose template is one of paper, alpaca, chat, got "vicuna"'],
+  [{ instruction: 'w5', template: 'vicuna' }, 'prompt: expected a prompt whose template is one of paper, alpaca, chat, none, got "vicuna"'],
   [{ text: undefined }, 'prompt: expected a prompt whose text is a text, got nothing'],
   [{ messages: 'x' }, 'prompt: expected a prompt whose messages is a list, got "x"'],
   [{ messages: [] }, 'prompt: expected a prompt whose messages is a list of at least 1 entry, got []'],

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { unlabeled, type LabeledText } from '../../../accelerated/objectives/labeledTokens.js'
 import { openPreferenceTokens } from '../../../finetuning/tasks/preferences/tokens.js'
-import type { PreferenceText } from '../../../finetuning/tasks/preferences/examples.js'
+import { preferenceText, readPreferences, type PreferenceText } from '../../../finetuning/tasks/preferences/examples.js'
 import { fixtures } from '../../golden/golden.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -54,6 +54,23 @@ describe('tokens of preferences', () => {
     expect(only && [learned(only.chosen), learned(only.rejected)]).toEqual([
       [6, 2],
       [7, 8, 2],
+    ])
+  })
+
+  it("with none, are the prompt's, the answer's and the end, as TRL has them", async () => {
+    const file = join(folder, 'pairs.jsonl')
+    await writeFile(file, JSON.stringify({ prompt: 'w5 w6', chosen: ' w7', rejected: ' w8 w9' }))
+    const { examples } = await readPreferences(file, 'none')
+    expect(preferenceText(examples[0]?.text ?? '')).toEqual({ prompt: 'w5 w6', answer: ' w7' })
+    const template = { promptTemplate: 'none', templateDate: undefined } as const
+    const only = (await openPreferenceTokens(await openModelFolder(folder), template, 64)).training(examples).at(0)
+    expect(only && [only.chosen, only.rejected].map(({ inputIds }) => Array.from(inputIds))).toEqual([
+      [1, 5, 6, 7, 2],
+      [1, 5, 6, 8, 9, 2],
+    ])
+    expect(only && [learned(only.chosen), learned(only.rejected)]).toEqual([
+      [7, 2],
+      [8, 9, 2],
     ])
   })
 

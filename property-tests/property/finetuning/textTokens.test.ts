@@ -145,7 +145,9 @@ describe('tokens of instructions', () => {
     expect(await message([{ messages: turns.slice(0, 1) }], { promptTemplate: 'chat' })).toMatch(
       /expected a message of role "assistant", which is learned/,
     )
-    expect(await message([good], { promptTemplate: 'vicuna' })).toBe('--prompt-template: expected paper, alpaca or chat, got "vicuna"')
+    expect(await message([good], { promptTemplate: 'vicuna' })).toBe(
+      '--prompt-template: expected paper, alpaca, chat or none, got "vicuna"',
+    )
     expect(await message([good], { problemType: 'regression' })).toBe('--problem-type: expected none with --task alpaca, got "regression"')
     const skipping = await loadTask(await task([good, { instruction: 'w5', output: '' }], { skipMissing: true }))
     expect(skipping).toMatchObject({ train: { examples: { length: 1 }, skipped: [{ row: 2, reason: 'no response' }] } })

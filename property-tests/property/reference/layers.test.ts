@@ -28,6 +28,7 @@ import {
   multiply,
   rowMeans,
   rowSums,
+  scaledLinear,
   slice,
   softmax,
   softmaxVjp,
@@ -74,6 +75,35 @@ describe(`linear layers and embeddings (seed ${SEED})`, () => {
       options,
     )
   })
+
+  it.each(['input', 'output'] as const)(
+    "have the %s scaled by IA³'s vector, bias included, with the gradients of finite differences",
+    (scales) => {
+      const [weight, bias] = [tensor([2, 3], [1, 2, -1, 0.5, -3, 4]), tensor([2], [10, 20])]
+      const layer = (l: Tensor) =>
+        scaledLinear(
+          (x) => ({ value: linear(x, weight, bias), pullback: (bar) => ({ x: linearInputVjp(weight, bar), gradients: {} }) }),
+          { l, scales },
+          'module.l',
+        )
+      const inputs = {
+        x: tensor([2, 3], [1, 1, 1, 2, -1, 0.5]),
+        l: scales === 'input' ? tensor([3], [3, 0.5, -2]) : tensor([2], [3, -0.5]),
+      }
+      const first = scales === 'input' ? [3 + 1 + 2 + 10, 1.5 - 1.5 - 8 + 20] : [3 * (2 + 10), -0.5 * (1.5 + 20)] // x = (1, 1, 1)
+      assertClose(layer(inputs.l)(inputs.x).value.data.slice(0, 2), first, { relative: 1e-14 })
+      assertVjp({
+        name: `scaled ${scales}`,
+        inputs,
+        yBar: tensor([2, 2], [1, -2, 0.5, 3]),
+        forward: ({ x, l }) => layer(l!)(x!).value,
+        vjp: ({ x, l }, bar) => {
+          const { x: xBar, gradients } = layer(l!)(x!).pullback(bar)
+          return { x: xBar, l: gradients['module.l']! }
+        },
+      })
+    },
+  )
 
   it('look up rows, and add the gradients of a row that is looked up twice', () => {
     const table = tensor([3, 2], [1, 2, 3, 4, 5, 6])

@@ -1,7 +1,7 @@
 /** The requests and answers of /v1/completions, in the shapes of OpenAI's API. */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import type { GeneratedText, GenerationChoice, ServedPrompt } from '../protocol.js'
+import type { GeneratedText, GenerationChoice, Scores, ServedPrompt } from '../protocol.js'
 import type { TokenScore } from '../../generator.js'
 import type { GenerationListener, ServedRun } from '../openRuns.js'
 import { now } from './adapters.js'
@@ -76,8 +76,10 @@ export const complete = async (
 ): Promise<Completed> => {
   const writes = settings.maxNewTokens !== 0
   const score = (after: readonly number[]) => run.score({ prompt, after, top: top ?? 0 }, signal)
-  let promptTokens = 0
-  const echoed = !echo ? '' : 'text' in prompt ? prompt.text : joinTexts((await score([])).tokens)
+  const echoesIds = echo && 'ids' in prompt
+  // the text of token ids comes with their scores, and a stream, which has no log-probabilities, begins with it
+  const first = !writes || (echoesIds && top === null) ? await score([]) : null
+  let [promptTokens, echoed] = [0, !echo ? '' : 'text' in prompt ? prompt.text : first === null ? '' : promptText(first)]
   const listener = {
     onPiece,
     onStart: (tokens: number) => {
@@ -87,17 +89,22 @@ export const complete = async (
     },
   }
   const generated = writes ? await run.generate(prompt, settings, listener, signal) : nothing
-  const scored = top !== null || !writes ? await score(generated.ids) : null
-  if (!writes) listener.onStart(scored?.promptTokens ?? 0)
+  if (!writes) listener.onStart(first?.promptTokens ?? 0)
+  const scored = top === null ? null : (first ?? (await score(generated.ids)))
+  if (echoesIds && scored !== null) echoed = promptText(scored)
   return {
     ...{ tokens: generated.tokens, ended: generated.ended, promptTokens },
     text: echoed + generated.text,
-    scores: top === null || scored === null ? null : scored.tokens.slice(echo ? 0 : scored.promptTokens),
+    scores: scored?.tokens.slice(echo ? 0 : scored.promptTokens) ?? null,
   }
 }
 
 /** A special token has a name, and no text. */
-const joinTexts = (tokens: readonly TokenScore[]): string => tokens.map(({ text, isSpecial }) => (isSpecial ? '' : text)).join('')
+const promptText = ({ tokens, promptTokens }: Scores): string =>
+  tokens
+    .slice(0, promptTokens)
+    .map(({ text, isSpecial }) => (isSpecial ? '' : text))
+    .join('')
 
 /** OpenAI's first form of log-probabilities. */
 const toLogprobs = (scores: readonly TokenScore[]) => {

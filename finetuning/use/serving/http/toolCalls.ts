@@ -13,19 +13,19 @@ const anyArguments = z.record(z.string(), z.unknown())
 const call = z.object({ name: z.string(), arguments: anyArguments.optional(), parameters: anyArguments.optional() })
 
 /**
- * Where the text may hold calls: from a marker on, or all of it if it begins as JSON does, since a marker may be a special token without a text.
- * `isCertain`: the text will not become a call by more of it.
+ * Where the text may hold calls: from a marker on, or all of an answer that begins as JSON does, since a marker may be a special token without a text.
+ * `isCertain`: more text will not turn it into a call. @param isBeginning whether the answer begins with this text
  */
-const findCalls = (text: string): { readonly from: number; readonly isCertain: boolean } => {
+const findCalls = (text: string, isBeginning = true): { readonly from: number; readonly isCertain: boolean } => {
   const first = text.trimStart()
-  if (first === '' || first.startsWith('{') || first.startsWith('[')) return { from: 0, isCertain: false }
+  if (isBeginning && (first === '' || first.startsWith('{') || first.startsWith('['))) return { from: 0, isCertain: false }
   const at = findFirst(text, [open, list])
   return at >= 0 ? { from: at, isCertain: false } : { from: text.length - beginning(text, [open, list]), isCertain: true }
 }
 
 /** The calls of one of these functions; the whole text as content if it has others, or none. */
-export const readCalls = (text: string, names: readonly string[]): CallingText => {
-  const { from } = findCalls(text)
+export const readCalls = (text: string, names: readonly string[], isBeginning = true): CallingText => {
+  const { from } = findCalls(text, isBeginning)
   const calls = names.length === 0 ? null : parseCalls(text.slice(from).trim(), names)
   const content = text.slice(0, from)
   return calls === null ? { content: text, calls: [] } : { content: content.trim() === '' ? '' : content, calls }
@@ -48,20 +48,23 @@ const parseCalls = (text: string, names: readonly string[]): readonly ToolCall[]
   }
 }
 
-/** The same for a text that comes in pieces: content is passed on once it can be no part of a call. */
+/** The same for a text that comes in pieces: content is passed on as soon as it cannot be part of a call. */
 export const streamedCalls = (names: readonly string[]) => {
   let held = ''
-  let isHolding = false // from the beginning of a call on
+  let isBeginning = true // nothing was passed on
+  let isHolding = false // a call may have begun
   return {
     push: (piece: string): string => {
+      if (names.length === 0) return piece
       held += piece
-      if (names.length > 0 && isHolding) return ''
-      const { from, isCertain } = names.length === 0 ? { from: held.length, isCertain: true } : findCalls(held)
+      if (isHolding) return ''
+      const { from, isCertain } = findCalls(held, isBeginning)
       isHolding = !isCertain && held.trim() !== ''
       const content = held.slice(0, from)
       held = held.slice(from)
+      isBeginning &&= content === ''
       return content
     },
-    end: (): CallingText => readCalls(held, names),
+    end: (): CallingText => readCalls(held, names, isBeginning),
   }
 }
