@@ -1,7 +1,7 @@
 /**
- * Draws the docs' pictures: docs/public/speed.svg and few-rows.svg from stored results, terminal.svg and report.png from a real quickstart.
+ * Draws the docs' pictures: public/speed.svg and few-rows.svg and results/speed.svg from stored results, terminal.svg and report.png from a real quickstart.
  *
- * `npm run build && node docs/pictures.mjs` takes as long as the quickstart; with `charts`, it draws only the first two. It needs Linux's `script`, and Chromium (at $CHROMIUM or in /usr/bin).
+ * `npm run build && node docs/pictures.mjs` takes as long as the quickstart; with `charts`, it draws only the first three. It needs Linux's `script`, and Chromium (at $CHROMIUM or in /usr/bin).
  */
 import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -108,40 +108,68 @@ const screenshot = async (page, file) => {
   await browser.close()
 }
 
-const cases = [
-  ['16x64', 'RoBERTa-base, 16 × 64 tokens'],
-  ['16x128', 'RoBERTa-base, 16 × 128 tokens'],
-  ['mrpc-16-random', 'MRPC, random batches of 16'],
-  ['decoder-8x128', 'SmolLM2-135M, 8 × 128 tokens'],
-]
+const cases = {
+  '16x64': 'RoBERTa-base, 16 × 64 tokens',
+  '16x128': 'RoBERTa-base, 16 × 128 tokens',
+  'mrpc-16': 'MRPC, batches of 16',
+  'mrpc-16-random': 'MRPC, random batches of 16',
+  'mrpc-32': 'MRPC, batches of 32',
+  'mrpc-32-random': 'MRPC, random batches of 32',
+  'mrpc-epoch': 'MRPC, a whole epoch',
+  'decoder-8x128': 'SmolLM2-135M, 8 × 128 tokens',
+}
+const methods = { lora: 'LoRA', salora: 'SaLoRA', adalora: 'AdaLoRA', full: 'full fine-tuning' }
+
+const picture = (width, height, label, content) =>
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${label}">\n` +
+  `<style>text { fill: #1b1b1b } @media (prefers-color-scheme: dark) { text { fill: #e6e6e6 } }</style>\n` +
+  `<g font-family="system-ui, 'DejaVu Sans', Arial, sans-serif" font-size="12">\n${content}</g></svg>\n`
+
+/** PEFT's step time divided by salora's, with quartiles: each case has a heading, and below it a line for each method and precision. */
+const ratioSvg = ({ rows }) => {
+  const x = (ratio) => (220 + (ratio - 1) * 280).toFixed(1)
+  let y = 24
+  const lines = [...group(rows, (row) => row.case)].flatMap(([name, of]) => {
+    const heading = `<text x="8" y="${(y += 18)}" font-weight="bold">${cases[name]}</text>\n`
+    const points = of.map(({ method, precision, peer, ratio: [low, middle, high] }) => {
+      const label = `${methods[method]}, ${precision === peer.precision ? precision : `${precision} / ${peer.precision}`}`
+      y += 18
+      const mark = `<path d="M${x(low)} ${y - 4}H${x(high)}" stroke="#3f6fe8" stroke-width="2"/><circle cx="${x(middle)}" cy="${y - 4}" r="4" fill="#3f6fe8"/>`
+      return `<text x="208" y="${y}" text-anchor="end">${label}</text>${mark}<text x="${Number(x(high)) + 10}" y="${y}">${middle.toFixed(2)} ×</text>\n`
+    })
+    y += 6
+    return [heading, ...points]
+  })
+  const ticks = [1, 1.5, 2, 2.5].map(
+    (ratio) =>
+      `<path d="M${x(ratio)} 24V${y}" stroke="#888" stroke-opacity="0.4"${ratio === 1 ? ' stroke-dasharray="4 3"' : ''}/><text x="${x(ratio)}" y="16" text-anchor="middle">${ratio === 1 ? 'as fast as PEFT' : `${ratio} ×`}</text>\n`,
+  )
+  return picture(760, y + 8, "PEFT's step time divided by salora's: median and quartiles", [...ticks, ...lines].join(''))
+}
 
 /** Milliseconds per LoRA step as bars: salora and PEFT in float32, by case. */
 const speedSvg = ({ rows }) => {
-  const bars = cases.flatMap(([name, title], i) => {
+  const bars = ['16x64', '16x128', 'mrpc-16-random', 'decoder-8x128'].flatMap((name, i) => {
     const { ours, peer } = rows.find((row) => row.case === name && row.method === 'lora' && row.precision === 'float32')
     return [[ours, 'salora', '#3566b8', 4], [peer, 'PEFT', '#b58a24', 22]].map(([{ milliseconds }, side, color, offset]) => {
       const [y, width] = [i * 48 + offset, milliseconds / 14]
-      const heading = offset === 4 ? `<text x="210" y="${y + 22}" text-anchor="end">${title}</text>` : ''
+      const heading = offset === 4 ? `<text x="210" y="${y + 22}" text-anchor="end">${cases[name]}</text>` : ''
       const label = `<text x="${(228 + width).toFixed(1)}" y="${y + 13}">${side} ${milliseconds.toFixed(0)} ms</text>`
       return `${heading}<rect x="220" y="${y}" width="${width.toFixed(1)}" height="16" rx="2" fill="${color}"/>${label}\n`
     })
   })
-  return (
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 192" width="680" height="192" role="img" aria-label="Milliseconds per LoRA step in float32: salora and PEFT">\n` +
-    `<style>text { fill: #1b1b1b } @media (prefers-color-scheme: dark) { text { fill: #e6e6e6 } }</style>\n` +
-    `<g font-family="system-ui, 'DejaVu Sans', Arial, sans-serif" font-size="12">\n${bars.join('')}</g></svg>\n`
-  )
+  return picture(680, 192, 'Milliseconds per LoRA step in float32: salora and PEFT', bars.join(''))
 }
 
 /** Accuracy by rows per class, a line for each method: the mean over the data sets that have every method's rows of the size. */
 const rowsSvg = (rows) => {
-  const methods = { salora: 'salora', setfit: 'SetFit', lr: 'embeddings + regression', tfidf: 'TF-IDF + regression', trainer: 'Trainer' }
+  const series = { salora: 'salora', setfit: 'SetFit', lr: 'embeddings + regression', tfidf: 'TF-IDF + regression', trainer: 'Trainer' }
   const draws = rows.filter(({ set, perClass, salora }) => salora !== undefined && perClass <= 64 && !['de', 'pl'].includes(set))
-  const points = Object.entries(methods).flatMap(([method, series]) =>
+  const points = Object.entries(series).flatMap(([method, name]) =>
     [...new Set(draws.map(({ perClass }) => perClass))].flatMap((x) => {
       const bySet = [...group(draws.filter(({ perClass }) => perClass === x), ({ set }) => set).values()]
       const means = bySet.map((of) => of.flatMap((row) => row[method] ?? [])).map((all) => all.reduce((a, b) => a + b, 0) / all.length)
-      return means.every(Number.isFinite) ? [{ series, x, y: means.reduce((a, b) => a + b, 0) / means.length }] : []
+      return means.every(Number.isFinite) ? [{ series: name, x, y: means.reduce((a, b) => a + b, 0) / means.length }] : []
     }),
   )
   const values = [...new Set(points.map(({ x }) => x))]
@@ -150,7 +178,9 @@ const rowsSvg = (rows) => {
   return `${drawChart(chart, { width: 640, plotHeight: 260, smoothing: 0 }).replace('>', `>${colors}`)}\n`
 }
 
-await writeFile(join(output, 'speed.svg'), speedSvg(JSON.parse(await readFile('evaluation/results/benchmark.json', 'utf8'))))
+const benchmark = JSON.parse(await readFile('evaluation/results/benchmark.json', 'utf8'))
+await writeFile(join(output, 'speed.svg'), speedSvg(benchmark))
+await writeFile('docs/results/speed.svg', ratioSvg(benchmark))
 await writeFile(join(output, 'few-rows.svg'), rowsSvg(JSON.parse(await readFile('evaluation/results/few-rows.json', 'utf8'))))
 if (process.argv[2] === 'charts') process.exit()
 

@@ -16,9 +16,9 @@ export {
   type HubPlace,
   type HubProgress,
 } from './hubModel.js'
-export { exportForTransformersJs, inspect, predictor, readColumns, readRunEvents, type DataSummary, type Predictor } from './predict.js'
+export { exportForTransformersJs, inspect, predictor, readColumns, readRunEvents, withShares } from './predict.js'
 export { openLabeling, type Labeling, type ToLabel } from './label.js'
-export { report, type ReportFiles } from './predict.js'
+export { report, type DataSummary, type Predictor, type ReportFiles } from './predict.js'
 export { gpuRuntime, wasmRuntime, type WebRuntimeFiles } from '../accelerated/engines/onnxRuntimeWeb.js'
 export { wasm, webGpu, type GpuFeatures, type WebRuntime } from '../accelerated/engines/onnxRuntimeWeb.js'
 export { browserFiles, mounted, type FolderHandle } from '../accelerated/storage/browser.js'

@@ -120,17 +120,23 @@ export const placeFile = (file: NamedBlob, onShare?: (share: number) => void): {
   if (!(file instanceof Blob) || typeof file.name !== 'string')
     throw inputError('inspect', 'a File, or a Blob with a name', formatValue(file))
   if (!labeledFileSource.recognizes(file.name)) throw inputError('data', labeledFileSource.help, quoted(file.name))
-  const plain = mounted(memoryStorage(), 'data', new Map([[file.name, file]]))
-  const open: Storage['open'] = async (path) => {
-    const opened = await plain.open(path)
+  const [path, storage] = [`data/${file.name}`, mounted(memoryStorage(), 'data', new Map([[file.name, file]]))]
+  return { path, storage: onShare === undefined ? storage : withShares(storage, path, onShare) }
+}
+
+/** The storage, which reports the share of a file that is being read. */
+export const withShares = (storage: Storage, file: string, onShare: (share: number) => void): Storage => ({
+  ...storage,
+  open: async (path) => {
+    const opened = await storage.open(path)
+    if (path !== file) return opened
     const read: typeof opened.read = (at, size) => {
-      onShare?.((at + size) / file.size)
+      onShare((at + size) / opened.size)
       return opened.read(at, size)
     }
     return { ...opened, read }
-  }
-  return { path: `data/${file.name}`, storage: { ...plain, open } }
-}
+  },
+})
 
 /** The steps and evaluations in the metrics of a run up to a step: what a run has done that is resumed from there. */
 export const readRunEvents = async (output: string, lastStep: number, storage: Storage): Promise<readonly FinetuneEvent[]> => {

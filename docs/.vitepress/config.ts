@@ -53,9 +53,10 @@ const sidebar: DefaultTheme.SidebarItem[] = [
   { text: 'Results', items: pages('results', ['salora-and-lora', 'speed', 'memory', 'agreement', 'several-machines']) },
 ]
 
-/** The API's pages, which TypeDoc has just written. */
+/** The API's modules, which TypeDoc has just written: each lists its symbols. Every page of the site holds the sidebar, so it has no symbols. */
 function apiPages(): DefaultTheme.SidebarItem[] {
-  return JSON.parse(readFileSync(join(docs, 'api/typedoc-sidebar.json'), 'utf8')) as DefaultTheme.SidebarItem[]
+  const listed = readFileSync(join(docs, 'api/index.md'), 'utf8').matchAll(/^- \[(.+)\]\((.+)index\.md\)$/gm)
+  return [...listed].map(([, text, folder]) => ({ text, link: `/api/${folder}` }))
 }
 
 /** The picture of the home page is wider than the theme's logos; colors have enough contrast, and a button's words are its accessible name. */

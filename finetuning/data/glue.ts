@@ -6,8 +6,7 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { decimal, type Dataset, type Example, atRow } from './dataset.js'
 import { GLUE_TASKS, type GlueColumns, type GlueName } from './glueTasks.js'
 import { pickByName, pickPlaces, type CellRecord, type RaggedRows, type Table, type TableRow } from './table.js'
-import { textIn, lines } from './textFile.js'
-import { MAXIMUM_BYTES, tooLarge } from './textPieces.js'
+import { checkUtf8, lines, markLength, MAXIMUM_BYTES, tooLarge } from './textFile.js'
 
 /** `second`: another dev file, where a task has one. */
 export type GlueSplit = 'train' | 'dev' | 'second'
@@ -103,10 +102,10 @@ const readLocalText = (file: string): Buffer => {
   if (stat.isDirectory()) throw inputError(file, 'a file', 'a folder')
   if (!stat.isFile()) throw inputError(file, 'a regular file', 'a device or a pipe')
   if (stat.size > MAXIMUM_BYTES) throw tooLarge(file, stat.size)
-  return textIn(
-    file,
-    readable(file, () => readFileSync(file)),
-  )
+  const read = readable(file, () => readFileSync(file))
+  const bytes = checkUtf8(file, read.subarray(markLength(file, read, false)), false)
+  if (lines(bytes).next().done === true) throw inputError(file, 'at least one row', 'an empty file')
+  return bytes
 }
 
 /** @throws InputError with the system's code if `read` throws */

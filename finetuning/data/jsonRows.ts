@@ -1,12 +1,11 @@
 /** Rows as JSON objects: one per line, or one list. Only the named columns are read. */
 import { InputError, inputError, quoted, reason, formatValue } from '../../accelerated/errors/inputError.js'
-import { eachLine } from './lineStream.js'
+import { eachLine, readText } from './lineStream.js'
 import { renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
 import { isLarge, mayHold, spelledJson, withDigits, type Kept } from '../../accelerated/storage/json.js'
-import { toCells, isObject, longestRow, type ReadRows, type RowFormat, toWholeRow } from './rows.js'
+import { toCells, isObject, type ReadRows, type RowFormat, toWholeRow } from './rows.js'
 import type { RequestedColumn } from './table.js'
-import { readUtf8 } from './textFile.js'
 import { atRow } from './dataset.js'
 
 type JsonObject = Readonly<Record<string, unknown>>
@@ -82,7 +81,7 @@ const parsedOrNull = (text: string): unknown => {
 
 /** A row's number is its place in the list, from 1. */
 export const jsonRows: ReadRows = async (file, requested, format, take) => {
-  const text = await jsonText(file, format)
+  const text = await readText(file, format.encoding ?? utf8, format.storage)
   const [noted, kept] = [notedOnce(file, requested, format), chooseKeptNumbers(requested)]
   const list = parsed(text, file)
   if (!Array.isArray(list))
@@ -104,12 +103,6 @@ export const jsonRows: ReadRows = async (file, requested, format, take) => {
     format.keys?.(listKeys(value))
     take(index + 1, cells)
   })
-}
-
-const jsonText = async (file: string, { encoding, storage }: RowFormat): Promise<string> => {
-  const bytes = await readUtf8(file, encoding ?? utf8, storage)
-  if (bytes.length > longestRow) throw inputError(file, `at most ${longestRow} bytes`, `${bytes.length}`)
-  return bytes.toString('utf8')
 }
 
 const parsed = (text: string, file: string): unknown => {

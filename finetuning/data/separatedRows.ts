@@ -2,12 +2,11 @@
 import { CsvError, parse } from 'csv-parse/sync'
 import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
-import { eachLine } from './lineStream.js'
+import { eachLine, eachRecords } from './lineStream.js'
 import { longestRow, rowTooLong, type RowFormat, type TakeRow } from './rows.js'
 import { checkColumns, findColumn, renamedColumns } from './columns.js'
 import { utf8 } from './encoding.js'
 import { columnCount, describeColumns, type RequestedColumn } from './table.js'
-import { readUtf8 } from './textFile.js'
 import { atRow } from './dataset.js'
 
 type Separated = Omit<RowFormat, 'quote'>
@@ -43,39 +42,46 @@ export const quotedRows = async (
   { delimiter: given, encoding = utf8, note, whole, storage }: Separated,
   take: TakeRow,
 ): Promise<void> => {
-  const bytes = await readUtf8(file, encoding, storage)
-  const delimiter = given ?? delimiterIn(bytes, requested)
-  if (given === undefined && delimiter !== comma)
-    note?.(`${file}: the header has ${delimiterName(delimiter)} between its cells, and so are rows read`)
-  const row = rowTaker(file, requested, { delimiter, note, whole }, take)
-  // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
-  let [number, start] = [1, 0]
+  let opened: { readonly delimiter: string; readonly row: RowTaker } | null = null
   let empty: number[] = [] // they count once a row that is not empty follows
-  const takeRecord = (cells: readonly string[], end: number): void => {
-    if (cells.length === 1 && cells[0] === '') empty.push(number)
-    else {
-      for (const at of empty) row(at, 1, () => '')
-      empty = []
-      row(number, cells.length, (column) => cells[column] ?? '')
+  const openHeader = (bytes: Buffer) => {
+    const delimiter = given ?? delimiterIn(bytes, requested)
+    if (given === undefined && delimiter !== comma)
+      note?.(`${file}: the header has ${delimiterName(delimiter)} between its cells, and so are rows read`)
+    return { delimiter, row: rowTaker(file, requested, { delimiter, note, whole }, take) }
+  }
+  const takeRecords = (bytes: Buffer, first: number): void => {
+    opened ??= openHeader(bytes)
+    const { delimiter, row } = opened
+    // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
+    let [number, start] = [first, 0]
+    const takeRecord = (cells: readonly string[], end: number): void => {
+      if (cells.length === 1 && cells[0] === '') empty.push(number)
+      else {
+        for (const at of empty) row(at, 1, () => '')
+        empty = []
+        row(number, cells.length, (column) => cells[column] ?? '')
+      }
+      for (let feed = bytes.indexOf('\n', start); feed !== -1 && feed < end; feed = bytes.indexOf('\n', feed + 1)) number++
+      start = end
     }
-    for (let feed = bytes.indexOf('\n', start); feed !== -1 && feed < end; feed = bytes.indexOf('\n', feed + 1)) number++
-    start = end
+    try {
+      parse(bytes, {
+        delimiter,
+        relax_column_count: true,
+        record_delimiter: ['\r\n', '\n'],
+        max_record_size: longestRow,
+        on_record: (cells: readonly string[], { bytes: end }) => {
+          takeRecord(cells, end)
+          return null // csv-parse keeps nothing
+        },
+      })
+    } catch (thrown) {
+      throw thrown instanceof CsvError ? quoteError(file, thrown, first) : thrown
+    }
   }
-  try {
-    parse(bytes, {
-      delimiter,
-      relax_column_count: true,
-      record_delimiter: ['\r\n', '\n'],
-      max_record_size: longestRow,
-      on_record: (cells: readonly string[], { bytes: end }) => {
-        takeRecord(cells, end)
-        return null // csv-parse keeps nothing
-      },
-    })
-  } catch (thrown) {
-    throw thrown instanceof CsvError ? quoteError(file, thrown) : thrown
-  }
-  row.end()
+  await eachRecords(file, takeRecords, { isQuoted: true, encoding }, storage)
+  ;(opened ?? openHeader(Buffer.alloc(0))).row.end()
 }
 
 const comma = ','
@@ -102,8 +108,9 @@ const delimiterIn = (bytes: Buffer, requested: readonly RequestedColumn[]): stri
   return otherDelimiters.find((delimiter) => cells(delimiter).length > 1) ?? comma
 }
 
-const quoteError = (file: string, error: CsvError): InputError => {
-  const row = Number(error['lines'])
+/** @param first the row that the parsed text begins */
+const quoteError = (file: string, error: CsvError, first: number): InputError => {
+  const row = first + Number(error['lines']) - 1
   if (error.code === 'CSV_MAX_RECORD_SIZE') return rowTooLong(file, row, longestRow + 1)
   return error.code === 'CSV_QUOTE_NOT_CLOSED'
     ? inputError(atRow(file, row), 'a closing quote', 'the end of the file inside a quoted field')
@@ -135,7 +142,7 @@ const rowTaker = (
   }
   return Object.assign(row, {
     end: () => {
-      if (header === null) throw inputError(file, 'a header', 'an empty file')
+      if (header === null) throw inputError(file, 'at least one row', 'an empty file')
       if (rows === 0) throw inputError(file, 'at least one row of data', 'none')
     },
   })

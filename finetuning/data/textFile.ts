@@ -1,45 +1,20 @@
-/** A text file in memory: its bytes, checked to be UTF-8 and of bounded size, and its lines with their numbers. */
-import { inputError } from '../../accelerated/errors/inputError.js'
+/** What a text file may be: a regular file of bounded size, its bytes UTF-8 in lines with numbers. */
+import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { SystemError } from '../../accelerated/errors/systemError.js'
 import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
-import { withFile, type Storage } from '../../accelerated/storage/storage.js'
+import type { Storage } from '../../accelerated/storage/storage.js'
 import { isUtf8 } from '../../accelerated/storage/native.js'
-import { transcoder, utf8, utf8Expected } from './encoding.js'
+import { utf8Expected } from './encoding.js'
 import { atRow } from './dataset.js'
-import { MAXIMUM_BYTES, tooLarge, readAllText } from './textPieces.js'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
-/**
- * The bytes of `file` in UTF-8, without byte-order mark. @param encoding of the file; undefined: UTF-8, and no flag names another
- * @throws InputError if the file is missing, is not a regular file, cannot be read, or holds no text. It refuses more than 2 GiB before it reads,
- * and bytes that are not UTF-8, with the row.
- */
-export const readUtf8 = async (file: string, encoding?: string, storage: Storage = nodeFiles): Promise<Buffer> => {
-  await checkSize(file, storage)
-  const read = await readable(file, () => withFile(storage, file, (open) => readAllText(file, open)))
-  return textIn(file, read, encoding)
-}
+/** Node reads at most this many bytes at once (2 GiB less one). */
+export const MAXIMUM_BYTES = 2 ** 31 - 1
 
-/** The same of bytes that have been read. @throws InputError if they hold no text, or are not in the encoding */
-export const textIn = (file: string, read: Buffer, encoding?: string): Buffer => {
-  const bytes =
-    encoding === undefined || encoding === utf8 ? withoutMark(file, read, encoding !== undefined) : transcoded(file, read, encoding)
-  if (findTextEnd(bytes) === 0) throw inputError(file, 'at least one row', 'an empty file')
-  return bytes
-}
-
-/** Bytes that are decoded at once. */
-const piece = 2 ** 22
-
-/** Piece by piece: a text of 2 GiB does not fit into one JavaScript string. */
-const transcoded = (file: string, bytes: Buffer, encoding: string): Buffer => {
-  const inUtf8 = transcoder(file, encoding)
-  const pieces: Buffer[] = []
-  for (let at = 0; at < bytes.length; at += piece) pieces.push(inUtf8(bytes.subarray(at, at + piece), at + piece >= bytes.length))
-  return Buffer.concat(pieces)
-}
+export const tooLarge = (file: string, bytes: number): InputError =>
+  inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${bytes} bytes`)
 
 export type Line = { readonly row: number; readonly start: number; readonly end: number }
 
@@ -68,7 +43,7 @@ export const checkSize = async (file: string, storage: Storage = nodeFiles): Pro
 }
 
 /** @throws InputError with the system's code if the system fails */
-const readable = async <T>(file: string, read: () => Promise<T>): Promise<T> => {
+export const readable = async <T>(file: string, read: () => Promise<T>): Promise<T> => {
   try {
     return await read()
   } catch (error) {
@@ -77,24 +52,22 @@ const readable = async <T>(file: string, read: () => Promise<T>): Promise<T> => 
   }
 }
 
-/** @throws InputError if the bytes are not UTF-8 */
-const withoutMark = (file: string, bytes: Buffer, hasFlag: boolean): Buffer => {
-  if (isUtf8(bytes)) {
-    const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
-    return marked ? bytes.subarray(3) : bytes
-  }
-  const utf16 = utf16Mark(bytes)
+/** Bytes of the byte-order mark. @throws InputError for a mark of UTF-16 */
+export const markLength = (file: string, bytes: Buffer, hasFlag: boolean): number => {
+  const utf16 = bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : null
   if (utf16 !== null) throw inputError(file, utf8Expected(hasFlag, utf16), 'text in UTF-16')
-  for (const { row, start, end } of lines(bytes)) {
-    if (!isUtf8(bytes.subarray(start, end)))
-      throw inputError(atRow(file, row), utf8Expected(hasFlag, 'windows-1252'), 'bytes that are not UTF-8')
-  }
-  throw new Error('withoutMark: bytes that are not UTF-8 must have a line that is not')
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
 }
 
-/** The encoding that a byte-order mark of UTF-16 says; null without one. */
-export const utf16Mark = (bytes: Buffer): 'utf-16le' | 'utf-16be' | null =>
-  bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : null
+/** @param firstRow the row that the bytes begin @throws InputError with the row of the first line that is not UTF-8 */
+export const checkUtf8 = (file: string, bytes: Buffer, hasFlag: boolean, firstRow = 1): Buffer => {
+  if (isUtf8(bytes)) return bytes
+  for (const { row, start, end } of lines(bytes)) {
+    if (!isUtf8(bytes.subarray(start, end)))
+      throw inputError(atRow(file, firstRow + row - 1), utf8Expected(hasFlag, 'windows-1252'), 'bytes that are not UTF-8')
+  }
+  throw new Error('checkUtf8: bytes that are not UTF-8 must have a line that is not')
+}
 
 /** The end of the last line that is not empty. */
 const findTextEnd = (bytes: Buffer): number => {

@@ -24,7 +24,7 @@ const visit = async (browser: Browser, url: string, width: number): Promise<Pict
   await page.getByText('works offline').waitFor()
   const start = await shot(page)
   await page.getByRole('button', { name: 'Reviews' }).click()
-  await page.getByText('600 rows').waitFor()
+  await page.getByText('1,644 rows').waitFor()
   await page.locator('#start').click()
   await page.getByText(/step 1[67]\d of/).waitFor({ timeout: 300_000 })
   const run = await shot(page)

@@ -87,7 +87,9 @@ export const lessonIn = ({ ask, cancel, changed }: Asking): Lesson => {
     },
     showReading: (share) => {
       const [line] = summaryPlace.getElementsByClassName('reading')
-      if (line !== undefined) line.textContent = `Reading ${file?.name ?? ''}: ${Math.round(100 * share)} %`
+      const name = file?.name ?? ''
+      const shown = share < 1 ? `Reading ${name}: ${Math.floor(100 * share)} %` : `Looking through the rows of ${name}…`
+      if (line !== undefined) line.textContent = shown
     },
     showError: (message, options) => {
       summaryPlace.replaceChildren()

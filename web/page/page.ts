@@ -50,8 +50,10 @@ const modelChoice = (): ModelChoice => {
   return { kind: 'folder', name: files[0]?.webkitRelativePath.split('/')[0] ?? 'folder', files }
 }
 
-/** Rows that are read often enough in four epochs, and epochs at most. */
-const [enoughRows, mostEpochs] = [2_400, 20]
+/** Rows to train on, repeated ones included, and the least and the most epochs. */
+const [enoughRows, leastEpochs, mostEpochs] = [2_400, 2, 20]
+/** The rate of LoRA on the tiny model: at the usual one of larger models it learns too little in this time. */
+const tinyModelRate = 1e-3
 /** Few rows are scored by folds where the model allows it; of many, folds take too long in a tab. */
 const mostFoldedRows = 100
 /** How often a run is evaluated, about. Each time, the sentences are scored again. */
@@ -63,6 +65,8 @@ const countRows = (): number => lesson.summary()?.rows ?? 0
 const countSteps = (): number => Math.ceil((0.9 * countRows()) / Number(readField('batchSize'))) * Number(readField('epochs'))
 
 const settings = (): RunRequest['settings'] => {
+  const isTinyLora = modelChoice().kind === 'embedded' && ['lora', 'salora'].includes(readField('method'))
+  const rate = readField('learningRate') || (isTinyLora ? tinyModelRate : '')
   const isFolded = countRows() < mostFoldedRows && modelChoice().kind !== 'embedded'
   return {
     method: readField('method'),
@@ -70,7 +74,7 @@ const settings = (): RunRequest['settings'] => {
     device: selectedDevice(),
     epochs: Number(readField('epochs')),
     batchSize: Number(readField('batchSize')),
-    ...(readField('learningRate') === '' ? {} : { learningRate: Number(readField('learningRate')) }),
+    ...(rate === '' ? {} : { learningRate: Number(rate) }),
     ...(byId<HTMLInputElement>('balance').checked ? { classWeights: 'balanced' } : {}),
     maxLength: Number(readField('maxLength')),
     saveSteps: 25,
@@ -303,7 +307,7 @@ const lesson = lessonIn({
     const rows = countRows()
     const epochs = byId<HTMLInputElement>('epochs')
     if (rows > 0 && epochs.dataset['chosen'] === undefined)
-      epochs.value = String(Math.min(mostEpochs, Math.max(4, Math.ceil(enoughRows / rows))))
+      epochs.value = String(Math.min(mostEpochs, Math.max(leastEpochs, Math.ceil(enoughRows / rows))))
     setTrains(trains)
     describeChoices()
   },

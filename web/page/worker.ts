@@ -21,6 +21,7 @@ import {
   type Storage,
   type Text,
   type Watch,
+  withShares,
 } from 'salora/web'
 import { findDataFile, filesBelow, removeRun, storedRuns, makeZip } from './storedRuns.js'
 import { isOneFile, readFile, takeFiles, type PageFiles } from './files.js'
@@ -45,14 +46,24 @@ const progressLines = (): Download['report'] => {
   }
 }
 
-/** How far the reading of a file is. */
-const shareLines = (): ((share: number) => void) => {
+/** Reports a share four times a second, and the last. */
+const sharesTo = (report: (share: number) => void): ((share: number) => void) => {
   let last = performance.now()
   return (share) => {
     const now = performance.now()
-    if (now - last < interval / 4) return
+    if (now - last < interval / 4 && share < 1) return
     last = now
-    send({ kind: 'reading', share })
+    report(share)
+  }
+}
+
+/** Bytes of a file that are in memory at once. */
+const piece = 2 ** 22
+
+async function* piecesOf(file: Blob, onShare: (share: number) => void): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < file.size; at += piece) {
+    onShare(Math.min(1, (at + piece) / file.size))
+    yield new Uint8Array(await file.slice(at, at + piece).arrayBuffer())
   }
 }
 
@@ -186,13 +197,16 @@ const start = async (request: RunRequest): Promise<void> => {
   const file = data === null ? await findDataFile(disk, name) : `data/${name}/${data.name}`
   if (data !== null) {
     await disk.makeFolder(`data/${name}`, { recursive: true })
-    await disk.write(file, new Uint8Array(await data.arrayBuffer()))
+    const copying = sharesTo((share) => send({ kind: 'loading', line: `Copying ${data.name} into the browser's storage…`, share }))
+    await disk.write(file, piecesOf(data, copying))
   }
-  const place = await openPlace(request, found)
+  const reading = sharesTo((share) => send({ kind: 'loading', line: share < 1 ? 'Reading the data…' : 'Loading the model…', share }))
+  const answering = await openPlace(request, found)
+  const place = { ...answering, storage: withShares(answering.storage, file, reading) }
   const { step = 0 } = (resume ? (await storedRuns(disk)).find((stored) => stored.name === name) : undefined) ?? {}
   if (step > 0) send({ kind: 'past', events: await readRunEvents(output, step, disk) })
   const options = { model: path, task: { task: file, ...task }, output, resume, settings }
-  run = { output, place, model: found }
+  run = { output, place: answering, model: found }
   for await (const event of finetune(options, place, { signal })) send({ kind: 'event', event })
 }
 
@@ -212,7 +226,14 @@ const answers: { readonly [K in Request['kind']]: (request: Extract<Request, { r
     send({ kind: 'columns', columns })
     const { text = columns.text, label = columns.label } = task
     const chosen = { ...(text === undefined ? {} : { text }), ...(label === undefined ? {} : { label }) }
-    send({ kind: 'summary', summary: await inspect(file, { ...task, ...chosen }, shareLines()) })
+    send({
+      kind: 'summary',
+      summary: await inspect(
+        file,
+        { ...task, ...chosen },
+        sharesTo((share) => send({ kind: 'reading', share })),
+      ),
+    })
   },
   look: async ({ id }) => send({ kind: 'model', id, line: await modelLine(id) }),
   start: async ({ run: request }) => {

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readDelimited, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
+import { refusalOf } from '../../support/refusal.js'
 import { SEED } from '../../support/seed.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -27,6 +28,16 @@ describe(`round trips of delimited files, seed ${SEED}`, () => {
       }),
       { seed: SEED, numRuns: 200 },
     )
+  })
+
+  it('a quoted .csv that is read in several pieces returns every text, and an error has its row', async () => {
+    const written = Array.from({ length: 60_000 }, (_, i) => [`${i} "é",\n${'日本'.repeat(i % 50)}`, i % 3] as const)
+    const content = `text,label\n${written.map(([cell, label]) => `${quoted(cell)},${label}\n`).join('')}`
+    expect(Buffer.byteLength(content)).toBeGreaterThan(2 * 2 ** 22)
+    expect(rowsOf(await read('large.csv', content, { labelNames }))).toEqual(written)
+    expect(await refusalOf(() => read('large.csv', `${content}stray"quote,1\n`, { labelNames }))).toContain('row 120002: expected a quoted')
+    const latin = Buffer.concat([Buffer.from(content), Buffer.from('\xe9,1\n', 'latin1')])
+    expect(await refusalOf(() => read('large.csv', latin, { labelNames }))).toContain('row 120002: expected text in UTF-8')
   })
 
   it('a .jsonl returns every text that was written', async () => {
