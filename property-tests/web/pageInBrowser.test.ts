@@ -164,7 +164,7 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
       expect(await accessibilityProblems(page), colorScheme).toEqual([])
     }
     await assertDownloads(page)
-    expect(await page.evaluate(storedSetting('reviews-lora-1', 'learningRate'))).toBe(0.001) // an empty field is LoRA's rate for the tiny model
+    expect(await page.evaluate(storedSetting('reviews-lora-1', 'learningRate'))).toBe(0.0004) // an empty field is the method's rate
     expect(errors).toEqual([])
     await page.context().close()
   }, 180_000)

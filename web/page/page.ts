@@ -65,7 +65,7 @@ const countRows = (): number => lesson.summary()?.rows ?? 0
 const countSteps = (): number => Math.ceil((0.9 * countRows()) / Number(readField('batchSize'))) * Number(readField('epochs'))
 
 const settings = (): RunRequest['settings'] => {
-  const isTinyLora = modelChoice().kind === 'embedded' && ['lora', 'salora'].includes(readField('method'))
+  const isTinyLora = modelChoice().kind === 'embedded' && countRows() >= 500 && ['lora', 'salora'].includes(readField('method'))
   const rate = readField('learningRate') || (isTinyLora ? tinyModelRate : '')
   const isFolded = countRows() < mostFoldedRows && modelChoice().kind !== 'embedded'
   return {
