@@ -114,7 +114,7 @@ const quoteError = (file: string, error: CsvError, first: number): InputError =>
   if (error.code === 'CSV_MAX_RECORD_SIZE') return rowTooLong(file, row, longestRow + 1)
   return error.code === 'CSV_QUOTE_NOT_CLOSED'
     ? inputError(atRow(file, row), 'a closing quote', 'the end of the file inside a quoted field')
-    : inputError(atRow(file, row), 'a quoted field with quotes at both ends and "" for a quote inside', `a stray quote (${error.code})`)
+    : inputError(atRow(file, row), 'a quoted field with quotes at both ends and "" for a quote inside', 'a stray quote')
 }
 
 type RowTaker = ((number: number, width: number, cell: (column: number) => string) => void) & { readonly end: () => void }
