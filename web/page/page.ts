@@ -53,7 +53,7 @@ const modelChoice = (): ModelChoice => {
 /** Rows to train on, repeated ones included, and the least and the most epochs. */
 const [enoughRows, leastEpochs, mostEpochs] = [2_400, 2, 20]
 /** The rate of LoRA on the tiny model: at the usual one of larger models it learns too little in this time. */
-const tinyModelRate = 1e-3
+const tinyModelRate = 2e-3
 /** Few rows are scored by folds where the model allows it; of many, folds take too long in a tab. */
 const mostFoldedRows = 100
 /** How often a run is evaluated, about. Each time, the sentences are scored again. */
