@@ -64,8 +64,15 @@ export const rooms: Readonly<Record<string, Room>> = {
       'evaluation/bleu',
     ],
     tests: [
-      ...property('finetuning/metrics', 'finetuning/metricsLaws', 'evaluation/bleuLaws', 'evaluation/statistics', 'evaluation/ngram'),
-      ...golden('bleu', 'entities'),
+      ...property(
+        'finetuning/metrics',
+        'finetuning/metricsLaws',
+        'finetuning/preferenceScores',
+        'evaluation/bleuLaws',
+        'evaluation/statistics',
+        'evaluation/ngram',
+      ),
+      ...golden('bleu', 'entities', 'preference'),
     ],
   },
 }
