@@ -29,7 +29,7 @@ export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
     placeholder: 'names',
     description:
-      "Adapted matrices: ends of names (such as query,value), or all-linear (or a regular expression of whole paths; ia3: PEFT's choice by default)",
+      "Adapted matrices: ends of names (such as query,value; or a regular expression of whole paths), or all-linear (ia3: PEFT's choice)",
     defaultText: 'all-linear',
     common: true,
     schema: moduleList,

@@ -9,7 +9,7 @@ export type SettingsInput = {
 
   // Training
 
-  /** Peak learning rate. Default: by method, model, rows; lora from 4e-4 */
+  /** Peak learning rate. Default: by method; lora: 4e-4 or 1e-3 */
   readonly learningRate?: number | null
   /** Weight decay of trained matrices. Default: 0.01 */
   readonly weightDecay?: number
@@ -97,7 +97,7 @@ export type SettingsInput = {
 
   // LoRA options
 
-  /** Adapted matrices: ends of names (such as query,value), or all-linear (or a regular expression of whole paths; ia3: PEFT's choice by default). Default: all-linear */
+  /** Adapted matrices: ends of names (such as query,value; or a regular expression of whole paths), or all-linear (ia3: PEFT's choice). Default: all-linear */
   readonly targetModules?: readonly string[] | null
   /** Matrices that are not adapted: ends of their names, or a regular expression of whole paths. Default: none */
   readonly excludeModules?: readonly string[] | null
