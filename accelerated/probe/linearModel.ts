@@ -197,23 +197,27 @@ const mostCrossValidated = 500
 /** A probe with the strength that it was fitted with, and the mean loss of held-out rows; null where there are too few rows to hold any out. */
 type ChosenProbe = { readonly model: LinearModel; readonly strength: number; readonly heldOutLoss: number | null }
 
-/** The probe of all rows, with the strength of the least held-out loss. Of equal strengths, the first. */
+/**
+ * The probe of all rows, with the strength of the least held-out loss. The loss falls, then rises, as a model fits its rows more closely, so the search ends
+ * at the first strength that is worse than the one before: the weakest regularization takes most steps.
+ */
 export const chooseProbe = (data: ProbeData): ChosenProbe => {
-  const folds = splitFolds(data.targets, data.rows.length)
-  const used = data.rows.length > mostCrossValidated ? folds.slice(0, 1) : folds
-  const losses = new Float64Array(strengths.length)
-  for (const held of used) {
+  const all = data.rows.map((_, row) => row)
+  const folds = splitFolds(data.targets, all.length)
+  const used = (all.length > mostCrossValidated ? folds.slice(0, 1) : folds).map((held) => {
     const isHeld = new Set(held)
-    const others = data.rows.map((_, row) => row).filter((row) => !isHeld.has(row))
-    let start: LinearModel | undefined
-    strengths.forEach((strength, i) => {
-      start = fitLinearModel(data, strength, others, start)
-      losses[i] = (losses[i] ?? 0) + meanLoss(start, data, held) / used.length
-    })
+    return { held, others: all.filter((row) => !isHeld.has(row)) }
+  })
+  if (used.length === 0) return { model: fitLinearModel(data, 1), strength: 1, heldOutLoss: null }
+  let best: { readonly strength: number; readonly loss: number; readonly models: readonly LinearModel[] } | undefined
+  for (const strength of strengths) {
+    const models = used.map(({ others }, i) => fitLinearModel(data, strength, others, best?.models[i]))
+    const loss = used.reduce((sum, { held }, i) => sum + meanLoss(models[i] as LinearModel, data, held) / used.length, 0)
+    if (best !== undefined && !(loss < best.loss)) break
+    best = { strength, loss, models }
   }
-  const best = used.length === 0 ? strengths.indexOf(1) : losses.indexOf(Math.min(...losses))
-  const strength = strengths[best] ?? 1
-  return { model: fitLinearModel(data, strength), strength, heldOutLoss: used.length === 0 ? null : (losses[best] ?? null) }
+  const { strength, loss, models } = best as NonNullable<typeof best>
+  return { model: fitLinearModel(data, strength, all, models[0]), strength, heldOutLoss: loss }
 }
 
 /** Rows in parts, with each class spread over them in the order of the rows; scores by size. Empty where a part would have none. */

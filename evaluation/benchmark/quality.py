@@ -1,4 +1,4 @@
-"""Accuracy and time of salora beside its peers on the same rows: one JSON line for each data set, size, draw and side.
+"""Accuracy, macro F1 and time of salora beside its peers on the same rows: one JSON line for each data set, size, draw and side.
 
     python quality.py --data DATA --model MODEL --output lines.jsonl --sets yelp,sst2 --rows 16,400 --draws 0,1 --sides salora,embeddings,setfit
 
@@ -9,7 +9,8 @@ and sst2-5000, which are GLUE's own train and dev rows. `seconds` and `processor
 With --watch, salora is evaluated on the test rows during training, and each evaluation is recorded with its time: time to a peer's score.
 
 Sides: salora, embeddings and tfidf (logistic regression), setfit, trainer (every weight), peft (LoRA, both libraries' defaults),
-peft-same (LoRA with salora's rank, rate, batch and matrices).
+peft-same (LoRA with salora's rank, rate, batch and matrices). The set alpaca, instructions for a decoder in MODEL with a chat template, has the sides salora,
+trl and trl-same for one epoch, judged by the loss that `salora evaluate` computes.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import time
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 TEST_ROWS = 600
+DECODER_LENGTH = 256
 
 
 def lines(*path):
@@ -89,6 +91,11 @@ GLUE = {"mrpc": ("MRPC", [3, 4, 0], True, None), "cola-all": ("CoLA", [3, 1], Fa
 def draw_rows(data, name, rows, draw):
     """Training and test rows, each a text, perhaps a second text, and a label; `rows` counts all training rows of a balanced set. None: there are too few."""
     shuffle = random.Random(f"{name} {draw}").shuffle
+    if name == "alpaca":
+        with open(os.path.join(data, "alpaca", "random_9k.json")) as file:
+            train = json.load(file)
+        shuffle(train)
+        return train[:1000], train[1000:1100]
     if name in GLUE:
         folder, columns, header, most = GLUE[name]
         train, test = (tab_separated(os.path.join(data, "glue", folder, f"{part}.tsv"), columns, header) for part in ("train", "dev"))
@@ -111,12 +118,15 @@ def draw_rows(data, name, rows, draw):
 
 def write_rows(file, rows):
     with open(file, "w", newline="") as output:
+        if isinstance(rows[0], dict):
+            json.dump(rows, output)
+            return
         csv.writer(output).writerows([["text", "second", "label"] if len(rows[0]) == 3 else ["text", "label"], *rows])
 
 
 def read_rows(file):
     with open(file, newline="") as source:
-        return list(csv.DictReader(source))
+        return list(csv.DictReader(source)) if file.endswith(".csv") else json.load(source)
 
 
 def embed(model, rows):
@@ -130,8 +140,7 @@ def regression_side(features):
 
     def run(model, train, test, seed):
         known, unknown = features(model, train, test)
-        fitted = LogisticRegression(max_iter=1000).fit(known, [row["label"] for row in train])
-        return fitted.score(unknown, [row["label"] for row in test])
+        return LogisticRegression(max_iter=1000).fit(known, [row["label"] for row in train]).predict(unknown)
 
     return run
 
@@ -156,8 +165,7 @@ def setfit_side(model, train, test, seed):
         train_dataset=as_dataset(train),
     )
     trainer.train()
-    answers = trainer.model.predict([row["text"] for row in test], use_labels=False)
-    return sum(int(answer) == labels.index(row["label"]) for answer, row in zip(answers, test)) / len(test)
+    return [labels[int(answer)] for answer in trainer.model.predict([row["text"] for row in test], use_labels=False)]
 
 
 def trainer_side(lora, **settings):
@@ -182,12 +190,35 @@ def trainer_side(lora, **settings):
             data_collator=transformers.DataCollatorWithPadding(tokenizer),
         )
         trainer.train()
-        answers = trainer.predict(encode(test))
-        return (answers.predictions.argmax(1) == answers.label_ids).mean()
+        return [labels[answer] for answer in trainer.predict(encode(test)).predictions.argmax(1)]
 
     return run
 
 
+def trl_side(lora, **settings):
+    def run(model, train, test, seed):
+        import torch
+        from datasets import Dataset
+        from peft import LoraConfig
+        from trl import SFTConfig, SFTTrainer
+
+        message = lambda role, content: [{"role": role, "content": content}]
+        asked = lambda row: "\n\n".join(filter(None, [row["instruction"], row["input"]]))
+        rows = [{"prompt": message("user", asked(row)), "completion": message("assistant", row["output"])} for row in train]
+        fixed = {"num_train_epochs": 1, "max_length": DECODER_LENGTH, "seed": seed, "report_to": [], "save_strategy": "no", "use_cpu": True, "bf16": False}
+        trainer = SFTTrainer(
+            model=model,
+            args=SFTConfig(output_dir="trl", disable_tqdm=True, model_init_kwargs={"dtype": torch.float32}, **fixed, **settings),
+            train_dataset=Dataset.from_list(rows),
+            peft_config=LoraConfig(task_type="CAUSAL_LM", **lora),
+        )
+        trainer.train()
+        trainer.save_model("adapter")
+
+    return run
+
+
+# the labels that each predicts for the test rows
 PEERS = {
     "embeddings": lambda: regression_side(lambda model, train, test: (embed(model, train), embed(model, test))),
     "tfidf": lambda: regression_side(term_weights),
@@ -197,6 +228,11 @@ PEERS = {
     "peft-same": lambda: trainer_side(
         {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}, learning_rate=1e-3, per_device_train_batch_size=16, warmup_steps=0.06
     ),
+    "trl": lambda: trl_side({}),
+    "trl-same": lambda: trl_side(
+        {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"},
+        **{"learning_rate": 1e-3, "gradient_accumulation_steps": 4, "warmup_steps": 0.06, "gradient_checkpointing": False},
+    ),
 }
 
 
@@ -205,6 +241,10 @@ def processor_seconds(process):
     with open(f"/proc/{process}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pick_scores(scores):
+    return {name: scores[name] for name in ("accuracy", "macroF1", "loss") if name in scores}
 
 
 def run_process(command, folder, threads, watched):
@@ -221,7 +261,7 @@ def run_process(command, folder, threads, watched):
                 at = at or (round(time.time() - began, 1), round(usage.ru_utime + usage.ru_stime, 1))
                 for line in written[read:]:
                     if '"kind":"evaluation"' in line and line.endswith("}"):
-                        evaluations.append({"step": json.loads(line)["step"], "accuracy": json.loads(line)["scores"]["accuracy"], "seconds": at[0], "processorSeconds": at[1]})
+                        evaluations.append({"step": json.loads(line)["step"], **pick_scores(json.loads(line)["scores"]), "seconds": at[0], "processorSeconds": at[1]})
                 read = len(written)
             if ended:
                 break
@@ -234,12 +274,17 @@ def run_process(command, folder, threads, watched):
         return output.read(), times, evaluations
 
 
-def run_side(side, folder, options, seed, is_pair):
+def run_side(side, folder, options, seed, is_pair, is_text):
+    instructions = ["--task", "alpaca", "--max-length", str(DECODER_LENGTH)]
     if side not in PEERS:
         run = os.path.join(folder, "run")
-        given = ["--eval-data" if options.watch else "--test-data", "test.csv", "--model", options.model, "--output", run]
+        given = ["--model", options.model, "--output", run]
+        if is_text:
+            given += [*instructions, "--data", "train.json", "--eval-data", "test.json", "--epochs", "1", "--eval-steps", "8"]
+        else:
+            given += ["--task", "train.csv", "--eval-data" if options.watch else "--test-data", "test.csv"]
         pair = ["--text-pair", "second"] if is_pair else []
-        command = [*options.salora.split(), "train", "--task", "train.csv", *given, *pair, "--seed", str(seed), "--device", "cpu", "--quiet"]
+        command = [*options.salora.split(), "train", *given, *pair, "--seed", str(seed), "--device", "cpu", "--quiet"]
         extra = side.split(" ")[1:]
         _, times, evaluations = run_process(
             [*command, "--threads", str(options.threads), *extra], folder, options.threads, os.path.join(run, "metrics.jsonl") if options.watch else None
@@ -247,10 +292,14 @@ def run_side(side, folder, options, seed, is_pair):
         with open(os.path.join(run, "result.json")) as file:
             result = json.load(file)
         scores = (result["best"] if options.watch else result["test"])["scores"]
-        return {"accuracy": scores["accuracy"], "steps": result["stepsDone"], **times, **({"evaluations": evaluations} if options.watch else {})}
+        return {**pick_scores(scores), "steps": result["stepsDone"], **times, **({"evaluations": evaluations} if options.watch else {})}
     command = [sys.executable, os.path.abspath(__file__), "--side", side, "--model", options.model, "--seed", str(seed), "--threads", str(options.threads)]
     output, times, _ = run_process(command, folder, options.threads, None)
-    return {"accuracy": json.loads(output.strip().split("\n")[-1])["accuracy"], **times}
+    if is_text:
+        judge = ["evaluate", "--model", options.model, "--adapter", "adapter", *instructions, "--eval-data", "test.json", "--json", "--device", "cpu", "--quiet"]
+        judged, _, _ = run_process([*options.salora.split(), *judge], folder, options.threads, None)
+        return {"loss": json.loads(judged)["scores"]["loss"], **times}
+    return {**json.loads(output.strip().split("\n")[-1]), **times}
 
 
 def main():
@@ -268,8 +317,14 @@ def main():
         import torch
 
         torch.set_num_threads(options.threads)
-        score = PEERS[options.side]()(options.model, read_rows("train.csv"), read_rows("test.csv"), options.seed)
-        print(json.dumps({"accuracy": round(float(score), 4)}))
+        from sklearn.metrics import accuracy_score, f1_score
+
+        if os.path.exists("train.json"):
+            PEERS[options.side]()(options.model, read_rows("train.json"), None, options.seed)
+            return
+        test = read_rows("test.csv")
+        labels, answers = [row["label"] for row in test], PEERS[options.side]()(options.model, read_rows("train.csv"), test, options.seed)
+        print(json.dumps({"accuracy": round(accuracy_score(labels, answers), 4), "macroF1": round(f1_score(labels, answers, average="macro"), 4)}))
         return
     key = lambda case: (case["set"], case["rows"], case["draw"], case["side"])
     done = {key(json.loads(line)) for line in lines(options.output)} if os.path.exists(options.output) else set()
@@ -286,10 +341,11 @@ def main():
                     folder = os.path.abspath(f"{options.output}.work")
                     shutil.rmtree(folder, ignore_errors=True)
                     os.makedirs(folder)
+                    is_text = name == "alpaca"
                     for part, chosen in zip(("train", "test"), drawn):
-                        write_rows(os.path.join(folder, f"{part}.csv"), chosen)
+                        write_rows(os.path.join(folder, f"{part}.{'json' if is_text else 'csv'}"), chosen)
                     try:
-                        case |= run_side(side, folder, options, draw, len(drawn[0][0]) == 3)
+                        case |= run_side(side, folder, options, draw, len(drawn[0][0]) == 3 and not is_text, is_text)
                     except RuntimeError as error:
                         print(f"{case}: {error}", file=sys.stderr)
                         continue

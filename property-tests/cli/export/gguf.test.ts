@@ -91,10 +91,15 @@ describe('an export as GGUF', () => {
     }
     const model = await writeRandomDecoder(at('whole'), { ...config, eos_token_id: 2 })
     await writeFile(join(model, 'tokenizer.json'), JSON.stringify(kinds.llama3.tokenizer))
-    const adapter = await writeRandomAdapter(at('whole-lora'), model, { method: 'lora', rank: 2 })
-    const differences = { float32: 1e-5, float16: 5e-3, int8: 0.1 }
-    for (const [precision, bound] of Object.entries(differences)) {
-      const output = at(`whole-${precision}`)
+    const lora = await writeRandomAdapter(at('whole-lora'), model, { method: 'lora', rank: 2 })
+    const ia3 = await writeRandomAdapter(at('whole-ia3'), model, { method: 'ia3' })
+    for (const [adapter, precision, bound] of [
+      [lora, 'float32', 1e-5],
+      [lora, 'float16', 5e-3],
+      [lora, 'int8', 0.1],
+      [ia3, 'float32', 1e-5],
+    ] as const) {
+      const output = `${adapter}-${precision}`
       const { code, stdout } = await saloraHere(
         ...['export', '--model', model, '--adapter', adapter, '--format', 'gguf-merged', '--precision', precision, '--output', output],
         '--json',
