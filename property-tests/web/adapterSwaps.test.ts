@@ -3,6 +3,7 @@ import { cp, readFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
+import { setTimeout as pause } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { env, pipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -315,9 +316,14 @@ describe('a swap', () => {
         times.push(performance.now() - start)
         await classify('a wonderful film.')
       }
-      collect()
-      const { heapUsed, arrayBuffers, external } = process.memoryUsage()
-      return heapUsed + arrayBuffers + external
+      let least = Infinity
+      for (let i = 0; i < 5; i++) {
+        collect()
+        await pause(20) // what a finalizer frees is free after a turn of the event loop, or later beside busy processors
+        const { heapUsed, arrayBuffers, external } = process.memoryUsage()
+        least = Math.min(least, heapUsed + arrayBuffers + external)
+      }
+      return least
     }
     const before = await swapOften(50)
     const after = await swapOften(500)
