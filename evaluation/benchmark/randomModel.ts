@@ -1,4 +1,4 @@
-/** A random model of RoBERTa-base's shape, or of SmolLM2-135M's, on disk, so that a benchmark opens it as it would any other. */
+/** A random model on disk, of RoBERTa-base's shape, of SmolLM2-135M's or of any other, so that a benchmark opens it as it would any other. */
 import { rmSync } from 'node:fs'
 import { copyFile, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -25,8 +25,12 @@ export const decoderVocabulary = 49_152
 
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Writes a random model into a temporary folder. */
-export const randomModel = async (shape: BenchmarkShape, kind: BenchmarkKind = 'encoder'): Promise<RandomModel> => {
+/** A random model of a benchmark's shape, in a temporary folder. */
+export const randomModel = (shape: BenchmarkShape, kind: BenchmarkKind = 'encoder'): Promise<RandomModel> =>
+  temporaryModel(benchmarkConfigs[kind](shape))
+
+/** Writes a random model into a temporary folder. @param config of config.json */
+export const temporaryModel = async (config: object): Promise<RandomModel> => {
   const folder = await mkdtemp(join(tmpdir(), 'salora-bench-'))
   const remove = (): void => {
     for (const signal of endings) process.off(signal, leave)
@@ -38,7 +42,7 @@ export const randomModel = async (shape: BenchmarkShape, kind: BenchmarkKind = '
   }
   for (const signal of endings) process.once(signal, leave)
   try {
-    await writeRandomModel(folder, configs[kind](shape))
+    await writeRandomModel(folder, config)
     return { folder, remove }
   } catch (thrown) {
     remove()
@@ -47,7 +51,7 @@ export const randomModel = async (shape: BenchmarkShape, kind: BenchmarkKind = '
 }
 
 /** config.json of each shape, for texts of `sequence` tokens. */
-const configs: Readonly<Record<BenchmarkKind, (shape: BenchmarkShape) => object>> = {
+export const benchmarkConfigs: Readonly<Record<BenchmarkKind, (shape: BenchmarkShape) => object>> = {
   encoder: ({ layers, sequence, vocabulary }) => ({
     ...{ model_type: 'roberta', vocab_size: vocabulary, pad_token_id: 1, max_position_embeddings: sequence + 2, type_vocab_size: 1 },
     ...{ hidden_size: 768, num_hidden_layers: layers, num_attention_heads: 12, intermediate_size: 3072 },

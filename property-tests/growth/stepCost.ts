@@ -1,45 +1,22 @@
 /**
- * What a LoRA step costs by texts, length, layers, rank and shape: its matrix products at one rate, that of the first row, whose steps take turns with
- * those of every other row. Argument: the precision (float32).
+ * How well one rate predicts the time of a LoRA step: the operations of its matrix products, divided by the operations a second of the first row, whose
+ * steps alternate with those of each row. Argument: the precision (float32).
  */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { findDevice } from '../../accelerated/engines/devices/findDevice.js'
 import { evenCase } from '../../evaluation/benchmark/cases.js'
-import { writeRandomModel } from '../../evaluation/benchmark/randomModel.js'
+import { benchmarkConfigs, smallVocabulary as vocabulary, temporaryModel } from '../../evaluation/benchmark/randomModel.js'
 import { openSteppedRun } from '../../evaluation/benchmark/steppedRun.js'
 
-const [vocabulary, threads, steps] = [1000, 2, 5]
-const encoder = (width: number) => (layers: number, length: number) => ({
-  ...{ model_type: 'roberta', vocab_size: vocabulary, pad_token_id: 1, max_position_embeddings: length + 2, type_vocab_size: 1 },
-  ...{ hidden_size: width, num_hidden_layers: layers, num_attention_heads: width / 64, intermediate_size: 4 * width },
-  ...{ layer_norm_eps: 1e-5, hidden_act: 'gelu' },
-})
-const decoder = (width: number, inner: number, heads: number, keys: number) => (layers: number, length: number) => ({
-  ...{
-    model_type: 'llama',
-    vocab_size: vocabulary,
-    pad_token_id: 1,
-    max_position_embeddings: length,
-    hidden_size: width,
-    hidden_act: 'silu',
-  },
-  ...{
-    num_hidden_layers: layers,
-    num_attention_heads: heads,
-    num_key_value_heads: keys,
-    intermediate_size: inner,
-    rms_norm_eps: 1e-5,
-    tie_word_embeddings: true,
-  },
+const [threads, steps] = [2, 5]
+const sizes = (hidden: number, intermediate: number, heads: number, keyValueHeads = heads) => ({
+  ...{ hidden_size: hidden, intermediate_size: intermediate, num_attention_heads: heads, num_key_value_heads: keyValueHeads },
 })
 const shapes = {
-  'RoBERTa-base': { kind: 'encoder', config: encoder(768) },
-  'RoBERTa-large': { kind: 'encoder', config: encoder(1024) },
-  'MiniLM-L6': { kind: 'encoder', config: encoder(384) },
-  'SmolLM2-135M': { kind: 'decoder', config: decoder(576, 1536, 9, 3) },
-  'LLaMA-7B': { kind: 'decoder', config: decoder(4096, 11_008, 32, 32) },
+  'RoBERTa-base': { kind: 'encoder', ...sizes(768, 3072, 12) },
+  'RoBERTa-large': { kind: 'encoder', ...sizes(1024, 4096, 16) },
+  'MiniLM-L6': { kind: 'encoder', ...sizes(384, 1536, 6) },
+  'SmolLM2-135M': { kind: 'decoder', ...sizes(576, 1536, 9, 3) },
+  'LLaMA-7B': { kind: 'decoder', ...sizes(4096, 11_008, 32) },
 } as const
 
 /** [shape, texts, tokens, layers, rank] */
@@ -66,12 +43,13 @@ const rows = [
 const engine = findDevice('cpu').engine({ threads })
 const settings = { method: 'lora', precision: process.argv[2] ?? 'float32', dropout: 0 }
 const open = async ([shape, texts, length, layers, rank]: (typeof rows)[number]) => {
-  const [{ kind, config }, folder] = [shapes[shape], await mkdtemp(join(tmpdir(), 'salora-step-cost-'))]
-  await writeRandomModel(folder, config(layers, length))
+  const { kind, ...shapeSizes } = shapes[shape]
+  const config = { ...benchmarkConfigs[kind]({ layers, sequence: length, vocabulary }), ...shapeSizes, num_hidden_layers: layers }
+  const { folder, remove } = await temporaryModel(config)
   const { batches } = evenCase(texts, length, vocabulary)
   const run = await openSteppedRun({ folder, engine, kind, settings: { ...settings, rank }, steps: 100, batches })
   await run.step(0)
-  const close = () => run.release().then(() => rm(folder, { recursive: true }))
+  const close = () => run.release().then(remove)
   return { run, operations: run.operations(0) / 1e9, close }
 }
 const timeStep = async ({ run }: Awaited<ReturnType<typeof open>>, step: number): Promise<number> => {
