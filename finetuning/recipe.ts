@@ -9,7 +9,7 @@ import { frozenHead, type ModelFolder } from '../accelerated/checkpoints/modelFo
 import { newestCheckpoint } from '../accelerated/checkpoints/loadCheckpoint.js'
 import type { Device } from '../accelerated/engines/devices/device.js'
 import { watchedWeights } from '../accelerated/engines/engine.js'
-import { memoryLimit } from '../accelerated/engines/memoryLimit.js'
+import { memoryLimit } from '../accelerated/engines/inNode.js'
 import { ChangedFileError, InputError, inputError, quoted, formatValue } from '../accelerated/errors/inputError.js'
 import { SettingsError, TrainingError } from '../accelerated/errors/expectedErrors.js'
 import { option, words } from '../accelerated/errors/words.js'

@@ -5,6 +5,7 @@ import { fileInFolder, requiredFile } from '../storage/paths.js'
 import { namesLimit } from './labelNames.js'
 import type { ModelFolder } from './modelFolder.js'
 import { tokensBeyond, withListedTokens, withNewTokens } from './tokenizer/addedTokens.js'
+import { loadTokenizerOnce } from './tokenizer/tokenizer.js'
 import { tokenizerConfigLimit } from './tokenizer/tokenizerFile.js'
 import type { Model } from '../models/architecture.js'
 
@@ -37,7 +38,8 @@ const extended = async (base: ModelFolder, tokens: readonly string[], from: numb
   const size = Math.max(model.vocabularySize, from + tokens.length)
   const config = await requiredFile(folder, 'config.json', storage)
   if (size > model.vocabularySize) texts.set(config, withSize(await readText(config, namesLimit, storage), size))
-  return { ...base, model: withVocabulary(model, size), storage: withTexts(storage, texts), added: { tokens, from, plain: base } }
+  const larger = { ...base, model: withVocabulary(model, size), storage: withTexts(storage, texts) }
+  return { ...larger, tokenizer: loadTokenizerOnce(larger), added: { tokens, from, plain: base } }
 }
 
 /** The text of a config.json with this vocab_size. All other numbers keep their form. */

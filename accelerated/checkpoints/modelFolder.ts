@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { inputError, quoted, type InputError } from '../errors/inputError.js'
-import { memoryLimit } from '../engines/memoryLimit.js'
+import { memoryLimit } from '../engines/inNode.js'
 import { sameShape, showShape } from '../graph/expression.js'
 import type { Model, ModelSpec } from '../models/architecture.js'
 import { sentenceEncoder } from '../models/layers/classifierHead.js'
@@ -20,6 +20,7 @@ import { findHubId, poolingFile } from './hub/hubRules.js'
 import { type TensorEntry, storedShape } from './safetensors/safetensors.js'
 import { locateFiles, openWeights, type WeightFiles } from './safetensors/weightFiles.js'
 import { elementCount } from './safetensors/safetensorsHeader.js'
+import { loadTokenizerOnce, type Tokenizer } from './tokenizer/tokenizer.js'
 
 /** An opened model folder. No weight has been read yet. */
 export type ModelFolder = {
@@ -39,6 +40,8 @@ export type ModelFolder = {
   readonly others: ReadonlyMap<string, TensorEntry>
   /** whether sentence-transformers makes a text's embedding from the mean of its tokens */
   readonly averages: boolean
+  /** loaded by the first call, and the same for all who open this model @throws InputError as `loadTokenizer` */
+  readonly tokenizer: () => Promise<Tokenizer>
   /** the class names of config.json's id2label, in the order of the outputs; undefined without id2label */
   readonly labelNames: readonly string[] | undefined
   /** the tokens that `storage` and `model` have beyond those of the files, their first id, and the folder as its files are */
@@ -76,6 +79,7 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
     files: await locateFiles(folder, new Set([...frozen.values()].map(({ file }) => file)), storage),
     others,
     averages,
+    tokenizer: loadTokenizerOnce({ folder, model, storage }),
     labelNames,
     baseModelName: options.baseModelName ?? (await findHubId(folder, storage)) ?? folder,
   }

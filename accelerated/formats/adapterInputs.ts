@@ -88,12 +88,13 @@ export const toOneRank = (adapter: Adapter, rank: number, factor = 1): Adapter =
   const { modules } = toLowRankAdapter(adapter)
   const scale = factor * loraScale(settings as unknown as LoraSettings)
   const tensors = model.spec.matrices.flatMap((matrix) => {
-    const { A, B } = padPair(modules.get(matrix.name) ?? emptyPair(matrix), rank)
-    const data = B.data.map((x) => x * scale)
+    const pair = modules.get(matrix.name) ?? emptyPair(matrix)
+    const data = pair.B.data.map((x) => x * scale)
     if (!data.every(Number.isFinite)) throw inputError('scale', `finite numbers in ${matrix.name}`, `one that is not, by ${scale}`)
+    const { A, B } = padPair({ A: pair.A, B: { ...pair.B, data } }, rank)
     return [
       [`${matrix.name}.A`, A],
-      [`${matrix.name}.B`, { ...B, data }],
+      [`${matrix.name}.B`, B],
     ] as const
   })
   return { ...adapter, ...wholeLora(model, rank), tensors: new Map(tensors) }

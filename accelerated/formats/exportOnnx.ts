@@ -1,5 +1,4 @@
 /** The `transformers.js` export: an ONNX model of the merged classifier or decoder, and the files that @huggingface/transformers needs. */
-import { loadTokenizer } from '../checkpoints/tokenizer/tokenizer.js'
 import { embedWeights, encodeModel, largestModel, type Piece } from '../graph/onnxProto.js'
 import { type Outputs, topologicalOrder, type Expression, type Shape } from '../graph/expression.js'
 import { onnxParts } from '../graph/onnx.js'
@@ -72,7 +71,7 @@ export const exportOnnx = async (
   const graph = adapterInputs === null ? null : openAdapterInputs(trained, adapterInputs.lora, adapterInputs.maxRank)
   const embedded = await writeOnnxModel(folder, graph?.trained ?? trained, precision, largest, storage, graph?.inputs)
   // Without this setting, the library's pipeline leaves out the tokens that the tokenizer puts before a text.
-  const addsStart = adapter.outputs.head === 'causal' && (await loadTokenizer(base.folder, base.model, base.storage)).start.length > 0
+  const addsStart = adapter.outputs.head === 'causal' && (await base.tokenizer()).start.length > 0
   await writeTokenizer(target, base, adapter, maxLength, addsStart ? { add_bos_token: true } : {})
   // The library reads from these keys which file to open.
   const libraryConfig = {

@@ -1,6 +1,6 @@
 /** Whether a model's frozen weights fit into memory in a precision, and what fits instead. */
 import { inGigabytes, layersThatFit, tooLarge, type ModelFolder } from '../checkpoints/modelFolder.js'
-import { memoryLimit } from '../engines/memoryLimit.js'
+import { memoryLimit } from '../engines/inNode.js'
 import { precisions } from './index.js'
 import type { Precision } from './precision.js'
 

@@ -1,6 +1,5 @@
 /** What both sides of a benchmark train on: batches of token ids with their labels, the same for either; and which methods meet. */
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { permutation, uniforms } from '../../accelerated/parameters/random.js'
 import { planEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
@@ -40,7 +39,7 @@ export const evenCase = (batchSize: number, length: number, vocabulary: number, 
  */
 export const mrpcCases = async (data: string, folder: string, count: number): Promise<readonly BenchmarkCase[]> => {
   const { train, evaluation } = await loadTask({ task: 'mrpc', data })
-  const tokenizer = await loadTokenizer(folder, (await openModelFolder(folder)).model)
+  const tokenizer = await (await openModelFolder(folder)).tokenizer()
   const tokenized = ({ examples }: Dataset): readonly BatchedExample[] =>
     examples.map(({ text, textPair, label }) => ({ inputIds: tokenizer.encode(text, textPair, 128).inputIds, label }))
   const examples = tokenized(train)

@@ -1,6 +1,6 @@
 /** The first examples of a decoder's data, token by token, as a run trains on them. */
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { loadTokenizer, type Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { InputError } from '../../accelerated/errors/inputError.js'
 import { unlabeled } from '../../accelerated/objectives/labeledTokens.js'
 import type { Dataset } from '../data/index.js'
@@ -36,7 +36,7 @@ export const previewExamples = async (
   { examples }: Pick<Dataset, 'examples'>,
   { count, maxLength }: { readonly count: number; readonly maxLength: number },
 ): Promise<readonly ShownExample[]> => {
-  const tokenizer = await loadTokenizer(base.folder, base.model, base.storage)
+  const tokenizer = await base.tokenizer()
   const { explained } = await openTextTokens(base, options, Math.min(maxLength, base.model.spec.maxPositions))
   const shown: ShownExample[] = []
   for (const example of examples)

@@ -22,3 +22,21 @@ export const loadMetric = async (file: string): Promise<LoadedMetric> => {
   })) as Readonly<Record<string, unknown>>
   return { definition: metricIn(exports, file), file, sha256 }
 }
+
+/** The custom metric selects the best checkpoint unless another is named, so its own name needs no option. @throws InputError */
+export const withMetricModule = async <
+  O extends { readonly metric?: string; readonly task: object & { readonly metricForBestModel?: string } },
+>(
+  options: O,
+): Promise<{ readonly options: O; readonly metric: LoadedMetric | null }> => {
+  if (options.metric === undefined) return { options, metric: null }
+  const metric = await loadMetric(options.metric)
+  const { metricForBestModel, ...task } = options.task
+  return { options: metricForBestModel === metric.definition.name ? { ...options, task } : options, metric }
+}
+
+export const storedMetric = ({ definition: { name, higherIsBetter }, sha256 }: LoadedMetric): StoredMetric => ({
+  name,
+  higherIsBetter,
+  sha256,
+})

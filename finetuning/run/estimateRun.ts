@@ -6,8 +6,7 @@ import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option } from '../../accelerated/errors/words.js'
-import { memoryLimit } from '../../accelerated/engines/memoryLimit.js'
-import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { memoryLimit } from '../../accelerated/engines/inNode.js'
 import type { Examples, TokenizedExample } from '../../accelerated/models/packing.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
@@ -90,7 +89,7 @@ export const estimateRun = async (options: {
       ? causalLM(model, method)
       : sequenceClassification(model, { labels: options.labels ?? 2, problemType: 'single_label_classification' })
   const assembly = assemble(parts, objective)
-  const tokenizer = await loadTokenizer(base.folder, base.model, base.storage) // a run holds one too
+  const tokenizer = await base.tokenizer() // a run holds one too
   const inputIds = new Int32Array(settings.maxLength)
   const examples: Examples<TokenizedExample> = { length: settings.batchSize, at: () => ({ inputIds }) }
   tokenizer.encode('', undefined, settings.maxLength)

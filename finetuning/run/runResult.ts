@@ -1,6 +1,6 @@
 /** What a run says of itself: the facts before its first step, result.json, and the tensors of its adapter. */
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { peakMemory } from '../../accelerated/engines/memoryLimit.js'
+import { peakMemory } from '../../accelerated/engines/inNode.js'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { selectHead, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { InferenceState, RunState } from '../../accelerated/parameters/runState.js'

@@ -1,7 +1,6 @@
 /** Samples of a run: answers to its prompts with the parameters of an evaluation, so that people see what the model learns. */
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
-import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { option, words } from '../../accelerated/errors/words.js'
 import { answersTo, answerText } from '../../accelerated/generation/answers.js'
@@ -26,9 +25,9 @@ export type Sampler = { readonly sample: NonNullable<TrainingTask['sample']>; re
  * @throws InputError if a prompt is empty or too long, or needs a chat template that the model lacks
  */
 export const openSampler = async ({ assembly, runtime, base, task }: SampledRun, prompts: readonly SamplePrompt[]): Promise<Sampler> => {
-  const { folder, model, storage } = base
+  const { folder, model } = base
   const { method, settings } = assembly
-  const tokenizer = await loadTokenizer(folder, model, storage)
+  const tokenizer = await base.tokenizer()
   const [tokenizePrompt, endTokens] = [
     await promptTokens(folder, tokenizer, task.templateDate),
     await namedEosTokenIds(folder, model.vocabularySize),

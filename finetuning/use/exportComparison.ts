@@ -26,7 +26,6 @@ import type { EncodedText, Text } from '../tasks/taskType.js'
 import { scoreAdapter } from './scoreAdapter.js'
 import { type TrainedAdapter, loadTextModel, loadTrainedModel, type TrainedModel, type TrainedModelOptions } from './openModel.js'
 import { cacheNames } from '../../accelerated/formats/cachedInference.js'
-import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { parts } from '../../accelerated/generation/graph.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 import { promptTokens } from '../tasks/texts/prompts.js'
@@ -292,10 +291,10 @@ export const nextTokenLogits = async (trained: TrainedModel, texts: readonly Tex
 const longestPrompt = 64
 
 const tokenizePrompts = async (
-  { base: { folder, model, storage }, adapter: { method, settings } }: TrainedModel,
+  { base: { folder, model, tokenizer }, adapter: { method, settings } }: TrainedModel,
   texts: readonly Text[],
 ): Promise<readonly (readonly number[])[]> => {
-  const tokenizePrompt = await promptTokens(folder, await loadTokenizer(folder, model, storage))
+  const tokenizePrompt = await promptTokens(folder, await tokenizer())
   return texts.map(({ text }) =>
     tokenizePrompt({ text }).slice(0, Math.min(longestPrompt, availablePositions(method, settings, model).left)),
   )

@@ -1,7 +1,6 @@
 /** Text generation: opens a decoder with its tokenizer and, if one is named, an adapter. */
 import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { keepingCache } from '../../accelerated/generation/decoder.js'
 import {
   answerBatch,
@@ -59,8 +58,8 @@ export const generatorOn = async (
   { trained, device }: OpenedModel,
   options: Pick<GeneratorOptions, 'precision' | 'threads' | 'keepsCache' | 'templateDate'>,
 ): Promise<Generator> => {
-  const { folder, model, storage } = trained.base
-  const tokenizer = await loadTokenizer(folder, model, storage)
+  const { folder, model } = trained.base
+  const tokenizer = await trained.base.tokenizer()
   const [tokenizePrompt, endTokens] = [
     await promptTokens(folder, tokenizer, options.templateDate),
     await namedEosTokenIds(folder, model.vocabularySize),

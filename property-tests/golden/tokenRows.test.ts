@@ -167,9 +167,12 @@ describe.each(families)('rows of tokens of %s under PEFT', (family) => {
     const ours = await base.storage.open(join(base.folder, 'tokenizer.json'))
     const added = (text: string): unknown => (JSON.parse(text) as { readonly added_tokens: unknown }).added_tokens
     expect(added(new TextDecoder().decode(await ours.read(0, ours.size)))).toEqual(added(await readFile(file, 'utf8')))
-    const { ids, decode } = await loadTokenizer(base.folder, base.model, base.storage)
+    const { ids, decode } = await base.tokenizer()
     const { text, ids: expected, decoded } = golden.tokenized
     expect([ids(text), decode(expected)]).toEqual([expected, decoded])
+    const plain = await base.added?.plain.tokenizer()
+    expect(plain?.ids(text)).not.toEqual(expected)
+    expect(await base.added?.plain.tokenizer(), 'loaded once').toBe(plain)
   })
 
   it("that PEFT saved open here to PEFT's logits", async () => {

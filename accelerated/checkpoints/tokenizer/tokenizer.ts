@@ -80,6 +80,16 @@ export const loadTokenizer = async (folder: string, model: TokenizerModel, stora
   }
 }
 
+/** The same by the first call only: a vocabulary takes a quarter of a second to read, and its tables tens of megabytes. */
+export const loadTokenizerOnce = (source: {
+  readonly folder: string
+  readonly model: TokenizerModel
+  readonly storage: Storage
+}): (() => Promise<Tokenizer>) => {
+  let loaded: Promise<Tokenizer> | undefined
+  return () => (loaded ??= loadTokenizer(source.folder, source.model, source.storage))
+}
+
 /** The bytes of a token as the vocabulary writes it, by the decoder that makes text of tokens. */
 const tokenBytes = ({ decoder, added_tokens: added }: TokenizerFile): ((token: string) => Uint8Array) => {
   const [utf8, verbatim] = [new TextEncoder(), new Set(added.map(({ content }) => content))]

@@ -19,7 +19,6 @@ import { toFloat16 } from '../../storage/float16.js'
 import { tokenTypes } from '../../checkpoints/gguf/ggufTokenizerJson.js'
 import { readChatTemplate } from '../../checkpoints/chatTemplate/chatTemplate.js'
 import { namedEosTokenIds } from '../../checkpoints/tokenizer/eosToken.js'
-import { loadTokenizer } from '../../checkpoints/tokenizer/tokenizer.js'
 import { parseTokenizerFile, type TokenizerFile } from '../../checkpoints/tokenizer/tokenizerFile.js'
 import { wordPatterns } from '../../checkpoints/tokenizer/tokenizerSchema.js'
 import { inputError, quoted } from '../../errors/inputError.js'
@@ -132,13 +131,13 @@ type TokenTable = { readonly tokens: readonly (string | undefined)[]; readonly t
 type Bpe = Extract<TokenizerFile['model'], { readonly type: 'BPE' }>
 
 /** @throws InputError for a tokenizer that llama.cpp cannot be */
-export const tokenizerKeys = async ({ folder, model, storage }: ModelFolder): Promise<WrittenKeys> => {
+export const tokenizerKeys = async ({ folder, model, storage, tokenizer }: ModelFolder): Promise<WrittenKeys> => {
   const file = await requiredFile(folder, 'tokenizer.json', storage)
   const parsed = parseTokenizerFile(await readText(file, undefined, storage), file, model.vocabularySize, joinPath(folder, 'config.json'))
   const table = buildTokenTable(parsed, model.vocabularySize)
   const ofModel = modelKeys(parsed, table, file)
   const { text: template, special } = await readChatTemplate(folder, storage)
-  const { start } = await loadTokenizer(folder, model, storage)
+  const { start } = await tokenizer()
   if (start.length > 1) throw inputError(file, 'at most one token before a text, for GGUF', String(start.length))
   const findId = (token: string | undefined): number | undefined => {
     const id = token === undefined ? -1 : table.tokens.indexOf(token)

@@ -12,7 +12,7 @@ import { openAdapterFolder } from './adapterFolder.js'
 import { type LowRankPair, pairKeys, pairParts, peftPrefix } from './peft.js'
 import { parseTokenIndices, type NamedRows } from './tokenRows.js'
 import { fansInOut, parsePeftConfig, type PeftConfig } from './peftConfig.js'
-import { matchInTime } from '../../engines/matchInTime.js'
+import { matchInTime } from '../../engines/inNode.js'
 
 type Entries = ReadonlyMap<string, TensorEntry>
 

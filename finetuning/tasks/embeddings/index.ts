@@ -1,7 +1,7 @@
 /** Sentence embeddings: texts that belong together, or that have a similarity, by the cosine of their vectors. */
 import type { Examples } from '../../../accelerated/models/packing.js'
 import type { EmbeddingOutputs } from '../../../accelerated/models/modelOutputs.js'
-import { loadTokenizer, type Tokenizer, type Encoding } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { Tokenizer, Encoding } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { option, words } from '../../../accelerated/errors/words.js'
 import { numberTexts, sentenceEmbedding, type EmbeddingLoss, type PairExample, type PairTexts } from './objective.js'
@@ -120,9 +120,9 @@ const boundTo = (
       return sentenceEmbedding(model, negatives === null ? loss : 'triplets', sizes)
     },
     ...(negatives === 'mined' ? { mining: pairMining } : {}),
-    tokenizer: async ({ folder, model, storage }, maxLength) => {
+    tokenizer: async (base, maxLength) => {
       let [texts, truncated] = [0, 0]
-      const tokenize = tokenizeWith(await loadTokenizer(folder, model, storage), maxLength, () => truncated++)
+      const tokenize = tokenizeWith(await base.tokenizer(), maxLength, () => truncated++)
       const read = (examples: Iterable<Example>, hasNegatives: boolean): Examples<PairExample> => {
         const list = scaled(tokenize(examples, hasNegatives))
         texts += list.length
@@ -161,8 +161,8 @@ const embeddingType = (definition: Definition, isImplied: boolean): TaskType => 
     refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
     bind: (data) => sealTask(boundTo(definition, data)),
     predictions,
-    openReading: async ({ base: { folder, model, storage }, adapter }, _, maxLength) => {
-      const tokenizer = await loadTokenizer(folder, model, storage)
+    openReading: async ({ base, adapter }, _, maxLength) => {
+      const tokenizer = await base.tokenizer()
       return toReading(
         ({ text, textPair }) => encodeTexts(tokenizer, [text, textPair], maxLength),
         sentenceEmbedding(adapter.model, 'ranking'),

@@ -7,7 +7,6 @@ import { encoding, evalShare } from '../files/flags.js'
 import { textSource } from '../texts/source.js'
 import type { Task } from '../task.js'
 import { mean } from 'simple-statistics'
-import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { option } from '../../../accelerated/errors/words.js'
@@ -19,11 +18,8 @@ import { asExample } from '../texts/tokens.js'
 
 // Tokenizes multiple choice as lm-evaluation-harness does ARC: `Question: …\nAnswer:`, and each answer after a blank. No end of text follows.
 /** Training reads the right answer, and an evaluation reads all. A question that is too long is left out: a cut one is another. */
-export const openChoiceTokens = async (
-  { folder, model, storage }: ModelFolder,
-  maxLength: number,
-): Promise<ExampleTokenizer<ChoiceExample>> => {
-  const tokenizer = await loadTokenizer(folder, model, storage)
+export const openChoiceTokens = async (base: ModelFolder, maxLength: number): Promise<ExampleTokenizer<ChoiceExample>> => {
+  const tokenizer = await base.tokenizer()
   let [questions, tooLong] = [0, 0]
   const tokenizeAnswer = (question: string, answer: string, row: number): LabeledText => {
     const segments = [

@@ -1,6 +1,6 @@
 /** Reranking: the texts of a query in the order of their grades, by a cross-encoder that reads the query beside each text. */
 import { mean } from 'simple-statistics'
-import { loadTokenizer, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import type { SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
 import type { Examples } from '../../../accelerated/models/packing.js'
@@ -65,8 +65,8 @@ const checkRow = (file: string, { text, label, row }: Example, texts: number): v
 
 const outputs: SequenceOutputs = { head: 'sequence', labels: 1, problemType: 'regression', taskType: 'rerank', readsPairs: true }
 
-const openQueryTokens = async ({ folder, model, storage }: ModelFolder, maxLength: number): Promise<ExampleTokenizer<RankedExample>> => {
-  const tokenizer = await loadTokenizer(folder, model, storage)
+const openQueryTokens = async (base: ModelFolder, maxLength: number): Promise<ExampleTokenizer<RankedExample>> => {
+  const tokenizer = await base.tokenizer()
   let [pairs, truncated] = [0, 0]
   const encode = (query: string, text: string): ReturnType<Tokenizer['encode']> => {
     const encoding = tokenizer.encode(query, text, maxLength)
@@ -123,8 +123,8 @@ const rerank: TaskType = {
   refuses: { positiveLabel: noClasses, classWeights: noClasses, labelNames: noClasses },
   bind: (data) => sealTask(boundTo(data)),
   predictions: { columns: ['score'], predict: ([score = NaN]) => ({ json: { score }, cells: [String(score)] }) },
-  openReading: async ({ base: { folder, model, storage }, adapter }, _, maxLength) => {
-    const tokenizer = await loadTokenizer(folder, model, storage)
+  openReading: async ({ base, adapter }, _, maxLength) => {
+    const tokenizer = await base.tokenizer()
     return toReading(
       ({ text, textPair }) => tokenizer.encode(text, textPair, maxLength),
       sequenceClassification(adapter.model, outputs),

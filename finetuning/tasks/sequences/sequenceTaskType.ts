@@ -1,6 +1,5 @@
 /** What all task types with a head over whole sequences share; singleLabel.ts, multiLabel.ts and regression.ts say what differs. */
 import type { Examples } from '../../../accelerated/models/packing.js'
-import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { ProblemType, SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
 import {
   labelScaling,
@@ -92,9 +91,9 @@ export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
     isImpliedBy: definition.isImpliedBy ?? ((outputs) => outputs.head === 'sequence' && outputs.problemType === problemType),
     metricNames: ({ metrics, positive }) => [...new Set([...metrics, ...commonMetrics(positive !== undefined)])],
     bind: (data, loss = {}) => sealTask(boundTo(definition, outputsFor(data.labelNames), data, loss)),
-    openReading: async ({ base: { folder, model, storage }, adapter }, outputs, maxLength) => {
+    openReading: async ({ base, adapter }, outputs, maxLength) => {
       if (outputs.head !== 'sequence') throw new Error(`${name}: expected a head over sequences, got ${outputs.head}`)
-      const tokenizer = await loadTokenizer(folder, model, storage)
+      const tokenizer = await base.tokenizer()
       return toReading(
         ({ text, textPair }) => tokenizer.encode(text, textPair, maxLength),
         sequenceClassification(adapter.model, outputs),
@@ -128,11 +127,11 @@ const boundTo = (
     outputs,
     objective: (model) => sequenceClassification(model, outputs, loss),
     probe: (model) => buildProbe(model, outputs, loss),
-    tokenizer: async ({ folder, model, storage }, maxLength) => {
-      const tokenizer = await loadTokenizer(folder, model, storage)
+    tokenizer: async (base, maxLength) => {
+      const tokenizer = await base.tokenizer()
       let [texts, truncated] = [0, 0]
       const tokenizeAll = (examples: Iterable<Example>): Examples<LabeledExample> => {
-        const tokenized = tokenize(tokenizer, model.vocabularySize, examples, maxLength, () => truncated++)
+        const tokenized = tokenize(tokenizer, base.model.vocabularySize, examples, maxLength, () => truncated++)
         texts += tokenized.length
         return tokenized
       }

@@ -4,7 +4,7 @@ import { eosTokenIds } from '../../../accelerated/checkpoints/tokenizer/eosToken
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { option, words } from '../../../accelerated/errors/words.js'
 import type { ModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
-import { loadTokenizer, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Examples } from '../../../accelerated/models/packing.js'
 import type { TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { unlabeled } from '../../../accelerated/objectives/labeledTokens.js'
@@ -78,10 +78,10 @@ export type TextTokenizer = ExampleTokenizer<TextExample> & { readonly explained
 
 /** The tokenizer, the ids that end a text, and the chat template where it is asked for. @throws InputError if the model has none */
 export const openTemplateTokenizer = async (
-  { folder, model, storage }: ModelFolder,
+  { folder, model, tokenizer: open }: ModelFolder,
   { promptTemplate, templateDate }: Pick<TextTokenOptions, 'promptTemplate' | 'templateDate'>,
 ) => {
-  const [tokenizer, ends] = [await loadTokenizer(folder, model, storage), await eosTokenIds(folder, model.vocabularySize)]
+  const [tokenizer, ends] = [await open(), await eosTokenIds(folder, model.vocabularySize)]
   const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder, { date: templateDate }) : null
   if (promptTemplate === 'chat' && chat === null)
     throw inputError(

@@ -1,7 +1,6 @@
 /** Token classification: an entity type, or none, for each word of a text. */
 import type { Examples } from '../../../accelerated/models/packing.js'
 import type { TokenOutputs } from '../../../accelerated/models/modelOutputs.js'
-import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { option, words } from '../../../accelerated/errors/words.js'
 import { tokenClassification as tokenObjective, type TaggedExample } from './objective.js'
@@ -102,8 +101,8 @@ const boundTo = (data: TaskData): TypedTask<TaggedExample, readonly number[]> =>
   return {
     outputs: outputsFor(labelNames),
     objective: (model) => tokenObjective(model, { labels: names.length }),
-    tokenizer: async ({ folder, model, storage }, maxLength) => {
-      const tokenizer = await loadTokenizer(folder, model, storage)
+    tokenizer: async (base, maxLength) => {
+      const tokenizer = await base.tokenizer()
       let [texts, truncated] = [0, 0]
       const tokenize = (examples: Iterable<Example>): readonly TaggedExample[] =>
         Array.from(examples, ({ text, words = [], labels = [], row }) => {
@@ -184,9 +183,9 @@ export const tokenClassification: TaskType = {
   refuses: { positiveLabel: refused, classWeights: refused },
   bind: (data) => sealTask(boundTo(data)),
   predictions: entityPredictions,
-  openReading: async ({ base: { folder, model, storage }, adapter }, outputs, maxLength) => {
+  openReading: async ({ base, adapter }, outputs, maxLength) => {
     if (outputs.head !== 'token') throw new Error(`${name}: expected a head over tokens, got ${outputs.head}`)
-    const tokenizer = await loadTokenizer(folder, model, storage)
+    const tokenizer = await base.tokenizer()
     return toReading(
       ({ text, textPair, words = wordsIn(text) }) => {
         if (textPair !== undefined)

@@ -1,8 +1,15 @@
-/** Regular expressions of untrusted files, with a time limit: one may backtrack forever, and only node:vm can stop it. */
+/** What this program asks of Node alone. In a browser inBrowser.ts is in its place ("browser" in package.json). */
+import { totalmem } from 'node:os'
 import { runInNewContext } from 'node:vm'
 
+/** In bytes: the machine's memory, or the container's limit. */
+export const memoryLimit = (): number => Math.min(totalmem(), process.constrainedMemory() || Infinity)
+
+/** In bytes, of the whole process so far. */
+export const peakMemory = (): number => process.resourceUsage().maxRSS * 1024
+
 /**
- * For each expression, whether each name matches.
+ * For each expression of an untrusted file, whether each name matches: one may backtrack forever, and only node:vm can stop it.
  * @param limit in milliseconds, for all of them @param progress gets the index of the expression that is running
  * @throws an error of JavaScript or of the time limit
  */
