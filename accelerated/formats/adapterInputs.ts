@@ -100,9 +100,12 @@ export const toOneRank = (adapter: Adapter, rank: number, factor = 1): Adapter =
   return { ...adapter, ...wholeLora(model, rank), tensors: new Map(tensors) }
 }
 
+/** At least 1. */
+export const largestRank = (adapter: Adapter): number => Math.max(1, ...[...toLowRankAdapter(adapter).modules.values()].map(pairRank))
+
 /** `asked`, or enough for most adapters. @throws InputError if the adapter has a larger rank */
 export const chooseMaxRank = (adapter: Adapter, asked: number | null): number => {
-  const largest = Math.max(1, ...[...toLowRankAdapter(adapter).modules.values()].map(pairRank))
+  const largest = largestRank(adapter)
   if (asked !== null && asked < largest)
     throw inputError(option('maxRank'), words`at least ${String(largest)}, the adapter's largest rank`, String(asked))
   return asked ?? Math.max(usualRank, largest)

@@ -6,9 +6,10 @@ import { buildLayout, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../parameters/vectors.js'
 import { headSizeUnit } from '../graph/operators.js'
 import type { Runtime } from '../training/phaseSessions.js'
-import { fixedParameters } from '../training/inferenceGraph.js'
+import { fixedParameters, type FixedParameters } from '../training/inferenceGraph.js'
 import { cacheCarry, readFloats, growingMemory, isSame, roomyMemory, type CacheMemory, type RowMemory } from './cacheMemory.js'
 import { decodingGraph, type CacheKind } from './graph.js'
+import { openStack, stackedInputs, type RowAdapter } from './stackedAdapters.js'
 
 /** Logits of one row, over the vocabulary. */
 export type Logits = Float32Array | Float64Array
@@ -31,22 +32,31 @@ export type DecodedRows = {
   readonly reread: (kept: number, tokens: Tokens, signal?: AbortSignal) => Promise<void>
 }
 
-/** padding: slots before each row */
-export type CachedRows = { readonly memory: CacheMemory; readonly padding: readonly number[] }
+/** padding: slots before the row · adapter: absent unless the decoder has those of its rows */
+type Row = { readonly padding: number; readonly adapter: RowAdapter | undefined }
+
+export type CachedRows = { readonly memory: CacheMemory; readonly rows: readonly Row[] }
 
 export type Decoder = {
   readonly assembly: Assembly
+  /** of every row, unless `begin` is told another */
+  readonly adapter?: RowAdapter
   /** for a prompt and its continuation together */
   readonly positions: number
   /**
    * Reads prompts of at least one token, a row each. Calls for other rows take their turns between its chunks. An aborted signal ends it after a
-   * chunk: the rows are then of no use.
+   * chunk: the rows are then of no use. adapters: one for each prompt, of a shared decoder.
    */
-  readonly begin: (prompts: readonly Tokens[], signal?: AbortSignal) => Promise<DecodedRows>
+  readonly begin: (prompts: readonly Tokens[], signal?: AbortSignal, adapters?: readonly (RowAdapter | undefined)[]) => Promise<DecodedRows>
   /** bytes of the cache for a token of a row */
   readonly tokenBytes: number
   /** Reads a text, and hands over the logits of the token after each of its tokens, until the signal is aborted. */
-  readonly score: (tokens: Tokens, take: (logits: Logits, position: number) => void, signal?: AbortSignal) => Promise<void>
+  readonly score: (
+    tokens: Tokens,
+    take: (logits: Logits, position: number) => void,
+    signal?: AbortSignal,
+    adapter?: RowAdapter,
+  ) => Promise<void>
   /** @throws ChangedFileError if the files of the weights are no longer those that were opened */
   readonly checkWeights: () => Promise<void>
   readonly release: () => Promise<void>
@@ -65,10 +75,29 @@ const mostLogits = 2 ** 23
  * @param phase one without gate noise: see `inference` of MethodPhases @param parameters in the phase's layout
  * @param chunk tokens of a row to read at once
  */
-export const openDecoder = async (
+export const openDecoder = (assembly: Assembly, phase: unknown, parameters: Vector, runtime: Runtime, chunk?: number): Promise<Decoder> => {
+  const trained = fixedParameters(buildLayout(assembly, phase), parameters, assembly.precision.dtype, runtime.engine)
+  return open(assembly, phase, { ...trained, fixed: Object.keys(trained.feeds), ofRows: () => ({}) }, runtime, chunk)
+}
+
+/** A decoder of the base, whose rows each have an adapter of their own. @param assembly of plain LoRA, by its own or any other adapter */
+export const openSharedDecoder = (assembly: Assembly, phase: unknown, runtime: Runtime, chunk?: number): Promise<Decoder> => {
+  const { model, precision } = assembly
+  const { tensors, method } = stackedInputs(assembly)
+  return open({ ...assembly, method }, phase, { tensors, feeds: {}, fixed: [], ofRows: openStack(model, precision.dtype) }, runtime, chunk)
+}
+
+type TrainedInputs = FixedParameters & {
+  /** those of `feeds` that an engine may copy once */
+  readonly fixed: readonly string[]
+  /** Feeds of a run that follow from its rows' adapters. @param tokens of each row */
+  readonly ofRows: (adapters: readonly (RowAdapter | undefined)[], tokens: number) => Feeds
+}
+
+const open = async (
   assembly: Assembly,
   phase: unknown,
-  parameters: Vector,
+  trained: TrainedInputs,
   { engine, weights: source }: Runtime,
   chunk = usualChunk,
 ): Promise<Decoder> => {
@@ -77,14 +106,13 @@ export const openDecoder = async (
   const virtual = virtualSlots(assembly)
   const kind = cacheKind(assembly, engine)
   const { weights, check } = watchedWeights(source)
-  const trained = fixedParameters(buildLayout(assembly, phase), parameters, dtype, engine)
   const session = await engine.open(decodingGraph(assembly, phase, kind, trained.tensors), weights, {
-    ...{ mode: 'decode', fixed: Object.keys(trained.feeds) },
+    ...{ mode: 'decode', fixed: trained.fixed },
     carry: kind === 'growing' ? cacheCarry(model.spec.layers) : {},
   })
   const inTurn = turns()
   const device = deviceCache(session)
-  const readNow = makeReader(assembly, session, trained.feeds, device)
+  const readNow = makeReader(assembly, session, trained, device)
   const read: ReadColumns = (...call) => inTurn(() => readNow(...call))
   const change = (memory: CacheMemory, work: () => void): Promise<void> => inTurn(() => changeMemory(device, memory, work))
   const { vocabularySize } = model
@@ -94,25 +122,25 @@ export const openDecoder = async (
   const openMemory = (rows: number, longest: number): CacheMemory =>
     kind === 'roomy' ? roomyMemory(model.spec.layers, rows, longest) : growingMemory(model.spec.layers, rows, dtype)
 
-  const score: Decoder['score'] = async (tokens, take, signal) => {
+  const score: Decoder['score'] = async (tokens, take, signal, adapter) => {
     const row = [...new Array<number>(virtual.inside).fill(0), ...tokens]
     const [memory, most] = [openMemory(1, row.length), Math.max(1, Math.min(chunk, Math.floor(mostLogits / vocabularySize)))]
     for (let start = 0; start < row.length && signal?.aborted !== true; start += most) {
       const part = row.slice(start, start + most)
-      const logits = await read([part], [0], memory, [...part.keys()])
+      const logits = await read([part], [{ padding: 0, adapter }], memory, [...part.keys()])
       for (const i of part.keys())
         if (start + i >= virtual.inside) take(logits.subarray(i * vocabularySize, (i + 1) * vocabularySize), start + i - virtual.inside)
     }
   }
 
-  const begin: Decoder['begin'] = async (prompts, signal) => {
+  const begin: Decoder['begin'] = async (prompts, signal, adapters = []) => {
     const longest = Math.max(...prompts.map(({ length }) => length + virtual.inside))
     if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
       throw new Error(`begin: expected prompts of at least one token, got lengths [${prompts.map(({ length }) => length)}]`)
-    const padding = prompts.map(({ length }) => longest - length - virtual.inside)
+    const rows = prompts.map(({ length }, row) => ({ padding: longest - length - virtual.inside, adapter: adapters[row] }))
     const memory = openMemory(prompts.length, longest)
-    const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + virtual.inside).fill(0), ...ids])
-    return decodedRows(context, memory, padding, await readPrompts(rows, padding, memory, signal))
+    const columns = prompts.map((ids, row) => [...new Array<number>((rows[row]?.padding ?? 0) + virtual.inside).fill(0), ...ids])
+    return decodedRows(context, memory, rows, await readPrompts(columns, rows, memory, signal))
   }
   const tokenBytes = model.spec.layers.reduce((sum, { heads, headSize }) => sum + 2 * heads * headSize * zeros(1, dtype).byteLength, 0)
   return {
@@ -126,6 +154,20 @@ export const openDecoder = async (
   }
 }
 
+/** A shared decoder whose rows have this adapter. Its release leaves the shared one open. */
+export const withAdapter = (decoder: Decoder, adapter: RowAdapter): Decoder => ({
+  ...decoder,
+  adapter,
+  begin: (prompts, signal, adapters = []) =>
+    decoder.begin(
+      prompts,
+      signal,
+      prompts.map((_, row) => adapters[row] ?? adapter),
+    ),
+  score: (tokens, take, signal) => decoder.score(tokens, take, signal, adapter),
+  release: async () => undefined,
+})
+
 /** How rows of a decoder are read. inside: virtual tokens in slots at the start of a row */
 type RowsContext = {
   readonly read: ReadColumns
@@ -136,52 +178,55 @@ type RowsContext = {
   readonly inside: number
 }
 
-/** Rows whose prompts are read. @param before slots before each row @param first logits of the next token of each row */
+/** Rows whose prompts are read. @param first logits of the next token of each row */
 const decodedRows = (
   { read, readChunks, change, vocabularySize, inside }: RowsContext,
   memory: CacheMemory,
-  before: readonly number[],
+  begun: readonly Row[],
   first: Vector,
 ): DecodedRows => {
-  let padding = before
-  const byRow = (all: Vector): readonly Logits[] => padding.map((_, row) => all.subarray(row * vocabularySize, (row + 1) * vocabularySize))
+  let rows = begun
+  const byRow = (all: Vector): readonly Logits[] => rows.map((_, row) => all.subarray(row * vocabularySize, (row + 1) * vocabularySize))
   let logits = byRow(first)
   return {
     logits: () => logits,
     append: async (next) => {
       const from = next.map((row) => row.from)
-      if (!isSame(from, padding.length)) {
-        padding = from.map((row) => padding[row] ?? 0)
-        const common = Math.min(...padding) // the longest row has left
+      if (!isSame(from, rows.length)) {
+        const kept = from.flatMap((row) => rows[row] ?? [])
+        const common = Math.min(...kept.map(({ padding }) => padding)) // the longest row has left
         await change(memory, () => memory.select(from, common))
-        padding = padding.map((before) => before - common)
+        rows = moved(kept, -common)
       }
       logits = byRow(
         await read(
           next.map(({ token }) => [token]),
-          padding,
+          rows,
           memory,
         ),
       )
     },
-    cached: () => ({ memory, padding }),
+    cached: () => ({ memory, rows }),
     join: async (others) => {
-      const { memory: theirs, padding: theirPadding } = others.cached()
+      const { memory: theirs, rows: theirRows } = others.cached()
       await change(theirs, () => undefined) // on the device alone until now
       const [count, theirCount] = [memory.tokens(), theirs.tokens()]
       await change(memory, () => memory.join(theirs))
       const joined = memory.tokens()
-      padding = [...padding.map((before) => before + joined - count), ...theirPadding.map((before) => before + joined - theirCount)]
+      rows = [...moved(rows, joined - count), ...moved(theirRows, joined - theirCount)]
       logits = [...logits, ...others.logits()]
     },
     reread: async (kept, tokens, stop) => {
-      const [before = 0, ...others] = padding
-      if (others.length > 0) throw new Error(`reread: expected a single row, got ${padding.length}`)
-      await change(memory, () => memory.keep(before + inside + kept))
-      logits = byRow(await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], padding, memory, stop))
+      const [row, ...others] = rows
+      if (others.length > 0) throw new Error(`reread: expected a single row, got ${rows.length}`)
+      await change(memory, () => memory.keep((row?.padding ?? 0) + inside + kept))
+      logits = byRow(await readChunks([[...new Array<number>(memory.tokens()).fill(0), ...tokens]], rows, memory, stop))
     },
   }
 }
+
+/** Rows with more slots before them. */
+const moved = (rows: readonly Row[], more: number): readonly Row[] => rows.map((row) => ({ ...row, padding: row.padding + more }))
 
 /** Runs work after the work before it: a session runs once at a time. */
 const turns = () => {
@@ -194,8 +239,8 @@ const turns = () => {
 }
 
 type ReadRows<Memory> = (
-  rows: readonly Tokens[],
-  padding: readonly number[],
+  columns: readonly Tokens[],
+  rows: readonly Row[],
   memory: Memory,
   signal: AbortSignal | undefined,
 ) => Promise<Vector>
@@ -203,24 +248,22 @@ type ReadRows<Memory> = (
 /** Reads prompts, whose columns come in chunks, until a signal is aborted. */
 const promptReader = (read: ReadColumns, chunk: number, { model: { vocabularySize }, precision: { dtype } }: Assembly) => {
   /** Reads whole rows, in chunks of columns. */
-  const readChunks: ReadRows<RowMemory> = async (rows, padding, memory, signal) => {
+  const readChunks: ReadRows<RowMemory> = async (columns, rows, memory, signal) => {
     let logits = zeros(0, dtype)
-    for (let start = memory.tokens(); start < (rows[0]?.length ?? 0) && signal?.aborted !== true; start += chunk)
+    for (let start = memory.tokens(); start < (columns[0]?.length ?? 0) && signal?.aborted !== true; start += chunk)
       logits = await read(
-        rows.map((ids) => ids.slice(start, start + chunk)),
-        padding,
+        columns.map((ids) => ids.slice(start, start + chunk)),
+        rows,
         memory,
       )
     return logits
   }
-  const readPrompts: ReadRows<CacheMemory> = async (rows, padding, memory, signal) => {
-    const longest = rows[0]?.length ?? 0
-    if (memory.byRow === undefined || rows.length === 1 || longest <= chunk) return readChunks(rows, padding, memory, signal)
+  const readPrompts: ReadRows<CacheMemory> = async (columns, rows, memory, signal) => {
+    const longest = columns[0]?.length ?? 0
+    if (memory.byRow === undefined || rows.length === 1 || longest <= chunk) return readChunks(columns, rows, memory, signal)
     const logits = zeros(rows.length * vocabularySize, dtype)
-    for (const [row, ids] of rows.entries()) {
-      const before = padding[row] ?? 0
-      logits.set(await readChunks([ids], [before], memory.byRow(row, before), signal), row * vocabularySize)
-    }
+    for (const [at, row] of rows.entries())
+      logits.set(await readChunks([columns[at] ?? []], [row], memory.byRow(at, row.padding), signal), at * vocabularySize)
     return logits
   }
   return { readChunks, readPrompts }
@@ -246,33 +289,30 @@ const virtualSlots = ({ method, settings }: Assembly): { readonly count: number;
 
 /**
  * Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last, or of those at `wanted` among the tokens of
- * all rows. padding: slots before each row
+ * all rows.
  */
-type ReadColumns = (
-  columns: readonly Tokens[],
-  padding: readonly number[],
-  memory: RowMemory,
-  wanted?: readonly number[],
-) => Promise<Vector>
+type ReadColumns = (columns: readonly Tokens[], rows: readonly Row[], memory: RowMemory, wanted?: readonly number[]) => Promise<Vector>
 
-const makeReader = (assembly: Assembly, session: Session, trained: Feeds, device: DeviceCache | null): ReadColumns => {
+const makeReader = (assembly: Assembly, session: Session, trained: TrainedInputs, device: DeviceCache | null): ReadColumns => {
   const roomy = session.inputs.includes('keyCount')
   const { model, precision } = assembly
   const { dtype } = precision
   const { count, inside } = virtualSlots(assembly)
-  return async (columns, padding, memory, given) => {
+  return async (columns, rows, memory, given) => {
     const [batch, sequence, past] = [columns.length, columns[0]?.length ?? 0, memory.tokens()]
     const all = past + sequence
     const wanted = given ?? columns.map((_, row) => row * sequence + sequence - 1)
-    const slots = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => past + i - before)) // below 0: padding
+    const slots = rows.flatMap(({ padding }) => Array.from({ length: sequence }, (_, i) => past + i - padding)) // below 0: padding
     const positions = slots.map((slot) => Math.max(0, slot) + count - inside)
     const virtualTokens = slots.map((slot) => (slot < 0 ? inside : Math.min(slot, inside)))
     const keyBias = zeros(batch * all, dtype)
-    padding.forEach((before, row) => {
-      keyBias.fill(paddingBias, row * all, row * all + Math.min(before, all))
+    rows.forEach(({ padding }, row) => {
+      keyBias.fill(paddingBias, row * all, row * all + Math.min(padding, all))
     })
+    const adapters = rows.map(({ adapter }) => adapter)
     const feeds: Feeds = {
-      ...trained,
+      ...trained.feeds,
+      ...trained.ofRows(adapters, sequence),
       ...(roomy ? { keyCount: int32Feed(Int32Array.of(all)) } : {}),
       inputIds: int32Feed(Int32Array.from(columns.flat()), [batch, sequence]),
       positions: int32Feed(Int32Array.from(positions), [batch, sequence]),

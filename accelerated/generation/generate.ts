@@ -12,6 +12,7 @@ import {
   type ScoreChanges,
 } from './sampling.js'
 import type { DecodedRows, Decoder, Continuation, Logits } from './decoder.js'
+import type { RowAdapter } from './stackedAdapters.js'
 import { limitScores, type TokenLimit } from './grammar.js'
 
 // Beam search of one prompt, as in transformers (early_stopping = False). The score of a finished text is its log-probability over lengthᵖᵉⁿᵃˡᵗʸ. The
@@ -129,6 +130,8 @@ export type TextRequest = {
   readonly settings: GenerationSettings
   /** A draw is a function of seed, this number, and the position. */
   readonly draw: number
+  /** of a shared decoder */
+  readonly adapter?: RowAdapter | undefined
   /** ends the text after a token, or after a chunk of its prompt: it then has no `text` event */
   readonly signal?: AbortSignal | undefined
 }
@@ -260,20 +263,22 @@ const isWanted = ({ signal }: TextRequest): boolean => signal?.aborted !== true
 
 const searches = ({ settings }: TextRequest): boolean => settings.numBeams > 1
 
-/** Begins to read prompts, equal ones once. It ends after a chunk when nobody wants any of the texts. */
+/** Begins to read prompts, equal ones of an adapter once. It ends after a chunk when nobody wants any of the texts. */
 const read = (decoder: Decoder, requests: readonly Waiting[]): Reading => {
-  const [stop, keys] = [new AbortController(), requests.map(({ ids }) => ids.join())]
+  const [stop, adapters] = [new AbortController(), [...new Set(requests.map(({ adapter }) => adapter))]]
+  const keys = requests.map(({ ids, adapter }) => `${adapters.indexOf(adapter)}: ${ids.join()}`)
   const stopIfUnwanted = (): void => {
     if (!requests.some(isWanted)) stop.abort()
   }
   const signals = new Set(requests.map(({ signal }) => signal))
   for (const signal of signals) signal?.addEventListener('abort', stopIfUnwanted, { once: true })
   const unique = [...new Set(keys)]
-  const prompts = unique.map((key) => requests[keys.indexOf(key)]?.ids ?? [])
+  const first = unique.flatMap((key) => requests[keys.indexOf(key)] ?? [])
+  const [prompts, own] = [first.map(({ ids }) => ids), first.map(({ adapter }) => adapter)]
   let isDone = false
   const done = decoder
     .checkWeights()
-    .then(() => decoder.begin(prompts, stop.signal))
+    .then(() => decoder.begin(prompts, stop.signal, own))
     .finally(() => {
       isDone = true
       for (const signal of signals) signal?.removeEventListener('abort', stopIfUnwanted)

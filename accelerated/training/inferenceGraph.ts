@@ -13,7 +13,7 @@ import { blockFeeds } from './stateBuffers.js'
 /** 32 MB in float32: adapters are smaller, and full fine-tuning is larger. */
 const mostConstants = 2 ** 23
 
-type FixedParameters = {
+export type FixedParameters = {
   readonly tensors: ReadonlyMap<string, Expression>
   /** of each run */
   readonly feeds: Feeds

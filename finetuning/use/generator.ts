@@ -2,6 +2,7 @@
 import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { keepingCache } from '../../accelerated/generation/decoder.js'
+import type { RowAdapter } from '../../accelerated/generation/stackedAdapters.js'
 import {
   answerBatch,
   answersTo,
@@ -14,7 +15,7 @@ import {
 import { scoreTokens, type TokenScore } from '../../accelerated/generation/scores.js'
 import type { GenerationInput } from '../../accelerated/generation/generationSettings.js'
 import { framed, promptTokens, type Prompt } from '../tasks/texts/prompts.js'
-import { openTextDecoder } from './modelSessions.js'
+import { openTextDecoder, type OpenTextDecoder } from './modelSessions.js'
 import { openModel, type OpenedModel, type TrainedAdapterOptions } from './openModel.js'
 
 export type GeneratorOptions = Pick<
@@ -42,7 +43,9 @@ export type Generator = {
     settings?: Partial<GenerationInput> & AnswerOptions,
     signal?: AbortSignal,
   ) => AsyncGenerator<AnswerEvent, void>
-  /** A batch that answers may join while it runs. */
+  /** of its prompts, where generators share a decoder */
+  readonly adapter: RowAdapter | undefined
+  /** A batch that answers may join while it runs, those of generators with the same decoder too. */
   readonly batch: () => AnswerBatch
   readonly release: () => Promise<void>
 }
@@ -57,6 +60,7 @@ export const openGenerator = async (input: Pick<GeneratorOptions, 'model'> & Par
 export const generatorOn = async (
   { trained, device }: OpenedModel,
   options: Pick<GeneratorOptions, 'precision' | 'threads' | 'keepsCache' | 'templateDate'>,
+  openIts: OpenTextDecoder = openTextDecoder,
 ): Promise<Generator> => {
   const { folder, model } = trained.base
   const tokenizer = await trained.base.tokenizer()
@@ -64,7 +68,7 @@ export const generatorOn = async (
     await promptTokens(folder, tokenizer, options.templateDate),
     await namedEosTokenIds(folder, model.vocabularySize),
   ]
-  const opened = await openTextDecoder(trained, options, device)
+  const opened = await openIts(trained, options, device)
   const decoder = options.keepsCache === true ? keepingCache(opened) : opened
   const { positions } = decoder
   const text = answerText(tokenizer, model.vocabularySize, endTokens)
@@ -86,6 +90,7 @@ export const generatorOn = async (
       return ids
     },
     answers: (prompts, settings = {}, signal) => answersTo(decoder, text, prompts, settings, signal),
+    adapter: decoder.adapter,
     batch: () => answerBatch(decoder, text, true),
     score: (ids, top, signal) => scoreTokens(decoder, tokenizer, ids, top, signal),
     release: decoder.release,

@@ -4,7 +4,7 @@ import { inputError, formatValue } from '../../accelerated/errors/inputError.js'
 import { option } from '../../accelerated/errors/words.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { nameOutputs } from '../../accelerated/formats/modelConfig.js'
-import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
+import { openDecoder, openSharedDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
 import type { CausalOutputs, ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { Examples } from '../../accelerated/models/packing.js'
 import { causalLM } from '../../accelerated/objectives/causalLM.js'
@@ -89,17 +89,23 @@ export const resolveMaxLength = ({ base, adapter }: TrainedModel, maxLength: num
   return tokens
 }
 
+export type OpenTextDecoder = (trained: TrainedModel, machine: MachineOptions, device: Device) => Promise<Decoder>
+
 /** Opens the decoder of a causal language model. @throws InputError or SettingsError if the precision does not support the model */
-export const openTextDecoder = async (
-  trained: TrainedModel,
-  { precision: name, threads }: MachineOptions,
-  device: Device,
-): Promise<Decoder> => {
-  const { model, method } = trained.adapter
-  const precision = findPrecision(name)
-  const machine = { precision: precision.decoding ?? precision, threads }
-  const { assembly, phase, parameters, runtime } = await openAssembly(trained, causalLM(model, method), machine, device)
+export const openTextDecoder: OpenTextDecoder = async (trained, machine, device) => {
+  const { assembly, phase, parameters, runtime } = await decoderAssembly(trained, machine, device)
   return openDecoder(assembly, phase, parameters, runtime)
+}
+
+/** The decoder of a base, whose rows each have an adapter of their own. @param trained the base with one of them, as toOneRank makes them */
+export const openSharedTextDecoder: OpenTextDecoder = async (trained, machine, device) => {
+  const { assembly, phase, runtime } = await decoderAssembly(trained, machine, device)
+  return openSharedDecoder(assembly, phase, runtime)
+}
+
+const decoderAssembly = (trained: TrainedModel, { precision: name, threads }: MachineOptions, device: Device) => {
+  const [{ model, method }, precision] = [trained.adapter, findPrecision(name)]
+  return openAssembly(trained, causalLM(model, method), { precision: precision.decoding ?? precision, threads }, device)
 }
 
 // Predictions

@@ -1,10 +1,13 @@
-/** One open base for any number of adapters: each gets the same rank, so that those of one kind share a graph, and a session with the base's weights. */
+/**
+ * One open base for any number of adapters, which share a graph and a session with the base's weights. Those that write text are inputs of any rank, and
+ * those of another kind get the same rank.
+ */
 import { checkFinite } from '../../accelerated/checkpoints/frozenWeights.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { headTensor, type ModelFolder, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Adapter } from '../../accelerated/formats/adapter.js'
-import { chooseMaxRank, emptyLora, toOneRank } from '../../accelerated/formats/adapterInputs.js'
+import { chooseMaxRank, emptyLora, largestRank, toOneRank } from '../../accelerated/formats/adapterInputs.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { sentenceEncoder } from '../../accelerated/models/layers/classifierHead.js'
 import { causalOutputs, selectHead } from '../../accelerated/models/modelOutputs.js'
@@ -45,13 +48,14 @@ export const openSharedBase = async (model: string): Promise<SharedBase> => {
       return { folder, lora: asLora(adapter) ?? adapter, trainedBy }
     },
     attach: async ({ folder, lora }, rank, scale) => {
-      const adapter = toOneRank(lora, chooseMaxRank(lora, rank), scale)
+      const most = chooseMaxRank(lora, rank)
+      const adapter = toOneRank(lora, lora.outputs.head === 'causal' ? largestRank(lora) : most, scale)
       return { base, adapter, head: await completeHead(base, adapter, folder) }
     },
     alone: async (rank) => {
       const plain = outputsAlone(base)
       if (plain === null) return null
-      const adapter = toOneRank(emptyLora(plain), rank)
+      const adapter = toOneRank(emptyLora(plain), plain.outputs.head === 'causal' ? 1 : rank)
       return { base, adapter, head: await completeHead(base, adapter, null) }
     },
   }

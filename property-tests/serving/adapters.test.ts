@@ -106,16 +106,17 @@ describe('a base with adapters', () => {
     })
     const opened: (Opened | null)[] = []
     const options = { model: at('llama'), maxRank: null, adapters: [{ path: at('runs/words-2'), scale: 1 }] }
-    const attach = await openBase(
+    const base = await openBase(
       () => undefined,
       options,
       { threads: 1 },
       async () => counting,
       (one) => opened.push(one),
     )
-    opened.push(await attach({ path: at('outside'), scale: 0.5 }))
+    opened.push(await base.attach({ path: at('outside'), scale: 0.5 }))
     expect([opened.length, sessions]).toEqual([3, 1])
     for (const one of opened) await one?.release()
+    await base.release()
   })
 
   it('scales, swaps and unloads while requests run: each ends with the adapter it began with', async () => {

@@ -2,6 +2,8 @@
 import { chooseDevice } from '../../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../../accelerated/engines/devices/device.js'
 import { withSharedSessions } from '../../../accelerated/engines/sharedSessions.js'
+import { withAdapter, type Decoder } from '../../../accelerated/generation/decoder.js'
+import { toRowAdapter } from '../../../accelerated/generation/stackedAdapters.js'
 import { chooseMaxRank, usualRank } from '../../../accelerated/formats/adapterInputs.js'
 import { nameOutputs } from '../../../accelerated/formats/modelConfig.js'
 import { adapterFiles } from '../../../accelerated/formats/peft/peft.js'
@@ -13,7 +15,7 @@ import type { PlacementReport } from '../../run/devicePlacement.js'
 import { readRunResult } from '../../run/runFiles.js'
 import { findTaskType, findTaskTypeByName } from '../../tasks/findTaskType.js'
 import { type Generator, generatorOn } from '../generator.js'
-import { openPredictions } from '../modelSessions.js'
+import { openPredictions, openSharedTextDecoder, openTextDecoder, type OpenTextDecoder } from '../modelSessions.js'
 import { type OpenAdapter, type OpenedModel, openModel, type TrainedAdapterOptions, watchedDevice } from '../openModel.js'
 import { type MachineChoice, machineIn, type RunColumns, runSource, type RunSource } from '../runSource.js'
 import { openSharedBase, type ReadAdapter } from '../sharedBase.js'
@@ -25,7 +27,8 @@ export type Opened = { readonly info: RunInfo; readonly release: () => Promise<v
   | { readonly generations: GenerationQueue; readonly generator: Generator }
 )
 
-export type Attach = (source: AdapterSource) => Promise<Opened>
+/** A base that is open: `attach` opens another adapter of it, and `release` comes after all others. */
+export type OpenBase = { readonly attach: (source: AdapterSource) => Promise<Opened>; readonly release: () => Promise<void> }
 
 type Send = (reply: Reply) => void
 
@@ -46,11 +49,46 @@ export const openFolder = async (send: Send, run: string, source: RunSource, dev
   const result = await readRunResult(run) // a run that was interrupted has none, but the best adapter so far
   const writesText = result === null ? undefined : findTaskTypeByName(result.taskType)?.command === 'generate'
   const { adapter: options, ...trained } = source
-  return openOne(send, { folder: run, options, ...trained }, await openModel(options, { deviceOf, writesText }))
+  const writing: Writing = {
+    openDecoder: openTextDecoder,
+    queueFor: (generator) => generationQueue(generator.batch(), send),
+    release: async (queue, generator) => queue.idle().then(generator.release),
+  }
+  return openOne(writing, { folder: run, options, ...trained }, await openModel(options, { deviceOf, writesText }))
+}
+
+/** How what writes text opens its decoder and its queue, and gives them back. */
+type Writing = {
+  readonly openDecoder: OpenTextDecoder
+  readonly queueFor: (generator: Generator) => GenerationQueue
+  readonly release: (queue: GenerationQueue, generator: Generator) => Promise<void>
+}
+
+/** The adapters of a base share a decoder and a queue, so that their texts share batches. Both stay until the base is released. */
+const sharedWriting = (send: Send): { readonly writing: Writing; readonly release: () => Promise<void> } => {
+  let [decoder, queue]: [Promise<Decoder> | null, GenerationQueue | null] = [null, null]
+  return {
+    writing: {
+      openDecoder: async (...given) => {
+        decoder ??= openSharedTextDecoder(...given).catch((thrown: unknown) => {
+          decoder = null
+          throw thrown
+        })
+        const shared = await decoder
+        return withAdapter(shared, toRowAdapter(given[0].adapter, shared.assembly.precision.dtype))
+      },
+      queueFor: (generator) => (queue ??= generationQueue(generator.batch(), send)),
+      release: async () => undefined,
+    },
+    release: async () => {
+      await queue?.idle()
+      await (await decoder)?.release()
+    },
+  }
 }
 
 /**
- * Opens the base and its adapters, which share sessions, and returns a function that opens another adapter.
+ * Opens the base and its adapters, which share sessions.
  * @param onOpen receives the base first (null if it answers nothing without an adapter), then each adapter
  */
 export const openBase = async (
@@ -59,7 +97,7 @@ export const openBase = async (
   given: MachineChoice,
   deviceOf: OpenDevice,
   onOpen: (one: Opened | null) => void,
-): Promise<Attach> => {
+): Promise<OpenBase> => {
   const machine = machineIn(resolveSettings(given as SettingsInput))
   const shared = await openSharedBase(model)
   const read = async (folder: string) => {
@@ -72,14 +110,20 @@ export const openBase = async (
   for (const { path, scale } of adapters) first.push({ ...(await read(path)), scale })
   const rank = Math.max(...first.map(({ read: { lora } }) => chooseMaxRank(lora, maxRank)), maxRank ?? usualRank)
   const device = await deviceOf(machine.device)
+  const { writing, release } = sharedWriting(send)
   const open = async ({ source, read: adapter, scale }: (typeof first)[number]): Promise<Opened> =>
-    openOne(send, source, { trained: await shared.attach(adapter, rank, scale), device })
+    openOne(writing, source, { trained: await shared.attach(adapter, rank, scale), device })
   const alone = await shared.alone(rank)
   const options = { model, ...machine, maxLength: null }
   const plain = { folder: shared.base.folder, config: null, columns: anyColumns, options }
-  onOpen(alone === null ? null : await openOne(send, plain, { trained: alone, device }))
-  for (const adapter of first) onOpen(await open(adapter))
-  return async ({ path, scale }) => open({ ...(await read(path)), scale })
+  try {
+    onOpen(alone === null ? null : await openOne(writing, plain, { trained: alone, device }))
+    for (const adapter of first) onOpen(await open(adapter))
+  } catch (thrown) {
+    await release()
+    throw thrown
+  }
+  return { attach: async ({ path, scale }) => open({ ...(await read(path)), scale }), release }
 }
 
 /** An adapter, or one of a model on its own, has no run that names columns. */
@@ -106,20 +150,21 @@ type Source = {
   >
 }
 
-const openOne = async (send: Send, { folder, config, columns, options }: Source, opened: OpenedModel): Promise<Opened> => {
+const openOne = async (writing: Writing, { folder, config, columns, options }: Source, opened: OpenedModel): Promise<Opened> => {
   const { model, batchSize } = options
   const { adapter: trained, base } = opened.trained
   const method = config?.settings.method ?? trained.method.name
   const common = { folder, model, method, columns, batchSize, ...(config === null ? { takesAny: true as const } : {}) }
   if (trained.outputs.head === 'causal') {
-    const generator = await generatorOn(opened, options)
+    const generator = await generatorOn(opened, options, writing.openDecoder)
+    const generations = writing.queueFor(generator)
     const maxLength = options.maxLength ?? base.model.spec.maxPositions
     const info: RunInfo = {
       ...common,
       ...{ taskType: 'causal', device: generator.device, maxLength, labelNames: null, answers: 'generate' },
       promptTemplate: config === null ? 'chat' : config.task.task === 'text' ? null : parseTemplate(config.task),
     }
-    return { info, generator, generations: generationQueue(generator, send), release: generator.release }
+    return { info, generator, generations, release: () => writing.release(generations, generator) }
   }
   const adapter = await openPredictions(opened.trained, options, opened.device)
   const taskType = findTaskType(adapter.outputs, folder)

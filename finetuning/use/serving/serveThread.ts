@@ -6,7 +6,7 @@ import { nameOutputs } from '../../../accelerated/formats/modelConfig.js'
 import { findTaskType } from '../../tasks/findTaskType.js'
 import type { OpenAdapter } from '../openModel.js'
 import { runSource } from '../runSource.js'
-import { type Attach, openBase, type Opened, openFolder, sharedDevices } from './openServed.js'
+import { openBase, type OpenBase, type Opened, openFolder, sharedDevices } from './openServed.js'
 import type { Port, Reply, Request, SentOutcome, ServingOptions } from './protocol.js'
 
 /** What is open, by its number in requests; null: it is closed, or the base answers nothing by itself. */
@@ -17,28 +17,32 @@ export const serveThread = async (port: Port<Request, Reply>, { runs, base, mach
   const opened: OpenRuns = []
   const releaseAll = async (): Promise<void> => {
     for (const one of opened.splice(0)) await one?.release()
+    await shared?.release()
   }
-  let attach: Attach | null = null
+  let shared: OpenBase | null = null
   try {
     const openDevice = sharedDevices((line, warns) => port.send({ kind: 'placement', line, warns }))
     for (const run of runs) opened.push(await openFolder(port.send, run, await runSource(run, machine), openDevice))
-    if (base !== undefined) attach = await openBase(port.send, base, machine, openDevice, (one) => opened.push(one))
+    if (base !== undefined) shared = await openBase(port.send, base, machine, openDevice, (one) => opened.push(one))
   } catch (thrown) {
     await releaseAll()
     port.send({ kind: 'refused', error: toSentError(thrown) })
     return
   }
-  await answerRequests(port, opened, attach)
+  await answerRequests(port, opened, shared)
   await releaseAll()
   port.send({ kind: 'released' })
 }
 
-/** Answers the requests of each run one after another. Resolves at `release`, after the requests before it. */
-const answerRequests = (port: Port<Request, Reply>, opened: OpenRuns, attach: Attach | null): Promise<void> =>
+/** Answers the requests of each run one after another, and what writes and scores text at once. Resolves at `release`, after the requests before it. */
+const answerRequests = (port: Port<Request, Reply>, opened: OpenRuns, shared: OpenBase | null): Promise<void> =>
   new Promise<void>((resolve) => {
     const turns: Promise<void>[] = []
     const inTurn = (run: number, work: () => Promise<void>): void => {
       turns[run] = (turns[run] ?? Promise.resolve()).then(work)
+    }
+    const beside = (run: number, work: Promise<void>): void => {
+      turns[run] = Promise.all([turns[run], work]).then(() => undefined)
     }
     const scoring = new Map<number, AbortController>()
     const startScore = (
@@ -49,7 +53,10 @@ const answerRequests = (port: Port<Request, Reply>, opened: OpenRuns, attach: At
       const stop = new AbortController()
       scoring.set(request.id, stop)
       const scored = score(port, one, request, stop.signal).catch(fail)
-      turns[request.run] = Promise.all([turns[request.run], scored]).then(() => void scoring.delete(request.id)) // beside generations
+      beside(
+        request.run,
+        scored.then(() => void scoring.delete(request.id)),
+      )
     }
     const answer = (request: Extract<Request, { readonly run: number }>): void => {
       const { id, run, kind } = request
@@ -60,18 +67,17 @@ const answerRequests = (port: Port<Request, Reply>, opened: OpenRuns, attach: At
         opened[run] = null
         inTurn(run, () => one.release().then(() => port.send({ kind: 'closed', id }), fail))
       } else if (kind === 'predict' && 'adapter' in one) inTurn(run, () => predict(port, id, one, request.texts).catch(fail))
-      else if (kind === 'generate' && 'generations' in one) {
-        one.generations.add(id, request.prompt, request.settings)
-        inTurn(run, one.generations.runNext)
-      } else if (kind === 'score' && 'generator' in one) startScore(one, request, fail)
+      else if (kind === 'generate' && 'generations' in one)
+        beside(run, one.generations.add(id, one.generator, request.prompt, request.settings))
+      else if (kind === 'score' && 'generator' in one) startScore(one, request, fail)
       else if (kind === 'predict')
         fail(inputError(one.info.folder, 'a run that predicts', 'one that writes text (generate answers its prompts)'))
       else fail(inputError(one.info.folder, 'a run that writes text', 'one that predicts (predict answers its texts)'))
     }
     const open = async ({ id, source }: Extract<Request, { readonly kind: 'open' }>): Promise<void> => {
       try {
-        if (attach === null) throw new Error('serve: expected a base that is open, got runs')
-        const one = await attach(source)
+        if (shared === null) throw new Error('serve: expected a base that is open, got runs')
+        const one = await shared.attach(source)
         port.send({ kind: 'attached', id, run: opened.push(one) - 1, info: one.info })
       } catch (thrown) {
         port.send({ kind: 'failed', id, error: toSentError(thrown) })

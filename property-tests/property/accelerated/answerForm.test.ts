@@ -68,7 +68,7 @@ const randomRows = (
     join: async (others) => {
       rows = [...rows, ...(others as unknown as { rows: () => typeof rows }).rows()]
     },
-    cached: () => ({ memory: undefined as never, padding: [] }),
+    cached: () => ({ memory: undefined as never, rows: [] }),
     reread: async () => undefined,
   }
 }
