@@ -138,7 +138,7 @@ export const withShares = (storage: Storage, file: string, onShare: (share: numb
   },
 })
 
-/** The steps and evaluations in the metrics of a run up to a step: what a run has done that is resumed from there. */
+/** The steps, evaluations and expected ranks in the metrics of a run up to a step: what a run has done that is resumed from there. */
 export const readRunEvents = async (output: string, lastStep: number, storage: Storage): Promise<readonly FinetuneEvent[]> => {
   const file = joinPath(output, 'metrics.jsonl')
   if ((await storage.stat(file)) === null) return []
@@ -146,7 +146,9 @@ export const readRunEvents = async (output: string, lastStep: number, storage: S
   const lines = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as FinetuneEvent]))
   // a line has the method's columns among its own
   const events = lines.map((line) => (line.kind === 'step' ? { ...line, columns: line as object as typeof line.columns } : line))
-  return events.filter((event) => (event.kind === 'step' || event.kind === 'evaluation') && event.step <= lastStep)
+  return events.filter(
+    (event) => (event.kind === 'step' || event.kind === 'evaluation' || event.kind === 'ranks') && event.step <= lastStep,
+  )
 }
 
 /** The built script and style of the report's page: dist/reporting/page/report.js and page.css. */

@@ -102,7 +102,7 @@ export type Response =
   | { readonly kind: 'model'; readonly id: string; readonly line: string }
   /** share: of the file, from 0 to 1; null: its size is not known */
   | { readonly kind: 'loading'; readonly line: string; readonly share: number | null }
-  /** steps and evaluations of a resumed run before its checkpoint */
+  /** steps, evaluations and expected ranks of a resumed run before its checkpoint */
   | { readonly kind: 'past'; readonly events: readonly FinetuneEvent[] }
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'ended' }
