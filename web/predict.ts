@@ -91,19 +91,29 @@ export const readColumns = async (file: NamedBlob, encoding?: string): Promise<P
   return proposeColumns(path, findReader(path, format), format)
 }
 
-/** Reads the file as a run would. @param onShare told the share of the file that has been read @throws InputError for the first thing wrong in it */
+/** Rows between two reports of their share. */
+const reported = 1000
+
+/** Reads the file as a run would. @param onShare told the share of this work that is done, from 0 to 1 @throws InputError for the first thing wrong in it */
 export const inspect = async (
   file: NamedBlob,
   task: Omit<TaskOptions, 'task'> = {},
-  onShare?: (share: number) => void,
+  onShare: (share: number) => void = () => undefined,
 ): Promise<DataSummary> => {
-  const { path, storage } = placeFile(file, onShare)
-  const { train, evaluation, labelNames } = await loadFromSource(labeledFileSource, { ...task, task: path, storage })
+  // reading takes about as long as what follows
+  const { path, storage } = placeFile(file, (share) => onShare(share / 2))
+  const onSplit = (share: number): void => onShare(1 / 2 + share / 4)
+  const { train, evaluation, labelNames } = await loadFromSource(labeledFileSource, { ...task, task: path, storage, onSplit })
   const examples = [...train.examples, ...evaluation.examples]
-  const words = examples.map(({ text, textPair = '' }) => `${text} ${textPair}`.trim().split(/\s+/).length).sort((a, b) => a - b)
-  const rows = new Map<number, number>()
-  // a row of several classes, or with a tag for each word, counts once for each of them
-  for (const { label, labels = [label] } of examples) for (const one of new Set(labels)) rows.set(one, (rows.get(one) ?? 0) + 1)
+  const [words, rows] = [new Int32Array(examples.length), new Map<number, number>()]
+  examples.forEach(({ text, textPair = '', label, labels = [label] }, i) => {
+    if (i % reported === 0) onShare(3 / 4 + i / examples.length / 4)
+    words[i] = `${text} ${textPair}`.trim().split(/\s+/).length
+    // a row of several classes, or with a tag for each word, counts once for each of them
+    for (const one of new Set(labels)) rows.set(one, (rows.get(one) ?? 0) + 1)
+  })
+  words.sort()
+  onShare(1)
   return {
     rows: examples.length,
     classes: (labelNames ?? []).map((name, i) => ({ name, rows: rows.get(i) ?? 0 })),
@@ -124,21 +134,23 @@ export const placeFile = (file: NamedBlob, onShare?: (share: number) => void): {
   return { path, storage: onShare === undefined ? storage : withShares(storage, path, onShare) }
 }
 
-/** The storage, which reports the share of a file that is being read. */
+/** The storage, which reports the share of a file that has been asked for, from its opening on. */
 export const withShares = (storage: Storage, file: string, onShare: (share: number) => void): Storage => ({
   ...storage,
   open: async (path) => {
     const opened = await storage.open(path)
     if (path !== file) return opened
+    let bytes = 0 // not the place: Parquet is read from its end
     const read: typeof opened.read = (at, size) => {
-      onShare((at + size) / opened.size)
+      bytes += size
+      onShare(Math.min(1, bytes / opened.size))
       return opened.read(at, size)
     }
     return { ...opened, read }
   },
 })
 
-/** The steps and evaluations in the metrics of a run up to a step: what a run has done that is resumed from there. */
+/** The steps, evaluations and expected ranks in the metrics of a run up to a step: what a run has done that is resumed from there. */
 export const readRunEvents = async (output: string, lastStep: number, storage: Storage): Promise<readonly FinetuneEvent[]> => {
   const file = joinPath(output, 'metrics.jsonl')
   if ((await storage.stat(file)) === null) return []
@@ -146,7 +158,9 @@ export const readRunEvents = async (output: string, lastStep: number, storage: S
   const lines = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as FinetuneEvent]))
   // a line has the method's columns among its own
   const events = lines.map((line) => (line.kind === 'step' ? { ...line, columns: line as object as typeof line.columns } : line))
-  return events.filter((event) => (event.kind === 'step' || event.kind === 'evaluation') && event.step <= lastStep)
+  return events.filter(
+    (event) => (event.kind === 'step' || event.kind === 'evaluation' || event.kind === 'ranks') && event.step <= lastStep,
+  )
 }
 
 /** The built script and style of the report's page: dist/reporting/page/report.js and page.css. */

@@ -59,11 +59,29 @@ const webEngine = (load: () => Promise<WebRuntime>, provider: Provider, settings
   }
 }
 
+/** The part of a MessageChannel that is needed: this program's types have none of a browser's. */
+type Channel = {
+  readonly port1: { onmessage: () => void; readonly close: () => void }
+  readonly port2: { readonly postMessage: (message: null) => void }
+}
+
+/** Resolves after the tasks that wait. WebAssembly computes in its caller's thread: without a pause, a worker hears no message, such as "stop". */
+const waitingTasks = (): Promise<void> =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel() as unknown as Channel // a timeout would wait for 4 ms
+    port1.onmessage = () => {
+      port1.close()
+      resolve()
+    }
+    port2.postMessage(null)
+  })
+
 const wrapSession = (ort: WebRuntime, session: binding.InferenceSession, guard: Guard): Session => ({
   inputs: session.inputNames,
   run: async (feeds) => {
     const inputs = Object.fromEntries(session.inputNames.map((name) => [name, feedToTensor(ort, feeds, name)]))
     const results = await guard(() => session.run(inputs))
+    await waitingTasks()
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
   },
   release: () => guard(() => session.release()),

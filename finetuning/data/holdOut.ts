@@ -16,7 +16,12 @@ export type HoldOutSettings<A> = HoldOutPart & {
   readonly seed: number
   /** Each stratum, such as a class, keeps its proportion. @param distinct the first example of each text */
   readonly strata: (distinct: readonly A[], share: number) => (example: A, index: number) => string | number
+  /** Told the share of the examples that have a digest, which takes most of the time. */
+  readonly onShare?: ((share: number) => void) | undefined
 }
+
+/** Examples between two reports of their share. */
+const reported = 1000
 
 /**
  * Examples with the same text (and second text) form a group, in the stratum of its first example. Groups are sorted by SHA-256(seed, text), which
@@ -24,10 +29,11 @@ export type HoldOutSettings<A> = HoldOutPart & {
  * order of rows within a stratum. A stratum of one text is never held out. Both parts keep the order of `examples`.
  */
 export const holdOut =
-  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, strata, share, isHeld }: HoldOutSettings<A>) =>
+  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, strata, share, isHeld, onShare }: HoldOutSettings<A>) =>
   <B extends A>(examples: readonly B[]): { readonly kept: readonly B[]; readonly held: readonly B[] } => {
     const keys = new Float64Array(examples.length)
     examples.forEach((example, index) => {
+      if (index % reported === 0) onShare?.(index / examples.length)
       keys[index] = textKey(seed, example)
     })
     const groups = distinct(keys)

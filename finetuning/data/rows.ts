@@ -13,7 +13,11 @@ export type Cell = string | null
 export type TakeRow = (row: number, cells: readonly Cell[]) => void
 
 /** Where a file is: on the disk, unless a storage is given. */
-export type Placed = { readonly storage?: Storage }
+export type Placed = {
+  readonly storage?: Storage
+  /** told the share of the rows of a file that have been divided into those to train on and those held out */
+  readonly onSplit?: (share: number) => void
+}
 
 export type RowFormat = Placed & {
   /** separates cells */

@@ -235,6 +235,19 @@ describe('salora/web', () => {
     await expect(predictor('empty', { storage, device: cpu })).rejects.toThrow('empty: expected the folder of a run')
   })
 
+  it('reports the share of reading, splitting and counting a file, in order and to its end', async () => {
+    const rows = Array.from({ length: 60_000 }, (_, i) => `${i}: ${'some words to read '.repeat(4)},${i % 2 === 0 ? 'yes' : 'no'}\n`)
+    const file = Object.assign(new Blob(['text,label\n', ...rows]), { name: 'films.csv' })
+    const shares: number[] = []
+    await inspect(file, {}, (share) => void shares.push(share))
+    expect(shares).toEqual([...shares].sort((a, b) => a - b))
+    expect([shares[0], shares.at(-1)]).toEqual([expect.closeTo(0, 5), 1])
+    for (const quarter of [1, 2, 3]) // 4 MB are read at once; then 60 reports of each thousand of rows, twice
+      expect(shares.filter((share) => Math.floor(4 * share) === quarter).length, `quarter ${quarter}`).toBeGreaterThan(
+        quarter === 1 ? 0 : 50,
+      )
+  })
+
   it('counts the classes and the words of a file', async () => {
     const file = Object.assign(new Blob([csv]), { name: 'films.csv' })
     expect(await inspect(file)).toEqual({
@@ -249,9 +262,6 @@ describe('salora/web', () => {
         { text: 'the film is good very very ', label: 'yes' },
       ],
     })
-    const shares: number[] = []
-    await inspect(file, {}, (share) => void shares.push(share))
-    expect(shares.at(-1)).toBe(1)
     const tagged = Object.assign(new Blob(['Ann B-person\nLee I-person\nslept O\n\nBob B-person\nate O\n']), { name: 'tags.conll' })
     expect((await inspect(tagged)).classes).toEqual([
       { name: 'O', rows: 2 },

@@ -232,15 +232,31 @@ describe.skipIf(!hasChromium)('the page in Chromium (skipped without Chromium)',
     await page.context().close()
   }, 120_000)
 
-  it('reports how far it is in a large file from the beginning, and stops reading it', async () => {
+  it('reports how far it is in a large file from the beginning to the end, and stops at any time', async () => {
     const { page } = await opened(isolated.url)
-    const row = `"${'a long and "quoted" review, '.repeat(20).replaceAll('"', '""')}",good\n`
-    await writeFile(join(files.root, 'large.csv'), `text,label\n${row.repeat(48e6 / row.length)}`)
+    const rows = Array.from({ length: 500_000 }, (_, i) => `"a long and ""quoted"" review, number ${i}",${i % 2 === 0 ? 'good' : 'bad'}\n`)
+    await writeFile(join(files.root, 'large.csv'), `text,label\n${rows.join('')}`)
+    for (const shown of [/^Reading large\.csv: [1-4]?\d %$/, /^Reading large\.csv: [5-9]\d %$/]) {
+      await page.setInputFiles('#data', join(files.root, 'large.csv'))
+      await page.getByText(shown).waitFor({ timeout: 20_000 })
+      await page.getByRole('button', { name: 'Cancel' }).click()
+      await page.setInputFiles('#data', files.file)
+      await page.getByText('reviews.csv: 60 rows.').waitFor()
+    }
+    const shown = page.evaluate<number[]>(`new Promise((done) => {
+      const seen = []
+      const summary = document.getElementById('summary')
+      new MutationObserver(() => {
+        const [, share] = /^Reading large.csv: (\\d+) %$/.exec(summary.querySelector('.reading')?.textContent ?? '') ?? []
+        if (share !== undefined) seen.push(Number(share))
+        if (summary.textContent.includes(' rows. ')) done(seen)
+      }).observe(summary, { subtree: true, childList: true, characterData: true })
+    })`)
     await page.setInputFiles('#data', join(files.root, 'large.csv'))
-    await page.getByText(/^Reading large\.csv: [1-4]?\d %$/).waitFor({ timeout: 20_000 })
-    await page.getByRole('button', { name: 'Cancel' }).click()
-    await page.setInputFiles('#data', files.file)
-    await page.getByText('reviews.csv: 60 rows.').waitFor()
+    const percents = await shown
+    expect(percents).toEqual([...percents].sort((a, b) => a - b))
+    expect(percents.filter((share) => share > 50 && share < 100).length).toBeGreaterThan(1)
+    expect(percents.at(-1)).toBe(100)
     await page.context().close()
   }, 60_000)
 

@@ -87,9 +87,7 @@ export const lessonIn = ({ ask, cancel, changed }: Asking): Lesson => {
     },
     showReading: (share) => {
       const [line] = summaryPlace.getElementsByClassName('reading')
-      const name = file?.name ?? ''
-      const shown = share < 1 ? `Reading ${name}: ${Math.floor(100 * share)} %` : `Looking through the rows of ${name}…`
-      if (line !== undefined) line.textContent = shown
+      if (line !== undefined) line.textContent = `Reading ${file?.name ?? ''}: ${Math.floor(100 * share)} %`
     },
     showError: (message, options) => {
       summaryPlace.replaceChildren()

@@ -94,7 +94,7 @@ export type Prediction = { readonly label?: string; readonly score?: number }
 export type Response =
   | { readonly kind: 'ready'; readonly machine: Machine }
   | { readonly kind: 'runs'; readonly runs: readonly StoredRun[] }
-  /** share of the data file that has been read, from 0 to 1 */
+  /** share of what it takes to read and count the data file, from 0 to 1 */
   | { readonly kind: 'reading'; readonly share: number }
   | { readonly kind: 'columns'; readonly columns: ProposedColumns }
   | { readonly kind: 'summary'; readonly summary: DataSummary }
@@ -102,7 +102,7 @@ export type Response =
   | { readonly kind: 'model'; readonly id: string; readonly line: string }
   /** share: of the file, from 0 to 1; null: its size is not known */
   | { readonly kind: 'loading'; readonly line: string; readonly share: number | null }
-  /** steps and evaluations of a resumed run before its checkpoint */
+  /** steps, evaluations and expected ranks of a resumed run before its checkpoint */
   | { readonly kind: 'past'; readonly events: readonly FinetuneEvent[] }
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'ended' }

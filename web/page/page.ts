@@ -82,8 +82,11 @@ const settings = (): RunRequest['settings'] => {
   } as RunRequest['settings']
 }
 
-/** Fills the form with the settings of a run that is resumed. */
-const showSettings = (of: StoredRun['settings']): void => {
+/** Fills the form with the model and the settings of a run that is resumed. */
+const showSettings = (model: ModelChoice, of: StoredRun['settings']): void => {
+  if (model.kind === 'hub') byId<HTMLInputElement>('hub').value = model.id
+  const shown = model.kind === 'hub' && model.id === goodModel ? 'good' : model.kind
+  document.querySelector<HTMLInputElement>(`input[name=model][value=${shown}]`)?.click()
   for (const id of ['method', 'precision', 'device', 'epochs', 'batchSize', 'maxLength', 'learningRate'] as const) {
     const value: unknown = of[id]
     if (value !== undefined && value !== null) byId<HTMLInputElement>(id).value = String(value)
@@ -163,10 +166,11 @@ const storedModel = (path: string): ModelChoice => {
   return choice.kind !== 'folder' && name.includes('--') ? { kind: 'hub', id: name.replace('--', '/') } : choice
 }
 
-const resume = ({ name, model, settings: chosen, task }: StoredRun): void => {
-  showSettings(chosen)
+const resume = ({ name, model: path, settings: chosen, task }: StoredRun): void => {
+  const model = storedModel(path)
+  showSettings(model, chosen)
   describeChoices()
-  begin({ name, model: storedModel(model), data: null, task, settings: chosen, resume: true })
+  begin({ name, model, data: null, task, settings: chosen, resume: true })
 }
 
 /** A finished run answers sentences from now on. */

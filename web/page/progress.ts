@@ -6,7 +6,7 @@ import type { Curves } from './curves.js'
 export type Progress = {
   readonly begin: (run: string) => void
   readonly add: (event: FinetuneEvent) => void
-  /** steps and evaluations before the checkpoint of a resumed run */
+  /** steps, evaluations and expected ranks before the checkpoint of a resumed run */
   readonly addPast: (events: readonly FinetuneEvent[]) => void
   readonly say: (line: string) => void
   /** a download: what it says, and its share of a file (null: not known) */

@@ -82,9 +82,9 @@ const embeddingNames = ['negative', 'matryoshka'] as const
 
 type Parts = Pick<LoadedTask, 'train' | 'evaluation' | 'heldOut'>
 
-const splitHeldOut = (all: Dataset, { strata }: FileReading, options: TaskOptions, part: HoldOutPart): Parts => {
+const splitHeldOut = (all: Dataset, { strata }: FileReading, options: TaskOptions & Placed, part: HoldOutPart): Parts => {
   const seed = options.holdOutSeed ?? 0
-  const split = holdOut<Example>({ seed, strata, ...part })
+  const split = holdOut<Example>({ seed, strata, ...part, onShare: options.onSplit })
   const { kept, held } = split(all.examples)
   if (held.length === 0 && part.share > 0) {
     refuseIds(all, options)
