@@ -14,7 +14,7 @@ import { ChangedFileError, InputError, inputError, quoted, formatValue } from '.
 import { SettingsError, TrainingError } from '../accelerated/errors/expectedErrors.js'
 import { option, words } from '../accelerated/errors/words.js'
 import { findFormat, readAdapter, writeAdapter } from '../accelerated/formats/index.js'
-import { withAdapterTokens } from '../accelerated/formats/peft/tokenRows.js'
+import { baseOfAdapter } from '../accelerated/formats/peft/wholeModules.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
 import { startPhase } from '../accelerated/methods/startPhase.js'
 import { withTrainedTokens } from '../accelerated/methods/trainedTokens.js'
@@ -482,10 +482,11 @@ async function* initialState(
   return { start: state, hasHead: withHead }
 }
 
-/** The base model with the adapter's new tokens. @throws SettingsError if the run numbers them in another way */
+/** The base model with the adapter's new tokens and whole modules. @throws SettingsError if the run numbers them in another way */
 const addAdapterTokens = async (adapter: string, base: ModelFolder): Promise<ModelFolder> => {
   const { added: ours } = base
-  const extended = await withAdapterTokens(adapter, ours?.plain ?? base, base.storage)
+  const extended = await baseOfAdapter(adapter, ours?.plain ?? base, base.storage)
+  if (extended.whole !== undefined) return extended // which a run does not begin with
   const theirs = extended.added?.tokens ?? []
   if (theirs.every((token, i) => token === ours?.tokens[i])) return extended
   const names = theirs.map((token) => quoted(token)).join(', ')

@@ -37,15 +37,15 @@ const extended = async (base: ModelFolder, tokens: readonly string[], from: numb
   }
   const size = Math.max(model.vocabularySize, from + tokens.length)
   const config = await requiredFile(folder, 'config.json', storage)
-  if (size > model.vocabularySize) texts.set(config, withSize(await readText(config, namesLimit, storage), size))
+  if (size > model.vocabularySize) texts.set(config, withValue(await readText(config, namesLimit, storage), 'vocab_size', size))
   const larger = { ...base, model: withVocabulary(model, size), storage: withTexts(storage, texts) }
   return { ...larger, tokenizer: loadTokenizerOnce(larger), added: { tokens, from, plain: base } }
 }
 
-/** The text of a config.json with this vocab_size. All other numbers keep their form. */
-const withSize = (text: string, size: number): string => {
-  const replaced = text.replace(/("vocab_size"\s*:\s*)\d+/, `$1${size}`)
-  return replaced === text ? text.replace('{', `{"vocab_size": ${size},`) : replaced
+/** The text of a config.json with this value of a key. All other numbers keep their form. */
+export const withValue = (text: string, key: 'vocab_size' | 'tie_word_embeddings', value: number | boolean): string => {
+  const given = new RegExp(`("${key}"\\s*:\\s*)(?:\\d+|true|false)`)
+  return given.test(text) ? text.replace(given, `$1${value}`) : text.replace('{', `{"${key}": ${value},`)
 }
 
 // A model whose vocabulary is longer than its tables: the rows of the other words come from a method.

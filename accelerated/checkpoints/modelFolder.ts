@@ -44,9 +44,14 @@ export type ModelFolder = {
   readonly tokenizer: () => Promise<Tokenizer>
   /** the class names of config.json's id2label, in the order of the outputs; undefined without id2label */
   readonly labelNames: readonly string[] | undefined
+  /** tensors that are another file's (replacedTensors.ts): what that has whole, with its names for them */
+  readonly whole?: WholeModules
   /** the tokens that `storage` and `model` have beyond those of the files, their first id, and the folder as its files are */
   readonly added?: { readonly tokens: readonly string[]; readonly from: number; readonly plain: ModelFolder }
 }
+
+/** The modules that an adapter's configuration calls saved, and the tensors of its file by key: those of the modules, and tables of words that it has beside their updates. */
+export type WholeModules = { readonly modules: readonly string[]; readonly tensors: ReadonlyMap<string, TensorEntry> }
 
 export type OpenOptions = {
   /** replaces the name that the folder suggests */
@@ -62,7 +67,7 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
   const config = await openConfigFile(folder, storage)
   const { outputs, labelNames } = config
   const averages = await averagesTokens(folder, config.model, storage)
-  const model = averages && config.isBare && outputs.head === 'sequence' ? sentenceEncoder(config.model) : config.model // as exports are
+  const model = modelIn(config, averages)
   const stored = canonicalTensors(await openWeights(folder, storage), model, folder)
   const tensors = new Map([...model.spec.tensors].map(([name, shape]) => [name, requiredTensor(stored, name, shape, folder)]))
   const others = new Map([...stored].filter(([name, entry]) => !tensors.has(name) && isReal(entry)))
@@ -85,6 +90,10 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
   }
 }
 
+/** The model of a configuration. One with a classifier on the mean of its tokens is an export of ours. */
+export const modelIn = ({ model, isBare, outputs }: ConfigFile, averages: boolean): Model =>
+  averages && isBare && outputs.head === 'sequence' ? sentenceEncoder(model) : model
+
 /** The entry of a head's tensor if the folder has it with this shape. */
 export const headTensor = ({ others }: Pick<ModelFolder, 'others'>, name: string, shape: readonly number[]): TensorEntry | undefined => {
   const entry = others.get(name)
@@ -97,7 +106,7 @@ export const frozenHead = ({ model, others, folder }: ModelFolder, { head }: Mod
   return new Map([...(shapes ?? [])].map(([name, shape]) => [name, requiredTensor(others, name, shape, folder)]))
 }
 
-const frozenHeadTensors = (model: Model, others: ReadonlyMap<string, TensorEntry>): readonly (readonly [string, TensorEntry])[] =>
+export const frozenHeadTensors = (model: Model, others: ReadonlyMap<string, TensorEntry>): readonly (readonly [string, TensorEntry])[] =>
   [...(model.causalHead?.().frozen ?? [])].flatMap(([name, shape]) => {
     const entry = headTensor({ others }, name, shape)
     return entry === undefined ? [] : [[name, entry] as const]

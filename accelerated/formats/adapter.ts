@@ -1,5 +1,5 @@
 /** A trained adapter as numbers: the result of a run, and what a folder of any format contains. */
-import type { ModelFolder } from '../checkpoints/modelFolder.js'
+import type { ModelFolder, WholeModules } from '../checkpoints/modelFolder.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
 import type { ModelOutputs } from '../models/modelOutputs.js'
@@ -24,6 +24,8 @@ export type Adapter = {
   readonly head: ReadonlyMap<string, Weights>
   /** class names in the order of the outputs */
   readonly labelNames: readonly string[] | undefined
+  /** what its files have whole of the base model, which has it too (default: nothing) */
+  readonly whole?: WholeModules
 }
 
 /** A file layout of adapters. */

@@ -22,10 +22,9 @@ export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMa
     ...[...base.tensors].map(
       ([name, entry]) => [name, { shape: mergedShape(adapter, name, entry), read: () => mergedNumbers(adapter, name, entry) }] as const,
     ),
-    ...[...frozenHead(base, adapter.outputs)].map(([name, entry]) => {
-      const read = () => (findTokenRows(adapter, name) === undefined ? readTensor(entry) : mergedNumbers(adapter, name, entry))
-      return [name, { shape: mergedShape(adapter, name, entry), read }] as const
-    }),
+    ...[...frozenHead(base, adapter.outputs)].map(
+      ([name, entry]) => [name, { shape: mergedShape(adapter, name, entry), read: () => mergedNumbers(adapter, name, entry) }] as const,
+    ),
     ...[...head].map(([name, { shape, data }]) => [name, { shape, read: async () => data }] as const),
   ])
 

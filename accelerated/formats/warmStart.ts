@@ -11,7 +11,7 @@ import { buildLayout, type Assembly } from '../training/assembly.js'
 import type { RunState } from '../parameters/runState.js'
 import type { Adapter, Weights } from './adapter.js'
 import { findFormat } from './index.js'
-import { toLowRankAdapter } from './peft/lora.js'
+import { changesTables, toLowRankAdapter } from './peft/lora.js'
 import { emptyPair, padPair, pairRank, type LowRankAdapter, type LowRankPair } from './peft/peft.js'
 
 type WarmStart = {
@@ -34,6 +34,13 @@ export const warmStart = (
   labelNames: readonly string[] | undefined,
   where: Text,
 ): WarmStart => {
+  const beside = changesTables(adapter)
+  if (beside !== null)
+    throw inputError(
+      where,
+      'an adapter of matrices in layers and a head',
+      `${beside}; salora export --format merged makes it a model to begin with`,
+    )
   const layout = buildLayout(run, start.phase)
   const inFile = headNumbers(run, adapter, labelNames)
   const head = inFile === null ? null : (run.objective.headInFiles?.read(inFile) ?? inFile)

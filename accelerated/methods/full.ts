@@ -36,6 +36,6 @@ export const full: Method<FullSettings, FullPhase> = {
   },
   export: {
     format: 'huggingFace',
-    merge: (_, __, name, ___, trained) => trained(name),
+    merge: ({ tensors }, _, name, __, trained) => (tensors.some(([own]) => own === name) ? trained(name) : null),
   },
 }

@@ -1,8 +1,9 @@
 /** Low-rank adapters: the adapted matrices, their tensors, and the update as an expression, equation (5). */
 import { z } from 'zod'
 import { showShape, type Expression } from '../graph/expression.js'
-import { add, matMul, mul } from '../graph/operators.js'
+import { add, gather, matMul, mul } from '../graph/operators.js'
 import type { Matrix, ModelSpec } from '../models/architecture.js'
+import { matrixOf } from '../models/wordTables.js'
 import type { Wrap } from '../models/host.js'
 import { SettingsError } from '../errors/expectedErrors.js'
 import { buildWeightGroups, type CommonSettings } from '../settings/commonSettings.js'
@@ -26,7 +27,7 @@ export type LowRankFactors = { readonly A: Expression; readonly B: Expression; r
 export const addLowRank = (wx: Expression, x: Expression, { A, B, g, scale }: LowRankFactors): Expression =>
   add(wx, matMul(matMul(x, A, { transposeB: true }), g === null ? B : mul(B, g), { transposeB: true, alpha: scale }))
 
-/** Every linear map with factors gets their update. Each adapter has its own dropout: query, key and value drop different parts of one x. */
+/** Every linear map and table of words with factors gets their update. Each adapter has its own dropout: query, key and value drop different parts of one x. */
 export const lowRankWrap =
   (factors: ReadonlyMap<string, LowRankFactors>, dropout: number): Wrap =>
   (host) => ({
@@ -35,6 +36,16 @@ export const lowRankWrap =
       const wx = host.linear(name, x)
       const adapter = factors.get(name)
       return adapter === undefined ? wx : addLowRank(wx, host.dropout(`${name}.lora`, x, dropout), adapter)
+    },
+    wordRows: (table, ids) => {
+      const rows = host.wordRows(table, ids)
+      const adapter = factors.get(matrixOf(table))
+      return adapter === undefined ? rows : add(rows, matMul(gather(adapter.B, ids), adapter.A, { alpha: adapter.scale }))
+    },
+    wordLogits: (table, x) => {
+      const logits = host.wordLogits(table, x)
+      const adapter = factors.get(matrixOf(table))
+      return adapter === undefined ? logits : addLowRank(logits, host.dropout(`${matrixOf(table)}.lora`, x, dropout), adapter)
     },
   })
 

@@ -50,7 +50,8 @@ export const withTrainedTokens = (method: Method, tokens: readonly TokenRows[]):
         : {
             merge: (phase, settings, name, tensor, trained) => {
               const rows = tokens.find(({ table }) => table === name)
-              return rows === undefined ? merge(phase, settings, name, tensor, trained) : withRows(tensor(), rows, trained(rowsName(name)))
+              const merged = merge(phase, settings, name, tensor, trained)
+              return rows === undefined ? merged : withRows(merged ?? tensor(), rows, trained(rowsName(name)))
             },
           }),
     },

@@ -7,7 +7,7 @@ import { option, words } from '../../accelerated/errors/words.js'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
-import { withAdapterTokens } from '../../accelerated/formats/peft/tokenRows.js'
+import { baseOfAdapter } from '../../accelerated/formats/peft/wholeModules.js'
 import { showShape } from '../../accelerated/graph/expression.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { selectHead } from '../../accelerated/models/modelOutputs.js'
@@ -24,9 +24,9 @@ export const withCheckedHead = async (
   return { base, adapter, head: await completeHead(base, adapter, folder) }
 }
 
-/** The adapter of a folder in the storage of the base model, which gets its tokens; null: none. @throws InputError */
+/** The adapter of a folder in the storage of the base model, which gets its tokens and its whole modules; null: none. @throws InputError */
 export const adapterIn = async (folder: string | null, base: ModelFolder): Promise<Pick<TrainedModel, 'base' | 'adapter'>> => {
-  const extended = folder === null ? base : await withAdapterTokens(folder, base, base.storage)
+  const extended = folder === null ? base : await baseOfAdapter(folder, base, base.storage)
   const adapter = folder === null ? noAdapter(base) : await readAdapter(folder, extended, base.storage)
   findTaskType(adapter.outputs, folder ?? base.folder) // refuses a task type of another version
   return { base: extended, adapter }

@@ -1,5 +1,5 @@
 /** Merges low-rank adapters of one base model into one adapter, or into the base. The formulas are methods/mergeUpdates.ts. */
-import { hasBiases } from '../../accelerated/formats/peft/lora.js'
+import { changesTables, hasBiases } from '../../accelerated/formats/peft/lora.js'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
@@ -178,6 +178,9 @@ const readInput = async ({ where, folder, run }: Source, base: ModelFolder, weig
     throw inputError(where, 'an adapter of low rank (LoRA, SaLoRA or AdaLoRA)', `one of method ${adapter.method.name}`)
   if (adapter.method.tokens !== undefined) throw inputError(where, 'an adapter of matrices and a head', 'one with rows of tokens')
   if (hasBiases(plain.phase)) throw inputError(where, 'an adapter of matrices and a head', 'one with trained biases')
+  const ofTables = changesTables(plain)
+  if (ofTables !== null)
+    throw inputError(where, 'an adapter of matrices and a head', `${ofTables} (salora export --format merged writes one by itself)`)
   return { where, folder, isRun: run !== null, weight, adapter: plain }
 }
 

@@ -4,7 +4,7 @@ import { ChangedFileError, inputError, quoted } from '../../errors/inputError.js
 import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/json.js'
 import { readText } from '../../storage/text.js'
-import { fileInFolder, findLinkRoot, joinPath, baseName } from '../../storage/paths.js'
+import { fileInFolder, findLinkRoot, joinPath, baseName, parentFolder } from '../../storage/paths.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { fileSha256 } from '../../storage/digests.js'
 import type { Storage } from '../../storage/storage.js'
@@ -72,15 +72,18 @@ export type WeightFiles = {
   readonly digests?: ReadonlyMap<string, string>
 }
 
-/** The locations of files that fileInFolder returned. @throws InputError */
+/** The locations of files that fileInFolder returned, of this folder and of others beside or around it. @throws InputError */
 export const locateFiles = async (folder: string, files: Iterable<string>, storage: Storage = nodeFiles): Promise<WeightFiles> => {
-  const root = findLinkRoot(await storage.realPath(folder))
-  const [locations, versions] = [new Map<string, string>(), new Map<string, string>()]
+  const [places, versions] = [new Map<string, string>(), new Map<string, string>()]
   for (const file of files) {
     versions.set(file, await readVersion(file, storage))
-    locations.set(file, (await storage.realPath(file)).slice(root.length).replace(/^\//, ''))
+    places.set(file, await storage.realPath(file))
   }
-  return { storage, folder: root, locations, versions }
+  let root = findLinkRoot(await storage.realPath(folder))
+  while (root !== '' && [...places.values()].some((place) => !place.startsWith(`${root}/`))) root = parentFolder(root)
+  const locations = new Map([...places].map(([file, place]) => [file, place.slice(root.length).replace(/^\//, '')]))
+  const isAbsolute = [...places.values()].some((place) => place.startsWith('/'))
+  return { storage, folder: root === '' && isAbsolute ? '/' : root, locations, versions }
 }
 
 /**

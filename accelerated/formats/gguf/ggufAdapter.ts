@@ -20,7 +20,7 @@ import { readWeights } from '../adapterTensors.js'
 import { checkFloat16 } from '../mergedWeights.js'
 import type { WrittenPrecision } from '../modelConfig.js'
 import { emptyPair, padPair, pairRank, type LowRankPair } from '../peft/peft.js'
-import { hasBiases, toLowRankAdapter } from '../peft/lora.js'
+import { changesTables, hasBiases, toLowRankAdapter } from '../peft/lora.js'
 
 /** Why llama.cpp cannot have a model, as `a model of …`; null if it has. */
 export const findLlamaCppObstacle = ({ model, outputs }: Pick<Adapter, 'model' | 'outputs'>): string | null => {
@@ -38,6 +38,8 @@ export const notForLlamaCpp = (adapter: Adapter, asLora: Adapter | undefined): s
   if (asLora.settings['useDora'] === true) return 'an adapter with magnitudes (DoRA), which llama.cpp does not read'
   if (hasBiases(asLora.phase)) return 'an adapter with trained biases, which llama.cpp does not read'
   if (method.tokens !== undefined) return 'an adapter with rows of tokens, which llama.cpp does not read'
+  const ofTables = changesTables(asLora)
+  if (ofTables !== null) return `${ofTables}, which salora writes for llama.cpp merged only`
   return head.size > 0 ? `an adapter with whole matrices (${[...head.keys()].join(', ')}), which llama.cpp does not read` : null
 }
 

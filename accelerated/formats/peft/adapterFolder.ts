@@ -1,5 +1,6 @@
 /** A folder of PEFT's: its configuration, its tensors by key, and the head among them. Every tensor of the file is accounted for. */
 import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
+import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import type { TensorShape, Model } from '../../models/architecture.js'
 import { sentenceEncoder } from '../../models/layers/classifierHead.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
@@ -33,7 +34,7 @@ type AdapterFolder<Config> = {
 /** @param keyOfHead the key of a head's tensor @throws InputError if a file is missing or no adapter's, or if the head contradicts the names beside it */
 export const openAdapterFolder = async <Config extends CommonConfig>(
   folder: string,
-  base: { readonly model: Model; readonly outputs: ModelOutputs },
+  base: Pick<ModelFolder, 'model' | 'outputs' | 'whole'>,
   parse: (text: string, file: string) => Config,
   storage: Storage,
   keyOfHead = headKey,
@@ -57,7 +58,8 @@ export const openAdapterFolder = async <Config extends CommonConfig>(
     labelNames: names?.labelNames ?? undefined,
     checkTensors: (shapes) => {
       const heads = [...headShapes].map(([name, shape]) => [toKey(name), shape] as const)
-      const expected = new Map([...shapes, ...heads])
+      const whole = [...(base.whole?.tensors ?? [])].map(([key, { shape }]) => [key, shape] as const)
+      const expected = new Map([...shapes, ...heads, ...whole])
       refuseOtherModules(
         config,
         [...tensors.keys()].filter((key) => !expected.has(key)),
@@ -81,8 +83,7 @@ const weightsIn = async (folder: string, storage: Storage): Promise<string> => {
 const refuseOtherModules = ({ modules_to_save: saved }: CommonConfig, others: readonly string[], configFile: string): void => {
   const name = saved?.find((module) => others.some((key) => key.includes(`.${module}.`)))
   if (name !== undefined) throw inputError(configFile, 'only modules_to_save of a classification head', `${quoted(name)} (${merging})`)
-  const [, table] = others.flatMap(
-    (key) => /([^.]+)\.lora_embedding_[AB]$|(?:\.)(lm_head)\.lora_[AB]\.weight$/.exec(key)?.filter(Boolean) ?? [],
-  )
-  if (table !== undefined) throw inputError(configFile, 'target_modules within the layers', `${quoted(table)} (${merging})`)
+  const [, table] = others.flatMap((key) => /([^.]+)\.lora_embedding_[AB]$/.exec(key) ?? [])
+  if (table !== undefined)
+    throw inputError(configFile, 'target_modules that are matrices or word embeddings', `${quoted(table)} (${merging})`)
 }

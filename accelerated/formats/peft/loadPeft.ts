@@ -1,17 +1,19 @@
 /** Reads a low-rank adapter in PEFT's format, ours or one that PEFT trained. Every tensor of the file is accounted for. */
+import type { WholeModules } from '../../checkpoints/modelFolder.js'
 import type { TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { inputError, formatValue, quoted, reason } from '../../errors/inputError.js'
 import { allLinear } from '../../methods/targetedMatrices.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
+import { adaptableMatrices, matrixOf, outputTable, wordTables } from '../../models/wordTables.js'
 import { selectHead, type ModelOutputs } from '../../models/modelOutputs.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
 import { readWeights } from '../adapterTensors.js'
 import { openAdapterFolder } from './adapterFolder.js'
-import { type LowRankPair, pairKeys, pairParts, peftPrefix } from './peft.js'
+import { type LowRankPair, pairKeys, pairParts, peftPrefix, transposedWeights } from './peft.js'
 import { parseTokenIndices, type NamedRows } from './tokenRows.js'
-import { fansInOut, parsePeftConfig, type PeftConfig } from './peftConfig.js'
+import { fansInOut, merging, parsePeftConfig, type PeftConfig } from './peftConfig.js'
 import { matchInTime } from '../../engines/inNode.js'
 
 type Entries = ReadonlyMap<string, TensorEntry>
@@ -41,7 +43,14 @@ export type LoadedLowRank = {
 
 export type ScaledPair = Matrix & LowRankPair & { readonly scale: number }
 
-type AdaptedModule = Matrix & { readonly rank: number; readonly scale: number; readonly key: string; readonly hasBias: boolean }
+type AdaptedModule = Matrix & {
+  readonly rank: number
+  readonly scale: number
+  readonly key: string
+  readonly hasBias: boolean
+  /** Of a table of embeddings, PEFT's A is our B, and its B our A, both transposed: ΔW is [vocabulary, width] like the table. */
+  readonly isLookup: boolean
+}
 
 /**
  * Loads the adapter in `folder` for this model.
@@ -53,10 +62,11 @@ export const loadLowRank = async (
   base: Model,
   given: ModelOutputs,
   storage: Storage = nodeFiles,
+  whole?: WholeModules,
 ): Promise<LoadedLowRank> => {
   const { config, configFile, model, tensors, outputs, labelNames, checkTensors, readHead } = await openAdapterFolder(
     folder,
-    { model: base, outputs: given },
+    { model: base, outputs: given, ...(whole === undefined ? {} : { whole }) },
     parsePeftConfig,
     storage,
   )
@@ -65,7 +75,7 @@ export const loadLowRank = async (
   const tokenRows = parseTokenIndices(config.trainable_token_indices, model, outputs, tensors, configFile)
   checkTensors([...adapted.flatMap(listShapes(dora)), ...tokenRows.map(({ key, shape }) => [key, shape] as const)])
   const pairs = await readPairs(tensors, adapted)
-  const inEncoder = new Set(model.spec.matrices.map(({ name }) => name))
+  const inEncoder = new Set(adaptableMatrices(model).map(({ name }) => name))
   return {
     model,
     outputs,
@@ -85,20 +95,25 @@ export const loadLowRank = async (
 
 const listShapes =
   (dora: boolean) =>
-  ({ key, rank, d, k, hasBias }: AdaptedModule): readonly (readonly [string, TensorShape])[] => {
-    const keys = pairKeys(key)
+  ({ key, rank, d, k, hasBias, isLookup }: AdaptedModule): readonly (readonly [string, TensorShape])[] => {
+    const keys = pairKeys(key, isLookup)
+    if (isLookup)
+      return [
+        [keys.A, [k, rank]],
+        [keys.B, [rank, d]],
+      ] as const
     const rows = [...(dora ? [keys.magnitude] : []), ...(hasBias ? [keys.bias] : [])]
     return [[keys.A, [rank, k]], [keys.B, [d, rank]], ...rows.map((row) => [row, [d]] as const)]
   }
 
 const readPairs = async (tensors: Entries, adapted: readonly AdaptedModule[]): Promise<ReadonlyMap<string, ScaledPair>> => {
   const pairs = new Map<string, ScaledPair>()
-  for (const { name, d, k, key, scale } of adapted) {
-    const keys = pairKeys(key)
+  for (const { name, d, k, key, scale, isLookup } of adapted) {
+    const keys = pairKeys(key, isLookup)
     const pair: Partial<Record<keyof LowRankPair, Weights>> = {}
     for (const part of pairParts) {
       const entry = tensors.get(keys[part])
-      if (entry !== undefined) pair[part] = await readWeights(entry)
+      if (entry !== undefined) pair[part] = isLookup ? transposedWeights(await readWeights(entry)) : await readWeights(entry)
     }
     pairs.set(name, { name, d, k, scale, ...(pair as LowRankPair) }) // checkTensors found A and B
   }
@@ -113,13 +128,14 @@ const adaptedModules = (
   tensors: Entries,
   where: string,
 ): readonly AdaptedModule[] => {
-  const modules = targetedModules(
-    config,
-    [...model.spec.matrices, ...listAdaptableHeadMatrices(model, outputs, config)],
-    model,
-    tensors,
-    where,
-  )
+  const tables = wordTables(model)
+  const matrices = [...model.spec.matrices, ...listAdaptableHeadMatrices(model, outputs, config), ...tables]
+  const targeted = targetedModules(withTiedTarget(config, tensors), matrices, model, tensors, where)
+  const isTable = ({ name }: Matrix): boolean => tables.some((table) => table.name === name)
+  // PEFT does not adapt what it saves whole.
+  const modules = targeted.filter((module) => !isTable(module) || !tensors.has(`${peftPrefix}${module.path}.weight`))
+  const [table] = config.use_dora === true ? modules.filter(isTable) : []
+  if (table !== undefined) throw inputError(where, 'magnitudes (use_dora) of matrices in layers', `those of ${table.path} (${merging})`)
   const paths = modules.map(({ path }) => path)
   const ranks = lookUpPattern(config.rank_pattern ?? {}, paths, where)
   const alphas = lookUpPattern(config.alpha_pattern ?? {}, paths, where)
@@ -127,8 +143,16 @@ const adaptedModules = (
     const rank = ranks[i] ?? config.r
     const alpha = alphas[i] ?? config.lora_alpha
     const hasBias = config.bias === 'lora_only' && model.spec.tensors.has(`${module.name}.bias`)
-    return { ...module, hasBias, rank, scale: alpha / (config.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${path}` }
+    const isLookup = module.name === matrixOf(model.spec.words)
+    return { ...module, isLookup, hasBias, rank, scale: alpha / (config.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${path}` }
   })
+}
+
+/** With ensure_weight_tying, PEFT adapts the output matrix as it does the embeddings, and does not list it. */
+const withTiedTarget = (config: PeftConfig, tensors: Entries): PeftConfig => {
+  const { target_modules: targets, ensure_weight_tying: tied } = config
+  const hasOutput = tied === true && typeof targets !== 'string' && tensors.has(pairKeys(`${peftPrefix}${matrixOf(outputTable)}`).A)
+  return hasOutput ? { ...config, target_modules: [...targets, matrixOf(outputTable)] } : config
 }
 
 /** The matrices that the configuration adapts, with their paths in the base model. @param keyOf the key of a tensor of the matrix with this path @throws InputError if there are none */
@@ -141,8 +165,9 @@ export const targetedModules = (
   keyOf = (path: string): string => pairKeys(`${peftPrefix}${path}`).A,
 ): readonly (Matrix & { readonly path: string })[] => {
   // An adapter that was trained on the bare model has paths without the family's name.
-  const bare = matrices.some(({ name }) => tensors.has(keyOf(name)))
-  const paths = matrices.map(({ name }) => (bare ? name : model.naming.stored(name)))
+  const toStored = (name: string): string => matrixOf(model.naming.stored(`${name}.weight`))
+  const bare = matrices.some(({ name }) => toStored(name) !== name && tensors.has(keyOf(name)))
+  const paths = matrices.map(({ name }) => (bare ? name : toStored(name)))
   const targeted =
     config.target_modules === allLinear
       ? paths.map((path) => tensors.has(keyOf(path))) // PEFT skips the output and what it saves whole

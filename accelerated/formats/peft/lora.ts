@@ -6,8 +6,10 @@ import { readTensor } from '../../checkpoints/safetensors/safetensors.js'
 import { findMethod, resolveSettings, type Settings } from '../../training/resolveSettings.js'
 import { lora, loraScale, type LoraPhase, type LoraSettings } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
+import { adaptableMatrices, wordTables } from '../../models/wordTables.js'
 import { withTrainedTokens } from '../../methods/trainedTokens.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
+import { readWeights } from '../adapterTensors.js'
 import { writeAddedTokens } from '../tokenizerFiles.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import type { Storage } from '../../storage/storage.js'
@@ -22,11 +24,11 @@ export const peftLora: AdapterFormat = {
   readsEmbeddings: true,
   write: async (folder, adapter, base, storage) => {
     await writeAddedTokens({ folder, storage }, base, adapter)
-    await saveAdapter(folder, toLowRankAdapter(adapter), storage)
+    await saveAdapter(folder, { ...toLowRankAdapter(adapter), ...(await readWhole(adapter)) }, storage)
   },
   read: async (folder, base, storage) =>
     (await isPeftType(folder, 'LORA', storage))
-      ? toAdapter(await loadLowRank(folder, base.model, base.outputs, storage), base, folder)
+      ? toAdapter(await loadLowRank(folder, base.model, base.outputs, storage, base.whole), base, folder)
       : null,
   asLora: (adapter) => adapter,
 }
@@ -34,11 +36,28 @@ export const peftLora: AdapterFormat = {
 /** Whether the phase is LoRA's, with trained biases of the adapted matrices. */
 export const hasBiases = (phase: unknown): boolean => (phase as Partial<LoraPhase>).biases !== undefined
 
+/** What an adapter changes beside the matrices of layers and the head, which only PEFT's own layout and a merged model hold; null: nothing. */
+export const changesTables = ({ model, phase, whole }: Adapter): string | null => {
+  const { matrices = [] } = phase as Partial<LoraPhase>
+  const table = wordTables(model).find(({ name }) => matrices.some((matrix) => matrix.name === name))
+  if (table !== undefined) return `an adapter of ${table.name}`
+  return whole === undefined ? null : 'an adapter with whole modules of the model (modules_to_save)'
+}
+
+/** PEFT's own numbers of what the adapter has whole. */
+const readWhole = async ({ whole }: Adapter): Promise<Pick<LowRankAdapter, 'wholeModules'>> => {
+  if (whole === undefined) return {}
+  const tensors: (readonly [string, Weights])[] = []
+  for (const [key, entry] of whole.tensors) tensors.push([key, await readWeights(entry)])
+  return { wholeModules: { modules: whole.modules, tensors } }
+}
+
 /** What is not in a file of one rank, for servers that ignore patterns; null if all of the adapter is. It takes an adapter as plain LoRA. */
-export const notForPadded = ({ method, settings, phase }: Adapter): string | null => {
+export const notForPadded = (adapter: Adapter): string | null => {
+  const { method, settings, phase } = adapter
   if (hasBiases(phase)) return 'an adapter with trained biases'
   if (settings['useDora'] === true) return 'an adapter with magnitudes (DoRA)'
-  return method.tokens === undefined ? null : 'an adapter with rows of tokens'
+  return method.tokens === undefined ? changesTables(adapter) : 'an adapter with rows of tokens'
 }
 
 /**
@@ -108,7 +127,7 @@ const toAdapter = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
   }
   const biases = model.spec.matrices.flatMap(({ name }) => (modules.get(name)?.bias === undefined ? [] : [name]))
   const phase: LoraPhase = {
-    matrices: model.spec.matrices.flatMap(({ name }) => toAdaptedMatrices(modules.get(name))),
+    matrices: adaptableMatrices(model).flatMap(({ name }) => toAdaptedMatrices(modules.get(name))),
     ...(biases.length > 0 ? { biases } : {}),
   }
   return {
@@ -121,6 +140,7 @@ const toAdapter = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
     tensors: new Map([...collectTensors(modules, loraScale(settings)), ...weights]),
     head: new Map([...(await changedHead(loaded, settings, base, folder)), ...loaded.head]),
     labelNames,
+    ...(base.whole === undefined ? {} : { whole: base.whole }),
   }
 }
 

@@ -1,8 +1,10 @@
 /** A low-rank adapter, and the files of an adapter in PEFT's format: adapter_config.json and adapter_model.safetensors, which PEFT loads unchanged. */
 import { showShape } from '../../graph/expression.js'
+import { transposedMatrix } from '../../checkpoints/safetensors/safetensors.js'
 import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model, Matrix } from '../../models/architecture.js'
 import { selectHead, isBare, type ModelOutputs } from '../../models/modelOutputs.js'
+import { adaptableMatrices, matrixOf } from '../../models/wordTables.js'
 import type { Adapter, Weights } from '../adapter.js'
 import { nodeFiles } from '../../storage/nodeFiles.js'
 import { joinPath } from '../../storage/paths.js'
@@ -32,7 +34,9 @@ export type LowRankAdapter = {
   /** Trained tensors by canonical name: none, or those of the model's sequence head; BERT's pooler may be missing. */
   readonly head: ReadonlyMap<string, Weights>
   /** rows of tokens, under the names of their tables */
-  readonly tokens?: { readonly keys: object; readonly tensors: readonly (readonly [key: string, Weights])[] }
+  readonly tokens?: { readonly keys: object; readonly tensors: readonly NamedTensor[] }
+  /** what the files have whole of the base model */
+  readonly wholeModules?: { readonly modules: readonly string[]; readonly tensors: readonly NamedTensor[] }
   /** Names of the classes in the order of the outputs. */
   readonly labelNames?: readonly string[]
 }
@@ -63,6 +67,9 @@ export const padPair = ({ A, B, ...rest }: LowRankPair, rank: number): LowRankPa
   for (let row = 0; row < d; row++) b.set(B.data.subarray(row * r, (row + 1) * r), row * rank)
   return { A: { shape: [rank, k], data: a }, B: { shape: [d, rank], data: b }, ...rest }
 }
+
+/** [rows, columns] → [columns, rows] */
+export const transposedWeights = ({ shape, data }: Weights): Weights => ({ shape: shape.toReversed(), data: transposedMatrix(data, shape) })
 
 /** The names of an adapter's files. */
 export const adapterFiles = { config: 'adapter_config.json', weights: 'adapter_model.safetensors', names: namesFile } as const
@@ -104,7 +111,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       biases: kept.some(([, { bias }]) => bias !== undefined),
       dropout,
       modules: kept.map(([name, pair]) => ({ path: modulePath(model, outputs, name), rank: pairRank(pair) })),
-      modulesToSave: isBare(model, outputs) ? [] : modulesToSave(head),
+      modulesToSave: [...new Set([...(isBare(model, outputs) ? [] : modulesToSave(head)), ...(adapter.wholeModules?.modules ?? [])])],
       bare: isBare(model, outputs),
       tokenKeys: adapter.tokens?.keys ?? {},
       fanInFanOut: fansInOut(
@@ -123,12 +130,14 @@ export const peftFile = (adapter: LowRankAdapter, metadata: Readonly<Record<stri
 }
 
 const listTensors = (adapter: LowRankAdapter): readonly NamedTensor[] => {
-  const { model, outputs, head, tokens } = adapter
+  const { model, outputs, head, tokens, wholeModules } = adapter
   const pairs = remainingModules(adapter).flatMap(([name, pair]): readonly NamedTensor[] => {
-    const keys = pairKeys(`${peftPrefix}${modulePath(model, outputs, name)}`)
-    return pairParts.flatMap((part) => (pair[part] === undefined ? [] : [[keys[part], pair[part]] as const]))
+    const isLookup = name === matrixOf(model.spec.words)
+    const keys = pairKeys(`${peftPrefix}${modulePath(model, outputs, name)}`, isLookup)
+    const written = (weights: Weights): Weights => (isLookup ? transposedWeights(weights) : weights)
+    return pairParts.flatMap((part) => (pair[part] === undefined ? [] : [[keys[part], written(pair[part])] as const]))
   })
-  return [...pairs, ...headTensors(model, head), ...(tokens?.tensors ?? [])]
+  return [...pairs, ...headTensors(model, head), ...(tokens?.tensors ?? []), ...(wholeModules?.tensors ?? [])]
 }
 
 type NamedTensor = readonly [key: string, WritableTensor]
@@ -150,12 +159,15 @@ export const adapterContents = (
 
 /** A matrix's path in the model that PEFT wraps: without a head, the model is the encoder itself. */
 export const modulePath = (model: Model, outputs: ModelOutputs, name: string): string =>
-  isBare(model, outputs) ? name : `${model.naming.prefix}${name}`
+  isBare(model, outputs) ? name : matrixOf(model.naming.stored(`${name}.weight`))
 
-/** The tensor names of a LoRA pair, given that of its matrix. */
-export const pairKeys = (at: string): Readonly<Record<keyof LowRankPair, string>> => ({
-  A: `${at}.lora_A.weight`,
-  B: `${at}.lora_B.weight`,
+/**
+ * The tensor names of a LoRA pair, given that of its matrix. @param isLookup whether it is a table of embeddings: PEFT multiplies the other way round,
+ * so its A is our B and its B our A, both transposed
+ */
+export const pairKeys = (at: string, isLookup = false): Readonly<Record<keyof LowRankPair, string>> => ({
+  A: isLookup ? `${at}.lora_embedding_B` : `${at}.lora_A.weight`,
+  B: isLookup ? `${at}.lora_embedding_A` : `${at}.lora_B.weight`,
   magnitude: `${at}.lora_magnitude_vector`,
   bias: `${at}.base_layer.bias`,
 })
@@ -175,7 +187,7 @@ const hasPart = (head: ReadonlyMap<string, Weights>, part: string): boolean => [
 
 /** In layer order, so that the files do not depend on a Map's order. */
 const remainingModules = ({ model, modules }: LowRankAdapter): readonly (readonly [string, LowRankPair])[] => {
-  const all = model.spec.matrices.flatMap(({ name }) => {
+  const all = adaptableMatrices(model).flatMap(({ name }) => {
     const pair = modules.get(name)
     return pair === undefined ? [] : [[name, pair] as const]
   })
@@ -187,7 +199,7 @@ const remainingModules = ({ model, modules }: LowRankAdapter): readonly (readonl
 
 const checkAdapter = ({ model, outputs, rank, modules, head, labelNames }: LowRankAdapter): void => {
   if (!Number.isInteger(rank) || rank < 1) throw new Error(`peftFiles: expected a rank of at least 1, got ${rank}`)
-  const sizes = new Map(model.spec.matrices.map((module) => [module.name, module]))
+  const sizes = new Map(adaptableMatrices(model).map((module) => [module.name, module]))
   for (const [name, pair] of modules) {
     const size = sizes.get(name)
     if (size === undefined) throw new Error(`peftFiles: expected a module of the encoder, got ${name}`)

@@ -117,6 +117,7 @@ export const loraConfig = z.object({
   target_modules: z.union([expression, names]),
   exclude_modules: z.union([expression, names]).nullish(),
   modules_to_save: names.nullish(),
+  ensure_weight_tying: z.boolean().nullish(),
   rank_pattern: z.record(expression, rank).nullish(),
   alpha_pattern: z.record(expression, alpha).nullish(),
   use_rslora: z.boolean().nullish(),

@@ -137,12 +137,13 @@ const checkAddedRows = ({ model, frozen }: ModelFolder, tokens: readonly TokenRo
   }
 }
 
-/** The base model with the new tokens of an adapter's own tokenizer, if its configuration trains rows. @throws InputError */
-export const withAdapterTokens = async (folder: string, base: ModelFolder, storage: Storage): Promise<ModelFolder> => {
+/** The base model with the new tokens of an adapter's own tokenizer, if its configuration trains rows or its tables are resized. @throws InputError */
+export const withAdapterTokens = async (folder: string, base: ModelFolder, storage: Storage, isResized = false): Promise<ModelFolder> => {
   const file = await fileInFolder(folder, 'adapter_config.json', storage)
   if (file === undefined) return base
   const json = parseJson(await readText(file, adapterConfigLimit, storage), file)
   const given = (typeof json === 'object' && json !== null ? json : {}) as { readonly trainable_token_indices?: unknown }
-  const tokenizer = given.trainable_token_indices == null ? undefined : await fileInFolder(folder, 'tokenizer.json', storage)
+  const hasTokens = isResized || given.trainable_token_indices != null
+  const tokenizer = hasTokens ? await fileInFolder(folder, 'tokenizer.json', storage) : undefined
   return tokenizer === undefined ? base : extendedByTokenizer(base, await readText(tokenizer, undefined, storage), tokenizer)
 }

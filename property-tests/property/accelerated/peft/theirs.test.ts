@@ -164,10 +164,10 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     expect(await messageFor(roberta)).toBe(
       'M/adapter_config.json: expected only modules_to_save of a classification head, got "word_embeddings" (PEFT\'s merge_and_unload makes it a model of its own, which opens here)',
     )
-    const factor = new Map([['base_model.model.roberta.embeddings.word_embeddings.lora_embedding_A', weights([2, 4], 0)]])
-    await write({ ...peft, target_modules: ['query', 'value', 'word_embeddings'] }, modules, factor)
+    const factor = new Map([['base_model.model.roberta.embeddings.position_embeddings.lora_embedding_A', weights([2, 4], 0)]])
+    await write({ ...peft, target_modules: ['query', 'value', 'position_embeddings'] }, modules, factor)
     expect(await messageFor(roberta)).toBe(
-      'M/adapter_config.json: expected target_modules within the layers, got "word_embeddings" (PEFT\'s merge_and_unload makes it a model of its own, which opens here)',
+      'M/adapter_config.json: expected target_modules that are matrices or word embeddings, got "position_embeddings" (PEFT\'s merge_and_unload makes it a model of its own, which opens here)',
     )
     await rename(join(place.folder, 'adapter_model.safetensors'), join(place.folder, 'adapter_model.bin'))
     expect(await messageFor(roberta)).toBe(
