@@ -84,12 +84,12 @@ const findLargest = (scores: Float64Array): number => scores.reduce((a, b) => Ma
  * @param u without top-p, the list may end where the sum of probabilities exceeds u, since the draw u needs no more: most of a vocabulary stays unsorted
  */
 export const samplingDistribution = (logits: Logits, { temperature, topK, topP }: Sampling, u = Infinity): readonly ScoredToken[] => {
-  const scaled = Float64Array.from(logits, (logit) => logit / temperature)
-  const kept = topK === null ? null : largest(scaled, topK)
+  const scores = Float64Array.from(logits)
+  const kept = topK === null ? null : largest(scores, topK)
   // tokens of equal scores stay together, as in transformers
   const least = kept === null || kept.length < (topK ?? 0) ? -Infinity : (kept.at(-1)?.score ?? -Infinity)
-  const most = findLargest(scaled)
-  const powers = scaled.map((score) => (score >= least ? Math.exp(score - most) : 0))
+  const most = findLargest(scores)
+  const powers = scores.map((score) => (score >= least ? Math.exp((score - most) / temperature) : 0)) // at most 1, at any temperature
   const total = powers.reduce((a, b) => a + b, 0)
   const needed = topP >= 1 ? u : topP
   const rarest = (1 - topP) / powers.length // a token less likely than that is in the tail, whatever the order

@@ -35,9 +35,10 @@ export const scoreTokens = async (
   top: number,
   signal?: AbortSignal,
 ): Promise<readonly TokenScore[]> => {
+  const wholeLetters = (tokens: readonly number[]): string => decode(tokens).replace(/\uFFFD+$/, '')
   const textAt = (at: number, id: number): Pick<TokenScore, 'text' | 'isSpecial'> => {
     const before = ids.slice(Math.max(0, at - context), at)
-    const piece = decode([...before, id]).slice(decode(before).length)
+    const piece = wholeLetters([...before, id]).slice(wholeLetters(before).length)
     return piece === '' ? { text: idToToken(id) ?? '', isSpecial: true } : { text: piece, isSpecial: false }
   }
   const scores: TokenScore[] = [{ ...textAt(0, ids[0] ?? 0), logProbability: null, top: [] }]

@@ -151,6 +151,15 @@ describe('the openai package', () => {
     expect(answer.choices[0]?.logprobs?.tokens).toEqual(whole.choices[0]?.logprobs?.tokens?.slice(3))
   })
 
+  it('gives the last byte of a letter the whole letter: half of one is no JSON text', async () => {
+    const prompt = [...Buffer.from('a😀b')]
+    const scored = await bytes.completions.create({ model: 'bytes', prompt, echo: true, logprobs: 3, max_tokens: 0 })
+    const { tokens = [], text_offset: offsets = [] } = scored.choices[0]?.logprobs ?? {}
+    expect(scored.choices[0]?.text).toBe('a😀b')
+    expect([tokens[0], tokens[4], tokens[5]]).toEqual(['a', '😀', 'b'])
+    expect(offsets).toEqual([0, 1, 1, 1, 1, 3])
+  })
+
   it('asks for JSON and for a schema, several answers at once and as a stream, and reads why a schema is refused', async () => {
     const given = { model: 'bytes', messages: [...messages], max_tokens: 1_000 }
     const schema = {

@@ -46,6 +46,12 @@ describe(`the sampling distribution (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
+  it('has the most likely tokens alone at the smallest temperature', () =>
+    expect(samplingDistribution(Float64Array.of(-1, 3, -Infinity, 3, 2), { ...plain, temperature: Number.MIN_VALUE })).toEqual([
+      { token: 1, score: 0.5 },
+      { token: 3, score: 0.5 },
+    ]))
+
   it('has with top-k the k most likely tokens and ties of the last, in their old proportions', () =>
     fc.assert(
       fc.property(logits, fc.integer({ min: 1, max: 45 }), (all, topK) => {
